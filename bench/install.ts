@@ -7,7 +7,7 @@
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { connectApi } from '../src/kube/api-client.ts';
+import { connectApi } from '../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../src/kube/kubeconfig.ts';
 import { startControlPlane } from '../test/cluster/control-plane.ts';
 import { firstRules, type InstallTimes, install, overlayWithRules, renderTimes } from '../test/cluster/first-install.ts';

@@ -16,18 +16,14 @@ const program = [join(root, 'src', 'main.ts'), join(root, 'dist', 'regkeeper.mjs
 const ownNode = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
 
 if (program === undefined) {
-  fail('neither src/main.ts nor dist/regkeeper.mjs is there: install the package again, or run "npm run build" in the checkout');
+  fail('neither src/main.ts nor dist/regkeeper.mjs exists. Install the package again, or run "npm run build" in the checkout');
 } else if (isNewEnough(process.versions.node)) {
   keepCompiledCode(join(root, 'node_modules'));
   import(pathToFileURL(program).href);
 } else if (existsSync(ownNode)) {
   handOver(ownNode, program);
 } else {
-  fail(
-    'Node ' +
-      process.versions.node +
-      ' is too old, 22.19 or later is needed: install it, or run "npm ci" in the checkout, which brings one',
-  );
+  fail(`Node.js ${process.versions.node} is too old. Install Node.js 22.19 or later, or run "npm ci" in the checkout, which includes it`);
 }
 
 // The same version as `engines` in package.json. From there on Node runs TypeScript directly.
@@ -46,7 +42,7 @@ function handOver(node, script) {
   const child = spawn(node, [script, ...process.argv.slice(2)], { stdio: 'inherit' });
   // Ctrl-C in a terminal reaches both processes. Other signals reach only this one and are passed on. The child decides when to end.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal));
-  child.once('error', (error) => fail(`${node} does not start: ${error.message}`));
+  child.once('error', (error) => fail(`cannot start ${node}: ${error.message}`));
   child.once('exit', (code, signal) => {
     // Shells report 128 + number for a program that was ended by a signal.
     process.exitCode = signal === null ? code : 128 + constants.signals[signal];

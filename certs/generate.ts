@@ -2,11 +2,12 @@
 import { join, relative } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { type DevelopmentCertificates, ensureDevelopmentCertificates } from '../src/certificates/sources/development.ts';
+import { errorMessage } from '../src/errors/error-message.ts';
 
 const program = new Command('npm run certs --')
-  .description('Makes a certificate authority and a server certificate for development; keeps what is still good.')
-  .option('--out <folder>', 'where the files go', join(import.meta.dirname, 'dev'))
-  .option('--host <name...>', 'host names and addresses beside localhost, 127.0.0.1 and ::1', [])
+  .description('Create a CA and a server certificate for development. Certificates that are still valid are kept.')
+  .option('--out <folder>', 'folder for the files', join(import.meta.dirname, 'dev'))
+  .option('--host <name...>', 'host names and IP addresses to add to localhost, 127.0.0.1 and ::1', [])
   .exitOverride()
   .action(async (options: { out: string; host: string[] }) => {
     const made = await ensureDevelopmentCertificates({ directory: options.out, hosts: options.host, now: new Date() });
@@ -23,8 +24,10 @@ function render(made: DevelopmentCertificates): string {
   const certificate = shortest(made.certificateFile);
   const ca = shortest(made.caFile);
   if (!made.created) return `kept ${certificate}: ${made.reason}`;
-  const trust = made.caCreated ? `made ${ca}: let clients trust it` : `kept ${ca}: clients that trust it need no change`;
-  return `made ${certificate}: ${made.reason}\n${trust}`;
+  const trust = made.caCreated
+    ? `created ${ca}. Add it to the trusted CAs of your clients`
+    : `kept ${ca}. Clients that trust it need no change`;
+  return `created ${certificate}: ${made.reason}\n${trust}`;
 }
 
 function shortest(path: string): string {
@@ -38,6 +41,6 @@ function shortest(path: string): string {
  */
 function exitCodeFor(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  process.stderr.write(`error: ${error instanceof Error ? error.message : error}\n`);
+  process.stderr.write(`error: ${errorMessage(error)}\n`);
   return 2;
 }

@@ -19,7 +19,9 @@ for (const stream of [process.stdout, process.stderr]) {
 keepCompiledCode(join(import.meta.dirname, '..', 'node_modules'));
 try {
   const { runProgram } = await import('./cli/program.ts');
-  const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, terminal);
+  const { supportsColor } = await import('./cli/output/paint.ts');
+  const colors = { out: supportsColor(process.stdout, process.env), err: supportsColor(process.stderr, process.env) };
+  const exitCode = await runProgram(process.argv.slice(2), { serve: runServer }, { ...terminal, colors });
   if (exitCode !== undefined) process.exitCode = exitCode;
 } catch (error) {
   const message = await messageFor(error);
@@ -38,6 +40,7 @@ async function runServer(flags: Flags): Promise<void> {
   if (settings.dev) {
     const { renderWelcome } = await import('./cli/output/welcome.ts');
     terminal.err(renderWelcome(server, settings));
+    server.releaseOutputs();
   } else server.log.info({ url: server.url, healthUrl: server.healthUrl }, 'serving');
 }
 

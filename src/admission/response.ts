@@ -111,7 +111,7 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
       kind: shortenText(request.kind),
       causes: deniedFindings
         .slice(0, mostListed)
-        .map(({ image, message }) => ({ reason: image.reason, message: shortenText(message), field: renderPath(image.slot.path) })),
+        .map(({ image, reason, message }) => ({ reason, message: shortenText(message), field: renderPath(image.slot.path) })),
     },
   };
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });

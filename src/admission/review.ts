@@ -78,8 +78,8 @@ export function changeOf(
 ): ChangeRequest | undefined {
   const { operation } = request;
   if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined;
-  const { group, kind, namespace, name, user, object, oldObject } = request;
-  return { operation, group, kind, namespace, name, user, object, oldObject, hideStreamContents };
+  const { group, kind, subresource, namespace, name, user, object, oldObject } = request;
+  return { operation, group, kind, subresource, namespace, name, user, object, oldObject, hideStreamContents };
 }
 
 /** In characters. No Kubernetes name is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */

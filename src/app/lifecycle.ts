@@ -1,19 +1,7 @@
 /** Starts the components of the server in order, and stops them in reverse even if some of them fail. */
+import type { Component } from '../contracts/component.ts';
 import type { Clock } from '../time/clock.ts';
 import { within } from '../time/within.ts';
-
-/** A part of the server that lives as long as the server does. Its constructor wires it up and does no I/O. */
-export type Component = {
-  readonly name: string;
-  /**
-   * Resolves when the component works. Rejects with an error that the operator can correct. The signal aborts when the start is cancelled.
-   */
-  start?(signal: AbortSignal): Promise<void> | void;
-  /** Called once, also after a start that failed or never finished. Resolves when nothing of the component runs any more. */
-  stop?(): Promise<void> | void;
-  /** Own deadline for stopping, in milliseconds, if the component needs more time than others. */
-  readonly stopWithinMilliseconds?: number;
-};
 
 /** The start was cancelled by `stop`: no failure of the server. */
 export class StartCancelled extends Error {

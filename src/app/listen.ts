@@ -1,10 +1,11 @@
 /** Opens a port, and explains what to do if that fails. */
+
+import type { Log } from '../contracts/log.ts';
+import { errorCode } from '../errors/error-message.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import type { Settings } from './settings.ts';
 
 export type Listener = { listen(address: { readonly host: string; readonly port: number }): Promise<unknown> };
-
-type Log = { info(fields: object, message: string): void };
 
 /**
  * Opens the port on the configured host. The default is all addresses of both families. A kernel without IPv6 has no `::`, so all of IPv4
@@ -12,7 +13,7 @@ type Log = { info(fields: object, message: string): void };
  *
  * @throws ConfigurationError for everything that the operator can fix
  */
-export async function listen(app: Listener, settings: Settings, setting: 'port' | 'healthPort', log: Log): Promise<void> {
+export async function listen(app: Listener, settings: Settings, setting: 'port' | 'healthPort', log: Pick<Log, 'info'>): Promise<void> {
   const { host, [setting]: port } = settings;
   try {
     await app.listen({ host, port });
@@ -22,34 +23,30 @@ export async function listen(app: Listener, settings: Settings, setting: 'port' 
     await app.listen({ host: allOfIPv4, port }).catch((second: unknown) => {
       throw explainListenError(second, allOfIPv4, settings, setting);
     });
-    log.info({ [setting]: port }, `this machine has no IPv6 (${codeOf(error)}): listening on ${allOfIPv4} instead of ${host}`);
+    log.info({ [setting]: port }, `IPv6 is not available (${errorCode(error)}). Listening on ${allOfIPv4} instead of ${host}`);
   }
 }
 
 /** With `ipv6.disable=1` there are no IPv6 sockets at all. Other ways to disable IPv6 leave the sockets but no address. */
 function isAddressFamilyMissing(error: unknown): boolean {
-  return codeOf(error) === 'EAFNOSUPPORT' || codeOf(error) === 'EADDRNOTAVAIL';
+  return errorCode(error) === 'EAFNOSUPPORT' || errorCode(error) === 'EADDRNOTAVAIL';
 }
 
 function explainListenError(error: unknown, host: string, settings: Settings, setting: 'port' | 'healthPort'): unknown {
   const { nameOf } = settings;
-  const address = `port ${settings[setting]} of ${host}`;
-  switch (codeOf(error)) {
+  const address = `port ${settings[setting]} on ${host}`;
+  switch (errorCode(error)) {
     case 'EADDRINUSE':
-      return new ConfigurationError(`${address} is in use: end the other program, or choose another port with ${nameOf(setting)}`);
+      return new ConfigurationError(`${address} is already in use. Stop the other program, or choose another port with ${nameOf(setting)}`);
     case 'EACCES':
-      return new ConfigurationError(`${address} may not be opened by this user: choose one above 1023 with ${nameOf(setting)}`);
+      return new ConfigurationError(`permission denied to listen on ${address}. Choose a port above 1023 with ${nameOf(setting)}`);
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
     case 'ENOTFOUND':
-      return new ConfigurationError(`${host} is no address of this machine: choose another with ${nameOf('host')}`);
+      return new ConfigurationError(`${host} is not an address of this machine. Choose another one with ${nameOf('host')}`);
     default:
       return error;
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 /** The URL for clients on this machine, e.g. `https://localhost:8443`. */

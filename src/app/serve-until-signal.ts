@@ -17,7 +17,7 @@ export async function serveUntilSignal(
   let serving: Promise<RunningServer> | undefined;
   // Registered before the server is imported and started: the first process of a container ignores signals that it does not handle.
   const { close } = closeWithGrace({ delay: shutdownMilliseconds(settings), logger: false, skip: [...signals] }, async ({ err }) => {
-    if (err) report(`regkeeper: a bug, the server ends: ${err.stack}`);
+    if (err) report(`regkeeper: shutting down after an unexpected error, which is a bug: ${err.stack}`);
     shutdown.abort();
     // A cancelled start rejects after everything has been stopped.
     const started = await serving?.catch(() => undefined);

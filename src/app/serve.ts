@@ -45,6 +45,8 @@ export type RunningServer = {
   readonly ruleStore: RuleStore;
   readonly caFile: string | undefined;
   readonly log: Logger;
+  /** Writes what was logged so far, if it was held for the welcome text of --dev. */
+  releaseOutputs(): void;
   /** Resolves when the drain time is over and every request has been answered. */
   stop(): Promise<void>;
 };
@@ -116,9 +118,9 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
       // The settings are logged before anything waits for the cluster. Without a cluster, a mistake in the rules stays a single line.
       group('cluster', cluster?.connection, cluster && settingsReport),
       group('watches', ...(cluster?.watches ?? [])),
-      group('loading of rules', ruleSource.loading),
+      group('rule loading', ruleSource.loading),
       group(
-        'followers of the rules',
+        'rule subscribers',
         createRulesReporter({ rules, store, log, auditLog, metrics, clock }),
         cluster?.secretsOfRules,
         createLintReporter({ rules, lint, log }),
@@ -132,7 +134,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
       group('registration', registration),
       group('drain', drain),
     ],
-    { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `could not be stopped: ${name}`), clock },
+    { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `failed to stop the component "${name}"`), clock },
   );
   const unsubscribe = stopOnAbort(running, signal);
   await running.started;
@@ -140,7 +142,15 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     unsubscribe();
     return running.stop();
   };
-  return { url: webhook.url(), healthUrl: health.url(), ruleStore: store, caFile: certificates.caFile(), log, stop };
+  return {
+    url: webhook.url(),
+    healthUrl: health.url(),
+    ruleStore: store,
+    caFile: certificates.caFile(),
+    log,
+    releaseOutputs: outputs.release,
+    stop,
+  };
 }
 
 async function readKinds({ customKindFiles, nameOf }: Settings): Promise<Kinds> {

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { EnforcerPolicy } from '../cluster/registration/configuration-difference.ts';
 import type { WebhookPolicy } from '../cluster/registration/desired.ts';
 import { allExcludedNamespaces } from '../cluster/registration/excluded-namespaces.ts';
-import type { LogLevel } from '../observe/logger.ts';
+import type { LogFormat, LogLevel } from '../observe/logger.ts';
 import { termsMayOverlap } from '../rules/match/namespaces.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
 import { type CollectedSettings, collectSettings, type Environment, type Flags, type SettingInputs } from '../settings/input.ts';
@@ -41,6 +41,8 @@ export type Settings = {
   readonly clientCaFile: string | undefined;
   readonly shutdownDelayMilliseconds: number;
   readonly logLevel: LogLevel;
+  /** Undefined: text if standard error is a terminal, otherwise JSON. */
+  readonly logFormat: LogFormat | undefined;
   /** A file, or `-` for standard output. */
   readonly auditLog: string;
   readonly dev: boolean;
@@ -87,6 +89,7 @@ export function readSettings(flags: Flags, env: Environment): Settings {
     clientCaFile: values.clientCa,
     shutdownDelayMilliseconds: values.shutdownDelaySeconds * 1000,
     logLevel: values.logLevel,
+    logFormat: values.logFormat,
     auditLog: values.auditLog,
     dev,
     nonDefaults: listNonDefaults(inputs, dev),
@@ -132,13 +135,13 @@ function findDependencyProblems(inputs: SettingInputs): string[] {
     const one = inputs[name];
     if (!one || one.value === false) return [];
     const problems = excludes.flatMap((other) =>
-      of(other)?.value ? [`${one.written} contradicts ${of(other)?.written}: leave one out`] : [],
+      of(other)?.value ? [`${one.written} and ${of(other)?.written} cannot be used together. Remove one of them`] : [],
     );
     if (!requires) return problems;
     const other = of(requires.setting);
     const required = `${flagOf(requires.setting as SettingName)}${requires.value === true ? '' : ` ${requires.value}`}`;
-    if (other && other.value !== requires.value) problems.push(`${one.written} goes with ${required}, not with ${other.written}`);
-    if (!other && requires.value === true) problems.push(`${one.written} goes with ${required}, which is not given`);
+    if (other && other.value !== requires.value) problems.push(`${one.written} requires ${required}, but ${other.written} is set`);
+    if (!other && requires.value === true) problems.push(`${one.written} requires ${required}, which is not set`);
     return problems;
   });
 }
@@ -153,21 +156,23 @@ function findContradictions(
   const { manageWebhooks, namespaceSelector, excludeNamespaces = [], port, healthPort } = values;
   const written = (name: SettingName) => inputs[name]?.written ?? `${flagOf(name)} ${values[name]}`;
   if (manageWebhooks && !cluster)
-    problems.push(`${written('manageWebhooks')} needs a cluster: give --kubeconfig, or run without --rules and --dev`);
+    problems.push(`${written('manageWebhooks')} requires a cluster. Set --kubeconfig, or run without --rules and --dev`);
   if (tls.mode === 'self' && !cluster) {
-    problems.push(`${written('tls')} keeps its certificate in a Secret and needs a cluster: give --kubeconfig, or use --tls dev`);
+    problems.push(`${written('tls')} stores the certificate in a Secret, which requires a cluster. Set --kubeconfig, or use --tls dev`);
   }
   if (tls.mode === 'files') {
     const why = inputs.tls
       ? written('tls')
       : (['tlsCert', 'tlsKey', 'tlsCa'] as const).flatMap((name) => inputs[name]?.written ?? []).join(' ');
-    if (tls.certificate === undefined || tls.key === undefined) problems.push(`${why} needs both --tls-cert FILE and --tls-key FILE`);
+    if (tls.certificate === undefined || tls.key === undefined) problems.push(`${why} requires both --tls-cert FILE and --tls-key FILE`);
     if (manageWebhooks && tls.ca === undefined) {
-      problems.push(`${written('manageWebhooks')} tells the API server by which authority to verify us: give it with --tls-ca FILE`);
+      problems.push(
+        `${written('manageWebhooks')} requires the CA that signed the certificate, for the API server. Set it with --tls-ca FILE`,
+      );
     }
   }
   if (port === healthPort && port !== 0) {
-    problems.push(`${written('port')} and ${written('healthPort')} are the same port: choose another for one of them`);
+    problems.push(`${written('port')} and ${written('healthPort')} are the same port. Choose different ports`);
   }
   if (cluster && namespaceSelector) {
     const never = {
@@ -176,7 +181,7 @@ function findContradictions(
       values: allExcludedNamespaces(cluster.namespace, excludeNamespaces),
     } as const;
     const term = { kind: 'labels', rank: 0, requirements: [...namespaceSelector, never] } as const;
-    if (!termsMayOverlap(term, term)) problems.push(`${written('namespaceSelector')} selects no namespace that is not excluded`);
+    if (!termsMayOverlap(term, term)) problems.push(`${written('namespaceSelector')} matches no namespace, or only excluded ones`);
   }
   return problems;
 }

@@ -2,6 +2,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { createSecureContext } from 'node:tls';
+import { errorMessage } from '../errors/error-message.ts';
 import type { CertificateWithKey } from './issue.ts';
 
 /** A certificate (the leaf first, then any intermediates) with its matching key, and the dates and names of the leaf. */
@@ -27,7 +28,7 @@ export type CertificatePairProblem = {
 /** What messages call the certificate and the key. A file name or a key of a Secret is more helpful than the default. */
 export type CertificatePairLabels = CertificateWithKey;
 
-const PLAIN_NAMES: CertificatePairLabels = { certificate: 'the certificate', key: 'the key' };
+const defaultLabels: CertificatePairLabels = { certificate: 'the certificate', key: 'the key' };
 
 /**
  * Reads PEM texts that together serve TLS. It ignores the validity period on purpose. A server whose certificate has expired must still
@@ -35,7 +36,7 @@ const PLAIN_NAMES: CertificatePairLabels = { certificate: 'the certificate', key
  */
 export function readCertificatePair(
   { certificate, key }: CertificateWithKey,
-  names: CertificatePairLabels = PLAIN_NAMES,
+  names: CertificatePairLabels = defaultLabels,
 ): CertificatePairResult {
   const chain = readCertificates(certificate);
   if (!chain.ok) return { ok: false, part: 'certificate', problem: `${names.certificate} ${chain.problem}` };
@@ -43,7 +44,7 @@ export function readCertificatePair(
   if (!privateKey.ok) return { ok: false, part: 'key', problem: `${names.key} ${privateKey.problem}` };
   const [leaf] = chain.certificates;
   if (!leaf.checkPrivateKey(privateKey.key))
-    return { ok: false, part: 'pair', problem: `${names.certificate} does not belong to ${names.key}` };
+    return { ok: false, part: 'pair', problem: `${names.certificate} does not match ${names.key}` };
   const opensslError = findOpensslError(certificate, key);
   if (opensslError !== undefined) return { ok: false, part: 'pair', problem: `${names.certificate} cannot serve TLS: ${opensslError}` };
   return {
@@ -99,28 +100,31 @@ function hasIssued(issuer: X509Certificate, certificate: X509Certificate): boole
 /** `problem` continues a sentence that begins with the label of the text, such as `is empty`. */
 type Certificates = { ok: true; certificates: [X509Certificate, ...X509Certificate[]] } | { ok: false; problem: string };
 
-const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+const certificateBlock = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
 /** Reads every certificate of a PEM text. Text around the blocks is allowed, because openssl writes it. */
 export function readCertificates(text: string): Certificates {
   const certificates: X509Certificate[] = [];
-  for (const block of text.match(CERTIFICATE_BLOCK) ?? []) {
+  for (const block of text.match(certificateBlock) ?? []) {
     try {
       certificates.push(new X509Certificate(block));
     } catch {
-      return { ok: false, problem: `holds a damaged certificate (number ${certificates.length + 1} in it)` };
+      return { ok: false, problem: `contains an invalid certificate (number ${certificates.length + 1})` };
     }
   }
   const [first, ...rest] = certificates;
   if (first !== undefined) return { ok: true, certificates: [first, ...rest] };
   if (text.trim() === '') return { ok: false, problem: 'is empty' };
-  return { ok: false, problem: text.includes('PRIVATE KEY-----') ? 'holds a key, not a certificate' : 'is not a PEM certificate' };
+  return {
+    ok: false,
+    problem: text.includes('PRIVATE KEY-----') ? 'contains a private key instead of a certificate' : 'is not a PEM certificate',
+  };
 }
 
 type PrivateKey = { ok: true; key: KeyObject } | { ok: false; problem: string };
 
 /** The headers of PKCS#8 and of OpenSSL's older format. */
-const ENCRYPTED_KEY = /^(-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED)/m;
+const encryptedKey = /^(-----BEGIN ENCRYPTED |Proc-Type: 4,ENCRYPTED)/m;
 
 /** Reads a PEM private key without a passphrase. */
 export function readPrivateKey(text: string): PrivateKey {
@@ -128,14 +132,16 @@ export function readPrivateKey(text: string): PrivateKey {
   if (!text.includes('PRIVATE KEY-----')) {
     return {
       ok: false,
-      problem: text.includes('-----BEGIN CERTIFICATE-----') ? 'holds a certificate, not a key' : 'is not a PEM private key',
+      problem: text.includes('-----BEGIN CERTIFICATE-----')
+        ? 'contains a certificate instead of a private key'
+        : 'is not a PEM private key',
     };
   }
-  if (ENCRYPTED_KEY.test(text)) return { ok: false, problem: 'is encrypted; a key without a passphrase is needed' };
+  if (encryptedKey.test(text)) return { ok: false, problem: 'is encrypted, but must not have a passphrase' };
   try {
     return { ok: true, key: createPrivateKey(text) };
   } catch {
-    return { ok: false, problem: 'holds a damaged private key' };
+    return { ok: false, problem: 'contains an invalid private key' };
   }
 }
 
@@ -145,15 +151,15 @@ function findOpensslError(certificate: string, key: string): string | undefined 
     createSecureContext({ cert: certificate, key });
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return errorMessage(error);
   }
 }
 
 /** Node prints `DNS:a.example, IP Address:127.0.0.1`. A value with a comma or another special character is printed as a JSON string. */
-const PRINTED_NAME = /(DNS|IP Address|[^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g;
+const printedName = /(DNS|IP Address|[^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g;
 
 function alternativeNames(printed: string): { dnsNames: string[]; ipAddresses: string[] } {
-  const names = [...printed.matchAll(PRINTED_NAME)].map(([, kind, value = '']) => ({
+  const names = [...printed.matchAll(printedName)].map(([, kind, value = '']) => ({
     kind,
     value: value.startsWith('"') ? unquoted(value) : value,
   }));

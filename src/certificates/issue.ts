@@ -114,12 +114,12 @@ type UnsignedCertificate = {
 /** RFC 5280 section 4.1. forge has no ECDSA, so it only writes the structure. node:crypto signs the bytes. */
 function signCertificate(unsigned: UnsignedCertificate): string {
   if (!(unsigned.notBefore < unsigned.notAfter)) {
-    throw new Error(`a certificate must end after it begins, not ${day(unsigned.notBefore)} to ${day(unsigned.notAfter)}`);
+    throw new Error(`a certificate must end after it begins, but this one is for ${day(unsigned.notBefore)} to ${day(unsigned.notAfter)}`);
   }
   const body = sequence(
     contextual(0, [integer('\x02')]), // X.509 version 3
     integer(randomSerial()),
-    sequence(oid(OID.ecdsaWithSha256)),
+    sequence(oid(oids.ecdsaWithSha256)),
     unsigned.issuer,
     sequence(time(unsigned.notBefore), time(unsigned.notAfter)),
     unsigned.subject,
@@ -127,7 +127,7 @@ function signCertificate(unsigned: UnsignedCertificate): string {
     contextual(3, [sequence(...unsigned.extensions)]),
   );
   const signature = sign('sha256', der(body), unsigned.signingKey);
-  const whole = sequence(body, sequence(oid(OID.ecdsaWithSha256)), bitString(0, signature.toString('latin1')));
+  const whole = sequence(body, sequence(oid(oids.ecdsaWithSha256)), bitString(0, signature.toString('latin1')));
   return new X509Certificate(der(whole)).toString();
 }
 
@@ -136,9 +136,9 @@ type SigningCa = { readonly name: Asn1; readonly keyIdentifier: string; readonly
 function readCa(ca: CertificateWithKey): SigningCa {
   const certificate = new X509Certificate(ca.certificate);
   const key = createPrivateKey(ca.key);
-  if (!certificate.ca) throw new Error(`the certificate of "${certificate.subject}" is not an authority`);
-  if (key.asymmetricKeyType !== 'ec') throw new Error(`the authority's key is ${key.asymmetricKeyType}; only EC keys are supported`);
-  if (!certificate.checkPrivateKey(key)) throw new Error('the authority certificate does not belong to the authority key');
+  if (!certificate.ca) throw new Error(`the certificate of "${certificate.subject}" is not a CA certificate`);
+  if (key.asymmetricKeyType !== 'ec') throw new Error(`the CA key is ${key.asymmetricKeyType}, but only EC keys are supported`);
+  if (!certificate.checkPrivateKey(key)) throw new Error('the CA certificate does not match the CA key');
   return { ...namesInside(certificate), notAfter: certificate.validToDate, key };
 }
 
@@ -149,12 +149,12 @@ function readCa(ca: CertificateWithKey): SigningCa {
 function namesInside(certificate: X509Certificate): { name: Asn1; keyIdentifier: string } {
   const fields = childrenOf(childrenOf(forge.asn1.fromDer(certificate.raw.toString('latin1')))[0]);
   const name = fields[5];
-  const extensions = childrenOf(childrenOf(fields.find((field) => field.tagClass === CONTEXT && Number(field.type) === 3))[0]);
-  const extensionFields = extensions.map(childrenOf).find(([id]) => id?.value === oid(OID.subjectKeyIdentifier).value);
+  const extensions = childrenOf(childrenOf(fields.find((field) => field.tagClass === contextSpecific && Number(field.type) === 3))[0]);
+  const extensionFields = extensions.map(childrenOf).find(([id]) => id?.value === oid(oids.subjectKeyIdentifier).value);
   const octets = extensionFields?.at(-1)?.value;
-  if (name === undefined || typeof octets !== 'string') throw new Error('the authority certificate states no subject key identifier');
+  if (name === undefined || typeof octets !== 'string') throw new Error('the CA certificate has no subject key identifier');
   const identifier = forge.asn1.fromDer(octets).value;
-  if (typeof identifier !== 'string') throw new Error('the authority certificate has an unreadable subject key identifier');
+  if (typeof identifier !== 'string') throw new Error('the CA certificate has an invalid subject key identifier');
   return { name, keyIdentifier: identifier };
 }
 
@@ -193,20 +193,20 @@ function randomSerial(): string {
  * The upper bound of a common name in X.520 (`ub-common-name`), which strict verifiers enforce. The names that matter are in the
  * subjectAltName extension.
  */
-const LONGEST_COMMON_NAME = 64;
+const longestCommonName = 64;
 
 function distinguishedName(commonName: string): Asn1 {
-  const text = [...commonName].slice(0, LONGEST_COMMON_NAME).join('');
+  const text = [...commonName].slice(0, longestCommonName).join('');
   if (text.trim() === '') throw new Error('a certificate needs a common name');
   const utf8 = primitive(forge.asn1.Type.UTF8, Buffer.from(text, 'utf8').toString('latin1'));
-  return sequence(forge.asn1.create(UNIVERSAL, forge.asn1.Type.SET, true, [sequence(oid(OID.commonName), utf8)]));
+  return sequence(forge.asn1.create(universal, forge.asn1.Type.SET, true, [sequence(oid(oids.commonName), utf8)]));
 }
 
-const FIRST_GENERALIZED_YEAR = 2050;
+const firstGeneralizedYear = 2050;
 
 /** RFC 5280 section 4.1.2.5: two-digit years through 2049, four digits from 2050. */
 function time(date: Date): Asn1 {
-  return date.getUTCFullYear() < FIRST_GENERALIZED_YEAR
+  return date.getUTCFullYear() < firstGeneralizedYear
     ? primitive(forge.asn1.Type.UTCTIME, forge.asn1.dateToUtcTime(date))
     : primitive(forge.asn1.Type.GENERALIZEDTIME, forge.asn1.dateToGeneralizedTime(date));
 }
@@ -214,44 +214,44 @@ function time(date: Date): Asn1 {
 function basicConstraints({ ca }: { ca: boolean }): Asn1 {
   const yes = primitive(forge.asn1.Type.BOOLEAN, '\xff');
   // Path length 0: this CA signs server certificates, never another CA.
-  return extension(OID.basicConstraints, 'critical', ca ? sequence(yes, integer('\x00')) : sequence());
+  return extension(oids.basicConstraints, 'critical', ca ? sequence(yes, integer('\x00')) : sequence());
 }
 
 function keyUsage(purpose: 'certificatesAndRevocations' | 'digitalSignature'): Asn1 {
   // Bit 0 is digitalSignature, bit 5 keyCertSign, bit 6 cRLSign, counted from the left. DER omits unused bits.
   const bits = purpose === 'digitalSignature' ? bitString(7, '\x80') : bitString(1, '\x06');
-  return extension(OID.keyUsage, 'critical', bits);
+  return extension(oids.keyUsage, 'critical', bits);
 }
 
 function serverAuthentication(): Asn1 {
-  return extension(OID.extendedKeyUsage, 'optional', sequence(oid(OID.serverAuthentication)));
+  return extension(oids.extendedKeyUsage, 'optional', sequence(oid(oids.serverAuthentication)));
 }
 
 function subjectKeyIdentifier(identifier: string): Asn1 {
-  return extension(OID.subjectKeyIdentifier, 'optional', primitive(forge.asn1.Type.OCTETSTRING, identifier));
+  return extension(oids.subjectKeyIdentifier, 'optional', primitive(forge.asn1.Type.OCTETSTRING, identifier));
 }
 
 function authorityKeyIdentifier(identifier: string): Asn1 {
-  return extension(OID.authorityKeyIdentifier, 'optional', sequence(contextual(0, identifier)));
+  return extension(oids.authorityKeyIdentifier, 'optional', sequence(contextual(0, identifier)));
 }
 
-const DNS_NAME = 2;
-const IP_ADDRESS = 7;
+const dnsNameTag = 2;
+const ipAddressTag = 7;
 
 function subjectAlternativeNames(dnsNames: readonly string[], ipAddresses: readonly string[]): Asn1 {
   const names = [
-    ...dnsNames.map((name) => contextual(DNS_NAME, checkedHostName(name))),
-    ...ipAddresses.map((address) => contextual(IP_ADDRESS, addressOctets(address))),
+    ...dnsNames.map((name) => contextual(dnsNameTag, checkedHostName(name))),
+    ...ipAddresses.map((address) => contextual(ipAddressTag, addressOctets(address))),
   ];
   if (names.length === 0) throw new Error('a server certificate needs at least one host name or address');
-  return extension(OID.subjectAlternativeName, 'optional', sequence(...names));
+  return extension(oids.subjectAlternativeName, 'optional', sequence(...names));
 }
 
-const HOST_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
+const hostLabel = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 
 function checkedHostName(name: string): string {
   const labels = name.replace(/^\*\./, '').split('.');
-  if (name.length <= 253 && labels.every((label) => HOST_LABEL.test(label))) return name;
+  if (name.length <= 253 && labels.every((label) => hostLabel.test(label))) return name;
   const ascii = domainToASCII(name);
   const hint = ascii !== '' && ascii !== name && ascii.includes('xn--') ? ` (write ${ascii})` : '';
   throw new Error(`${JSON.stringify(name)} is not a host name${hint}`);
@@ -276,7 +276,7 @@ function extension(id: string, weight: 'critical' | 'optional', value: Asn1): As
   return sequence(oid(id), ...critical, primitive(forge.asn1.Type.OCTETSTRING, forge.asn1.toDer(value).getBytes()));
 }
 
-const OID = {
+const oids = {
   commonName: '2.5.4.3',
   subjectKeyIdentifier: '2.5.29.14',
   keyUsage: '2.5.29.15',
@@ -290,19 +290,19 @@ const OID = {
 
 // forge represents octets as strings with one character per octet (`latin1` in Buffer's terms).
 
-const UNIVERSAL = forge.asn1.Class.UNIVERSAL;
-const CONTEXT = forge.asn1.Class.CONTEXT_SPECIFIC;
+const universal = forge.asn1.Class.UNIVERSAL;
+const contextSpecific = forge.asn1.Class.CONTEXT_SPECIFIC;
 
 function sequence(...children: Asn1[]): Asn1 {
-  return forge.asn1.create(UNIVERSAL, forge.asn1.Type.SEQUENCE, true, children);
+  return forge.asn1.create(universal, forge.asn1.Type.SEQUENCE, true, children);
 }
 
 function contextual(tag: number, value: string | Asn1[]): Asn1 {
-  return forge.asn1.create(CONTEXT, tag, Array.isArray(value), value);
+  return forge.asn1.create(contextSpecific, tag, Array.isArray(value), value);
 }
 
 function primitive(type: forge.asn1.Type, octets: string): Asn1 {
-  return forge.asn1.create(UNIVERSAL, type, false, octets);
+  return forge.asn1.create(universal, type, false, octets);
 }
 
 function integer(octets: string): Asn1 {

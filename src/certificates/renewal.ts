@@ -14,8 +14,11 @@ export function checkRenewal(pair: CertificatePair, now: Date, wantedNames: read
   const begin = pair.notBefore.getTime();
   const renewAt = begin + (pair.notAfter.getTime() - begin) * share;
   if (now.getTime() >= renewAt)
-    return { renew: true, reason: `renewal was due at ${new Date(renewAt).toISOString()}, it ends at ${pair.notAfter.toISOString()}` };
+    return {
+      renew: true,
+      reason: `it was due for renewal at ${new Date(renewAt).toISOString()} and expires at ${pair.notAfter.toISOString()}`,
+    };
   const missing = missingNames(pair.certificate, wantedNames);
-  if (missing.length > 0) return { renew: true, reason: `it is not made out for ${missing.join(', ')}` };
+  if (missing.length > 0) return { renew: true, reason: `it is not valid for ${missing.join(', ')}` };
   return { renew: false };
 }

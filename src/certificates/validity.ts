@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 
 /** Longer than the kubelet and the Service need to stop sending requests to an unready replica. */
-const EXPIRY_MARGIN = 5 * 60_000;
+const expiryMargin = 5 * 60_000;
 
 /**
  * Why clients reject this PEM certificate (the leaf first), or soon will. Undefined while it is valid. `clocks` are epoch milliseconds.
@@ -12,7 +12,7 @@ export function explainInvalidity(certificate: string, clocks: readonly number[]
   const { validFromDate, validToDate } = new X509Certificate(certificate);
   const earliest = Math.min(...clocks);
   if (earliest >= validToDate.getTime()) return `it expired at ${validToDate.toISOString()}`;
-  if (earliest >= validToDate.getTime() - EXPIRY_MARGIN) return `it expires at ${validToDate.toISOString()} and has not been renewed`;
+  if (earliest >= validToDate.getTime() - expiryMargin) return `it expires at ${validToDate.toISOString()} and has not been renewed`;
   if (Math.max(...clocks) < validFromDate.getTime()) return `it is not valid before ${validFromDate.toISOString()}`;
   return undefined;
 }

@@ -1,7 +1,12 @@
 /** Assembles the command line from its commands, one file per command. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
 import type { ServeAction } from './commands/serve.ts';
-import type { ExitCode, Terminal } from './terminal.ts';
+import { hasName } from './line/has-name.ts';
+import { prepareArguments } from './line/prepare-arguments.ts';
+import { describeUnknownCommand } from './line/unknown-word.ts';
+import { painter } from './output/paint.ts';
+import type { ExitCode, Output, Terminal } from './terminal.ts';
 
 export type ProgramActions = { readonly serve: ServeAction };
 
@@ -18,78 +23,84 @@ type CommandContext = {
   readonly terminal: Terminal;
   /** Undefined: the process keeps running. */
   finish(code: ExitCode | undefined): void;
+  /** The whole program, with every command loaded. */
+  describe(): Promise<Command>;
 };
 
 /** In the order of --help. Only the requested command is loaded, so that its start does not wait for the dependencies of others. */
 const commands: readonly CommandEntry[] = [
   {
     name: 'serve',
-    description: 'answer admission reviews over HTTPS until it is ended with SIGTERM',
+    description: 'run the admission webhook',
     load: async ({ actions, finish }) => (await import('./commands/serve.ts')).serveCommand(actions.serve, finish),
   },
   {
-    name: 'review',
-    description:
-      'send objects to a running webhook as the API server would, first to /mutate, then to /validate, and print what comes back',
-    load: async ({ terminal, finish }) => (await import('./commands/review.ts')).reviewCommand(terminal, finish),
-  },
-  {
     name: 'check',
-    description: 'say what rules would do to objects: which would be refused and why, which secrets they would be given',
+    description: 'evaluate manifests against rules, without a cluster',
     load: async ({ terminal, finish }) => (await import('./commands/check.ts')).checkCommand(terminal, finish),
   },
   {
-    name: 'test',
-    description: 'run policy tests: folders of rules, objects and what is expected of them',
-    load: async ({ terminal, finish }) => (await import('./commands/test.ts')).testCommand(terminal, finish),
-  },
-  {
-    name: 'lint',
-    description: 'find every problem and warning in rules, with file, line and column',
-    load: async ({ terminal, finish }) => (await import('./commands/lint.ts')).lintCommand(terminal, finish),
-  },
-  {
     name: 'explain',
-    description: 'say which rule decides on an image and why, and which secret it is given',
+    description: 'show which rule decides on an image, and why',
     load: async ({ terminal, finish }) => (await import('./commands/explain.ts')).explainCommand(terminal, finish),
   },
   {
+    name: 'lint',
+    description: 'find problems in rules',
+    load: async ({ terminal, finish }) => (await import('./commands/lint.ts')).lintCommand(terminal, finish),
+  },
+  {
     name: 'diff',
-    description: 'say what a change of the rules does to objects: newly refused, newly let in, secrets gained and lost',
+    description: 'compare two sets of rules, or their effect on manifests',
     load: async ({ terminal, finish }) => (await import('./commands/diff.ts')).diffCommand(terminal, finish),
   },
   {
+    name: 'test',
+    description: 'run policy tests',
+    load: async ({ terminal, finish }) => (await import('./commands/test.ts')).testCommand(terminal, finish),
+  },
+  {
+    name: 'review',
+    description: 'send manifests to a running webhook',
+    load: async ({ terminal, finish }) => (await import('./commands/review.ts')).reviewCommand(terminal, finish),
+  },
+  {
     name: 'rbac',
-    description: 'print the ClusterRole by which regkeeper sees whether the secrets that rules name are there',
+    description: 'print the RBAC for reporting missing secrets',
     load: async ({ terminal, finish }) => (await import('./commands/rbac.ts')).rbacCommand(terminal, finish),
+  },
+  {
+    name: 'completion',
+    description: 'print a completion script for bash, zsh or fish',
+    load: async ({ terminal, describe }) => (await import('./commands/completion.ts')).completionCommand(terminal, describe),
   },
   {
     name: 'version',
     description: 'print the version',
-    load: async ({ terminal }) => (await import('./commands/version.ts')).versionCommand(terminal),
+    load: async ({ terminal }) => (await import('./commands/version.ts')).versionCommand(terminal, versionText),
   },
 ];
 
+const versionText = `regkeeper ${packageJson.version}, Node.js ${process.version}`;
+
 /** Runs one command line, without the program name. Resolves with the exit code, or with undefined if the process keeps running. */
-export async function runProgram(argv: readonly string[], actions: ProgramActions, terminal: Terminal): Promise<ExitCode | undefined> {
+export async function runProgram(argv: readonly string[], actions: ProgramActions, output: Output): Promise<ExitCode | undefined> {
   let exitCode: ExitCode | undefined = 0;
   const finish = (code: ExitCode | undefined) => {
     exitCode = code;
   };
-  const program = new Command('regkeeper')
-    .description('Admission webhook that gives images their pull and push secrets and keeps untrusted registries out')
-    .exitOverride()
-    .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.err(text) })
-    // The arguments of commands that are not loaded are unknown, so the list shows none.
-    .configureHelp({ subcommandTerm: (command) => command.name() })
-    .showHelpAfterError('(run it with --help to see what it takes)');
-  const requested = requestedCommand(argv);
-  for (const { name, description, load } of commands) {
-    const command = name === requested ? await load({ actions, terminal, finish }) : new Command(name);
-    program.addCommand(command.description(description).exitOverride().copyInheritedSettings(program));
-  }
+  const program = createProgram(output);
+  const terminal = createTerminal(output, () => program.opts().color);
+  const context = { actions, terminal, finish, describe: () => describeProgram(context) };
+  const { position, name } = findRequested(argv, program);
+  for (const entry of commands) addCommand(program, entry, entry.name === name ? await entry.load(context) : new Command(entry.name));
   try {
-    await program.parseAsync(argv, { from: 'user' });
+    const command = program.commands.find((each) => each.name() === argv[position]);
+    const names = ['help', ...commands.map((each) => each.name)];
+    if (name !== undefined && !names.includes(name)) program.error(describeUnknownCommand(name, names));
+    const prepared = command && prepareArguments(argv.slice(position + 1), command);
+    if (prepared?.problem !== undefined) command?.error(prepared.problem);
+    await program.parseAsync(prepared ? [...argv.slice(0, position + 1), ...prepared.words] : argv, { from: 'user' });
     return exitCode;
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
@@ -98,11 +109,51 @@ export async function runProgram(argv: readonly string[], actions: ProgramAction
   }
 }
 
+function createProgram(output: Output): Command {
+  return (
+    new Command('regkeeper')
+      .description('Admission webhook: allows images by rules, and injects the secrets they need')
+      .version(versionText, '-V, --version', 'print the version')
+      .addOption(new Option('--color <when>', 'use colors: auto means on a terminal').choices(['auto', 'always', 'never']).default('auto'))
+      .helpOption('-h, --help', 'show help')
+      .helpCommand('help [command]', 'show the help of a command')
+      .exitOverride()
+      .configureOutput({ writeOut: (text) => output.out(text), writeErr: (text) => output.err(text) })
+      // The arguments of commands that are not loaded are unknown, so the list shows none.
+      .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: true })
+      .showHelpAfterError('Run "regkeeper --help" for usage.')
+  );
+}
+
+function createTerminal(output: Output, choice: () => unknown): Terminal {
+  const isColored = (stream: 'out' | 'err') => {
+    const when = choice();
+    return when === 'always' || (when !== 'never' && output.colors?.[stream] === true);
+  };
+  return {
+    out: output.out,
+    err: output.err,
+    paint: { out: painter(() => isColored('out')), err: painter(() => isColored('err')) },
+  };
+}
+
+function addCommand(program: Command, { name, description }: CommandEntry, command: Command): void {
+  program.addCommand(command.description(description).exitOverride().copyInheritedSettings(program));
+  command.showHelpAfterError(`Run "regkeeper ${name} --help" for usage.`);
+}
+
+async function describeProgram(context: CommandContext): Promise<Command> {
+  const program = createProgram(context.terminal);
+  for (const entry of commands) addCommand(program, entry, await entry.load(context));
+  return program;
+}
+
 /**
- * The command that commander will select. It is the first argument that is not an option, because no option of the program itself has a
- * value.
+ * Finds the command that commander will select: the first word that is neither an option nor its value. With `help`, the command is the word
+ * after it, and its arguments are none.
  */
-function requestedCommand(argv: readonly string[]): string | undefined {
-  const [first, second] = argv.filter((word) => !word.startsWith('-'));
-  return first === 'help' ? second : first;
+function findRequested(argv: readonly string[], program: Command): { readonly position: number; readonly name?: string | undefined } {
+  const takesValue = (word: string) => program.options.some((option) => option.required && hasName(option, word));
+  const position = argv.findIndex((word, index) => !word.startsWith('-') && !takesValue(argv[index - 1] ?? ''));
+  return { position, name: argv[position] === 'help' ? argv[position + 1] : argv[position] };
 }

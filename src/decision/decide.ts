@@ -12,17 +12,17 @@ import {
 } from '../image/reference.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
-import type { ImageSlot, ObjectShape, ReadingContext } from '../object/object-shape.ts';
+import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '../object/object-shape.ts';
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
-import type { Mode, NamespaceContext, NamespaceSettings, RuleSet } from '../rules/rule-set.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
-import type { ChangeRequest, Decision, ImageDecision, Injection, Message, Notice, Outcome } from './decision.ts';
+import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { injectIntoPod } from './inject/inject-pod.ts';
-import { mostListed, renderFinding } from './message.ts';
+import { hidesContents, mostListed, renderFinding } from './message.ts';
 import { missingSecrets } from './missing-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
@@ -50,7 +50,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings);
-  const before = imagesBefore(request, rules, facts);
+  const before = imagesBefore(request, { rules, place, facts });
   const context: SlotContext = { rules, place, settings, facts, shape, before, writes, streams: streamMemo() };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
 
@@ -66,14 +66,6 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 
   const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
   const { mode } = settings;
-  const newPodsDenied = shape.kind === 'pod' && mode === 'enforce';
-  const findings = images
-    .filter((image) => image.outcomeBeforeMode !== 'allowed')
-    .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
-    .map((image, index) => {
-      const nearest: RuleSet['nearest'] | undefined = index < mostListed ? rules.nearest : undefined;
-      return { image, ...renderFinding(image, { nearest, place, newPodsDenied, hideStreamContents: request.hideStreamContents }) };
-    });
   return {
     kind: 'decided',
     images,
@@ -88,11 +80,34 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
       ...injection.notices,
       ...noticeSpelling(images, injection.injected, shape),
       ...(writes ? noticeMissing(images, context) : []),
+      ...noticeOtherDockerfile(shape),
       ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
-    findings,
+    findings: findingsOf(images, request.hideStreamContents, context),
   };
+}
+
+/** What is denied comes first. */
+function findingsOf(
+  images: readonly ImageDecision[],
+  hideStreamContents: boolean | undefined,
+  { rules, place, settings, shape }: SlotContext,
+): readonly ImageFinding[] {
+  const newPodsDenied = shape.kind === 'pod' && settings.mode === 'enforce';
+  return images
+    .filter((image) => image.outcomeBeforeMode !== 'allowed')
+    .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
+    .map((image, index) => ({
+      image,
+      reason: hidesContents(image, hideStreamContents) ? 'untrusted' : image.reason,
+      ...renderFinding(image, {
+        nearest: index < mostListed ? rules.nearest : undefined,
+        place,
+        newPodsDenied,
+        hideStreamContents,
+      }),
+    }));
 }
 
 /**
@@ -107,8 +122,13 @@ export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
   return outcomeBeforeMode === 'denied' && mode === 'warn' ? 'warned' : outcomeBeforeMode;
 }
 
-function contextOf({ group, kind, operation, user }: ChangeRequest, { work }: Pick<Facts, 'work'>): ReadingContext {
-  return { group, kind, operation, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
+function contextOf(
+  { group, kind, operation, subresource = '', user }: ChangeRequest,
+  facts: Pick<Facts, 'work' | 'imageStreamsServed'>,
+): ReadingContext {
+  const imageTriggers = facts.imageStreamsServed?.() ?? true;
+  const { work } = facts;
+  return { group, kind, operation, subresource, imageTriggers, fromKubelet: user.startsWith('system:node:'), ...(work && { work }) };
 }
 
 /** `inject: pods` excludes templates and builds, which users keep in their own files. */
@@ -143,27 +163,32 @@ type SlotContext = EvaluationContext & {
 };
 
 function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
-  const { shape, before, rules } = context;
+  const { shape, before } = context;
   const decision = requireSecrets(evaluateContent(slot, context), context);
   if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
-  if (before.size > 0 && identities(decision, context.place, rules).some((each) => before.has(each)))
+  // A warning would be wrong too: `oc new-app` looks a name up in every place where it could be.
+  if (slot.lookupOnly && decision.outcomeBeforeMode !== 'allowed')
+    return { ...decision, outcomeBeforeMode: 'allowed', reason: 'lookup-only' };
+  if (before.size > 0 && identities(decision, context).some((each) => before.has(each)))
     return { ...weaken(decision, 'not-introduced'), old: true };
   return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
 }
 
 /** A registry host alone is read as an official image of Docker Hub. If those are trusted, only a warning shows the mistake. */
-function looksLikeHost({ slot, outcomeBeforeMode, verdict, reference }: ImageDecision): boolean {
-  if (slot.content.kind !== 'image' || outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || !reference) return false;
+function looksLikeHost({ slot, stream, outcomeBeforeMode, verdict, reference }: ImageDecision): boolean {
+  if (slot.content.kind !== 'image' || stream || outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || !reference) return false;
   return reference.host === dockerHub && completeRegistryHost(reference) !== undefined;
 }
 
 function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const { content } = slot;
   context.facts.work?.count('images', 1);
-  if (content.kind === 'image') {
+  const local = localStream(slot, context);
+  if (content.kind === 'image' && !local) {
     return { slot, ...evaluateImage(content.text, slot.imported ? { ...context, shortNames: 'docker.io' } : context) };
   }
-  const stream = content.stream && resolveStream(content.stream, context.place.namespace, context.facts, context.streams);
+  const reference = content.kind === 'image' ? local : content.stream;
+  const stream = reference && resolveStream(reference, context.place.namespace, context.facts, context.streams);
   if (stream?.kind === 'resolved') return evaluateStreamImage(slot, stream, context);
   const runsNow = isPod(context.shape);
   // A template is evaluated again when a trigger fills it, and at the Pod. The image of a build may not be evaluated anywhere else.
@@ -178,6 +203,17 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
     trustedBy: [],
     ...(stream && { stream }),
   };
+}
+
+/** The image stream that a name without a registry and path means, because the stream has `lookupPolicy.local`. */
+function localStream({ content, localLookup }: ImageSlot, { place, facts }: IdentityContext): StreamReference | undefined {
+  if (!localLookup || content.kind !== 'image' || content.text.includes('/')) return undefined;
+  const parsed = parseImage(content.text);
+  if (!parsed.ok || parsed.reference.digest !== undefined) return undefined;
+  const { path, tag = 'latest' } = parsed.reference;
+  const name = path.at(-1) ?? '';
+  const stream = facts.imageStream(place.namespace, name);
+  return stream.kind === 'known' && stream.localLookup ? { kind: 'ImageStreamTag', name: `${name}:${tag}` } : undefined;
 }
 
 /**
@@ -224,7 +260,9 @@ function distinct(reason: ReasonCode, messages: readonly Message[]): readonly No
 function noticeSpelling(images: readonly ImageDecision[], injected: readonly Injection[], shape: ObjectShape): readonly Notice[] {
   if (injected.length === 0) return [];
   const injectedSecrets = new Set(injected.map(({ secret }) => secret));
-  const notices = images.flatMap(({ slot, reference, old, trustedBy }) => {
+  const notices = images.flatMap(({ slot, reference, old, trustedBy, stream }) => {
+    // No secret is injected for the image of an image stream.
+    if (stream) return [];
     const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
     if (!reference || old || !secrets.some((secret) => injectedSecrets.has(secret))) return [];
     const lookup: Lookup = shape.kind === 'build' ? { by: 'builder', action: slot.action } : { by: 'kubelet' };
@@ -273,6 +311,12 @@ function isShortName(text: string): boolean {
   return parsed.ok && !parsed.reference.qualified;
 }
 
+function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
+  if (shape.kind !== 'build' || shape.otherDockerfile === undefined) return [];
+  const message = `the inline Dockerfile is not used, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images of that file cannot be evaluated. Remove one of the two.`;
+  return [{ reason: 'dockerfile-unused', message }];
+}
+
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
   const unknown = `the labels of namespace "${namespace}" are unknown, so the strictest result was assumed`;
   return { reason: 'labels-unknown', message: `${unknown}: ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
@@ -282,38 +326,48 @@ function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'
   return decision.outcomeBeforeMode === 'denied' ? { ...decision, outcomeBeforeMode: 'warned', reason } : decision;
 }
 
-function imagesBefore(request: ChangeRequest, rules: RuleSet, facts: Pick<Facts, 'kinds' | 'work'>): ReadonlySet<string> {
+type IdentityContext = Pick<SlotContext, 'rules' | 'place' | 'facts'>;
+
+function imagesBefore(request: ChangeRequest, context: IdentityContext): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
+  const { facts } = context;
   const reading = readObject(contextOf(request, facts), request.oldObject, facts.kinds);
   // If the old object cannot be read, or is too large to have been stored, every image of the new one counts as introduced.
   if (reading.kind !== 'shape' || reading.shape.slots.length > mostImages) return new Set();
   facts.work?.count('images', reading.shape.slots.length);
-  return new Set(reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)));
+  return new Set(reading.shape.slots.map((slot) => identity(slot, context)));
 }
 
 /**
  * Two images are the same before and after a change if their identities are: image and action. The path is not part of it, since a container
- * that moves in its list introduces nothing. Two spellings of one image are the same. So is a stream whose image has changed: this change
- * did not introduce that image.
+ * that moves in its list introduces nothing. Two spellings of one image are the same, with the default tag or without it. So is a stream
+ * whose image has changed: this change did not introduce that image. A name that means a stream is that stream, not the image of that name.
  */
-function identity({ action, content }: ImageSlot, objectNamespace: string, { settings }: RuleSet): string {
-  if (content.kind === 'image') return `${action} ${imageIdentity(content.text, settings)}`;
-  if (!content.stream) return `${action} unresolved`;
-  const { kind, namespace = objectNamespace, name } = content.stream;
-  return `${action} ${kind} ${namespace}/${name}`;
+function identity(slot: ImageSlot, context: IdentityContext): string {
+  const { action, content, imported } = slot;
+  const stream = content.kind === 'image' ? localStream(slot, context) : content.stream;
+  if (stream) return `${action} ${stream.kind} ${stream.namespace ?? context.place.namespace}/${stream.name}`;
+  if (content.kind !== 'image') return `${action} unresolved`;
+  return `${action} ${imageIdentity(content, imported ? 'docker.io' : context.rules.settings.shortNames)}`;
 }
 
-/** A stream reference is also the same as its image, which the old object may have named directly. */
-function identities({ slot, stream }: ImageDecision, { namespace }: NamespaceContext, rules: RuleSet): readonly string[] {
-  const written = identity(slot, namespace, rules);
-  return stream?.kind === 'resolved' ? [written, `${slot.action} ${imageIdentity(stream.image, rules.settings)}`] : [written];
+/**
+ * A stream reference is also the same as its image, which the old object may have named directly. Not that of another namespace: the result
+ * would show whether a guess of the image is right.
+ */
+function identities({ slot, stream }: ImageDecision, context: IdentityContext): readonly string[] {
+  const written = identity(slot, context);
+  if (stream?.kind !== 'resolved' || stream.elsewhere) return [written];
+  return [written, `${slot.action} ${imageIdentity({ text: stream.image }, context.rules.settings.shortNames)}`];
 }
 
-function imageIdentity(text: string, { shortNames }: RuleSet['settings']): string {
+/** Container runtimes and builders ignore the tag of a name that has a digest too. */
+function imageIdentity({ text, openTag }: { readonly text: string; readonly openTag?: true }, shortNames: ShortNames): string {
   const parsed = parseImage(text);
   if (!parsed.ok) return `as written ${text}`;
-  const short = !parsed.reference.qualified && shortNames !== 'docker.io';
-  return `${short ? 'short ' : ''}${formatReference(parsed.reference)}`;
+  const { qualified, digest, tag = openTag ? '*' : 'latest' } = parsed.reference;
+  const version = digest === undefined ? `:${tag}` : `@${digest}`;
+  return `${qualified || shortNames === 'docker.io' ? '' : 'short '}${canonicalName(parsed.reference)}${version}`;
 }
 
 function worst(outcomes: readonly Outcome[]): Outcome {

@@ -13,6 +13,8 @@ export type ChangeRequest = {
   readonly operation: 'CREATE' | 'UPDATE';
   readonly group: string;
   readonly kind: string;
+  /** Absent or empty for the object itself. */
+  readonly subresource?: string;
   readonly namespace: string;
   /** Empty on CREATE with generateName. */
   readonly name: string;
@@ -102,4 +104,8 @@ export type Decision =
   /** Our watches are behind the API server: the client should retry in a second. */
   | { readonly kind: 'not-yet'; readonly message: string };
 
-export type ImageFinding = Message & { readonly image: ImageDecision };
+export type ImageFinding = Message & {
+  readonly image: ImageDecision;
+  /** As the user may read it. That of the image can depend on an image stream that the user may not read. */
+  readonly reason: ReasonCode;
+};

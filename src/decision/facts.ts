@@ -10,6 +10,8 @@ export type Facts = {
   secret(namespace: string, name: string): SecretFacts;
   /** An image stream of OpenShift. */
   imageStream(namespace: string, name: string): ImageStreamFacts;
+  /** False on a cluster that certainly has no image streams, and so no image triggers. Absent if that is unknown. */
+  imageStreamsServed?(): boolean;
   /** Milliseconds since 1970. */
   now(): number;
   /** Counts the work of a decision, in tests only. */
@@ -53,6 +55,8 @@ export type ImageStreamFacts =
       readonly kind: 'known';
       /** `status.dockerImageRepository`: where the internal registry serves the stream, without tag. */
       readonly repository?: string;
+      /** `spec.lookupPolicy.local`: an image of its namespace without a registry and path means this stream, if it has its name. */
+      readonly localLookup?: true;
       readonly tags: ReadonlyMap<string, StreamTag>;
     }
   | { readonly kind: 'absent' }

@@ -68,6 +68,7 @@ export function renderHelp({ settings: { helpUrl } }: RuleSet): string {
 function renderLine(image: ImageDecision, wording: Wording): string {
   const { content, displayName } = image.slot;
   const prefix = `${remarkOn(image, wording)}${displayName}`;
+  if (hidesContents(image, wording.hideStreamContents)) return `${prefix}: ${renderHidden(image)}`;
   if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, wording)}`;
   if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image, wording)}`;
   if (content.kind === 'image') return `${prefix}: ${subject(image, content.text, wording)} ${describe(image, wording)}`;
@@ -88,17 +89,29 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
   }
 }
 
+/**
+ * Whether the image comes from an image stream that the reader of the message may not be allowed to read: any stream for an unknown caller,
+ * and one of another namespace for everyone, since a dry run is enough for a denial. The message must not show what the stream contains, nor
+ * the rule that matches it. The audit record has both.
+ */
+export function hidesContents({ stream }: ImageDecision, hideStreamContents = false): boolean {
+  return stream?.kind === 'resolved' && (hideStreamContents || stream.elsewhere === true);
+}
+
+function renderHidden({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
+  const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
+  return `what image stream ${quote(stream?.stream ?? '')} contains is ${isDenied ? 'denied' : 'not trusted'} here.`;
+}
+
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
 function renderStream(image: ImageDecision, { stream, image: text }: StreamResolution & { kind: 'resolved' }, wording: Wording) {
-  if (wording.hideStreamContents) return `what image stream ${quote(stream)} contains is not allowed here.`;
   const imageName = image.problem ? 'an image' : quote(image.reference ? canonicalName(image.reference) : text);
   return `image stream ${quote(stream)} contains ${imageName}, which ${describe(image, wording)}`;
 }
 
 function renderTooLarge({ stream }: ImageDecision, { hideStreamContents }: Wording): string {
-  const known = stream?.kind === 'unresolved' && !hideStreamContents ? stream.why : undefined;
-  const why = known ?? 'the image stream is too large to be evaluated';
-  return `${why}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
+  const why = stream?.kind === 'unresolved' && !hideStreamContents && !stream.elsewhere ? stream.why : undefined;
+  return `${why ?? `image stream ${stream?.stream} is too large to be evaluated`}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
 }
 
 function subject({ problem, reference, reason }: ImageDecision, text: string, { locate }: Wording): string {

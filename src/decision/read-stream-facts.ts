@@ -32,7 +32,8 @@ function readWhole(object: JsonObject): KnownStream {
     const spec = specified.get(name);
     return [name, { ...(spec && { spec }), images: imported.get(name) ?? [] }];
   });
-  return { kind: 'known', ...(repository !== undefined && { repository }), tags: new Map(tags) };
+  const localLookup = valueAt(object, ['spec', 'lookupPolicy', 'local']) === true;
+  return { kind: 'known', ...(repository !== undefined && { repository }), ...(localLookup && { localLookup }), tags: new Map(tags) };
 }
 
 function readSpec(tag: JsonObject): NonNullable<StreamTag['spec']> {

@@ -15,6 +15,7 @@ export const reasons = {
   unresolved: 'The image is not known yet. It is evaluated when it is set.',
   'unresolved-in-pod': 'A Pod is created without the name of an image.',
   'stream-too-large': 'A build names an image stream that is too large to be cached, so its image could not be evaluated.',
+  'lookup-only': 'The request only asks the registry about the image, and stores nothing.',
   'not-introduced': 'The object had the image before this update, so the update is not denied.',
   placeholder: 'An image trigger would set an image that the rules deny. It is denied when it is set.',
   'mirror-pod': 'A kubelet reports a static Pod of its own node, which already runs.',
@@ -24,6 +25,7 @@ export const reasons = {
   'account-unknown': 'The service account is unknown, so its own secrets were not added.',
   'account-too-large': 'The service account lists too many pull secrets to be cached, so the API server copies them.',
   'labels-unknown': 'Labels of the namespace matter and are unknown, so the strictest result was assumed.',
+  'dockerfile-unused': 'The build uses another file than its inline Dockerfile, so its images cannot be evaluated.',
   'build-other-images': 'The build has one field for a pull secret, and the chosen secret does not cover all its images.',
   'build-internal-images': 'Images of the build may come from the internal registry. An explicit pull secret disables the access to it.',
 } as const;

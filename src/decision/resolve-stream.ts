@@ -11,17 +11,24 @@ import type { StreamReference } from '../object/object-shape.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { Facts, ImageStreamFacts, StreamImage, StreamTag } from './facts.ts';
 
-/** `stream` is `namespace/stream:tag` or `namespace/stream@digest`. */
-export type StreamResolution =
-  | { readonly kind: 'resolved'; readonly stream: string; readonly image: string }
+export type StreamResolution = {
+  /** `namespace/stream:tag` or `namespace/stream@digest`. */
+  readonly stream: string;
+  /**
+   * Whether a stream of another namespace than the object's was read. The user may not be allowed to read that stream, so answers must not
+   * show what it contains.
+   */
+  readonly elsewhere?: true;
+} & (
+  | { readonly kind: 'resolved'; readonly image: string }
   /** `why` is a sentence without the full stop. Undefined where no streams are known at all. */
   | {
       readonly kind: 'unresolved';
-      readonly stream: string;
       readonly why?: string;
       /** A stream exceeds the memory limit. Its user controls that, so no image may be allowed because of it. */
       readonly tooLarge?: true;
-    };
+    }
+);
 
 type StreamFacts = Pick<Facts, 'imageStream'>;
 type MemoFacts = StreamFacts & { readonly memo: StreamMemo };
@@ -36,18 +43,31 @@ export function resolveStream(
 ): StreamResolution {
   const namespace = reference.namespace ?? objectNamespace;
   const key = `${reference.kind} ${namespace}/${reference.name}`;
-  const resolution =
-    memo.resolved.get(key) ?? resolve(reference, namespace, { imageStream: (of, name) => facts.imageStream(of, name), memo });
+  const resolution = memo.resolved.get(key) ?? resolve(reference, namespace, objectNamespace, facts, memo);
   memo.resolved.set(key, resolution);
   return resolution;
 }
 
-function resolve(reference: StreamReference, namespace: string, facts: MemoFacts): StreamResolution {
-  const label = `${namespace}/${reference.name}`;
-  const found = reference.kind === 'ImageStreamTag' ? findTag(reference, namespace, facts) : findImage(reference, namespace, facts);
-  return 'image' in found
-    ? { kind: 'resolved', stream: label, image: qualified(found.image) }
-    : { kind: 'unresolved', stream: label, ...found };
+function resolve(
+  reference: StreamReference,
+  namespace: string,
+  objectNamespace: string,
+  facts: StreamFacts,
+  memo: StreamMemo,
+): StreamResolution {
+  const stream = `${namespace}/${reference.name}`;
+  const namespaces = new Set<string>();
+  const watched: MemoFacts = {
+    memo,
+    imageStream(of, name) {
+      namespaces.add(of);
+      return facts.imageStream(of, name);
+    },
+  };
+  const found = reference.kind === 'ImageStreamTag' ? findTag(reference, namespace, watched) : findImage(reference, namespace, watched);
+  namespaces.delete(objectNamespace);
+  const common = { stream, ...(namespaces.size > 0 && { elsewhere: true as const }) };
+  return 'image' in found ? { kind: 'resolved', ...common, image: qualified(found.image) } : { kind: 'unresolved', ...common, ...found };
 }
 
 type NotFound = { readonly why?: string; readonly tooLarge?: true };

@@ -56,7 +56,7 @@ export function parseExpectation(text: string): ParsedExpectation {
   return reader.failures.length > 0 ? { ok: false, failures: reader.failures } : { ok: true, expectation };
 }
 
-const notMapping = 'expected.yaml must be a mapping with "results"';
+const notMapping = 'expected.yaml must be a mapping with the field "results".';
 
 class ExpectationReader {
   readonly failures: ExpectationFailure[] = [];
@@ -74,7 +74,7 @@ class ExpectationReader {
     }
     this.failOnUnknownFields(root, topFields, []);
     const { results } = root;
-    if (!Array.isArray(results)) this.fail([], '"results" must be a list with an entry for each object that is judged');
+    if (!Array.isArray(results)) this.fail([], '"results" must be a list with an entry for each evaluated object.');
     const date = this.text(root, 'date');
     return {
       ...this.settings(root),
@@ -88,7 +88,7 @@ class ExpectationReader {
     const user = this.text(root, 'user');
     const { assumeComplete } = root;
     if (!isAbsent(assumeComplete) && typeof assumeComplete !== 'boolean')
-      this.fail(['assumeComplete'], '"assumeComplete" takes true or false');
+      this.fail(['assumeComplete'], '"assumeComplete" must be true or false.');
     return {
       ...(namespace !== undefined && { namespace }),
       ...(user !== undefined && { user }),
@@ -100,14 +100,14 @@ class ExpectationReader {
     const value = root[field];
     if (isAbsent(value)) return undefined;
     if (typeof value === 'string' && value !== '') return value;
-    this.fail([field], `"${field}" takes text; put it in quotes`);
+    this.fail([field], `"${field}" must be text. Put the value in quotes.`);
     return undefined;
   }
 
   private day(text: string): { readonly date?: number } {
     const date = parseDay(text);
     if (date !== undefined) return { date };
-    this.fail(['date'], `"date" takes a day, YYYY-MM-DD, and is "${text}"`);
+    this.fail(['date'], `"date" must be a day such as 2027-03-31, but is "${text}".`);
     return {};
   }
 
@@ -115,16 +115,16 @@ class ExpectationReader {
     const path = ['results', index];
     const { object, ...fields } = isObject(entry) ? entry : {};
     if (!isObject(object)) {
-      this.fail(path, 'an entry needs "object", with the kind and the name of the object it is about');
+      this.fail(path, 'the entry has no "object". Add it, with the kind and the name of the object.');
       return [];
     }
     this.failOnUnknownFields(object, matchedFields, [...path, 'object']);
     const wrong = Object.entries(object).find(([, value]) => typeof value !== 'string');
-    if (wrong) this.fail([...path, 'object', wrong[0]], `"${wrong[0]}" takes text; put it in quotes`);
+    if (wrong) this.fail([...path, 'object', wrong[0]], `"${wrong[0]}" must be text. Put the value in quotes.`);
     if (object.kind === undefined || (object.name === undefined && object.generateName === undefined)) {
-      this.fail([...path, 'object'], '"object" needs kind and name, so that one object is meant');
+      this.fail([...path, 'object'], '"object" must have a kind and a name, so that it identifies one object.');
     }
-    if (Object.keys(fields).length === 0) this.fail(path, 'the entry expects nothing; write "outcome" at least');
+    if (Object.keys(fields).length === 0) this.fail(path, 'the entry expects nothing. Add at least "outcome".');
     return [{ object: object as ExpectedEntry['object'], fields, line: this.lineOf(path) }];
   }
 
@@ -132,8 +132,8 @@ class ExpectationReader {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);
-      const hint = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean "${nearest}"?`;
-      this.fail([...path, field], `unknown field "${field}"; ${hint}`);
+      const hint = nearest === undefined ? `Allowed fields are ${known.join(', ')}.` : `Did you mean "${nearest}"?`;
+      this.fail([...path, field], `unknown field "${field}". ${hint}`);
     }
   }
 
@@ -155,12 +155,12 @@ export function compareResults(expectation: Expectation, results: readonly Objec
     const matching = results.filter((result) => matchesObject(entry, result));
     const [result] = matching;
     if (result === undefined) {
-      failures.push({ message: `no object that is judged is ${description}`, line: entry.line });
+      failures.push({ message: `no evaluated object matches ${description}.`, line: entry.line });
     } else if (matching.length > 1) {
-      failures.push({ message: `${matching.length} objects are ${description}: write namespace or apiVersion too`, line: entry.line });
+      failures.push({ message: `${matching.length} objects match ${description}. Add the namespace or the apiVersion.`, line: entry.line });
       for (const each of matching) unexpected.delete(each);
     } else if (!unexpected.delete(result)) {
-      failures.push({ message: `a second entry for ${renderSubject(result.object)}`, line: entry.line });
+      failures.push({ message: `${renderSubject(result.object)} has a second entry. Remove one of the two.`, line: entry.line });
     } else {
       for (const difference of differences(entry.fields, result, '')) {
         failures.push({ message: `${renderSubject(result.object)}: ${difference.field}`, line: entry.line, difference });
@@ -169,10 +169,10 @@ export function compareResults(expectation: Expectation, results: readonly Objec
   }
   for (const result of unexpected) {
     const { object, outcome } = result;
-    failures.push({ message: `no entry for ${renderSubject(object)}, ${object.file}:${object.line}; its outcome is ${outcome}` });
+    failures.push({ message: `${renderSubject(object)} (${object.file}:${object.line}) has no entry. Its outcome is ${outcome}.` });
   }
   for (const { object, undecided = [] } of results) {
-    for (const reason of undecided) failures.push({ message: `${renderSubject(object)} cannot be judged for sure: ${reason}` });
+    for (const reason of undecided) failures.push({ message: `${renderSubject(object)} cannot be evaluated with certainty: ${reason}` });
   }
   return failures;
 }

@@ -1,12 +1,15 @@
 /** Parses the Kubernetes objects in the text of one file. */
 import { isObject, type JsonObject, textAt } from '../object/json.ts';
+import { withApiDefaults } from '../object/openshift/api-defaults.ts';
 import { pointerTo } from '../yaml/json-pointer.ts';
 import { splitJsonStream } from '../yaml/json-stream.ts';
 import type { YamlDocument } from '../yaml/read-document.ts';
 import { readYaml } from '../yaml/read-yaml.ts';
 import { describeYamlError, type Position, type YamlError } from '../yaml/yaml-error.ts';
+import type { NotEvaluated } from './not-evaluated.ts';
+import { groupOf } from './platform-kinds.ts';
 
-/** One Kubernetes object and the position where it begins. */
+/** One Kubernetes object, with the defaults of the API that decide which images it has, and the position where it begins. */
 export type Manifest = {
   readonly apiVersion: string;
   readonly kind: string;
@@ -17,16 +20,7 @@ export type Manifest = {
   readonly line: number;
 };
 
-/** Why a file, or a part of it, is not a Kubernetes object. */
-export type ManifestProblem = {
-  readonly file: string;
-  /** Absent if the file itself cannot be read. */
-  readonly position?: Position;
-  /** One sentence with the error and the fix. */
-  readonly message: string;
-};
-
-export type ParsedManifests = { readonly manifests: readonly Manifest[]; readonly problems: readonly ManifestProblem[] };
+export type ParsedManifests = { readonly manifests: readonly Manifest[]; readonly problems: readonly NotEvaluated[] };
 
 /**
  * Accepts YAML with any number of documents, JSON, and concatenated JSON objects. Lists are flattened. Values are the ones that kubectl would
@@ -36,20 +30,14 @@ export function parseManifests(text: string, file: string): ParsedManifests {
   const reader = new ManifestReader(file);
   for (const part of splitJsonStream(text)) {
     const { documents, error } = readYaml(part.text, { scalars: 'kubectl', start: { line: part.line, column: 1 } });
-    if (error) reader.report(error.position, describe(error, part.text));
+    if (error) reader.report(error.position, reader.whyUnreadable(error, part.text));
     else reader.readDocuments(documents, part.text);
   }
   return reader.parsed;
 }
 
-/** Renders a problem as `deploy/web.yaml:3:5: …`. */
-export function renderManifestProblem({ file, position, message }: ManifestProblem): string {
-  const place = file === '-' ? 'standard input' : file;
-  return position ? `${place}:${position.line}:${position.column}: ${message}` : `${place}: ${message}`;
-}
-
 class ManifestReader {
-  readonly parsed = { manifests: [] as Manifest[], problems: [] as ManifestProblem[] };
+  readonly parsed = { manifests: [] as Manifest[], problems: [] as NotEvaluated[] };
   private readonly file: string;
 
   constructor(file: string) {
@@ -60,30 +48,44 @@ class ManifestReader {
   readDocuments(documents: readonly YamlDocument[], text: string): void {
     for (const document of documents) {
       const [error] = document.errors;
-      if (error) this.report(error.position, describe(error, text));
+      const why = error && this.whyUnreadable(error, text);
+      if (why) this.report(error.position, why);
       else if (document.value !== null) this.readObject(document.value, { document, pointer: '' });
-      if (error?.code === 'syntax') return;
+      if (error?.code === 'syntax' || why?.code === 'not-rendered') return;
     }
   }
 
-  report(position: Position, message: string): void {
-    this.parsed.problems.push({ file: this.file, position, message });
+  report({ line, column }: Position, why: WhyNoObject): void {
+    this.parsed.problems.push({ file: this.file, line, column, ...why });
+  }
+
+  whyUnreadable(error: YamlError, text: string): WhyNoObject {
+    return whyTemplate(error, text, this.file) ?? { code: 'invalid-yaml', message: describe(error) };
   }
 
   /** `list` is the list object that contains this one. */
   private readObject(value: unknown, { document, pointer }: Location, list?: ListType): void {
     const position = document.locate(pointer);
-    const object = isObject(value) ? withListType(value, list) : value;
-    const problem = problemOf(object, this.file);
-    if (problem !== undefined || !isObject(object)) {
-      this.report(position, problem ?? '');
+    if (!isObject(value)) {
+      this.report(position, notAnObject(`contains ${Array.isArray(value) ? 'a list' : 'a plain value'}, not a Kubernetes object`));
+      return;
+    }
+    const object = withListType(value, list);
+    const why = whyNotRendered(object, this.file) ?? whyNoObject(object, this.file);
+    if (why) {
+      this.report(position, why);
       return;
     }
     const apiVersion = textAt(object, ['apiVersion']) ?? '';
     const kind = textAt(object, ['kind']) ?? '';
-    const { items } = object;
-    if (!kind.endsWith('List') || !Array.isArray(items)) {
-      this.parsed.manifests.push({ apiVersion, kind, object, file: this.file, line: position.line });
+    if (kind !== 'List' && !(kind.endsWith('List') && Object.hasOwn(object, 'items'))) {
+      const complete = withApiDefaults({ group: groupOf(apiVersion), kind }, object);
+      this.parsed.manifests.push({ apiVersion, kind, object: complete, file: this.file, line: position.line });
+      return;
+    }
+    const items = object.items ?? [];
+    if (!Array.isArray(items)) {
+      this.report(document.locate(pointer + pointerTo('items')), notAnObject(`the items of a ${kind} must be a list`));
       return;
     }
     for (const [index, item] of items.entries()) {
@@ -95,18 +97,35 @@ class ManifestReader {
 type Location = { readonly document: YamlDocument; readonly pointer: string };
 type ListType = { readonly apiVersion: string; readonly kind: string };
 
-function describe(error: YamlError, text: string): string {
-  if (error.code === 'syntax') return syntaxSentence(error.cause, error.reason, text);
-  if (error.code !== 'duplicate-field') return describeYamlError(error);
-  const { name, firstLine } = error;
-  return `the field "${name}" is already written in line ${firstLine}, and kubectl would forget that one; keep one of the two`;
+type WhyNoObject = Pick<NotEvaluated, 'code' | 'message'>;
+
+function notAnObject(message: string): WhyNoObject {
+  return { code: 'not-an-object', message };
 }
 
-function syntaxSentence(cause: string, reason: string, text: string): string {
-  if (/\{\{/.test(text)) return 'not valid YAML; it looks like a template of Helm or the like: render it first, and give what that prints';
-  if (cause === 'TAB_AS_INDENT') return 'a tab indents this line; YAML takes spaces only';
+function notRendered(what: string, command: string): WhyNoObject {
+  return { code: 'not-rendered', message: `${what} must be rendered first. Give the output of "${command}"` };
+}
+
+/** A template of a chart is rarely valid YAML. Where it is, such as with braces in quotes, it is read like any file. */
+function whyTemplate({ code }: YamlError, text: string, file: string): WhyNoObject | undefined {
+  // Without quotes, `{{ .Values.x }}` is a mapping with a mapping for its field name.
+  if ((code !== 'syntax' && code !== 'field-name-not-scalar' && code !== 'field-name-null') || !text.includes('{{')) return undefined;
+  const chart = /^(.*?)(?:^|\/)templates\//.exec(file)?.[1];
+  return notRendered('a template, such as of a Helm chart,', `helm template ${chart === undefined ? 'CHART' : chart || '.'}`);
+}
+
+function describe(error: YamlError): string {
+  if (error.code === 'syntax') return syntaxSentence(error.cause, error.reason);
+  if (error.code !== 'duplicate-field') return describeYamlError(error);
+  const { name, firstLine } = error;
+  return `the field "${name}" is already set in line ${firstLine}, and kubectl would ignore that one. Keep one of the two.`;
+}
+
+function syntaxSentence(cause: string, reason: string): string {
+  if (cause === 'TAB_AS_INDENT') return 'this line is indented with a tab. YAML allows only spaces.';
   const short = reason.slice(0, 160);
-  return `not valid YAML: ${short.charAt(0).toLowerCase()}${short.slice(1)}; check quotes, brackets and indents here and just before`;
+  return `not valid YAML: ${short.charAt(0).toLowerCase()}${short.slice(1)}. Check quotes, brackets and indentation here and just before.`;
 }
 
 /** Adds apiVersion and kind to an entry of a typed list, such as a PodList, because the API server leaves them out there. */
@@ -115,25 +134,64 @@ function withListType(object: JsonObject, list: ListType | undefined): JsonObjec
   return { apiVersion: list.apiVersion, kind: list.kind.slice(0, -'List'.length), ...object };
 }
 
-/** Why this object could not be applied. Undefined if it could. */
-function problemOf(object: unknown, file: string): string | undefined {
-  if (!isObject(object))
-    return `holds ${Array.isArray(object) ? 'a list' : 'a plain value'} where a Kubernetes object should stand, with apiVersion and kind`;
-  const missing = ['apiVersion', 'kind'].filter((field) => textAt(object, [field]) === undefined);
-  if (missing.length > 0) return `a Kubernetes object has apiVersion and kind; missing: ${missing.join(', ')}${hintFor(object, file)}`;
-  if (object.kind === 'Template' && /^(template\.openshift\.io\/)?v1$/.test(String(object.apiVersion))) {
-    return `a Template holds no objects before it is processed: run "oc process --local -f ${file} -o yaml" first, and give what it prints`;
+/** For what another tool makes objects of: a kustomization, a chart, an OpenShift Template. With or without apiVersion and kind. */
+function whyNotRendered(object: JsonObject, file: string): WhyNoObject | undefined {
+  if (isOf(object, 'kustomize.config.k8s.io', 'Component')) {
+    return notRendered('the kustomization that includes this Component', 'kubectl kustomize DIR');
+  }
+  if (isKustomization(object, file)) return notRendered('a kustomization', `kubectl kustomize ${folderOf(file) ?? 'DIR'}`);
+  if (isChart(object, file)) return notRendered('a Helm chart', `helm template ${folderOf(file) ?? 'CHART'}`);
+  if (isOf(object, 'template.openshift.io', 'Template')) {
+    return notRendered('a Template', `oc process --local -f ${file === '-' ? 'FILE' : file} -o yaml`);
+  }
+  if (isOf(object, 'template.openshift.io', 'TemplateInstance')) {
+    return notRendered('the Template in it', 'oc process --local -f FILE -o yaml');
   }
   return undefined;
+}
+
+/** Old files have OpenShift's kinds with `apiVersion: v1`. */
+function isOf(object: JsonObject, group: string, kind: string): boolean {
+  const apiVersion = textAt(object, ['apiVersion']);
+  const isGroup = apiVersion === undefined || groupOf(apiVersion) === group || (group.endsWith('.openshift.io') && apiVersion === 'v1');
+  return isGroup && object.kind === kind;
+}
+
+function isKustomization(object: JsonObject, file: string): boolean {
+  const isTyped = textAt(object, ['apiVersion']) !== undefined && textAt(object, ['kind']) !== undefined;
+  if (isTyped || object.kind === 'Kustomization') return isOf(object, 'kustomize.config.k8s.io', 'Kustomization');
+  return /^kustomization(\.ya?ml)?$/i.test(fileNameOf(file));
+}
+
+/** The chart's own description, Chart.yaml. */
+function isChart(object: JsonObject, file: string): boolean {
+  const fields = fileNameOf(file) === 'Chart.yaml' ? ['apiVersion'] : ['apiVersion', 'name', 'version'];
+  return object.kind === undefined && fields.every((field) => textAt(object, [field]) !== undefined);
+}
+
+function fileNameOf(file: string): string {
+  return file.slice(file.lastIndexOf('/') + 1);
+}
+
+/** Undefined for standard input. */
+function folderOf(file: string): string | undefined {
+  if (file === '-') return undefined;
+  return file.includes('/') ? file.slice(0, file.lastIndexOf('/')) || '/' : '.';
+}
+
+/** Why this object could not be applied. Undefined if it could. */
+function whyNoObject(object: JsonObject, file: string): WhyNoObject | undefined {
+  const missing = ['apiVersion', 'kind'].filter((field) => textAt(object, [field]) === undefined);
+  return missing.length === 0
+    ? undefined
+    : notAnObject(`not a Kubernetes object: ${missing.join(' and ')} missing${hintFor(object, file)}`);
 }
 
 /** What the file probably is instead, with the next step. */
 function hintFor(object: JsonObject, file: string): string {
   if (rulesFields.some((field) => Object.hasOwn(object, field))) return '. This looks like registry rules: give them with --rules';
-  const name = file.slice(file.lastIndexOf('/') + 1);
-  if (/^kustomization\.ya?ml$/.test(name)) return '. Run "kubectl kustomize" on its folder first, and give what it prints';
-  if (/^(Chart|values.*)\.ya?ml$/.test(name)) return '. Run "helm template" on the chart first, and give what it prints';
-  return '';
+  const isValues = /^values.*\.ya?ml$/.test(fileNameOf(file));
+  return isValues ? '. For the values of a chart, give the output of "helm template"' : '';
 }
 
 const rulesFields = ['rules', 'unconfigured', 'internalRegistries', 'exemptions', 'overrides', 'delegate'];

@@ -8,7 +8,7 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { printYaml } from '../yaml/print-yaml.ts';
 import { type Evaluation, type EvaluationOptions, evaluate, type ObjectResult } from './evaluate.ts';
 import { compareResults, type Expectation, type ExpectationFailure, parseExpectation } from './expectation.ts';
-import { renderManifestProblem } from './parse-manifests.ts';
+import { renderNotEvaluated } from './not-evaluated.ts';
 import { readManifests } from './read-manifests.ts';
 
 export type PolicyTest = {
@@ -72,8 +72,11 @@ export async function runPolicyTest({ name, folder }: PolicyTest, options: TestO
   return { ...result([], results.length), updated: true };
 }
 
-const missing = { ok: false, failures: [{ message: 'expected.yaml is missing; --update writes it from what comes out' }] } as const;
-const nothingEvaluated: readonly ExpectationFailure[] = [{ message: 'objects.yaml holds no object that could be judged' }];
+const missing = {
+  ok: false,
+  failures: [{ message: 'expected.yaml does not exist. Create it from the current results with --update.' }],
+} as const;
+const nothingEvaluated: readonly ExpectationFailure[] = [{ message: 'objects.yaml contains no object that can be evaluated.' }];
 
 export type TestEvaluation =
   | { readonly ok: true; readonly rules: RuleSet; readonly evaluation: Evaluation; readonly options: EvaluationOptions }
@@ -91,7 +94,10 @@ export async function evaluateTest(
   const own = await ownRules(folder);
   const paths = own === undefined ? shared : [own];
   if (paths.length === 0)
-    return { ok: false, failures: [{ message: 'rules.yaml (or a folder rules) is missing; --rules gives rules to tests that have none' }] };
+    return {
+      ok: false,
+      failures: [{ message: 'neither rules.yaml nor a folder rules exists. Pass --rules to set rules for tests that have none.' }],
+    };
   const displayName = (file: string) => (own === undefined ? file : relative(folder, file));
   const loaded = await loadRules(paths, displayName).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
   if (loaded instanceof Error) return { ok: false, failures: [{ message: loaded.message }] };
@@ -99,15 +105,13 @@ export async function evaluateTest(
   if (!ruleSet) return { ok: false, failures: problems.map((problem) => ({ message: renderProblemLine(problem) })) };
 
   const read = await readManifests([join(folder, 'objects.yaml')], async () => '');
-  if (read.problems.length > 0) {
-    return {
-      ok: false,
-      failures: read.problems.map((problem) => ({ message: renderManifestProblem({ ...problem, file: relative(folder, problem.file) }) })),
-    };
-  }
-  const manifests = read.manifests.map((manifest) => ({ ...manifest, file: relative(folder, manifest.file) }));
+  const inFolder = <Part extends { readonly file: string }>(parts: readonly Part[]) =>
+    parts.map((part) => ({ ...part, file: relative(folder, part.file) }));
   const options = { namespace, user, assumeComplete, now: date ?? now, ...(kinds && { kinds }) };
-  return { ok: true, rules: ruleSet, evaluation: evaluate(manifests, ruleSet, options), options };
+  const evaluation = evaluate({ manifests: inFolder(read.manifests), problems: inFolder(read.problems) }, ruleSet, options);
+  const { notEvaluated } = evaluation;
+  if (notEvaluated.length > 0) return { ok: false, failures: notEvaluated.map((each) => ({ message: renderNotEvaluated(each) })) };
+  return { ok: true, rules: ruleSet, evaluation, options };
 }
 
 async function ownRules(folder: string): Promise<string | undefined> {

@@ -1,7 +1,7 @@
 /** Explains errors of the API server: the message, and what to do about it. */
 import type { ApiError } from './api-client.ts';
 
-const unknownCredential = 'the API server does not accept the credential: is the token or certificate expired or revoked?';
+const rejectedCredential = 'The API server rejected the credential. Check whether the token or certificate has expired or was revoked';
 
 export type RequiredPermission = {
   /** A collection, e.g. `/api/v1/namespaces/ns/secrets`. */
@@ -14,18 +14,14 @@ export type RequiredPermission = {
 export function describeRequiredRole({ path, name, verbs }: RequiredPermission): string {
   const [, group = '', namespace, resource = path] =
     /^\/(?:api\/[^/]+|apis\/([^/]+)\/[^/]+)(?:\/namespaces\/([^/]+))?\/([^/]+)$/.exec(path) ?? [];
-  const role = namespace ? `a Role in the namespace ${namespace}` : 'a ClusterRole';
+  const role = namespace ? `a Role in namespace ${namespace}` : 'a ClusterRole';
   const only = name ? `, resourceNames ["${name}"]` : '';
   const list = verbs.map((verb) => `"${verb}"`).join(', ');
-  return `${role} must grant: apiGroups ["${group}"], resources ["${resource}"]${only}, verbs [${list}]`;
+  return `Grant these permissions with ${role}: apiGroups ["${group}"], resources ["${resource}"]${only}, verbs [${list}]`;
 }
 
 /** The message with what to do. `requiredRole` is the remedy for a 403. */
 export function explainApiError({ status, message }: ApiError, requiredRole: string): string {
-  if (status === 401) return `${message}; ${unknownCredential}`;
-  return status === 403 ? `${message}; ${requiredRole}` : message;
-}
-
-export function errorMessage(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (status === 401) return `${message}. ${rejectedCredential}`;
+  return status === 403 ? `${message}. ${requiredRole}` : message;
 }

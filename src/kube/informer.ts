@@ -1,17 +1,16 @@
 /** An informer: lists a collection of the API server, watches it, and keeps a copy in memory. */
-import { type Clock, sleep, systemClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log, type Query, type WatchEvent } from './api-client.ts';
-import { describeRequiredRole, explainApiError } from './explain-api-error.ts';
-import { backoffAfter } from './informer-backoff.ts';
-import { createMapStore, type InformerStore } from './informer-store.ts';
 
-/**
- * A change, sent after `items` has changed. `synced` is sent once, for the first list as a whole. All later changes are sent one by one.
- * An object that was deleted and recreated while the watch was interrupted is one `modified`.
- */
-export type InformerEvent<T> =
-  | { readonly type: 'synced'; readonly object?: undefined; readonly items: Iterable<T> }
-  | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: T; readonly items: Iterable<T> };
+import type { Log } from '../contracts/log.ts';
+import { type Clock, sleep, systemClock } from '../time/clock.ts';
+import { type ApiClient, ApiError, type KubeObject, type Query, type WatchEvent } from './api-client.ts';
+import { type AttemptResult, createRetryPolicy } from './informer/backoff.ts';
+import { createInformerCopy, type InformerEvent } from './informer/copy.ts';
+import { isNotOffered, isRejectedStream, Reload, WatchStalledError } from './informer/failures.ts';
+import { createTransitionLog } from './informer/log.ts';
+import { createMapStore, type InformerStore } from './informer-store.ts';
+import { keyOf } from './object-identity.ts';
+
+export type { InformerEvent } from './informer/copy.ts';
 
 /** Limits that tests replace. Times are in milliseconds. */
 export type InformerTimings = {
@@ -86,9 +85,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   // Stopping before the first list must not be an unhandled rejection.
   firstSync.promise.catch(() => undefined);
 
-  let objects = store.create();
-  store.adopt(objects);
-  let synced = false;
+  const copy = createInformerCopy({ path, store, keep, onChange, signal: closing.signal, log });
   /** Whether the initial state is requested as a stream (WatchList). Set to false once the server rejects that. */
   let streamsInitialState = client.streamsInitialState ?? false;
   /** Streams in a row that ended before the initial state was complete. */
@@ -99,42 +96,29 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   let contact = now();
   /** The last resourceVersion seen. Undefined when the collection must be listed. */
   let position: string | undefined;
-  const items: Iterable<T> = { [Symbol.iterator]: () => objects.values() };
   const collection = { path, lastContact: () => contact };
   const transitions = createTransitionLog(log, { path, ...selection });
   let running: Promise<void> | undefined;
 
   async function run(): Promise<void> {
-    let failures = 0;
-    /** Consecutive streams that had events and ended within a second. */
-    let brief = 0;
-    /** How often in a row the server rejected a watch at the present resourceVersion. */
-    let rejections = 0;
+    const nextAttempt = createRetryPolicy(random);
     while (!closing.signal.aborted) {
-      const { failure, progressed, lasted } = await attempt();
+      const result = await attempt();
+      const { failure } = result;
       if (closing.signal.aborted) break;
       if (failure instanceof Reload) continue;
       if (failure) {
         transitions.failing(failure);
         onFailure?.(failure);
       }
-      rejections = position !== undefined && !progressed && mayRejectVersion(failure) ? rejections + 1 : 0;
-      // A server restored from a backup rejects the old resourceVersion for ever, because it is in the future (Timeout, 504). Where list is
-      // allowed but watch is not, this is at least a slow poll.
-      if ((failure && mustRelist(failure)) || rejections >= 5) {
-        position = undefined;
-        rejections = 0;
-      }
-      brief = progressed && !lasted ? brief + 1 : 0;
-      // Something that ends each stream after its first event, for instance a proxy, must not cause a fast loop. One such end is routine.
-      if (progressed && (!failure || isExpired(failure))) failures = Math.max(0, Math.min(brief - 1, 2));
-      else failures = progressed ? 1 : failures + 1;
-      if (failures > 0) await sleep(clock, backoffAfter(failures, failure, random), closing.signal);
+      const { needsList, delayMilliseconds } = nextAttempt(result, position !== undefined);
+      if (needsList) position = undefined;
+      if (delayMilliseconds > 0) await sleep(clock, delayMilliseconds, closing.signal);
     }
   }
 
-  /** Lists if necessary, then watches until the stream ends. Returns whether the stream brought anything, and whether it lasted. */
-  async function attempt(): Promise<{ failure?: Error; progressed: boolean; lasted: boolean }> {
+  /** Lists if necessary, then watches until the stream ends. */
+  async function attempt(): Promise<AttemptResult> {
     const stream: Stream = { openedAt: undefined, lastContactAt: undefined, events: 0, complete: true };
     const lasted = () => stream.openedAt !== undefined && now() - stream.openedAt >= 1_000;
     const progressed = () => stream.complete && (stream.events > 0 || lasted());
@@ -154,14 +138,14 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   }
 
   async function relist(): Promise<string> {
-    let next = store.create();
+    let next = copy.begin();
     reloadAsked = false;
     const { resourceVersion } = await client.list<T>(path, selection, {
       pageSize,
       onBegin: () => {
-        next = store.create();
+        next = copy.begin();
       },
-      keep: (object) => addTo(next, object),
+      keep: (object) => copy.add(next, object),
       signal: closing.signal,
       timeoutMilliseconds: timings.answerWithin,
       onContact: () => {
@@ -170,41 +154,16 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       accept: metadataOnly ? partialMetadata('PartialObjectMetadataList') : undefined,
     });
     closing.signal.throwIfAborted();
-    if (reloadAsked) throw new Reload(`GET ${path}: everything is read again`);
+    if (reloadAsked) throw new Reload(`GET ${path}: reloading`);
     // Other JSON responses must not count as an empty collection.
-    if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: it has no resourceVersion`);
-    replaceObjects(next);
+    if (resourceVersion === '') throw new ApiError(0, 'Unreadable', `GET ${path}: the response is not a list: it has no resourceVersion`);
+    adopt(next);
     return resourceVersion;
   }
 
-  function addTo(next: Map<string, T>, object: T): T | undefined {
-    if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `GET ${path}: the answer is no list: an object in it has no name`);
-    const kept = withoutManagedFields(keep ? keep(object) : object);
-    next.set(keyOf(kept), kept);
-    // Keeps no second reference to an object that the store has rejected.
-    return next.has(keyOf(kept)) ? kept : undefined;
-  }
-
-  function replaceObjects(next: Map<string, T>): void {
-    const before = objects;
-    objects = next;
-    store.adopt(next);
-    if (synced) {
-      notifyDifferences(before, objects);
-    } else {
-      synced = true;
-      notify({ type: 'synced', items });
-      firstSync.resolve();
-    }
-  }
-
-  function notifyDifferences(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): void {
-    for (const [key, object] of before) if (!after.has(key)) notify({ type: 'deleted', object, items });
-    for (const [key, object] of after) {
-      const known = before.get(key);
-      if (!known) notify({ type: 'added', object, items });
-      else if (!sameVersion(known, object)) notify({ type: 'modified', object, items });
-    }
+  function adopt(next: Map<string, T>): void {
+    copy.replace(next);
+    firstSync.resolve();
   }
 
   async function watchFrom(resourceVersion: string, stream: Stream): Promise<void> {
@@ -221,7 +180,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
    */
   async function watchFromStart(stream: Stream): Promise<boolean> {
     stream.complete = false;
-    const next = store.create();
+    const next = copy.begin();
     try {
       for await (const event of openStream({ sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' }, stream)) {
         if (stream.complete) {
@@ -230,7 +189,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
         } else if (endsInitialState(event)) {
           stream.complete = true;
           incomplete = 0;
-          replaceObjects(next);
+          adopt(next);
           position = event.object.metadata.resourceVersion;
         } else {
           handleInitialEvent(next, event);
@@ -242,7 +201,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
         if (isNotOffered(error)) streamsInitialState = false;
         stream.complete = true;
         stream.openedAt = undefined;
-        log.debug({ path, err: error }, `${path}: the server does not stream its initial state; it is listed in pages`);
+        log.debug({ path, err: error }, `${path}: the API server does not stream the initial state. Listing in pages`);
         return false;
       }
       if (!stream.complete && !(error instanceof Reload)) incomplete += 1;
@@ -257,7 +216,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
   function handleInitialEvent(next: Map<string, T>, { type, object }: WatchEvent<T>): void {
     if (type === 'BOOKMARK') return;
     if (type === 'DELETED') next.delete(keyOf(object));
-    else addTo(next, object);
+    else copy.add(next, object);
   }
 
   async function* openStream(start: Query, stream: Stream): AsyncGenerator<WatchEvent<T>> {
@@ -290,7 +249,7 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       const idleTime = now() - stream.lastContactAt;
       const maxIdleTime = stream.complete ? timings.stallAfter : Math.min(timings.stallAfter, timings.initialStallAfter);
       if (idleTime < maxIdleTime) await sleep(clock, maxIdleTime - idleTime, ending.signal);
-      else ending.abort(new WatchStalled(`watch of ${path}: silent for ${Math.round(idleTime / 1_000)} s, connecting anew`));
+      else ending.abort(new WatchStalledError(`watch of ${path}: no data for ${Math.round(idleTime / 1_000)} s. Reconnecting`));
     }
   }
 
@@ -298,37 +257,9 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
     const resourceVersion = object?.metadata?.resourceVersion;
     if (type !== 'BOOKMARK') {
       if (!object?.metadata?.name) throw new ApiError(0, 'Unreadable', `watch of ${path}: a ${type} event without an object`);
-      applyChange(type, withoutManagedFields(keep ? keep(object) : object));
+      copy.apply(type, object);
     }
     if (resourceVersion) position = resourceVersion;
-  }
-
-  function applyChange(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void {
-    const key = keyOf(object);
-    const known = objects.get(key);
-    if (type === 'DELETED') {
-      if (objects.delete(key)) notify({ type: 'deleted', object, items });
-      return;
-    }
-    objects.set(key, object);
-    if (!objects.has(key)) {
-      if (known) notify({ type: 'deleted', object: known, items });
-      return;
-    }
-    if (!known) notify({ type: 'added', object, items });
-    else if (!sameVersion(known, object)) notify({ type: 'modified', object, items });
-  }
-
-  function notify(change: InformerEvent<T>): void {
-    if (closing.signal.aborted) return;
-    const logFailure = (err: unknown) => log.error({ err, path, change: change.type }, 'a listener failed; the watch goes on');
-    try {
-      // The compiler accepts an async function as a listener. Its rejection would end the process.
-      const result: unknown = onChange?.(change);
-      if (result instanceof Promise) result.catch(logFailure);
-    } catch (err) {
-      logFailure(err);
-    }
   }
 
   return {
@@ -339,19 +270,19 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       running = run();
     },
     get synced() {
-      return synced;
+      return copy.synced;
     },
     get size() {
-      return objects.size;
+      return copy.size;
     },
     whenSynced: () => firstSync.promise,
-    get: (namespace, name) => objects.get(`${namespace ?? ''}/${name}`),
-    items: () => items,
+    get: copy.get,
+    items: () => copy.items,
     lastContact: () => contact,
     reload() {
       position = undefined;
       reloadAsked = true;
-      endStream?.(new Reload(`watch of ${path}: everything is read again`));
+      endStream?.(new Reload(`watch of ${path}: reloading`));
     },
     async stop() {
       closing.abort();
@@ -374,33 +305,8 @@ type Stream = {
 /** After this many consecutive streams without a complete initial state, the collection is listed in pages once. */
 const maxIncomplete = 2;
 
-/** Ends a stream on purpose, in order to list again. */
-class Reload extends Error {
-  override readonly name = 'Reload';
-}
-
 function endsInitialState<T extends KubeObject>({ type, object }: WatchEvent<T>): boolean {
   return type === 'BOOKMARK' && object?.metadata?.annotations?.['k8s.io/initial-events-end'] === 'true';
-}
-
-/**
- * Servers without WatchList answer 422 to `sendInitialEvents`, older ones to `resourceVersionMatch` of a watch (apimachinery
- * pkg/apis/meta/internalversion/validation). Errors that any other request would also get are no evidence.
- */
-function isNotOffered(error: unknown): boolean {
-  return error instanceof ApiError && (error.status === 422 || error.status === 400);
-}
-
-/**
- * Also an API server that knows the request and cannot serve it. With an etcd before 3.4.31 or 3.5.13, or before it has queried etcd, it
- * answers 500: "the required storage feature RequestWatchProgress is disabled" (apiserver pkg/storage/cacher). It still answers a list.
- */
-function isRejectedStream(error: unknown): boolean {
-  return isNotOffered(error) || (error instanceof ApiError && error.status === 500);
-}
-
-class WatchStalled extends Error {
-  override readonly name = 'Silence';
 }
 
 const defaultTimings: InformerTimings = {
@@ -417,80 +323,4 @@ const defaultTimings: InformerTimings = {
  */
 function partialMetadata(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string {
   return `application/json;as=${kind};g=meta.k8s.io;v=v1`;
-}
-
-function keyOf({ metadata }: KubeObject): string {
-  return `${metadata.namespace ?? ''}/${metadata.name}`;
-}
-
-/** The least that `keep` must return. */
-export function identityOf({ metadata: { name, namespace, uid, resourceVersion } }: KubeObject): KubeObject['metadata'] {
-  return {
-    name,
-    ...(namespace !== undefined && { namespace }),
-    ...(uid !== undefined && { uid }),
-    ...(resourceVersion !== undefined && { resourceVersion }),
-  };
-}
-
-/** About how many bytes of memory the identity needs, including the key of the object in the store. */
-export function identitySize({ name, namespace = '', uid = '', resourceVersion = '' }: KubeObject['metadata']): number {
-  return 2 * (name.length + namespace.length) + uid.length + resourceVersion.length;
-}
-
-/** False where an object has no resourceVersion. */
-export function sameVersion({ metadata: one }: KubeObject, { metadata: other }: KubeObject): boolean {
-  return one.resourceVersion !== undefined && one.resourceVersion === other.resourceVersion && one.uid === other.uid;
-}
-
-/** managedFields are often the larger half of an object, and nothing here reads them. */
-function withoutManagedFields<T extends KubeObject>(object: T): T {
-  if (!('managedFields' in object.metadata)) return object;
-  const { managedFields: _dropped, ...metadata } = object.metadata;
-  return { ...object, metadata };
-}
-
-function isExpired(failure: Error): boolean {
-  return failure instanceof ApiError && failure.status === 410;
-}
-
-/** Whether the error could be about the resourceVersion, and not about the credential or the load of the server. */
-function mayRejectVersion(failure: Error | undefined): boolean {
-  return failure instanceof ApiError && failure.status > 0 && failure.status !== 401 && failure.status !== 429;
-}
-
-/**
- * An unreadable line of a watch would arrive again at each resume, and a list skips it. So does it after an unforeseen error, which is any
- * other than ApiError.
- */
-function mustRelist(failure: Error): boolean {
-  if (failure instanceof ApiError) return isExpired(failure) || failure.reason === 'Unreadable';
-  return !(failure instanceof WatchStalled);
-}
-
-type Selection = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
-
-/** Logs transitions, not states: one line for the first of several equal failures in a row, and one line for the recovery. */
-function createTransitionLog(log: Log, selection: Selection): { watching(): void; failing(failure: Error): void } {
-  let state = 'watching';
-  return {
-    watching() {
-      if (state !== 'watching') log.info(selection, `watching ${selection.path} again`);
-      state = 'watching';
-    },
-    failing(err) {
-      const before = state;
-      // The server forgets old resourceVersions every few minutes. That is routine, and not a transition.
-      if (!isExpired(err)) state = err instanceof ApiError ? `${err.status} ${err.reason}` : err.name;
-      if (state === before) log.debug({ ...selection, err }, err.message);
-      else log.warn({ ...selection, err }, explainFailure(err, selection));
-    },
-  };
-}
-
-function explainFailure(failure: Error, { path, fieldSelector }: Selection): string {
-  if (!(failure instanceof ApiError)) return failure.message;
-  if (isNotFound(failure)) return `${failure.message}; the API server does not serve ${path}: is this API installed?`;
-  const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
-  return explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
 }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import type { Cluster, Context, KubeConfig, User } from '@kubernetes/client-node';
+import { errorCode, errorMessage } from '../errors/error-message.ts';
 import { readYaml } from '../yaml/read-yaml.ts';
 import { describeYamlError } from '../yaml/yaml-error.ts';
 
@@ -62,7 +63,7 @@ async function findParts(choice: KubeConfigChoice, blank: () => KubeConfig): Pro
   if (inPod) return fromServiceAccount(serviceAccountFolder, env);
 
   throw new KubeconfigError(
-    `no cluster is configured: there is no ${home ?? '~/.kube/config'} and no service account token; pass --kubeconfig FILE or set KUBECONFIG`,
+    `no cluster is configured: neither ${home ?? '~/.kube/config'} nor a service account token exists. Set --kubeconfig FILE or KUBECONFIG`,
   );
 }
 
@@ -73,7 +74,7 @@ async function fromFiles(files: readonly string[], blank: () => KubeConfig): Pro
     if ((await textOf(file)) !== undefined) found.push(await fromFile(file, blank));
   }
   if (found.length === 0) {
-    throw new KubeconfigError(`KUBECONFIG names ${files.join(', ')}, which does not exist: correct the variable or unset it`);
+    throw new KubeconfigError(`no file in KUBECONFIG exists: ${files.join(', ')}. Correct or unset the variable`);
   }
   return {
     where: found.map((each) => each.where).join(', '),
@@ -93,7 +94,7 @@ function firstOfEachName<Entry extends { readonly name: string }>(entries: reado
 async function fromFile(file: string, blank: () => KubeConfig): Promise<KubeConfigParts> {
   const text = await textOf(file);
   if (text === undefined)
-    throw new KubeconfigError(`kubeconfig ${file} does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG`);
+    throw new KubeconfigError(`kubeconfig ${file} does not exist. Correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG`);
   const written = parseMapping(file, text);
   const tokenFiles = removeTokenFiles(written);
 
@@ -101,7 +102,7 @@ async function fromFile(file: string, blank: () => KubeConfig): Promise<KubeConf
   try {
     kubeConfig.loadFromString(JSON.stringify(written));
   } catch (error) {
-    throw new KubeconfigError(`kubeconfig ${file} is not usable: ${firstLine(error)}`);
+    throw new KubeconfigError(`kubeconfig ${file} is invalid: ${firstLine(error)}`);
   }
   const folder = dirname(resolve(file));
   kubeConfig.makePathsAbsolute(folder);
@@ -155,7 +156,7 @@ async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   if (!host || !port) {
     throw new KubeconfigError(
-      `${folder} holds a service account token, but KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: set them or pass --kubeconfig FILE`,
+      `${folder} contains a service account token, but KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set. Set them, or use --kubeconfig FILE`,
     );
   }
   const namespace = (await textOf(join(folder, 'namespace')))?.trim();
@@ -179,14 +180,15 @@ async function fromServiceAccount(folder: string, env: KubeEnvironment): Promise
 function chooseContext({ where, clusters, users, contexts, currentContext }: KubeConfigParts, wanted: string | undefined): string {
   const name = wanted ?? currentContext;
   const known = contexts.map((each) => each.name).join(', ') || 'none';
-  if (!name) throw new KubeconfigError(`${where} sets no current-context: choose one with --context (there are: ${known})`);
+  if (!name) throw new KubeconfigError(`${where} has no current-context. Choose a context with --context (available: ${known})`);
   const context = contexts.find((each) => each.name === name);
-  if (!context) throw new KubeconfigError(`${where} has no context "${name}": choose another with --context (there are: ${known})`);
+  if (!context) throw new KubeconfigError(`${where} has no context "${name}". Choose another one with --context (available: ${known})`);
 
   const cluster = clusters.find((each) => each.name === context.cluster);
-  if (!cluster) throw new KubeconfigError(`${where}: context "${name}" names the cluster "${context.cluster}", which is missing: add it`);
+  if (!cluster)
+    throw new KubeconfigError(`${where}: context "${name}" refers to cluster "${context.cluster}", which does not exist. Add it`);
   if (context.user && !users.some((each) => each.name === context.user)) {
-    throw new KubeconfigError(`${where}: context "${name}" names the user "${context.user}", which is missing: add it`);
+    throw new KubeconfigError(`${where}: context "${name}" refers to user "${context.user}", which does not exist. Add it`);
   }
   checkServer(where, cluster);
   return name;
@@ -195,12 +197,14 @@ function chooseContext({ where, clusters, users, contexts, currentContext }: Kub
 function checkServer(where: string, cluster: Cluster): void {
   const scheme = URL.canParse(cluster.server) ? new URL(cluster.server).protocol : undefined;
   if (scheme !== 'https:' && scheme !== 'http:') {
-    throw new KubeconfigError(`${where}: cluster "${cluster.name}" has the server "${cluster.server}": write it as https://host:port`);
+    throw new KubeconfigError(
+      `${where}: cluster "${cluster.name}" has the invalid server "${cluster.server}". Write it as https://host:port`,
+    );
   }
   // client-node rejects this too, but only at each request.
   if (scheme === 'http:' && !cluster.skipTLSVerify) {
     throw new KubeconfigError(
-      `${where}: cluster "${cluster.name}" has the unencrypted server ${cluster.server}: use https, or set insecure-skip-tls-verify: true`,
+      `${where}: cluster "${cluster.name}" has the unencrypted server ${cluster.server}. Use https, or set insecure-skip-tls-verify: true`,
     );
   }
 }
@@ -216,13 +220,13 @@ async function textOf(
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const code = errorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
     if (code === 'EACCES' && unreadable === 'ignored') return undefined;
-    throw new KubeconfigError(`${file} cannot be read (${code}): correct the path or its permissions`);
+    throw new KubeconfigError(`cannot read ${file} (${code}). Correct the path or its permissions`);
   }
 }
 
 function firstLine(error: unknown): string {
-  return String(error instanceof Error ? error.message : error).split('\n', 1)[0] ?? '';
+  return errorMessage(error).split('\n', 1)[0] ?? '';
 }

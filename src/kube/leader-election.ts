@@ -5,9 +5,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import type { ImmediateComponent } from '../contracts/component.ts';
+import type { Log } from '../contracts/log.ts';
+import { errorMessage } from '../errors/error-message.ts';
 import { type Clock, suspendAwareClock } from '../time/clock.ts';
-import { type ApiClient, ApiError, type ApiRequest, isNotFound, type KubeObject, type Log } from './api-client.ts';
-import { errorMessage } from './explain-api-error.ts';
+import { type ApiClient, ApiError } from './api-client.ts';
+import { createLeaseRecord, durationOf, holderOf, isLostRace, type Lease, leaseDuration } from './lease.ts';
 
 export type Leadership = {
   /** Whether this replica is the leader at this moment. */
@@ -16,12 +19,8 @@ export type Leadership = {
   onChange(listener: () => void): () => void;
 };
 
-export type LeaderElection = Leadership & {
-  readonly name: string;
-  start(): void;
-  /** Ends leadership and candidacy. Resolves when the Lease is released, or cannot be released. A second call waits for the first. */
-  stop(): Promise<void>;
-};
+/** Its `stop` ends leadership and candidacy, and resolves when the Lease is released, or cannot be released. A second call waits for the first. */
+export type LeaderElection = Leadership & ImmediateComponent;
 
 export type LeaderElectionOptions = {
   readonly client: ApiClient;
@@ -45,54 +44,32 @@ export type LeaderElectionOptions = {
   readonly random?: (() => number) | undefined;
 };
 
-// As in client-go. The difference between the first two allows for clocks that run at different speeds.
-/** A replica that has seen a Lease unchanged for this long acquires it. */
-const LEASE_DURATION = 15_000;
-/** A leader that has not renewed its Lease for this long stops being the leader. */
-const RENEW_DEADLINE = 10_000;
-
-const RENEW_AFTER = 4_000;
-const POLL_AFTER = 2_000;
-/** Leaves time for a second attempt before the deadline. */
-const RETRY_AFTER = 1_000;
-/** After the API server has reported missing permissions. */
-const POLL_AFTER_FORBIDDEN = 10_000;
-/** A random part of this is added to each interval, so that replicas do not act at the same time. */
-const JITTER = 1_000;
-const REQUEST_TIMEOUT = 3_000;
-const TICK = 250;
-/** How long a leader may be unable to work before it releases the Lease. */
-const MAX_UNABLE = 15_000;
-/** Longer than any release of regkeeper requests. A manual edit must not block the election for ever. */
-const MAX_LEASE_DURATION = 30_000;
 /**
- * The duration of a Lease that its holder released, as client-go writes it. Where a manual edit removed the holder, the full duration
- * applies, because that holder does not know yet.
+ * A leader that has not renewed its Lease for this long stops being the leader. The difference to `leaseDuration` allows for clocks that
+ * run at different speeds. Both are those of client-go. All times are in milliseconds.
  */
-const RELEASED_SECONDS = 1;
+const renewDeadline = 10_000;
+const renewAfter = 4_000;
+const pollAfter = 2_000;
+/** Leaves time for a second attempt before the deadline. */
+const retryAfter = 1_000;
+/** After the API server has reported missing permissions. */
+const pollAfterForbidden = 10_000;
+/** A random part of this is added to each interval, so that replicas do not act at the same time. */
+const jitter = 1_000;
+const tickInterval = 250;
+/** How long a leader may be unable to work before it releases the Lease. */
+const maxUnable = 15_000;
 /** An API server that has just started forbids everything for a second or two, until it has read the roles. */
-const FORBIDDEN_BEFORE_REPORT = 3;
-/** The API server stores an int32. */
-const MAX_TRANSITIONS = 2 ** 31 - 1;
-
-type LeaseSpec = {
-  readonly holderIdentity?: string | null;
-  readonly leaseDurationSeconds?: number | null;
-  /** RFC 3339 with microseconds, like `renewTime`. */
-  readonly acquireTime?: string | null;
-  readonly renewTime?: string | null;
-  readonly leaseTransitions?: number | null;
-};
-
-export type Lease = KubeObject & { readonly spec?: LeaseSpec | null };
+const forbiddenBeforeReport = 3;
 
 export function createLeaderElection(options: LeaderElectionOptions): LeaderElection {
   const { client, namespace, name, able, log, clock = suspendAwareClock, random = Math.random } = options;
   const { identity = `${hostname()}_${randomBytes(4).toString('hex')}` } = options;
   const { monotonic, schedule } = clock;
   const lease = `Lease ${namespace}/${name}`;
-  const collection = `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases`;
-  const leasePath = `${collection}/${name}`;
+  const record = createLeaseRecord({ client, namespace, name, identity, clock });
+  const troubleLog = createTroubleLog(options, lease);
   const listeners = new Set<() => void>();
   const closing = new AbortController();
 
@@ -105,8 +82,6 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   let reconcileDue = Number.NEGATIVE_INFINITY;
   let reconciling: Promise<void> | undefined;
   let released: Promise<void> | undefined;
-  let trouble: string | undefined;
-  let forbiddenCount = 0;
   let cancel = () => {};
 
   function leads(): boolean {
@@ -114,52 +89,41 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   }
 
   function tick(): void {
-    cancel = schedule(tick, TICK);
+    cancel = schedule(tick, tickInterval);
     if (able()) {
       if (unableSince !== undefined) reconcileDue = monotonic();
       unableSince = undefined;
     } else unableSince ??= monotonic();
-    reportLeading(`the ${lease} could not be renewed for ${RENEW_DEADLINE / 1_000} seconds`);
+    reportLeading(`${lease} could not be renewed for ${renewDeadline / 1_000} seconds`);
     if (reconciling === undefined && monotonic() >= reconcileDue) reconciling = reconcileAndReport();
   }
 
   async function reconcileAndReport(): Promise<void> {
+    let interval: number;
     try {
       await reconcile();
-      if (trouble !== undefined) log.info({}, `the ${lease} can be had again`);
-      trouble = undefined;
-      forbiddenCount = 0;
-      reconcileDue = monotonic() + (leads() ? RENEW_AFTER : POLL_AFTER) + random() * JITTER;
+      troubleLog.recovered();
+      interval = leads() ? renewAfter : pollAfter;
     } catch (error) {
-      if (released === undefined) reportTrouble(error);
-      reconcileDue =
-        monotonic() +
-        (leads() ? RETRY_AFTER : forbiddenCount >= FORBIDDEN_BEFORE_REPORT ? POLL_AFTER_FORBIDDEN : POLL_AFTER) +
-        random() * JITTER;
+      if (released === undefined) troubleLog.failing(error, leads());
+      interval = leads() ? retryAfter : troubleLog.isForbidden() ? pollAfterForbidden : pollAfter;
     }
+    reconcileDue = monotonic() + interval + random() * jitter;
     reconciling = undefined;
   }
 
   async function reconcile(): Promise<void> {
     for (let round = 1; ; round += 1) {
-      const found = await read(closing.signal);
+      const found = await record.read(closing.signal);
       if (found) observe(found);
       if (!isCandidate()) return found && handOver(found);
       try {
         if (mayAcquire(found)) return await acquire(found);
-        return found ? undefined : await recreate();
+        if (!found) observe(await record.recreate(closing.signal));
+        return;
       } catch (error) {
         if (!isLostRace(error) || round >= 2) throw error;
       }
-    }
-  }
-
-  async function read(signal?: AbortSignal): Promise<Lease | undefined> {
-    try {
-      return await send({ method: 'GET', path: leasePath, signal });
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
     }
   }
 
@@ -169,14 +133,14 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     if (version !== observed?.version) observed = { version, at: monotonic(), duration: durationOf(found) };
     const holder = holderOf(found);
     if (holder === '' || holder === identity) return;
-    if (holder !== reportedHolder) log.info({ lease }, `another replica leads: ${holder}`);
+    if (holder !== reportedHolder) log.info({ lease }, `another replica is the leader: ${holder}`);
     reportedHolder = holder;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    reportLeading(`the ${lease} has another holder, ${holder}`);
+    reportLeading(`${lease} is held by ${holder}`);
   }
 
   function isCandidate(): boolean {
-    return unableSince === undefined || (leads() && monotonic() - unableSince < MAX_UNABLE);
+    return unableSince === undefined || (leads() && monotonic() - unableSince < maxUnable);
   }
 
   function mayAcquire(found: Lease | undefined): boolean {
@@ -186,56 +150,22 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
 
   async function acquire(found: Lease | undefined): Promise<void> {
     const sent = monotonic();
-    const spec = specOf(found?.spec ?? {});
-    const acquired =
-      found === undefined
-        ? await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) })
-        : // With its resourceVersion this is a compare-and-swap. With its uid, a Lease that was deleted meanwhile is not recreated.
-          await send({ method: 'PUT', path: leasePath, signal: closing.signal, body: { ...found, spec } });
-    observe(acquired);
+    observe(await record.hold(found, closing.signal));
     // Counted from the request, because other replicas see the Lease later.
-    leadsUntil = sent + RENEW_DEADLINE;
+    leadsUntil = sent + renewDeadline;
     reportLeading();
-  }
-
-  /**
-   * Recreates a Lease that was deleted. The leader may not know yet, and the time of the deletion is unknown. So the new Lease has no
-   * holder, and lasts as long as if it had one.
-   */
-  async function recreate(): Promise<void> {
-    const spec = { holderIdentity: '', leaseDurationSeconds: LEASE_DURATION / 1_000, renewTime: microTime(clock.now()) };
-    observe(await send({ method: 'POST', path: collection, signal: closing.signal, body: newLease(spec) }));
-  }
-
-  function specOf({ holderIdentity, acquireTime, leaseTransitions, ...others }: LeaseSpec): LeaseSpec {
-    const mine = holderIdentity === identity;
-    const transitions = Math.min(leaseTransitions ?? -1, MAX_TRANSITIONS - 1);
-    return {
-      ...others,
-      holderIdentity: identity,
-      leaseDurationSeconds: LEASE_DURATION / 1_000,
-      acquireTime: (mine && acquireTime) || microTime(clock.now()),
-      renewTime: microTime(clock.now()),
-      leaseTransitions: mine ? (leaseTransitions ?? 0) : transitions + 1,
-    };
-  }
-
-  function newLease(spec: LeaseSpec): Lease {
-    const labels = { 'app.kubernetes.io/name': 'regkeeper' };
-    return { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name, namespace, labels }, spec };
   }
 
   async function handOver(found: Lease): Promise<void> {
     if (holderOf(found) !== identity) return;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    reportLeading(`this replica has not been ready for ${MAX_UNABLE / 1_000} seconds`);
+    reportLeading(`this replica has not been ready for ${maxUnable / 1_000} seconds`);
     await release(found);
   }
 
   async function release(found: Lease): Promise<void> {
-    const spec = { ...found.spec, holderIdentity: '', leaseDurationSeconds: RELEASED_SECONDS, renewTime: microTime(clock.now()) };
-    observe(await send({ method: 'PUT', path: leasePath, body: { ...found, spec } }));
-    log.info({ lease }, `the ${lease} is free for another replica`);
+    observe(await record.release(found));
+    log.info({ lease }, `released ${lease}`);
   }
 
   async function releaseOnStop(): Promise<void> {
@@ -243,26 +173,16 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     await reconciling;
     for (let round = 1; ; round += 1) {
       try {
-        const found = await read();
+        const found = await record.read();
         if (found && holderOf(found) === identity) await release(found);
         return;
       } catch (error) {
         if (isLostRace(error) && round < 3) continue;
-        const fields = { err: error, lease };
-        if (observed)
-          log.warn(
-            fields,
-            `the ${lease} could not be looked at or freed; if it is held, another replica takes it over after ${LEASE_DURATION / 1_000} seconds`,
-          );
+        const heldFor = `If this replica still holds it, another one acquires it after ${leaseDuration / 1_000} seconds`;
+        if (observed) log.warn({ err: error, lease }, `could not release ${lease}. ${heldFor}`);
         return;
       }
     }
-  }
-
-  async function send(request: ApiRequest): Promise<Lease> {
-    const answer = await client.request<Lease | undefined>({ ...request, timeoutMilliseconds: REQUEST_TIMEOUT });
-    if (typeof answer?.metadata?.resourceVersion === 'string') return answer;
-    throw new ApiError(0, 'Unreadable', `${request.method} ${request.path}: the answer is no Lease`);
   }
 
   /** `lossReason` is logged if this call is the first to notice that this replica has lost the leadership. */
@@ -270,27 +190,9 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
     if (leads() === reportedLeading) return;
     reportedLeading = !reportedLeading;
     if (reportedLeading) reportedHolder = undefined;
-    if (reportedLeading) log.info({ lease, identity }, 'leading');
-    else log[released ? 'info' : 'warn']({ lease, identity }, `not leading any more: ${lossReason}`);
+    if (reportedLeading) log.info({ lease, identity }, 'became the leader');
+    else log[released ? 'info' : 'warn']({ lease, identity }, `no longer the leader: ${lossReason}`);
     for (const listener of [...listeners]) listener();
-  }
-
-  function reportTrouble(error: unknown): void {
-    const message = errorMessage(error);
-    const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
-    const isForbidden = status === 403 && !message.includes('is being terminated');
-    forbiddenCount = isForbidden ? forbiddenCount + 1 : 0;
-    if (reason === trouble || (isForbidden && forbiddenCount < FORBIDDEN_BEFORE_REPORT)) return;
-    trouble = reason;
-    const consequence = `the ${lease} cannot be had, so this replica does not lead, and registers and repairs nothing`;
-    if (isForbidden) {
-      log.error(
-        { err: error, lease },
-        `${consequence}: a Role in the namespace ${namespace} must grant apiGroups ["coordination.k8s.io"], resources ["leases"], ` +
-          `verbs ["create"], and verbs ["get", "update"] with resourceNames ["${name}"] (${message})`,
-      );
-    } else if (leads()) log.warn({ err: error, lease }, `the ${lease} could not be renewed: ${message}; trying again`);
-    else log[status === 404 ? 'error' : 'warn']({ err: error, lease }, `${consequence}: ${message}; trying again`);
   }
 
   return {
@@ -306,28 +208,42 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       cancel();
       closing.abort();
       released = releaseOnStop();
-      reportLeading('this replica ends');
+      reportLeading('shutting down');
       return released;
     },
   };
 }
 
-function holderOf({ spec }: Lease): string {
-  return spec?.holderIdentity ?? '';
-}
-
-function durationOf(found: Lease): number {
-  const seconds = found.spec?.leaseDurationSeconds ?? 0;
-  if (holderOf(found) === '' && seconds === RELEASED_SECONDS) return 0;
-  return Math.max(LEASE_DURATION, Math.min(seconds * 1_000, MAX_LEASE_DURATION));
-}
-
-/** The API server accepts microseconds only with all six digits. */
-function microTime(time: number): string {
-  return new Date(time).toISOString().replace('Z', '000Z');
-}
-
-/** 409: the Lease changed, or already exists. 404: it was deleted after it was read. */
-function isLostRace(error: unknown): boolean {
-  return isNotFound(error) || (error instanceof ApiError && error.status === 409);
+/** Logs the first of several equal failures in a row, and the recovery. */
+function createTroubleLog({ log, namespace, name }: LeaderElectionOptions, lease: string) {
+  let trouble: string | undefined;
+  let forbiddenCount = 0;
+  const isForbidden = () => forbiddenCount >= forbiddenBeforeReport;
+  return {
+    /** Whether permissions are missing, which takes an administrator to correct. */
+    isForbidden,
+    recovered(): void {
+      if (trouble !== undefined) log.info({}, `can access ${lease} again`);
+      trouble = undefined;
+      forbiddenCount = 0;
+    },
+    failing(error: unknown, leads: boolean): void {
+      const message = errorMessage(error);
+      const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: message };
+      const forbidden = status === 403 && !message.includes('is being terminated');
+      forbiddenCount = forbidden ? forbiddenCount + 1 : 0;
+      if (reason === trouble || (forbidden && !isForbidden())) return;
+      trouble = reason;
+      const fields = { err: error, lease };
+      const report = `cannot acquire ${lease}: ${message}. This replica is not the leader and does not manage the webhooks`;
+      if (forbidden) {
+        log.error(
+          fields,
+          `${report}. Grant these permissions with a Role in namespace ${namespace}: apiGroups ["coordination.k8s.io"], ` +
+            `resources ["leases"], verbs ["create"], and verbs ["get", "update"] with resourceNames ["${name}"]`,
+        );
+      } else if (leads) log.warn(fields, `could not renew ${lease}: ${message}. Retrying`);
+      else log[status === 404 ? 'error' : 'warn'](fields, `${report}. Retrying`);
+    },
+  };
 }

@@ -1,6 +1,7 @@
 /** Informers of APIs that a cluster may not have, such as CRDs and aggregated APIs, and which may be installed or removed later. */
-import type { KubeObject } from './api-client.ts';
-import { errorMessage } from './explain-api-error.ts';
+
+import { errorMessage } from '../errors/error-message.ts';
+import { boundTo, type KubeObject } from './api-client.ts';
 import { createInformer, type Informer, type InformerOptions } from './informer.ts';
 import { createReconcileLoop, type ReconcileLoop } from './reconcile-loop.ts';
 
@@ -15,8 +16,8 @@ export type OptionalInformerOptions<T extends KubeObject> = Omit<InformerOptions
 };
 
 export type OptionalInformer<T extends KubeObject> = {
-  /** `asking`: it is not yet known whether the API exists. `unread`: it exists, and its first list is not complete. */
-  state(): 'asking' | 'absent' | 'unread' | 'read';
+  /** `unknown`: it is not yet known whether the API exists. `syncing`: it exists, and its first list is not complete. */
+  state(): 'unknown' | 'absent' | 'syncing' | 'synced';
   get(namespace: string | undefined, name: string): T | undefined;
   /** Lists everything again, if the API exists. */
   reload(): void;
@@ -38,8 +39,8 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
   let stopped = false;
 
   const reconcileLoop: ReconcileLoop = createReconcileLoop({
-    reconcile: async () => {
-      const now = await client.hasResource(groupVersion, plural);
+    reconcile: async (signal) => {
+      const now = await boundTo(signal, client).hasResource(groupVersion, plural);
       lastFailure = undefined;
       if (stopped || now === served) return;
       served = now;
@@ -51,7 +52,8 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     onFailure: (err) => {
       const message = errorMessage(err);
-      if (message !== lastFailure) log.warn({ err }, `whether the cluster has ${plural} of ${groupVersion} cannot be told: ${message}`);
+      if (message !== lastFailure)
+        log.warn({ err }, `cannot determine whether the API server serves ${plural} of ${groupVersion}: ${message}`);
       lastFailure = message;
     },
     resyncMilliseconds: 60_000,
@@ -69,9 +71,9 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
 
   return {
     state() {
-      if (served === undefined) return 'asking';
+      if (served === undefined) return 'unknown';
       if (!informer) return 'absent';
-      return informer.synced ? 'read' : 'unread';
+      return informer.synced ? 'synced' : 'syncing';
     },
     get: (inNamespace, name) => informer?.get(inNamespace, name),
     reload: () => informer?.reload(),
@@ -81,7 +83,7 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     },
     async stop() {
       stopped = true;
-      reconcileLoop.stop();
+      await reconcileLoop.stop();
       await stopInformer();
     },
   };

@@ -4,9 +4,10 @@ import { type Clock, systemClock } from '../time/clock.ts';
 export type ReconcileLoopOptions = {
   /**
    * A rejection goes to `onFailure`. After it, and after the result `requeue`, the next run comes soon, with backoff for consecutive
-   * failures.
+   * failures. The signal is aborted by `stop`.
    */
-  readonly reconcile: () => Promise<unknown>;
+  readonly reconcile: (signal: AbortSignal) => Promise<unknown>;
+  /** Not called for a run that `stop` has aborted. */
   readonly onFailure: (error: unknown) => void;
   /** The longest time between two runs. */
   readonly resyncMilliseconds: number;
@@ -22,7 +23,8 @@ export type ReconcileLoop = {
   requeue(): void;
   /** Like `requeue`, but without the minimum interval: for what is urgent and rare. */
   reconcileNow(): void;
-  stop(): void;
+  /** Aborts a run in progress. Resolves when nothing runs any more. A reconcile must not wait for it. */
+  stop(): Promise<void>;
 };
 
 /** Runs `reconcile` at intervals and on request, one run at a time. */
@@ -33,20 +35,22 @@ export function createReconcileLoop({
   minIntervalMilliseconds,
   clock: { schedule } = systemClock,
 }: ReconcileLoopOptions): ReconcileLoop {
-  let state: 'new' | 'idle' | 'resting' | 'checking' | 'stopped' = 'new';
+  let state: 'new' | 'idle' | 'waiting' | 'reconciling' | 'stopped' = 'new';
   let requeued = false;
   let urgent = false;
   let failures = 0;
   let cancel = () => {};
+  let running: Promise<void> | undefined;
+  const stopping = new AbortController();
 
   function requeue(): void {
-    if (state === 'idle') void run();
+    if (state === 'idle') running = run();
     else requeued = true;
   }
 
   function reconcileNow(): void {
-    urgent = state === 'checking';
-    if (state === 'resting') {
+    urgent = state === 'reconciling';
+    if (state === 'waiting') {
       cancel();
       state = 'idle';
     }
@@ -55,20 +59,20 @@ export function createReconcileLoop({
 
   async function run(): Promise<void> {
     cancel();
-    state = 'checking';
+    state = 'reconciling';
     requeued = false;
     const failed = (await attempt()) === 'requeue';
     if (isStopped()) return;
     failures = failed ? failures + 1 : 0;
     requeued ||= failed;
-    state = 'resting';
+    state = 'waiting';
     if (urgent) return reconcileNow();
     cancel = schedule(endBackoff, Math.min(resyncMilliseconds, minIntervalMilliseconds * 2 ** Math.max(0, failures - 1)));
   }
 
   async function attempt(): Promise<unknown> {
     try {
-      return await reconcile();
+      return await reconcile(stopping.signal);
     } catch (error) {
       if (!isStopped()) onFailure(error);
       return 'requeue';
@@ -77,8 +81,12 @@ export function createReconcileLoop({
 
   function endBackoff(): void {
     if (isStopped()) return;
+    becomeIdle();
+  }
+
+  function becomeIdle(): void {
     state = 'idle';
-    if (requeued) void run();
+    if (requeued) running = run();
     else cancel = schedule(requeue, resyncMilliseconds);
   }
 
@@ -89,16 +97,15 @@ export function createReconcileLoop({
 
   return {
     start() {
-      if (state !== 'new') return;
-      state = 'idle';
-      if (requeued) void run();
-      else cancel = schedule(requeue, resyncMilliseconds);
+      if (state === 'new') becomeIdle();
     },
     requeue,
     reconcileNow,
-    stop() {
+    async stop() {
       state = 'stopped';
       cancel();
+      stopping.abort();
+      await running;
     },
   };
 }

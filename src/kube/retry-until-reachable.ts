@@ -1,6 +1,8 @@
 /** Retries work at the start of the process while the API server is unreachable or not ready. */
+
+import type { Log } from '../contracts/log.ts';
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
-import { ApiError, type Log } from './api-client.ts';
+import { ApiError } from './api-client.ts';
 import { explainApiError } from './explain-api-error.ts';
 
 export type RetryOptions = {
@@ -50,17 +52,17 @@ function createProgressLog({ log, server, clock: { monotonic } = systemClock }: 
     failing(err, rejected) {
       const before = minutes;
       minutes = Math.floor((monotonic() - since) / 60_000);
-      if (err.reason !== reason) log.warn({ err }, `${err.message}; ${rejected ? 'trying again' : 'waiting for the API server'}`);
+      if (err.reason !== reason) log.warn({ err }, `${err.message}. ${rejected ? 'Retrying' : 'Waiting for the API server'}`);
       else if (minutes > before && !rejected) {
         const where = server === undefined ? '' : ` ${server}`;
-        log.warn({ err }, `the API server${where} has not been reached for ${minutes} min: ${err.message}; ${wrongAddress}`);
+        log.warn({ err }, `the API server${where} has been unreachable for ${minutes} min: ${err.message}. ${wrongAddress}`);
       }
       reason = err.reason;
     },
   };
 }
 
-const wrongAddress = 'correct the kubeconfig if that is not its address';
+const wrongAddress = 'If this is not its address, correct the kubeconfig';
 
 /**
  * An API server that has just started rejects requests for a second or two, until it has read the roles (403) and the keys of the tokens

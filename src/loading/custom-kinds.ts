@@ -41,7 +41,7 @@ export type ParsedCustomKinds =
 export function parseCustomKinds(text: string, file: string): ParsedCustomKinds {
   const read = readDocument(text, { maxLength: 1_048_576, maxLexemes: 300_000, start: { line: 1, column: 1 } });
   if (!read.ok) return { ok: false, problems: read.problems.map(({ message, position }) => `${at(file, position)} ${message}`) };
-  if (!read.data) return failure(`${file}:1:1 holds nothing: write a list of kinds under "kinds:"`);
+  if (!read.data) return failure(`${file}:1:1 is empty: write a list of kinds under "kinds:"`);
   const reader = new Reader(read.data, file);
   const kinds = reader.kinds();
   return reader.problems.length > 0 ? { ok: false, problems: reader.problems } : { ok: true, kinds };
@@ -62,16 +62,16 @@ class Reader {
 
   kinds(): readonly Located[] {
     const { value } = this.data;
-    if (!isObject(value)) return this.report('', `must hold "kinds:", and is ${nameType(value)}`);
+    if (!isObject(value)) return this.report('', `must be a mapping with the field "kinds", but is ${nameType(value)}`);
     this.reportUnknownFields(value, '', ['kinds']);
-    if (isAbsent(value.kinds)) return this.report('', 'must hold "kinds:", a list of kinds');
-    if (!Array.isArray(value.kinds)) return this.report('/kinds', `must be a list of kinds, and is ${nameType(value.kinds)}`);
+    if (isAbsent(value.kinds)) return this.report('', 'needs "kinds:", a list of kinds');
+    if (!Array.isArray(value.kinds)) return this.report('/kinds', `must be a list of kinds, but is ${nameType(value.kinds)}`);
     return value.kinds.flatMap((entry: unknown, index) => this.kind(entry, `/kinds/${index}`) ?? []);
   }
 
   private kind(entry: unknown, pointer: string): Located | undefined {
     if (!isObject(entry))
-      return this.report(pointer, `must be a kind with group, version, resource and kind, and is ${nameType(entry)}`)[0];
+      return this.report(pointer, `must be a kind with group, version, resource and kind, but is ${nameType(entry)}`)[0];
     const problemsBefore = this.problems.length;
     this.reportUnknownFields(entry, pointer, [...nameFields, ...pathFields]);
     const [group, version, resource, kind] = nameFields.map((field) => this.name(entry, pointer, field)) as [
@@ -86,13 +86,13 @@ class Reader {
     if (template?.some((step) => typeof step !== 'string')) {
       this.report(
         `${pointer}/template`,
-        'must be the one place of a pod template; several, with [*] or *, are "podSpec" with ".spec" at the end',
+        'must be the path of a single pod template. For paths with [*] or *, use "podSpec" with ".spec" at the end.',
       );
     }
     if (!pathFields.some((field) => field in entry)) {
-      this.report(pointer, 'says nowhere where the images are: add "template" (of a pod template), "podSpec" or "images"');
+      this.report(pointer, 'names no path of images. Add "template" (path of a pod template), "podSpec" or "images".');
     }
-    if (builtInKinds.find({ group, kind })) this.report(`${pointer}/kind`, `is read anyway: ${quote(kind)} of group ${quote(group)}`);
+    if (builtInKinds.find({ group, kind })) this.report(`${pointer}/kind`, `is built in: remove ${quote(kind)} of group ${quote(group)}`);
     if (this.problems.length > problemsBefore) return undefined;
     const position = at(this.file, this.data.locate(pointer));
     return { kind: { group, version, resource, kind, ...(template && { template: template as Path }), podSpecs, images }, at: position };
@@ -102,8 +102,8 @@ class Reader {
     const value = entry[field];
     const { pattern, description } = nameFormats[field];
     if (isAbsent(value)) this.report(pointer, `needs ${quote(field)}, ${description}`);
-    else if (typeof value !== 'string') this.report(`${pointer}/${field}`, `must be text, ${description}, and is ${nameType(value)}`);
-    else if (!pattern.test(value)) this.report(`${pointer}/${field}`, `is no name ${description}: ${quote(value)}`);
+    else if (typeof value !== 'string') this.report(`${pointer}/${field}`, `must be ${description}, but is ${nameType(value)}`);
+    else if (!pattern.test(value)) this.report(`${pointer}/${field}`, `must be ${description}, but is ${quote(value)}`);
     return typeof value === 'string' ? value : '';
   }
 
@@ -116,10 +116,10 @@ class Reader {
     const value = entry[field];
     const isList = Array.isArray(value) && field !== 'template';
     const list = isList ? value : [value];
-    if (list.length === 0) this.report(`${pointer}/${field}`, 'holds no path: remove the field or write one');
+    if (list.length === 0) this.report(`${pointer}/${field}`, 'has no path. Add one or remove the field.');
     return list.flatMap((text: unknown, index) => {
       const entryPointer = isList ? `${pointer}/${field}/${index}` : `${pointer}/${field}`;
-      if (typeof text !== 'string') return this.report(entryPointer, `must be a path such as spec.template, and is ${nameType(text)}`);
+      if (typeof text !== 'string') return this.report(entryPointer, `must be a path such as spec.template, but is ${nameType(text)}`);
       const parsed = parsePathPattern(text);
       return parsed.ok ? [parsed.pattern] : this.report(entryPointer, `${parsed.message} (${quote(text)})`);
     });
@@ -129,7 +129,7 @@ class Reader {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);
-      const fix = nearest === undefined ? `known are ${known.join(', ')}` : `did you mean "${nearest}"?`;
+      const fix = nearest === undefined ? `known fields are ${known.join(', ')}` : `did you mean "${nearest}"?`;
       const position = this.data.locateField(pointer + pointerTo(field));
       this.problems.push(`${at(this.file, position)} unknown field ${quote(field)}: ${fix}`);
     }
@@ -146,10 +146,10 @@ class Reader {
 
 /** The names that Kubernetes accepts, and an example or description of each. */
 const nameFormats: Readonly<Record<(typeof nameFields)[number], { readonly pattern: RegExp; readonly description: string }>> = {
-  group: { pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$/, description: 'such as argoproj.io' },
-  version: { pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/, description: 'such as v1alpha1' },
+  group: { pattern: /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$/, description: 'a name such as argoproj.io' },
+  version: { pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/, description: 'a name such as v1alpha1' },
   resource: { pattern: /^[a-z]([-a-z0-9]*[a-z0-9])?$/, description: 'the plural name as in URLs, such as rollouts' },
-  kind: { pattern: /^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$/, description: 'such as Rollout' },
+  kind: { pattern: /^[A-Za-z]([-A-Za-z0-9]*[A-Za-z0-9])?$/, description: 'a name such as Rollout' },
 };
 
 /** Kinds and resources that are defined more than once. */
@@ -159,7 +159,7 @@ function duplicateProblems(kinds: readonly Located[]): readonly string[] {
     const keys = [`kind ${kind}.${group}`, `resource ${resource}.${group}`];
     const duplicate = keys.find((key) => first.has(key));
     for (const key of keys) if (!first.has(key)) first.set(key, position);
-    return duplicate === undefined ? [] : [`${position} ${duplicate} is named twice, first in ${first.get(duplicate)}`];
+    return duplicate === undefined ? [] : [`${position} ${duplicate} is defined twice, first in ${first.get(duplicate)}`];
   });
 }
 
@@ -173,6 +173,6 @@ function failure(...problems: readonly string[]): { readonly ok: false; readonly
 
 function reasonOf(error: NodeJS.ErrnoException): { readonly reason: string } {
   if (error.code === 'ENOENT') return { reason: 'no such file' };
-  if (error.code === 'EACCES') return { reason: 'not readable for this user' };
-  return { reason: error.code === 'EISDIR' ? 'a folder: name its files' : error.message };
+  if (error.code === 'EACCES') return { reason: 'permission denied' };
+  return { reason: error.code === 'EISDIR' ? 'is a folder. List its files instead.' : error.message };
 }

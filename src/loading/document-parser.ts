@@ -99,7 +99,7 @@ export function createDocumentParser(
     parse(document) {
       const { text, source, scope, start } = document;
       if (text.length <= maxInlineCharacters) return Promise.resolve(parseRulesDocument(text, source, scope, start));
-      const result = last.then(() => (stopped ? parseFailure(document, new Error('the program is ending')) : parseInThread(document)));
+      const result = last.then(() => (stopped ? parseFailure(document, new Error('regkeeper is shutting down')) : parseInThread(document)));
       last = result;
       return result;
     },
@@ -127,7 +127,7 @@ function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, mill
     };
     const onMessage = (message: unknown) => settle(() => resolve(message));
     const onError = (error: unknown) => settle(() => reject(error));
-    const onExit = () => settle(() => reject(new Error('its thread ended')));
+    const onExit = () => settle(() => reject(new Error('its parser thread ended')));
     const cancel = schedule(() => settle(() => reject(new Error(`it takes longer than ${milliseconds / 1000} s`))), milliseconds);
     worker.on('message', onMessage).on('error', onError).on('exit', onExit);
   });
@@ -136,8 +136,8 @@ function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, mill
 /** The result for a document that could not be parsed. It is rejected, and the last good version stays in force. */
 function parseFailure({ source }: TextToParse, error: unknown): ParseResult {
   const { code, message: reason } = error as { code?: string; message?: string };
-  const why = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it takes too much memory' : (reason ?? String(error));
-  const message = `the document cannot be read: ${why}; split it into several keys, and look for what makes it so large`;
+  const why = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it needs too much memory' : (reason ?? String(error));
+  const message = `the document cannot be parsed: ${why}. Split it into several keys, and check what makes it so large.`;
   return { ok: false, problems: [{ code: 'document-too-costly', message, origin: { source, line: 1, column: 1 } }] };
 }
 

@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buffer as bytesOfStream } from 'node:stream/consumers';
+import { errorCode, errorMessage } from '../errors/error-message.ts';
 import { watchFolders } from '../files/watch-folders.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
@@ -47,7 +48,7 @@ export function createRuleFilesSource(options: RuleFilesOptions): RuleFilesSourc
       for (const [id, { scope }] of known) if (!next.has(id)) await loader.withdraw(id, scope);
       known = next;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = errorMessage(error);
       if (message !== lastProblem) onProblem(message);
       lastProblem = message;
     }
@@ -55,7 +56,7 @@ export function createRuleFilesSource(options: RuleFilesOptions): RuleFilesSourc
 
   return {
     async start() {
-      if (paths.includes('-')) throw new Error('rules -: standard input cannot be followed; give files or folders');
+      if (paths.includes('-')) throw new Error('rules -: standard input cannot be watched. Use files or folders.');
       known = bundlesOf(await readWithoutProblems(paths));
       await loader.open([...known.values()]);
       const folders = [...new Set(await Promise.all(paths.map(folderOf)))];
@@ -152,7 +153,7 @@ async function filesAt(path: string): Promise<RuleFile[]> {
       !/^kustomization\.ya?ml$/.test(entry.name) &&
       !entry.parentPath.includes('/..2'),
   );
-  if (files.length === 0) throw new Error(`rules folder ${path} holds no .yaml, .yml or .json file`);
+  if (files.length === 0) throw new Error(`rules folder ${path} contains no .yaml, .yml or .json files`);
   return files
     .map((entry) => join(entry.parentPath, entry.name))
     .sort()
@@ -173,13 +174,13 @@ function explainFileWithoutRules({ file, folder }: RuleFile, content: FileConten
   const { others } = content;
   const shown = others.slice(0, 3).join(', ');
   const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
-  return `rules ${file}: holds no rules but ${shown === '' ? 'an empty list' : shown + more}; give ${expectedContent}`;
+  return `rules ${file}: contains no rules, only ${shown === '' ? 'an empty list' : shown + more}. Use ${expectedContent}.`;
 }
 
 function explainFolderWithoutRules(path: string, files: readonly RuleFile[], contents: readonly FileContent[]): string | undefined {
   const inside = contents.filter((_, index) => files[index]?.folder === path);
   if (inside.length === 0 || inside.some((content) => content.kind === 'document' || containsRules(content))) return undefined;
-  return `rules folder ${path} holds Kubernetes objects but no rules; put ${expectedContent} there`;
+  return `rules folder ${path} contains Kubernetes objects but no rules. Add ${expectedContent}.`;
 }
 
 function containsRules(content: FileContent & { kind: 'objects' }): boolean {
@@ -204,8 +205,8 @@ function findDuplicates(configMaps: readonly ConfigMapInFile[]): readonly Proble
       return [];
     }
     const called = configMap.namespace === '' ? configMap.name : key;
-    const message = `ConfigMap ${called} is written in ${renderOrigin(other.origin)} too; in a cluster the one that is applied later replaces the other, so give them two names`;
-    return [{ code: 'configmap-twice', message, origin: configMap.origin, related: other.origin }];
+    const message = `ConfigMap ${called} is also defined in ${renderOrigin(other.origin)}. In a cluster, the one applied later replaces the other. Give them different names.`;
+    return [{ code: 'duplicate-configmap', message, origin: configMap.origin, related: other.origin }];
   });
 }
 
@@ -224,15 +225,15 @@ async function readText(file: string): Promise<string> {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     const line = bytes.toString('utf8').split('\ufffd', 1)[0]?.split('\n').length;
-    throw new Error(`rules ${file}: not UTF-8 text (line ${line}); save it as UTF-8`);
+    throw new Error(`rules ${file}: not UTF-8 text (line ${line}). Save it as UTF-8.`);
   }
 }
 
 function fail(path: string, error: unknown): never {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = errorCode(error);
   if (code === 'ENOENT') throw new Error(`rules ${path}: no such file or folder`);
-  if (code === 'EACCES') throw new Error(`rules ${path}: not readable for this user`);
-  throw new Error(`rules ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  if (code === 'EACCES') throw new Error(`rules ${path}: permission denied`);
+  throw new Error(`rules ${path}: ${errorMessage(error)}`);
 }
 
 function contentOf(bundle: Bundle | undefined): string | undefined {

@@ -86,7 +86,7 @@ class ManifestReader {
     }
     if (kind === 'Template') this.checkTemplate(object, name);
     if (kind === undefined) this.checkRulesDocument(object);
-    this.manifest.others.push(`${kind ?? 'something without kind'} ${name}`.trim());
+    this.manifest.others.push(`${kind ?? 'an object without kind'} ${name}`.trim());
   }
 
   private readConfigMap(object: Located, name: string, label: string): void {
@@ -110,22 +110,22 @@ class ManifestReader {
     if (label === 'cluster') return { kind: 'cluster' };
     if (label === 'namespace' && namespace !== '') return { kind: 'namespace', namespace };
     if (label === 'namespace') {
-      const message = `${description} has no metadata.namespace, so nobody can say whose rules these are; write the namespace into the manifest`;
+      const message = `${description} has no metadata.namespace, so the namespace of its rules is unknown. Add it to the manifest.`;
       return this.report('bad-manifest', position, message);
     }
     const nearest = closestSpelling(label, ['cluster', 'namespace']);
-    const fix = nearest ? `did you mean "${nearest}"?` : 'write cluster or namespace';
-    return this.report('bad-manifest', position, `the label ${rulesLabel} of ${description} is ${JSON.stringify(label)}; ${fix}`);
+    const fix = nearest ? `Did you mean "${nearest}"?` : 'Use cluster or namespace.';
+    return this.report('bad-manifest', position, `the label ${rulesLabel} of ${description} is ${JSON.stringify(label)}. ${fix}`);
   }
 
   private readData(data: Located, description: string, position: Position): ConfigMapInFile['documents'] | undefined {
     if (!isAbsent(data.value) && !isObject(data.value)) {
-      const message = `data of ${description} is no mapping; write a key such as "rules.yaml: |" below it`;
+      const message = `data of ${description} is not a mapping. Write a key such as "rules.yaml: |" below it.`;
       return this.report('bad-manifest', positionOf(data), message);
     }
     const keys = documentKeys(data.value);
     if (keys.length === 0) {
-      const message = `${description} has no key that ends in .yaml, .yml or .json, so it contributes no rules; put them under "rules.yaml: |"`;
+      const message = `${description} has no key that ends in .yaml, .yml or .json, so it contributes no rules. Put them under "rules.yaml: |".`;
       this.manifest.warnings.push({ code: 'blank-document', message, origin: { source: this.source, ...position } });
     }
     const documents = keys.toSorted().map((key) => this.readText(key, below(data, [key]), description));
@@ -146,8 +146,8 @@ class ManifestReader {
     if (value === null || typeof value === 'string') {
       return { source: this.source, text: value ?? '', start: document.startOfText(pointer) };
     }
-    const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'no text';
-    const message = `${key} of ${description} is ${actual}, and the data of a ConfigMap is text; write "${key}: |" and the rules indented below it`;
+    const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'not text';
+    const message = `${key} of ${description} is ${actual}, but the data of a ConfigMap must be text. Write "${key}: |" and indent the rules below it.`;
     return this.report('bad-manifest', positionOf(located), message);
   }
 
@@ -156,26 +156,26 @@ class ManifestReader {
     const objects = valueAt(template.value, ['objects']);
     const labelled = Array.isArray(objects) && objects.some((object) => valueAt(object, ['metadata', 'labels', rulesLabel]) !== undefined);
     if (!labelled) return;
-    const message = `Template ${name} holds a rules ConfigMap and has not been processed; give what "oc process --local -f FILE -o yaml" prints`;
+    const message = `Template ${name} contains a rules ConfigMap but has not been processed. Use the output of "oc process --local -f FILE -o yaml".`;
     this.report('bad-manifest', positionOf(template), message);
   }
 
   /** Reports a rules document among Kubernetes objects, which would otherwise be ignored. */
   private checkRulesDocument(object: Located): void {
     if (!isObject(object.value) || !Object.keys(object.value).some((field) => fieldsOfLevel.document.includes(field))) return;
-    const message = 'a rules document stands among Kubernetes objects; put it into a file of its own, or into a ConfigMap';
+    const message = 'a rules document must not be mixed with Kubernetes objects. Move it to a separate file or into a ConfigMap.';
     this.report('yaml-several-documents', positionOf(object), message);
   }
 
   private reportYamlError(error: YamlError): void {
     if (error.code === 'unknown-anchor') {
-      const message = `nothing above is called ${JSON.stringify(`&${error.name}`)}; write the value out`;
+      const message = `no anchor ${JSON.stringify(`&${error.name}`)} is defined above. Write the value out.`;
       this.report('yaml-alias', error.position, message);
       return;
     }
     const code = error.code === 'duplicate-field' ? 'duplicate-field' : 'yaml-syntax';
     const isTab = error.code === 'syntax' && error.cause === 'TAB_AS_INDENT';
-    const reason = isTab ? 'a tab indents this line; YAML takes spaces only' : describeYamlError(error).slice(0, 160);
+    const reason = isTab ? 'this line is indented with a tab. YAML allows only spaces.' : describeYamlError(error).slice(0, 160);
     this.report(code, error.position, `the file of Kubernetes objects is not valid YAML: ${reason}`);
   }
 

@@ -82,7 +82,10 @@ function pulledByPods(slot: ImageSlot): ImageSlot {
 function withoutVariables(slot: ImageSlot): ImageSlot {
   const { content } = slot;
   if (content.kind !== 'image' || !/\$[({]|\{\{/.test(content.text)) return slot;
-  return { ...slot, content: { kind: 'unresolved', why: `${quote(content.text)} contains a variable that is replaced later` } };
+  return {
+    ...slot,
+    content: { kind: 'unresolved', written: content.text, why: `${quote(content.text)} contains a variable that is replaced later` },
+  };
 }
 
 function beforeWildcards(pattern: PathPattern): Path {
@@ -98,11 +101,11 @@ export function parsePathPattern(text: string): ParsedPathPattern {
   for (const part of text.split('.')) {
     const [, name = '', lists = ''] = /^(\*|[A-Za-z_][A-Za-z0-9_-]*)((?:\[\*?\])*)$/.exec(part) ?? [];
     if (name === '')
-      return { ok: false, message: `must be a path such as spec.template or spec.steps[*].image, and ${quote(part)} is no field` };
+      return { ok: false, message: `must be a path such as spec.template or spec.steps[*].image, but ${quote(part)} is not a field name` };
     pattern.push(name === '*' ? everyValue : name);
     for (let count = lists.split(']').length - 1; count > 0; count--) pattern.push(everyItem);
   }
   return pattern[0] === everyValue
-    ? { ok: false, message: 'must begin with a field, such as spec: what it stands for would be any change at all' }
+    ? { ok: false, message: 'must start with a field such as spec, because otherwise it would match every change' }
     : { ok: true, pattern };
 }

@@ -28,7 +28,7 @@ export type KindRow = GroupKind & {
   /** Plural name. A kind without its own collection has the name that it would have. */
   readonly resource: string;
   readonly entryPoints: readonly EntryPoint[];
-  /** All images are in these fields. */
+  /** All images are in these fields. A change of any of them is sent to the webhooks. */
   readonly fields: readonly Path[];
   readonly read: (object: JsonObject, context: ReadingContext) => ObjectReading;
 };
@@ -79,6 +79,8 @@ export const kindsWithImages: readonly KindRow[] = [
       ['spec', 'initContainers'],
       ['spec', 'ephemeralContainers'],
       ['spec', 'volumes'],
+      // A file of the user lacks what we added, and the API server accepts no other list.
+      ['spec', 'imagePullSecrets'],
     ],
     read: readBarePod,
   },
@@ -108,9 +110,11 @@ export const kindsWithImages: readonly KindRow[] = [
   },
   {
     ...kind(images, 'v1', 'ImageStream', 'imagestreams'),
+    entryPoints: [entryPoint('imagestreams'), entryPoint('imagestreams/status', 'UPDATE')],
     fields: [
       ['spec', 'tags'],
       ['spec', 'dockerImageRepository'],
+      ['status', 'tags'],
     ],
     read: readImageStream,
   },

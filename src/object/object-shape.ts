@@ -6,9 +6,13 @@ import type { WorkCounter } from './work-counter.ts';
 
 export type GroupKind = { readonly group: string; readonly kind: string };
 
-/** What the shape of an object depends on apart from the object: its kind, the operation and the client. */
+/** What the shape of an object depends on apart from the object: its kind, the operation, the subresource and the client. */
 export type ReadingContext = GroupKind & {
   readonly operation: 'CREATE' | 'UPDATE';
+  /** Absent or empty for the object itself. */
+  readonly subresource?: string;
+  /** False where no controller fills the placeholders of image triggers. */
+  readonly imageTriggers?: boolean;
   /** Whether a kubelet sent the request. Without that, the annotation of a mirror pod is ignored. */
   readonly fromKubelet: boolean;
   /** Counts the work, for tests. */
@@ -28,14 +32,25 @@ export type ImageSlot = {
   readonly pulledElsewhere?: true;
   /** OpenShift's importer fetches the image. For it, a name without a registry is on Docker Hub, whatever registries the nodes search. */
   readonly imported?: true;
+  /** OpenShift replaces a name that is that of an image stream with `lookupPolicy.local` before anything pulls it. */
+  readonly localLookup?: true;
+  /** The request stores nothing. It only asks the registry about the image. */
+  readonly lookupOnly?: true;
 };
 
 /** The content of a slot: an image name, or something that is resolved to an image later, with the reason. */
 export type SlotContent =
-  | { readonly kind: 'image'; readonly text: string }
+  | {
+      readonly kind: 'image';
+      readonly text: string;
+      /** Set where the text leaves open which tags are meant: all of the repository, or one that a build argument sets later. */
+      readonly openTag?: true;
+    }
   | {
       readonly kind: 'unresolved';
       readonly why: string;
+      /** The text of the field. Absent where it is blank. */
+      readonly written?: string;
       /** The image stream that the image comes from, if one is named. */
       readonly stream?: StreamReference;
     };
@@ -92,6 +107,8 @@ export type BuildShape = {
   readonly slots: readonly ImageSlot[];
   readonly credentials: readonly BuildCredential[];
   readonly mark: BuildMark;
+  /** The `dockerfilePath`, where it makes the build use another file than the inline Dockerfile. */
+  readonly otherDockerfile?: string;
   /** Set for an existing Build, whose spec cannot change. */
   readonly readOnlyBecause?: 'immutable';
 };

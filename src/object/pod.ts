@@ -89,7 +89,7 @@ function readContainers(spec: JsonObject, at: Path, list: ContainerList, slots: 
   const containers = spec[list.field];
   if (isAbsent(containers) && !list.required) return undefined;
   if (!Array.isArray(containers)) return problemAt(path, `must be a list of containers, but is ${nameType(containers)}`);
-  if (list.required && containers.length === 0) return problemAt(path, 'must hold at least one container');
+  if (list.required && containers.length === 0) return problemAt(path, 'must contain at least one container');
   for (const [index, container] of containers.entries()) {
     if (!isObject(container)) return problemAt([...path, index], `must be a container, but is ${nameType(container)}`);
     const content = readImageField(container.image);

@@ -1,4 +1,4 @@
-/** Shortens texts that users control, so that they fit into an audit record, a log line or a response. */
+/** Shortens and escapes texts that users control, for audit records, log lines, responses and terminals. */
 
 /** UTF-16 code units. The longest valid image name, with host, port, path, tag and digest, has 781, so it is never cut. */
 export const maxTextLength = 1_024;
@@ -10,6 +10,17 @@ const keptLast = 128;
 export function shortenText(text: string): string {
   if (text.length <= maxTextLength) return text;
   return `${whole(text.slice(0, keptFirst))}…[${text.length} characters]…${whole(text.slice(-keptLast))}`;
+}
+
+/**
+ * The text on one line: control and format characters and line breaks are escaped, such as `\u001b`. Others than the reader choose many of the
+ * texts. A control character could rewrite the terminal, and a line that begins with `::` is a command for GitHub Actions.
+ */
+export function escapeControls(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
 }
 
 /** Formats with commas between groups of three digits: `1,048,576`. */

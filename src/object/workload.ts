@@ -21,7 +21,7 @@ export function templateAt(template: Path): (object: JsonObject, context: Readin
     // The API accepts a ReplicationController without a template. Such an object has no images.
     if (context.kind === 'ReplicationController' && isAbsent(valueAt(object, template))) return noImages(location);
     const reading = readPod(object, location, readOnlyTemplate(object, context));
-    if (reading.kind !== 'shape' || !triggeredByAnnotation.has(context.kind)) return reading;
+    if (reading.kind !== 'shape' || !triggeredByAnnotation.has(context.kind) || context.imageTriggers === false) return reading;
     return { kind: 'shape', shape: { ...reading.shape, slots: recognizeAnnotatedPlaceholders(object, reading.shape.slots) } };
   };
 }
@@ -56,7 +56,7 @@ export function readDeploymentConfig(object: JsonObject, context: ReadingContext
     ? noImages(location)
     : readPod(object, location, readOnlyTemplate(object, context));
   if (reading.kind !== 'shape') return reading;
-  const slots = recognizePlaceholders(object, reading.shape.slots);
+  const slots = context.imageTriggers === false ? reading.shape.slots : recognizePlaceholders(object, reading.shape.slots);
 
   // The image of a custom deployment strategy runs in the deployer pod. It is evaluated here, and the secret is injected into that pod.
   const custom = ['spec', 'strategy', 'customParams', 'image'];

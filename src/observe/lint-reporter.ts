@@ -1,4 +1,6 @@
 /** Logs the lint findings of the cluster's rules, each once. Findings that have not changed are not logged again. */
+import type { ImmediateComponent } from '../contracts/component.ts';
+import type { Log } from '../contracts/log.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { clusterDocumentChanges, type RulesInForce } from '../rules/store/rules-in-force.ts';
@@ -6,10 +8,10 @@ import { clusterDocumentChanges, type RulesInForce } from '../rules/store/rules-
 export type LintReporterOptions = {
   readonly rules: Pick<RulesInForce, 'written' | 'onChange'>;
   readonly lint: (rules: RuleSet) => readonly Problem[];
-  readonly log: { warn(fields: object, message: string): void };
+  readonly log: Pick<Log, 'warn'>;
 };
 
-export function createLintReporter({ rules, lint, log }: LintReporterOptions): { readonly name: string; start(): void; stop(): void } {
+export function createLintReporter({ rules, lint, log }: LintReporterOptions): ImmediateComponent {
   let logged = new Set<string>();
   let unsubscribe = () => {};
 
@@ -20,7 +22,7 @@ export function createLintReporter({ rules, lint, log }: LintReporterOptions): {
   }
 
   return {
-    name: 'advice about rules',
+    name: 'lint reporter',
     start() {
       unsubscribe = rules.onChange((event) => {
         const written = rules.written();

@@ -3,11 +3,14 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { type DestinationStream, type LogFn, type Logger, pino } from 'pino';
 import sonicBoom from 'sonic-boom';
 import { shortenText } from '../object/text.ts';
+import { renderTextLine } from './text-lines.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
-/** The log for operators, with one line of JSON per event. */
-export function createLogger(level: LogLevel, destination: DestinationStream): Logger {
+export type LogFormat = 'text' | 'json';
+
+/** The log for operators, with one line of JSON or text per event. The stack of a bug follows its line of text. */
+export function createLogger(level: LogLevel, destination: DestinationStream, format: LogFormat = 'json'): Logger {
   return pino(
     {
       level,
@@ -17,7 +20,7 @@ export function createLogger(level: LogLevel, destination: DestinationStream): L
       serializers: { err: (error) => truncateFields(serializeError(error)) },
       hooks: { logMethod: truncateMessage },
     },
-    destination,
+    format === 'json' ? destination : { write: (line) => destination.write(renderTextLine(line)) },
   );
 }
 
@@ -168,7 +171,7 @@ export function openDestination(to: number | string, options: DestinationOptions
       const waitingOfOversized = oversized ? Math.min(oversized.bytes, oversized.left) : 0;
       const fits = bytes > maxWaitingBytes ? !oversized : waitingBytes - waitingOfOversized + bytes <= maxWaitingBytes;
       if (!fits) {
-        fail(`${(maxWaitingBytes / MiB).toFixed()} MiB wait to be written already`);
+        fail(`the buffer of ${(maxWaitingBytes / MiB).toFixed()} MiB is full`);
         lost += 1;
         return;
       }

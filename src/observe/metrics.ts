@@ -68,12 +68,12 @@ export type WebhookChange = 'weakened' | 'narrowed';
 export const ownMetrics = {
   requests: {
     name: 'regkeeper_admission_requests_total',
-    help: 'Requests of the API server that were answered, by outcome.',
+    help: 'Answered admission requests, by outcome.',
     labelNames: ['webhook', 'operation', 'group', 'kind', 'outcome'],
   },
   duration: {
     name: 'regkeeper_admission_duration_seconds',
-    help: 'Time from the parsed request to the answer.',
+    help: 'Time from the parsed request to the response.',
     labelNames: ['webhook'],
   },
   failures: {
@@ -83,120 +83,120 @@ export const ownMetrics = {
   },
   verdicts: {
     name: 'regkeeper_image_verdicts_total',
-    help: 'Images evaluated by /validate, without dry runs, by verdict and deciding rule.',
+    help: 'Images evaluated by /validate, excluding dry runs, by verdict and deciding rule.',
     labelNames: ['verdict', 'rule'],
   },
   secrets: {
     name: 'regkeeper_secrets_injected_total',
-    help: 'Secrets written into objects, without dry runs, by the rule that asks for them.',
+    help: 'Secrets injected into objects, excluding dry runs, by the rule that requests them.',
     labelNames: ['rule'],
   },
   reviews: {
     name: 'regkeeper_rules_reviews_total',
-    help: 'Rules ConfigMaps reviewed before they are stored, by outcome.',
+    help: 'Reviews of rules ConfigMaps before they are stored, by outcome.',
     labelNames: ['outcome'],
   },
   ready: {
     name: 'regkeeper_ready',
-    help: 'Whether a condition of readiness holds, as /readyz tells it.',
+    help: 'Whether a readiness check of /readyz passes.',
     labelNames: ['check'],
   },
   leader: {
     name: 'regkeeper_leader',
-    help: 'Whether this replica writes what all replicas need written.',
+    help: 'Whether this replica is the leader.',
     labelNames: [],
   },
   loaded: {
     name: 'regkeeper_rules_loaded_timestamp_seconds',
-    help: 'When the rules in force came into force on this replica.',
+    help: 'Unix time at which the current rules came into force on this replica.',
     labelNames: [],
   },
   revision: {
     name: 'regkeeper_rules_revision_info',
-    help: 'The revision of the rules in force; always 1.',
+    help: 'Revision of the rules in force. Always 1.',
     labelNames: ['revision'],
   },
   entries: {
     name: 'regkeeper_rules_entries',
-    help: 'Entries of the rules in force, by what they are.',
+    help: 'Entries of the rules in force, by type.',
     labelNames: ['type'],
   },
   problems: {
     name: 'regkeeper_rules_problems',
-    help: 'Problems of rules that are written and refused, the last good ones being in force instead.',
+    help: 'Problems in rejected rules, whose last good version stays in force.',
     labelNames: ['scope'],
   },
   namespaceRules: {
     name: 'regkeeper_namespace_rules_total',
-    help: 'Versions of rules ConfigMaps of namespaces, by what became of them.',
+    help: 'Versions of rules ConfigMaps of namespaces, by outcome.',
     labelNames: ['outcome'],
   },
   waitingNamespaces: {
     name: 'regkeeper_namespace_rules_waiting',
-    help: 'Namespaces whose own rules have changed and wait to be read.',
+    help: 'Namespaces whose changed rules have not been loaded yet.',
     labelNames: [],
   },
   exemptions: {
     name: 'regkeeper_exemption_expiry_timestamp_seconds',
-    help: 'When an exemption ends.',
+    help: 'Unix time at which an exemption ends.',
     labelNames: ['pattern', 'until', 'source'],
   },
   contact: {
     name: 'regkeeper_watch_last_contact_seconds',
-    help: 'Seconds since the API server was last heard on a watch; of several watches of a resource, the longest.',
+    help: 'Seconds since the API server last sent data on a watch. The longest, if a resource has several watches.',
     labelNames: ['resource'],
   },
   apiUnavailable: {
     name: 'regkeeper_api_unavailable',
-    help: 'Whether an API whose kinds are registered cannot be asked what it serves.',
+    help: 'Whether discovery fails for an API whose kinds are registered.',
     labelNames: ['api'],
   },
   webhookRepairs: {
     name: 'regkeeper_webhook_repairs_total',
-    help: 'Changes of another writer to the webhook configurations that were put back.',
+    help: 'Changes by other writers to the webhook configurations that were reverted.',
     labelNames: ['change'],
   },
   webhooksNarrowed: {
     name: 'regkeeper_webhooks_narrowed',
-    help: 'Webhook configurations that another writer keeps narrowing and that wait for their next repair.',
+    help: 'Webhook configurations that another writer keeps narrowing and whose next repair is delayed.',
     labelNames: [],
   },
   heldBytes: {
     name: 'regkeeper_facts_held_bytes',
-    help: 'Approximate memory, in bytes, of the cached names and tags of service accounts and image streams.',
+    help: 'Approximate memory in bytes of the cached names and tags of service accounts and image streams.',
     labelNames: [],
   },
   overBudget: {
     name: 'regkeeper_namespace_over_budget',
-    help: 'Namespaces of which no service accounts and image streams are held, because they have too much; always 1.',
+    help: 'Namespaces whose service accounts and image streams are not cached because they exceed the memory budget. Always 1.',
     labelNames: ['namespace'],
   },
   unwatchedSecrets: {
     name: 'regkeeper_secrets_unwatched',
-    help: 'Secrets of the rules of which it is not known whether namespaces have them, by why.',
+    help: 'Secrets named in rules that are not watched, so missing ones are not reported, by reason.',
     labelNames: ['reason'],
   },
   auditFailing: {
     name: 'regkeeper_audit_log_failing',
-    help: 'Whether audit records cannot be written just now.',
+    help: 'Whether writing audit records currently fails.',
     labelNames: [],
   },
   auditLost: {
     name: 'regkeeper_audit_records_lost_total',
-    help: 'Audit records that were lost, since they could not be written and too much was waiting.',
+    help: 'Audit records lost because they could not be written and the buffer was full.',
     labelNames: [],
   },
   certificateStart: {
     name: 'regkeeper_certificate_start_timestamp_seconds',
-    help: 'Begin of the life of the certificate in service.',
+    help: 'Unix time at which the validity of the serving certificate starts.',
     labelNames: [],
   },
   certificateEnd: {
     name: 'regkeeper_certificate_expiry_timestamp_seconds',
-    help: 'End of the life of the certificate in service.',
+    help: 'Unix time at which the serving certificate expires.',
     labelNames: [],
   },
-  build: { name: 'regkeeper_build_info', help: 'The version that runs; always 1.', labelNames: ['version'] },
+  build: { name: 'regkeeper_build_info', help: 'Running version. Always 1.', labelNames: ['version'] },
 } as const;
 
 /** Up to the webhook's timeout. Most answers take less than a millisecond. */

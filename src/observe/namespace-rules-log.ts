@@ -1,9 +1,8 @@
 /** Logs changes of the rules of namespaces, at a limited rate whatever a tenant writes, and merges them for audit records. */
 
+import type { Log } from '../contracts/log.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { RecordedRulesChange } from './audit/rules-record.ts';
-
-type Log = { info(fields: object, message: string): void; warn(fields: object, message: string): void };
 
 export type NamespaceRulesLog = {
   /**
@@ -20,7 +19,7 @@ const intervalMilliseconds = 10_000;
 /** Number of namespaces whose last line is remembered. Beyond it the oldest is forgotten. */
 const maxRemembered = 1_000;
 
-export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceRulesLog {
+export function createNamespaceRulesLog(log: Pick<Log, 'info' | 'warn'>, now: () => number): NamespaceRulesLog {
   const last = new Map<string, { readonly at: number; unlogged: number }>();
 
   /** How many lines of this kind were skipped since the last one. Undefined if this one must be skipped too. */
@@ -46,10 +45,10 @@ export function createNamespaceRulesLog(log: Log, now: () => number): NamespaceR
     if (unlogged === undefined) return;
     const { code, origin, message } = first;
     const others = problems.length > 0 ? problems.length - 1 : warnings.length - 1;
-    const what = problems.length > 0 ? 'refused, the last good ones stay in force' : 'accepted, with a warning';
+    const what = problems.length > 0 ? 'rejected, the last good version stays in force' : 'accepted with a warning';
     const more = others > 0 ? ` (and ${others} more)` : '';
     const fields = { code, ...origin, namespace, ...(unlogged > 0 && { unlogged }) };
-    log.warn(fields, `rules of the namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message}${more}`);
+    log.warn(fields, `rules of namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message}${more}`);
   }
 
   return {

@@ -1,4 +1,5 @@
 /** Logs when rules that were rejected or missing are valid again. */
+import type { Log } from '../contracts/log.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import type { RuleStore } from '../rules/store/rule-store.ts';
 import type { ChangeInForce } from '../rules/store/rules-in-force.ts';
@@ -13,7 +14,7 @@ type WatchedChange = Pick<ChangeInForce, 'scope' | 'before' | 'after' | 'problem
 export type RulesRecoveryOptions = {
   readonly store: Pick<RuleStore, 'rejected'>;
   readonly inForce: () => RuleSet | undefined;
-  readonly log: { info(fields: object, message: string): void };
+  readonly log: Pick<Log, 'info'>;
   /** Whether a line about the namespace's rules may be logged now. A tenant could break and fix its rules at any rate. */
   readonly mayLog?: (namespace: string) => boolean;
 };
@@ -45,7 +46,7 @@ export function createRulesRecovery({ store, inForce, log, mayLog = () => true }
         if (affected.has(name) || (name !== cluster && !mayLog(name))) continue;
         log.info(
           { rulesRevision: rules.revision },
-          `rules are in force again: nothing of the rules of ${name === cluster ? 'the cluster' : `the namespace ${name}`} is refused or missing any more`,
+          `rules of ${name === cluster ? 'the cluster' : `namespace ${name}`} recovered: none are rejected or missing any more`,
         );
       }
     },

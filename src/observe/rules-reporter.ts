@@ -1,4 +1,6 @@
 /** Reports each change of the rules in force: in the log, in audit records, and in metrics. */
+import type { ImmediateComponent } from '../contracts/component.ts';
+import type { Log } from '../contracts/log.ts';
 import type { Problem } from '../rules/language/problem.ts';
 import { renderOrigin } from '../rules/language/problem.ts';
 import type { RuleStore } from '../rules/store/rule-store.ts';
@@ -13,17 +15,13 @@ import { createRulesRecovery } from './rules-recovery.ts';
 export type RulesReporterOptions = {
   readonly rules: RulesInForce;
   readonly store: Pick<RuleStore, 'missing' | 'rejected'>;
-  readonly log: Log;
+  readonly log: Omit<Log, 'debug'>;
   readonly auditLog: AuditLog;
   readonly metrics: Pick<Metrics, 'rulesInForce' | 'namespaceRules'>;
   readonly clock: Pick<Clock, 'now'>;
 };
 
-type Log = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
-
-export type RulesReporter = { readonly name: string; start(): void; stop(): void };
-
-export function createRulesReporter({ rules, store, log, auditLog, metrics, clock }: RulesReporterOptions): RulesReporter {
+export function createRulesReporter({ rules, store, log, auditLog, metrics, clock }: RulesReporterOptions): ImmediateComponent {
   const namespaceRulesLog = createNamespaceRulesLog(log, clock.now);
   const recovery = createRulesRecovery({ store, inForce: rules.current, log, mayLog: namespaceRulesLog.mayLog });
   let unsubscribe = () => {};
@@ -49,7 +47,7 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
     for (const change of changes) {
       auditLog.write(buildRulesRecord(change));
       for (const { code, origin, message } of change.problems)
-        log.error({ code, ...origin }, `rules refused, the last good ones stay in force: ${renderOrigin(origin)}: ${message}`);
+        log.error({ code, ...origin }, `rules rejected, the last good version stays in force: ${renderOrigin(origin)}: ${message}`);
       for (const warning of change.warnings) log.warn(...lineOf(warning));
       if (change.alert !== undefined) log.error({}, change.alert);
     }

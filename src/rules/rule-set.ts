@@ -44,7 +44,7 @@ export type Rule = {
   /** Comes from `internalRegistries`: always trusted, never gets a secret. */
   readonly internal: boolean;
   /** The namespace whose own rules contain this rule. Absent for the cluster's rules. */
-  readonly owner?: string;
+  readonly ownerNamespace?: string;
   readonly origin: Origin;
 };
 

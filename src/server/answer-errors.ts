@@ -3,7 +3,7 @@ import type { Server } from 'node:https';
 import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { errored } from '../admission/response.ts';
 import type { DecodedReview } from '../admission/review.ts';
-import { Overloaded, TooSlow } from './bodies/read-bodies.ts';
+import { Overloaded, TooSlow } from './bodies/body-errors.ts';
 import { RequestError, sendError, sendRetryLater } from './error-bodies.ts';
 import type { WebhookCollaborators } from './webhook-collaborators.ts';
 
@@ -16,7 +16,7 @@ export function answerErrors(app: FastifyInstance<Server>, collaborators: Report
         reply,
         404,
         'NotFound',
-        `there is no ${request.method} ${request.url.slice(0, 200)} here: POST /mutate, /validate or /guard`,
+        `${request.method} ${request.url.slice(0, 200)} does not exist. Use POST /mutate, /validate or /guard.`,
       ),
     ),
   );
@@ -27,7 +27,7 @@ export function answerErrors(app: FastifyInstance<Server>, collaborators: Report
     const code = error.statusCode ?? 500;
     if (code >= 500 && !(error instanceof Overloaded)) {
       collaborators.reportBug(error, undefined);
-      return reply.send(sendError(reply, 500, 'InternalError', 'regkeeper failed while reading this request; its log has the error'));
+      return reply.send(sendError(reply, 500, 'InternalError', 'regkeeper failed to read this request. The error is in its log.'));
     }
     collaborators.failed(error instanceof Overloaded ? 'overload' : error instanceof TooSlow ? 'too-slow' : 'unreadable');
     if (error instanceof Overloaded) return reply.send(sendRetryLater(reply, error.message));

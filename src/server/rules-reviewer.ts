@@ -131,7 +131,7 @@ export function createRulesReviewer({
     }
     if (lane.reviews >= lane.maxReviews) return { answer: undefined, problems: ['too many rules are being reviewed'], warnings: [] };
     let late = false;
-    const findings = await within(clock, timings.answerWithin, 'the review takes too long', () =>
+    const findings = await within(clock, timings.answerWithin, 'the review took too long', () =>
       countWhileRunning(each, () => findingsOf(each, () => late)),
     ).catch((error: unknown) => {
       if (error instanceof TooLate) return undefined;
@@ -195,7 +195,7 @@ export function createRulesReviewer({
   }
 }
 
-const tooManyReviews = 'too many rules are being reviewed, so these were not read; they are as before';
+const tooManyReviews = 'too many rules are being reviewed, so these were not. They are unchanged, so the update is allowed.';
 
 const nothingFound: RulesReviewFindings = { problems: [], warnings: [] };
 

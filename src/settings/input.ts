@@ -89,8 +89,8 @@ function partsOf(list: string): readonly string[] {
 
 function readTexts(name: SettingName, texts: readonly string[]): Reading<unknown> {
   const { multiple, read } = settingOf(name);
-  if (!read) throw new Error(`the setting ${name} takes no text`);
-  if (texts.length === 0) return { ok: false, problem: 'has no value between its commas' };
+  if (!read) throw new Error(`the setting ${name} does not accept a value`);
+  if (texts.length === 0) return { ok: false, problem: 'contains commas but no value' };
   const readings = texts.map(read);
   const bad = readings.find((reading) => !reading.ok);
   if (bad) return bad;
@@ -102,7 +102,7 @@ function unknownVariables(env: Environment): string[] {
   const known = settingNames.map(variableOf);
   return Object.entries(env)
     .filter(([variable, value]) => variable.startsWith(variablePrefix) && !known.includes(variable) && !isForeign(variable, value ?? ''))
-    .map(([variable]) => `${variable} is no setting${suggestName(variable)}`)
+    .map(([variable]) => `${variable} is not a setting. ${suggestName(variable)}`)
     .sort();
 }
 
@@ -119,5 +119,5 @@ function suggestName(variable: string): string {
     variable.slice(variablePrefix.length),
     settingNames.map((name) => variableOf(name).slice(variablePrefix.length)),
   );
-  return nearest === undefined ? '; "regkeeper serve --help" lists the variables that are' : `; did you mean ${variablePrefix}${nearest}?`;
+  return nearest === undefined ? 'Run "regkeeper serve --help" for the list of variables' : `Did you mean ${variablePrefix}${nearest}?`;
 }

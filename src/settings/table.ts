@@ -13,6 +13,8 @@ export type Setting = {
   readonly short?: string;
   /** Accepts several values, separated by blanks in flags and by commas in variables. */
   readonly multiple?: true;
+  /** All values that can be written. */
+  readonly choices?: readonly string[];
   /** Parses one value. The problem follows the setting as the operator wrote it, as in `--port x: …`. */
   readonly read?: (text: string) => Reading<unknown>;
   /** The value if the setting is not set. */
@@ -38,7 +40,7 @@ const certificateFile = {
 export const settingTable = {
   rules: {
     group: 'Rules',
-    description: 'rules from files and folders, watched, instead of ConfigMaps',
+    description: 'load rules from files or folders instead of ConfigMaps',
     placeholder: 'path',
     multiple: true,
     read: readText,
@@ -47,118 +49,124 @@ export const settingTable = {
   },
   namespaceRules: {
     group: 'Rules',
-    description: 'namespaces may have rules of their own, in their ConfigMaps labelled regkeeper.io/rules: namespace; they never loosen',
+    description: 'allow namespaces to add their own, stricter rules',
     default: false,
     excludes: ['rules', 'dev'],
   },
   customKinds: {
     group: 'Rules',
-    description: 'custom resources that hold images, and where: files as in docs/kinds.md',
+    description: 'load files that declare custom resources with images',
     placeholder: 'files',
     multiple: true,
     read: readText,
   },
   kubeconfig: {
     group: 'Cluster',
-    description: 'the cluster to watch',
+    description: 'connect to the cluster of this kubeconfig',
     placeholder: 'file',
     read: readText,
     defaultText: 'KUBECONFIG, ~/.kube/config, the service account of the pod',
   },
   context: {
     group: 'Cluster',
-    description: 'context of the kubeconfig',
+    description: 'use this context of the kubeconfig',
     placeholder: 'name',
     read: readText,
-    defaultText: "the kubeconfig's own",
+    defaultText: 'the current context',
   },
   namespace: {
     group: 'Cluster',
-    description: 'namespace of regkeeper itself',
+    description: 'set the namespace of regkeeper',
     placeholder: 'name',
     short: '-n',
     read: readDnsLabel,
     defaultText: 'POD_NAMESPACE, the namespace of the pod, regkeeper',
   },
-  service: { group: 'Cluster', description: 'Service that leads here', placeholder: 'name', read: readDnsLabel, default: 'regkeeper' },
+  service: {
+    group: 'Cluster',
+    description: 'set the Service of this webhook',
+    placeholder: 'name',
+    read: readDnsLabel,
+    default: 'regkeeper',
+  },
   tls: {
     group: 'Certificate',
-    description: 'where the certificate comes from: self, a Secret of our own; files; or dev, certs/dev',
+    description: 'get the certificate from a Secret, files, or certs/dev',
     placeholder: 'mode',
-    read: readChoice('self', 'files', 'dev'),
-    defaultText: 'files with --tls-cert; else self with a cluster, dev without',
+    ...oneOf('self', 'files', 'dev'),
+    defaultText: 'files with --tls-cert, otherwise self with a cluster and dev without',
   },
-  tlsCert: { ...certificateFile, description: 'certificate chain in PEM, reloaded when it changes' },
-  tlsKey: { ...certificateFile, description: 'its private key in PEM' },
-  tlsCa: { ...certificateFile, description: 'authority that signed it, in PEM; needed with --manage-webhooks' },
-  manageWebhooks: { group: 'Registration', description: 'fill the two webhook configurations named regkeeper', default: false },
+  tlsCert: { ...certificateFile, description: 'load the certificate chain (PEM), and watch it for changes' },
+  tlsKey: { ...certificateFile, description: 'load the private key (PEM)' },
+  tlsCa: { ...certificateFile, description: 'load the CA (PEM), required with --manage-webhooks' },
+  manageWebhooks: { group: 'Registration', description: 'register the webhooks, and repair their configurations', default: false },
   excludeNamespaces: {
     ...registration,
-    description: 'namespaces never asked about, such as those of network and storage drivers',
+    description: 'never intercept requests in these namespaces',
     placeholder: 'name',
     multiple: true,
     read: readDnsLabel,
-    defaultText: "its own, kube-system, kube-node-lease, OpenShift's",
+    defaultText: "own namespace, kube-system, kube-node-lease, OpenShift's",
   },
   namespaceSelector: {
     ...registration,
-    description: 'ask only about namespaces with these labels, as in "team in (a, b), !legacy"',
+    description: 'intercept only namespaces with these labels',
     placeholder: 'labels',
     read: parseLabelSelector,
     defaultText: 'every namespace that is not excluded',
   },
   matchCondition: {
     ...registration,
-    description: 'ask only where this expression of CEL holds, too',
+    description: 'intercept only requests that match this CEL expression',
     placeholder: 'expression',
     read: readText,
   },
   failurePolicy: {
     ...registration,
-    description: 'what happens to images while nobody answers: Fail refuses them, Ignore lets them in',
+    description: 'deny (Fail) or allow (Ignore) when no replica answers',
     placeholder: 'policy',
-    read: readChoice('Fail', 'Ignore'),
+    ...oneOf('Fail', 'Ignore'),
     default: 'Fail',
   },
   webhookTimeoutSeconds: {
     ...registration,
-    description: 'how long the API server waits for an answer',
+    description: 'limit how long the API server waits for an answer',
     placeholder: 'seconds',
     read: readTimeout,
     default: 5,
   },
   admissionsEnforcer: {
     ...registration,
-    description: 'on AKS: tolerate what its enforcer adds to each namespaceSelector, or disable it for regkeeper',
+    description: 'tolerate or disable the Admissions Enforcer of AKS',
     placeholder: 'policy',
-    read: readChoice('tolerate', 'disable'),
+    ...oneOf('tolerate', 'disable'),
     default: 'tolerate',
   },
   host: {
     group: 'Server',
-    description: 'address to listen on',
+    description: 'listen on this address',
     placeholder: 'address',
     read: readText,
     default: '::',
     devDefault: '127.0.0.1',
   },
-  port: { group: 'Server', description: 'HTTPS port', placeholder: 'number', read: readPort, default: 8443 },
+  port: { group: 'Server', description: 'listen for HTTPS on this port', placeholder: 'number', read: readPort, default: 8443 },
   healthPort: {
     group: 'Server',
-    description: 'plain HTTP port of /healthz, /readyz and /metrics',
+    description: 'serve /healthz, /readyz and /metrics on this HTTP port',
     placeholder: 'number',
     read: readPort,
     default: 8080,
   },
   clientCa: {
     group: 'Server',
-    description: 'CA of client certificates in PEM: callers without one get 401',
+    description: 'require client certificates that this CA (PEM) signed',
     placeholder: 'file',
     read: readText,
   },
   shutdownDelaySeconds: {
     group: 'Server',
-    description: 'how long to go on answering after SIGTERM',
+    description: 'keep answering this long after SIGTERM',
     placeholder: 'seconds',
     read: readSeconds,
     default: 10,
@@ -166,14 +174,21 @@ export const settingTable = {
   },
   logLevel: {
     group: 'Server',
-    description: 'of the log on standard error: debug, info, warn or error',
+    description: 'log events of this level and above, on standard error',
     placeholder: 'level',
-    read: readChoice('debug', 'info', 'warn', 'error'),
+    ...oneOf('debug', 'info', 'warn', 'error'),
     default: 'info',
+  },
+  logFormat: {
+    group: 'Server',
+    description: 'write the log as text or JSON lines',
+    placeholder: 'format',
+    ...oneOf('text', 'json'),
+    defaultText: 'text on a terminal, otherwise json',
   },
   auditLog: {
     group: 'Server',
-    description: 'where the record of each decision goes',
+    description: 'write audit records to this file',
     placeholder: 'file',
     read: readText,
     default: '-',
@@ -181,7 +196,7 @@ export const settingTable = {
   },
   dev: {
     group: 'Server',
-    description: 'for a developer: own certificates in certs/dev, the example rules, on 127.0.0.1, without a cluster',
+    description: 'run without a cluster, with example rules and certificates',
     default: false,
   },
 } as const satisfies Readonly<Record<string, Setting>>;
@@ -242,15 +257,16 @@ export function readSwitch(text: string): Reading<boolean> {
 }
 
 function readText(text: string): Reading<string> {
-  return text.trim() === '' ? { ok: false, problem: 'is blank; give a value, or leave it out' } : { ok: true, value: text };
+  return text.trim() === '' ? { ok: false, problem: 'is blank. Set a value, or remove it' } : { ok: true, value: text };
 }
 
-function readChoice<const Choice extends string>(...choices: readonly Choice[]): (text: string) => Reading<Choice> {
-  return (text) => {
+function oneOf<const Choice extends string>(...choices: readonly Choice[]) {
+  const read = (text: string): Reading<Choice> => {
     const value = choices.find((choice) => choice === text);
     if (value !== undefined) return { ok: true, value };
     return { ok: false, problem: `must be ${listChoices(choices)}` };
   };
+  return { choices, read };
 }
 
 /** `self`, `files` or `dev`, each in backticks. */
@@ -261,24 +277,27 @@ function listChoices(choices: readonly string[]): string {
 
 function readDnsLabel(text: string): Reading<string> {
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return { ok: true, value: text };
-  return { ok: false, problem: `"${text}" is no name: at most 63 lower-case letters, digits and hyphens, and no pattern` };
+  return {
+    ok: false,
+    problem: `"${text}" is not a valid name. Use at most 63 lower-case letters, digits and hyphens. Patterns are not supported`,
+  };
 }
 
 function readPort(text: string): Reading<number> {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65535) return { ok: true, value: port };
-  return { ok: false, problem: 'a port is a number from 0 to 65535; 0 takes a free one' };
+  return { ok: false, problem: 'must be a port number from 0 to 65535. With 0 the system chooses a free port' };
 }
 
 function readSeconds(text: string): Reading<number> {
   const seconds = Number(text);
   if (/^\d+(\.\d+)?$/.test(text) && seconds <= 600) return { ok: true, value: seconds };
-  return { ok: false, problem: 'seconds are a number from 0 to 600' };
+  return { ok: false, problem: 'must be a number of seconds from 0 to 600' };
 }
 
 /** The API server accepts no other timeouts: kubernetes.io, Dynamic Admission Control, Timeouts. */
 function readTimeout(text: string): Reading<number> {
   const seconds = Number(text);
   if (/^\d+$/.test(text) && seconds >= 1 && seconds <= 30) return { ok: true, value: seconds };
-  return { ok: false, problem: 'a timeout is a whole number of seconds from 1 to 30' };
+  return { ok: false, problem: 'must be a whole number of seconds from 1 to 30' };
 }

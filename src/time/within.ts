@@ -9,21 +9,27 @@ export class TooLate extends Error {
 /**
  * Resolves or rejects as the work does.
  *
- * @throws TooLate with `message` if the time in milliseconds is over first. A later failure of the work is ignored.
+ * @throws TooLate with `message` if the time in milliseconds is over first, or the signal's reason if that is aborted first. A later failure
+ * of the work is ignored.
  */
 export async function within<T>(
   { schedule }: Pick<Clock, 'schedule'>,
   milliseconds: number,
   message: string,
   work: () => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const cancel = schedule(() => reject(new TooLate(message)), milliseconds);
+  const onAbort = () => reject(signal?.reason);
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
   const working = work();
   working.catch(() => undefined);
   try {
     return await Promise.race([working, late]);
   } finally {
     cancel();
+    signal?.removeEventListener('abort', onAbort);
   }
 }

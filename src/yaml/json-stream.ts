@@ -12,7 +12,8 @@ export type TextPart = {
  */
 export function splitJsonStream(text: string): readonly TextPart[] {
   const whole = [{ text, line: 1 }];
-  if (!/^\ufeff?\s*\{/.test(text)) return whole;
+  // A template, such as of a Helm chart, begins with two braces.
+  if (!/^\ufeff?\s*\{(?!\{)/.test(text)) return whole;
   const ends: number[] = [];
   let depth = 0;
   for (const { 0: token, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"?|[{}]|[^{}"\s]+/gs)) {

@@ -30,47 +30,47 @@ export type YamlTrouble =
   | { readonly code: 'wrong-tag'; readonly text: string; readonly tag: string }
   | { readonly code: 'bad-binary' };
 
-/** One sentence with the error and the fix, without the position. */
+/** The error and the fix as full sentences, without the position. */
 export function describeYamlError(error: YamlTrouble): string {
   switch (error.code) {
     case 'too-long':
-      return `the text has ${error.length} characters; at most ${error.maxLength} are allowed`;
+      return `the text has ${error.length} characters. At most ${error.maxLength} are allowed.`;
     case 'too-many-lexemes':
-      return `the text has more than ${error.max} words, signs and spaces between them; split it`;
+      return `the text has more than ${error.max} YAML tokens. Split it.`;
     case 'nested-too-deep':
-      return 'nested deeper than any Kubernetes object; look for stray brackets or dashes';
+      return 'the text is nested more deeply than any Kubernetes object. Check for stray brackets or dashes.';
     case 'syntax':
-      return error.reason;
+      return `${error.reason}.`;
     case 'second-document':
-      return 'a second document begins here; keep one of them';
+      return 'a second YAML document starts here. Keep one of them.';
     case 'duplicate-field':
-      return `the field "${error.name}" is already written in line ${error.firstLine}; keep one of the two`;
+      return `the field "${error.name}" is already set in line ${error.firstLine}. Keep one of the two.`;
     case 'field-name-not-scalar':
-      return 'a field has a list or a mapping for its name; write a plain name';
+      return 'a field name is a list or a mapping. Write a plain name.';
     case 'field-name-null':
-      return 'a field has no name; put the name in quotes if it is meant to be "" or "null"';
+      return 'a field has no name. If the name is "" or "null", put it in quotes.';
     case 'directive':
-      return `remove the directive ${error.text}`;
+      return `the YAML directive ${error.text} is not allowed. Remove it.`;
     case 'alias':
-      return `the alias *${error.name} is not allowed; write the value out`;
+      return `the YAML alias *${error.name} is not allowed. Write the value itself.`;
     case 'anchor':
-      return `the anchor &${error.name} is not allowed; write the value out where it is needed`;
+      return `the YAML anchor &${error.name} is not allowed. Write the value itself where it is needed.`;
     case 'tag':
-      return `the tag ${shortTag(error.tag)} is not allowed; remove it`;
+      return `the YAML tag ${shortTag(error.tag)} is not allowed. Remove it.`;
     case 'unknown-anchor':
-      return `there is no anchor &${error.name} before this alias; quote the value if it is text`;
+      return `no anchor &${error.name} precedes this alias. If the value is text, put it in quotes.`;
     case 'recursive-anchor':
-      return `the anchor &${error.name} contains itself`;
+      return `the anchor &${error.name} contains itself.`;
     case 'too-many-aliased':
-      return `aliases make more than ${error.max} values of this; write out what is meant`;
+      return `aliases expand to more than ${error.max} values. Write the values without aliases.`;
     case 'bad-merge':
-      return 'the merge key << takes a mapping, an alias of one, or a list of such';
+      return 'the value of a merge key << must be a mapping, an alias of a mapping, or a list of these.';
     case 'not-json-number':
-      return `${error.text} is no number that JSON has; put it in quotes if it is text`;
+      return `${error.text} is not a JSON number. If it is text, put it in quotes.`;
     case 'wrong-tag':
-      return `"${error.text}" is not what its tag ${shortTag(error.tag)} says; remove the tag`;
+      return `"${error.text}" does not match its tag ${shortTag(error.tag)}. Remove the tag.`;
     case 'bad-binary':
-      return 'the tag !!binary takes base64';
+      return 'the value of a !!binary tag must be base64.';
   }
 }
 

@@ -226,8 +226,8 @@ test('a replica that restarts, and a rollout that takes five minutes, wake nobod
 test('an alert says which replica, and for want of what', async () => {
   const labels = { namespace: 'regkeeper', job: 'regkeeper', instance: 'one', check: 'rules', severity: 'warning' };
   const annotations = {
-    summary: 'The replica one of regkeeper is not ready for want of rules.',
-    description: 'Its /readyz says what is missing. The API server asks the others meanwhile.',
+    summary: 'Replica one of regkeeper is not ready. The check rules fails.',
+    description: 'The other replicas answer the API server meanwhile. Read /readyz of this replica to see what is missing.',
     runbook: 'docs/operations.md#health',
   };
   const exp_alerts = [{ exp_labels: labels, exp_annotations: annotations }];

@@ -13,6 +13,8 @@ export type Attack = {
   readonly object: unknown;
   /** Makes the request an UPDATE of this object. */
   readonly oldObject?: unknown;
+  /** Sends the request to this subresource. */
+  readonly subresource?: string;
   /** By default `alice`. */
   readonly user?: string;
   /** Secrets that the object may get. By default none. */

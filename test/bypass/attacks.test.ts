@@ -74,8 +74,9 @@ function decideOn(row: Attack, rules: ReturnType<typeof ruleSetOf>): Decision {
   const { kind, group } = kindOf(row);
   const oldObject = (row.oldObject ?? null) as JsonObject | null;
   const object = row.text === undefined ? row.object : JSON.parse(row.text);
+  const { subresource = '', user = 'alice' } = row;
   const operation = oldObject ? 'UPDATE' : 'CREATE';
-  return decide({ operation, group, kind, namespace, name: 'x', user: row.user ?? 'alice', object, oldObject }, rules, facts);
+  return decide({ operation, group, kind, subresource, namespace, name: 'x', user, object, oldObject }, rules, facts);
 }
 
 /** The outcome at the API server. Anything but a decision is an error, which denies the request under `failurePolicy: Fail`. */
@@ -98,6 +99,7 @@ async function ask(webhook: 'mutate' | 'validate', row: Attack): Promise<Respons
       uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11',
       kind: { group, version, kind },
       operation: row.oldObject === undefined ? 'CREATE' : 'UPDATE',
+      ...(row.subresource !== undefined && { subResource: row.subresource }),
       namespace,
       name: 'x',
       userInfo: { username: row.user ?? 'alice', groups: ['system:authenticated'] },

@@ -68,7 +68,7 @@ export async function install({ kubectl, admin, node, command, then = async () =
   const first = Date.now();
 
   const servers = node.servers().slice(before);
-  const filled = () => servers.flatMap((server) => server.log()).filter(({ msg }) => /^filled the/.test(String(msg)));
+  const filled = () => servers.flatMap((server) => server.log()).filter(({ msg }) => /^registered the webhooks/.test(String(msg)));
   // The first Pod only needs one of the two configurations.
   await waitFor(() => new Set(filled().map(({ msg }) => msg)).size === 2, {
     deadlineSeconds: 30,
@@ -83,7 +83,10 @@ export async function install({ kubectl, admin, node, command, then = async () =
     earliest(loggedAt(/^rules are in force/)),
     earliest(loggedAt(/^serving$/)),
     earliest(servers.flatMap(({ readyAt }) => readyAt ?? [])),
-    Math.max(earliest(loggedAt(/^filled the Mutating/)), earliest(loggedAt(/^filled the Validating/))),
+    Math.max(
+      earliest(loggedAt(/^registered the webhooks in the Mutating/)),
+      earliest(loggedAt(/^registered the webhooks in the Validating/)),
+    ),
     first,
   ];
   return Object.fromEntries(moments.map((moment, index) => [moment, ((at[index] ?? Number.NaN) - start) / 1000])) as InstallTimes;

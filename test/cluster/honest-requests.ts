@@ -8,7 +8,7 @@
  *     expect(await honest.stop()).toMatchObject({ failed: [] });
  */
 import { onTestFinished } from 'vitest';
-import { connectApi } from '../../src/kube/api-client.ts';
+import { connectApi } from '../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import { waitFor } from './wait-for.ts';
 

@@ -2,7 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { configurationPaths } from '../../src/cluster/registration/live-configuration.ts';
-import { type ApiClient, ApiError, connectApi, type KubeObject } from '../../src/kube/api-client.ts';
+import { type ApiClient, ApiError, type KubeObject } from '../../src/kube/api-client.ts';
+import { connectApi } from '../../src/kube/client/connect-api.ts';
 import { createInformer } from '../../src/kube/informer.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 

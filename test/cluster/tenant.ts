@@ -6,7 +6,8 @@
  *     await tenant.client.create(`/apis/build.openshift.io/v1/namespaces/${namespace}/buildconfigs`, hostile);
  */
 import { onTestFinished } from 'vitest';
-import { type ApiClient, connectApi } from '../../src/kube/api-client.ts';
+import type { ApiClient } from '../../src/kube/api-client.ts';
+import { connectApi } from '../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import type { Kubectl } from './kubectl.ts';
 import { waitFor } from './wait-for.ts';

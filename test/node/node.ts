@@ -211,8 +211,6 @@ function kubeletConfiguration(folder: string, socket: string): object {
     imageGCLowThresholdPercent: 99,
     // With the default limit, many Pods at once would fail with "pull QPS exceeded".
     registryPullQPS: 0,
-    // With the default, Pods of a namespace that was just created wait for its ConfigMaps longer than for their images.
-    configMapAndSecretChangeDetectionStrategy: 'Watch',
   };
 }
 

@@ -1,6 +1,6 @@
 {{/*
-Names are fixed, not made of the release's: both webhook configurations, the Secret and the snapshot are found by name, and a second
-installation in one cluster would fight with the first for them.
+Names are fixed and do not contain the release name: regkeeper finds the webhook configurations, the Secret and the snapshot by name. A
+second installation in the same cluster would overwrite those of the first.
 */}}
 
 {{- define "regkeeper.labels" -}}
@@ -25,7 +25,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.serviceAccount.create -}}
 {{ .Values.serviceAccount.name | default "regkeeper" }}
 {{- else -}}
-{{ required "serviceAccount.create is false: name the account in serviceAccount.name" .Values.serviceAccount.name }}
+{{ required "serviceAccount.create is false, so serviceAccount.name must be set" .Values.serviceAccount.name }}
 {{- end -}}
 {{- end }}
 
@@ -100,6 +100,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - --log-level
 - {{ .Values.logLevel }}
 {{- end }}
+{{- if ne .Values.logFormat "json" }}
+- --log-format
+- {{ .Values.logFormat }}
+{{- end }}
 {{- with .Values.auditLog }}
 - --audit-log
 - {{ . | quote }}
@@ -109,7 +113,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* Role and binding of one purpose: a dictionary of root, kind, name and rules. */}}
+{{/* Role and binding for one purpose. Parameters: a dictionary of root, kind, name and rules. */}}
 {{- define "regkeeper.role" -}}
 {{- $cluster := hasPrefix "Cluster" .kind -}}
 apiVersion: rbac.authorization.k8s.io/v1

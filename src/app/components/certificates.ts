@@ -6,11 +6,11 @@ import { watchCertificateFiles } from '../../certificates/sources/files.ts';
 import { manageCertificateSecret } from '../../certificates/sources/secret.ts';
 import { explainInvalidity, validityOf } from '../../certificates/validity.ts';
 import { createPublishedCas } from '../../cluster/registration/watch-published-cas.ts';
+import type { Component } from '../../contracts/component.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import type { Clock } from '../../time/clock.ts';
 import { asConfigurationError } from '../as-configuration-error.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
@@ -54,7 +54,7 @@ export function createCertificates(options: CertificatesOptions): Certificates {
     return opened;
   }
 
-  const invalidity = () => (opened ? explainInvalidity(opened.source.current().certificate, clocks()) : 'there is no certificate yet');
+  const invalidity = () => (opened ? explainInvalidity(opened.source.current().certificate, clocks()) : 'it has not been loaded yet');
 
   async function start(signal: AbortSignal): Promise<void> {
     const { source: unguarded, caFile } = await openSource(options, signal);
@@ -96,7 +96,7 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
   const onProblem = (message: string) => log.error({}, message);
   switch (tls.mode) {
     case 'self': {
-      if (!client || !settings.cluster) throw new Error('settings promised a cluster');
+      if (!client || !settings.cluster) throw new Error('--tls self without a cluster');
       const { namespace } = settings.cluster;
       const { secretName } = tls;
       const options = { client, namespace, secretName, service, leadership: leader };

@@ -1,9 +1,9 @@
 /** The CA of client certificates as a component. Callers of the webhook port authenticate with them. */
 import { type WatchedClientCa, watchClientCa } from '../../certificates/client-ca.ts';
+import type { Component } from '../../contracts/component.ts';
 import type { ClientCa } from '../../server/caller-authentication.ts';
 import type { Clock } from '../../time/clock.ts';
 import { asConfigurationError } from '../as-configuration-error.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 

@@ -1,15 +1,16 @@
 /** The cluster as the server sees it: the API client, and the collections that it watches for the requests. */
 import { type ClusterFacts, createClusterFacts } from '../../cluster/facts/facts.ts';
 import { createClusterPlatform } from '../../cluster/facts/openshift-registries.ts';
+import type { Component } from '../../contracts/component.ts';
 import type { Facts } from '../../decision/facts.ts';
-import { type ApiClient, connectApi } from '../../kube/api-client.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
+import { connectApi } from '../../kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../kube/kubeconfig.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
 import { clusterDocumentChanges, type RulesInForce } from '../../rules/store/rules-in-force.ts';
 import type { Clock } from '../../time/clock.ts';
 import { asConfigurationError } from '../as-configuration-error.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Environment, Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
@@ -62,7 +63,7 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
     facts: () => (platform.missing() === undefined ? facts.current() : undefined),
     missing: () => facts.missing() ?? platform.missing(),
     gaps: facts.gaps,
-    connection: { name: 'connection to the API server', stop: () => client.close() },
+    connection: { name: 'API server connection', stop: () => client.close() },
     watches: [facts, platform],
     secretsOfRules: watchSecretsOfRules(rules, facts),
   };
@@ -71,7 +72,7 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
 function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'followSecrets'>): Component {
   let unsubscribe = () => {};
   return {
-    name: 'secrets of the rules',
+    name: 'secrets named by rules',
     start() {
       unsubscribe = rules.onChange((event) => {
         const written = rules.written();

@@ -1,7 +1,8 @@
 /** Begins the shutdown of a running server: reports not ready, and keeps answering until callers have found another replica. */
+
+import type { Component } from '../../contracts/component.ts';
 import type { LeaderElection } from '../../kube/leader-election.ts';
 import { type Clock, sleep } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 import type { Webhook } from './webhook.ts';
@@ -39,11 +40,11 @@ export function createDrain({ webhook, leader, milliseconds, finishMilliseconds,
       draining = true;
       webhook.drain();
       const released = leader?.stop();
-      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down: not ready any more, still answering');
+      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down: no longer ready, still answering requests');
       await sleep(clock, milliseconds);
       await webhook.finish();
       await released;
-      log.info({}, 'stopped: every request was answered');
+      log.info({}, 'stopped: all requests were answered');
     },
     isDraining: () => draining,
   };

@@ -1,8 +1,8 @@
 /** The health port as a component. It opens first, so that the kubelet sees a live process while the server waits for the cluster. */
 import type { FastifyInstance } from 'fastify';
+import type { Component } from '../../contracts/component.ts';
 import { createHealthServer, type MetricsPage, type ReadinessCheck } from '../../server/health-server.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import { listen, urlOf } from '../listen.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';

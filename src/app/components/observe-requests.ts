@@ -20,7 +20,7 @@ export function observeRequests({ log, auditLog, metrics, review }: RequestObser
       metrics.decided(record, counted);
     },
     reportBug(err, uid) {
-      log.error({ err, uid }, 'a bug: the request was refused');
+      log.error({ err, uid }, 'internal error while answering a request. This is a bug');
       metrics.failed('bug');
     },
     failed: metrics.failed,

@@ -1,4 +1,7 @@
 /** The log and the audit records. They open first and close last, after everything that waits has been written. */
+import { isatty } from 'node:tty';
+import type { Component } from '../../contracts/component.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import {
   type AuditLog,
   createAuditLog,
@@ -9,7 +12,6 @@ import {
   openDestination,
 } from '../../observe/logger.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 
 export type Logger = ReturnType<typeof createLogger>;
@@ -18,6 +20,8 @@ export type Outputs = Component & {
   readonly log: Logger;
   readonly auditLog: AuditLog;
   readonly auditDelivery: () => Delivery;
+  /** With --dev and without a cluster, the lines of the start are held until this call, so that they follow the welcome text. */
+  release(): void;
 };
 
 /** Each of the two destinations gets three seconds to flush. */
@@ -25,14 +29,20 @@ const flushMilliseconds = 6_500;
 
 /** An audit record that cannot be written blocks no request. The log, a metric and an alert report the loss. */
 export function createOutputs(settings: Settings): Outputs {
-  const logLines = createDeferredDestination();
-  const records = createDeferredDestination();
-  const log = createLogger(settings.logLevel, logLines.stream);
+  const isHeld = settings.dev && !settings.cluster;
+  const logLines = createDeferredDestination(isHeld);
+  const records = createDeferredDestination(isHeld);
+  const log = createLogger(settings.logLevel, logLines.stream, settings.logFormat ?? (isatty(2) ? 'text' : 'json'));
+  const release = () => {
+    logLines.release();
+    records.release();
+  };
   const destination = settings.auditLog === '-' ? 'standard output' : settings.auditLog;
   return {
     name: 'outputs',
     log,
     auditLog: createAuditLog(records.stream),
+    release,
     auditDelivery: () => records.opened()?.delivery() ?? { failing: false, lost: 0, waiting: 0 },
     start() {
       logLines.use(openDestination(2, { onRecovered: (lost) => reportLostLines(log, lost) }));
@@ -40,12 +50,13 @@ export function createOutputs(settings: Settings): Outputs {
     },
     stopWithinMilliseconds: flushMilliseconds,
     async stop() {
+      release();
       await records.opened()?.flush();
       const waiting = records.opened()?.delivery().waiting ?? 0;
       if (waiting > 0)
         log.error(
           { file: destination, lost: waiting },
-          `the last ${waiting} audit records could not be written to ${destination}, and are lost`,
+          `the last ${waiting} audit records could not be written to ${destination} and are lost`,
         );
       await logLines.opened()?.flush();
     },
@@ -53,10 +64,16 @@ export function createOutputs(settings: Settings): Outputs {
 }
 
 /** The stream that pino gets before its file is open. Nothing is logged until then. */
-function createDeferredDestination() {
+function createDeferredDestination(isHeld: boolean) {
   let destination: LogDestination | undefined;
+  let held: string[] | undefined = isHeld ? [] : undefined;
   return {
-    stream: { write: (line: string) => void destination?.write(line) },
+    stream: { write: (line: string) => void (held ? held.push(line) : destination?.write(line)) },
+    release() {
+      const lines = held ?? [];
+      held = undefined;
+      for (const line of lines) destination?.write(line);
+    },
     opened: () => destination,
     use(opened: LogDestination) {
       destination = opened;
@@ -68,25 +85,22 @@ function openAuditDestination({ auditLog, nameOf }: Settings, options: Destinati
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
-    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${errorMessage(error)}`);
   }
 }
 
 function reportLostLines(log: Logger, lost: number): void {
-  if (lost > 0) log.error({ lost }, `${lost} lines of this log were lost: they could not be written for a while`);
+  if (lost > 0) log.error({ lost }, `${lost} lines of this log were lost because they could not be written`);
 }
 
 function reportDelivery(log: Logger, place: string): DestinationOptions {
   return {
     onFailing: (reason) =>
-      log.error(
-        { file: place },
-        `audit records cannot be written to ${place}: ${reason}; requests are answered all the same, and it is tried again`,
-      ),
+      log.error({ file: place }, `cannot write audit records to ${place}: ${reason}. Requests are still answered. Retrying`),
     onRecovered: (lost) => {
-      const recovered = `audit records are written to ${place} again`;
-      if (lost > 0) log.error({ file: place, lost }, `${recovered}; ${lost} were lost`);
-      else log.info({ file: place, lost }, `${recovered}; none was lost`);
+      const recovered = `writing audit records to ${place} again`;
+      if (lost > 0) log.error({ file: place, lost }, `${recovered}. ${lost} records were lost`);
+      else log.info({ file: place, lost }, `${recovered}. No records were lost`);
     },
   };
 }

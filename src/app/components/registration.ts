@@ -1,6 +1,8 @@
 /** Leader election, and the webhook configurations that register this server with the API server. */
+
+import type { RegistrationOptions } from '../../cluster/registration/options.ts';
 import { createReachabilityProbe } from '../../cluster/registration/prove-reachable.ts';
-import { createRegistration, type Registration, type RegistrationOptions } from '../../cluster/registration/registration.ts';
+import { createRegistration, type Registration } from '../../cluster/registration/registration.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import { createLeaderElection, type LeaderElection } from '../../kube/leader-election.ts';
 import type { Settings } from '../settings.ts';

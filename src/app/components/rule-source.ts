@@ -1,6 +1,9 @@
 /** Loads rules from files or ConfigMaps into the rule store, parses them off the request path, and keeps a snapshot of them. */
+
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
 import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
+import type { Component } from '../../contracts/component.ts';
+import { errorMessage } from '../../errors/error-message.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
 import { createRuleFilesSource } from '../../loading/rule-files.ts';
 import { createRuleLoader, type RuleLoader } from '../../loading/rule-loader.ts';
@@ -9,7 +12,6 @@ import type { RuleStore, RulesChange } from '../../rules/store/rule-store.ts';
 import { clusterDocumentChanges, type RulesInForce } from '../../rules/store/rules-in-force.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 import type { ClusterView } from './cluster-view.ts';
 import type { Logger } from './outputs.ts';
@@ -48,17 +50,17 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
     paths: settings.rulePaths,
     loader,
     clock,
-    onProblem: (message) => log.error({}, `${message} (the last rules stay in force)`),
-    onReadable: () => log.info({}, 'the files of the rules can be read again'),
+    onProblem: (message) => log.error({}, `${message}. The previous rules stay in force`),
+    onReadable: () => log.info({}, 'the rule files are readable again'),
   });
   const start = async () => {
     await files.start().catch((error: unknown) => {
-      const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+      const lines = errorMessage(error).split('\n');
       throw new ConfigurationError(lines.map((line) => `${settings.nameOf('rules')}: ${line}`).join('\n'));
     });
     startProblems.throwIfAny();
   };
-  return { loader, loading, snapshot: undefined, source: { name: 'rules of files', start, stop: files.stop } };
+  return { loader, loading, snapshot: undefined, source: { name: 'rule files', start, stop: files.stop } };
 }
 
 /** Collects the problems of the first load. From the first problem on no change is passed on, since the start will fail. */
@@ -96,17 +98,17 @@ function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, 
 function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {
   let unsubscribe = () => {};
   return {
-    name: 'snapshot of the rules',
+    name: 'rule snapshot',
     start() {
       snapshot.start();
       unsubscribe = rules.onChange((event) => {
         // The snapshot has no rules of namespaces. Writing the whole snapshot for each of their changes would cost more than the change.
-        if (store.current() && clusterDocumentChanges(event).length > 0) snapshot.save(store.accepted());
+        if (store.written() && clusterDocumentChanges(event).length > 0) snapshot.save(store.accepted());
       });
     },
-    stop() {
+    async stop() {
       unsubscribe();
-      snapshot.stop();
+      await snapshot.stop();
     },
   };
 }
@@ -118,7 +120,7 @@ function createLoading({ store, onSkipped, clock }: RuleSourceOptions, onChange:
   };
   const loader = createRuleLoader({ store, parsers, onChange, onSkipped, clock });
   const loading: Component = {
-    name: 'loading of rules',
+    name: 'rule loading',
     async stop() {
       // The loader stops before the parsers. Otherwise waiting documents would be rejected only because the process ends.
       loader.stop();

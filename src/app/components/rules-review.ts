@@ -1,4 +1,6 @@
 /** The review of rules ConfigMaps before they are stored. It has its own parsers, so that reviews do not delay rules that are loaded. */
+
+import type { Component } from '../../contracts/component.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
 import type { Problem } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
@@ -6,7 +8,6 @@ import type { RuleStore } from '../../rules/store/rule-store.ts';
 import type { RulesInForce } from '../../rules/store/rules-in-force.ts';
 import { createRulesReviewer, type RulesReviewer } from '../../server/rules-reviewer.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import type { Settings } from '../settings.ts';
 
 export type RulesReviewOptions = {

@@ -1,5 +1,5 @@
 /** Logs the settings that an operator needs to see at the start of the server. */
-import type { Component } from '../lifecycle.ts';
+import type { Component } from '../../contracts/component.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
@@ -12,9 +12,12 @@ export function createSettingsReport(
     start() {
       if (nonDefaults.length > 0) log.info({ settings: nonDefaults }, 'settings that differ from the defaults');
       for (const { variable, flag } of ignoredVariables)
-        log.warn({}, `${variable} has no effect: ${flag} is given, and a flag wins over a variable`);
+        log.warn({}, `ignoring ${variable}: ${flag} is set, and flags take precedence over variables`);
       if (manageWebhooks && webhookPolicy.failurePolicy === 'Ignore') {
-        log.warn({}, `${nameOf('failurePolicy')} is Ignore: while no replica answers, every image is let in, and no secret is added`);
+        log.warn(
+          {},
+          `${nameOf('failurePolicy')} is Ignore: while no replica is available, all images are allowed and no secrets are injected`,
+        );
       }
     },
   };

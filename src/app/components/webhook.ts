@@ -1,9 +1,9 @@
 /** The HTTPS server as a component. It serves the current certificate, and answers until the end of the shutdown. */
 
+import type { Component } from '../../contracts/component.ts';
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
 import { createWebhookServer, tlsContext, type WebhookServer } from '../../server/webhook-server.ts';
 import type { Clock } from '../../time/clock.ts';
-import type { Component } from '../lifecycle.ts';
 import { type Listener, listen, urlOf } from '../listen.ts';
 import type { Settings } from '../settings.ts';
 import type { Certificates } from './certificates.ts';
@@ -56,7 +56,7 @@ export function createWebhook({ settings, certificates, clientCa, collaborators,
 
   function logInvalidity(): void {
     const invalidity = certificates.invalidity();
-    if (invalidity !== undefined) log.error({}, `no client will take the certificate: ${invalidity}`);
+    if (invalidity !== undefined) log.error({}, `clients will reject the certificate: ${invalidity}`);
   }
 
   return {

@@ -15,9 +15,9 @@ export type CaBundle = {
  * A mounted Secret is updated on different replicas up to about two minutes apart. So a new leader may not know which certificate another
  * replica serves, or is about to serve.
  */
-const OVERLAP = 10 * 60_000;
+const overlapMilliseconds = 10 * 60_000;
 /** The newest ones are kept. A CA that is replaced again and again must not fill the webhook configurations. */
-const MAX_CAS = 10;
+const maxCas = 10;
 
 /** Keeps published CAs for a while after this replica first sees that it does not need them itself. */
 export function createCaBundle({ clock, onExpired }: { clock: Pick<Clock, 'schedule'>; onExpired: () => void }): CaBundle {
@@ -34,7 +34,7 @@ export function createCaBundle({ clock, onExpired }: { clock: Pick<Clock, 'sched
       state.expired = true;
       removed.add(ca);
       onExpired();
-    }, OVERLAP);
+    }, overlapMilliseconds);
   }
 
   return {
@@ -49,7 +49,7 @@ export function createCaBundle({ clock, onExpired }: { clock: Pick<Clock, 'sched
       }
       for (const ca of others) if (!kept.has(ca)) keep(ca);
       const remaining = [...kept].flatMap(([ca, { expired }]) => (expired ? [] : [ca]));
-      const room = Math.max(0, MAX_CAS - ours.size);
+      const room = Math.max(0, maxCas - ours.size);
       return joinCaBundles(own, remaining.slice(Math.max(0, remaining.length - room)).join(''));
     },
     close() {

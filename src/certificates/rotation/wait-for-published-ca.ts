@@ -25,10 +25,10 @@ export type WaitForPublishedCaOptions = {
 };
 
 /** Each API server watches the configurations like this replica does. It has seen the same state well within this time. */
-const SETTLING = 10_000;
-const RECONCILE_INTERVAL = 60_000;
+const settlingTime = 10_000;
+const reconcileInterval = 60_000;
 /** Applies after a start. Without permission to read the webhook configurations, the published CAs never become known. */
-const MAX_WAIT_FOR_BUNDLES = 20_000;
+const maxWaitForBundles = 20_000;
 
 /**
  * A source that holds back a certificate whose CA clients do not trust yet. The previous certificate is served meanwhile, and
@@ -44,7 +44,7 @@ export function waitForPublishedCa(
   let { caBundle: servedCaBundle } = source.current();
   let waiting: ServerCertificate | undefined;
   let cancelReconcile = () => {};
-  /** Set while clients trust the CA of the waiting certificate. `settled` after `SETTLING`. */
+  /** Set while clients trust the CA of the waiting certificate. `settled` after `settlingTime`. */
   let settling: { settled: boolean; cancel: () => void } | undefined;
 
   function reconcile(): void {
@@ -65,7 +65,7 @@ export function waitForPublishedCa(
   }
 
   function serve(next: ServerCertificate): void {
-    if (waiting !== undefined) onProgress('the authority of the new certificate is known by now: the certificate goes into service');
+    if (waiting !== undefined) onProgress('serving the new certificate that was waiting for its CA to be published');
     stopSettling();
     waiting = undefined;
     servedCaBundle = next.caBundle;
@@ -75,14 +75,14 @@ export function waitForPublishedCa(
   function keepPrevious(next: ServerCertificate): void {
     if (waiting === undefined || !isSamePair(next, waiting)) {
       onProgress(
-        'the new certificate is of an authority that the API server does not know yet: the one before stays until that is published',
+        'the API server does not trust the CA of the new certificate yet. The previous certificate is served until the CA is published',
       );
       stopSettling();
     }
     waiting = next;
     if (!isTrustedByAll(next, trusted.current())) stopSettling();
     else settling ??= settle();
-    cancelReconcile = schedule(reconcile, RECONCILE_INTERVAL);
+    cancelReconcile = schedule(reconcile, reconcileInterval);
     publish(exposed.current(), next.caBundle && joinCaBundles(next.caBundle, servedCaBundle));
   }
 
@@ -91,7 +91,7 @@ export function waitForPublishedCa(
     state.cancel = schedule(() => {
       state.settled = true;
       reconcile();
-    }, SETTLING);
+    }, settlingTime);
     return state;
   }
 
@@ -139,8 +139,8 @@ export function missingUntilPublished(
     const clients = trusted.current();
     wasTrusted ||= isTrustedByAll(source.current(), clients);
     if (wasTrusted) return undefined;
-    if (clients !== undefined) return 'the API server does not know its authority yet';
-    return monotonic() - start < MAX_WAIT_FOR_BUNDLES ? 'which authorities the API server knows has not been read yet' : undefined;
+    if (clients !== undefined) return 'the API server does not trust its CA yet';
+    return monotonic() - start < maxWaitForBundles ? 'the CA bundles that the API server trusts have not been read yet' : undefined;
   };
 }
 

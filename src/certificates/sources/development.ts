@@ -2,6 +2,7 @@
 import { randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { errorCode } from '../../errors/error-message.ts';
 import { type CertificatePair, isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } from '../inspect.ts';
 import { type CertificateWithKey, issueCa, issueServerCertificate, sortHosts, validityFrom } from '../issue.ts';
 import { checkRenewal } from '../renewal.ts';
@@ -27,14 +28,14 @@ export type DevelopmentCertificates = {
   readonly reason: string;
 };
 
-const DEFAULT_HOSTS = ['localhost', '127.0.0.1', '::1'];
-const CA_NAME = 'regkeeper development authority';
-const SERVER_NAME = 'regkeeper development server';
+const defaultHosts = ['localhost', '127.0.0.1', '::1'];
+const caName = 'regkeeper development authority';
+const serverName = 'regkeeper development server';
 
-const DAY = 24 * 60 * 60 * 1000;
-const CA_LIFETIME = 5 * 365 * DAY;
+const day = 24 * 60 * 60 * 1000;
+const caLifetime = 5 * 365 * day;
 /** Renewed after two thirds. The CA is renewed after two thirds too, and always has more than this left, so a leaf is never cut short. */
-const SERVER_LIFETIME = 365 * DAY;
+const serverLifetime = 365 * day;
 
 /**
  * Ensures that the folder has a CA and a server certificate for development, and keeps those that are still valid. The CA's key is kept
@@ -82,8 +83,8 @@ type PresentPair = { readonly pair?: CertificatePair; readonly problem: string }
 async function readPresentPair(paths: PairPaths): Promise<PresentPair> {
   const certificate = await readIfPresent(paths.certificate);
   const key = await readIfPresent(paths.key);
-  if (certificate === undefined && key === undefined) return { problem: 'there was none' };
-  if (certificate === undefined) throw foreignFileError(paths.key, 'stands there without its certificate');
+  if (certificate === undefined && key === undefined) return { problem: 'it did not exist' };
+  if (certificate === undefined) throw foreignFileError(paths.key, 'exists without its certificate');
   rejectForeignCertificate(paths.certificate, certificate);
   if (key === undefined) return { problem: 'its key was missing' };
   const privateKey = readPrivateKey(key);
@@ -96,11 +97,11 @@ function rejectForeignCertificate(path: string, text: string): void {
   const reading = readCertificates(text);
   if (!reading.ok) throw foreignFileError(path, reading.problem);
   const [certificate] = reading.certificates;
-  if (certificate.issuer !== `CN=${CA_NAME}`) throw foreignFileError(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
+  if (certificate.issuer !== `CN=${caName}`) throw foreignFileError(path, `was issued by "${certificate.issuer.replaceAll('\n', ', ')}"`);
 }
 
 function foreignFileError(path: string, what: string): Error {
-  return new Error(`${path} ${what}, so it is not a development certificate of regkeeper: move it away or choose another folder`);
+  return new Error(`${path} ${what}, so it is not a development certificate of regkeeper. Move it away, or choose another folder`);
 }
 
 type Renewed = { readonly pair: CertificateWithKey; readonly created: boolean; readonly reason: string };
@@ -110,32 +111,32 @@ function renewCa(present: PresentPair, now: Date): Renewed {
   if (check.keep !== undefined && new X509Certificate(check.keep.certificate).ca) {
     return { pair: check.keep, created: false, reason: check.reason };
   }
-  const pair = issueCa({ commonName: CA_NAME, ...validityFrom(now, CA_LIFETIME) });
+  const pair = issueCa({ commonName: caName, ...validityFrom(now, caLifetime) });
   return { pair, created: true, reason: check.reason };
 }
 
 type DesiredServer = { readonly ca: CertificateWithKey; readonly hosts: readonly string[]; readonly now: Date };
 
 function renewServer(present: PresentPair, { ca, hosts, now }: DesiredServer): Renewed {
-  const wanted = sortHosts([...DEFAULT_HOSTS, ...hosts]);
+  const wanted = sortHosts([...defaultHosts, ...hosts]);
   const check = checkPresent(present, now, [...wanted.dnsNames, ...wanted.ipAddresses]);
   const orphaned = check.keep !== undefined && !isIssuedBy(check.keep.certificate, ca.certificate);
   if (check.keep !== undefined && !orphaned) return { pair: check.keep, created: false, reason: check.reason };
   const kept = present.pair === undefined ? [] : [...present.pair.dnsNames, ...present.pair.ipAddresses];
   const pair = issueServerCertificate({
     ca,
-    commonName: SERVER_NAME,
-    ...sortHosts([...DEFAULT_HOSTS, ...hosts, ...kept]),
-    ...validityFrom(now, SERVER_LIFETIME),
+    commonName: serverName,
+    ...sortHosts([...defaultHosts, ...hosts, ...kept]),
+    ...validityFrom(now, serverLifetime),
   });
-  return { pair, created: true, reason: orphaned ? 'the authority is a new one' : check.reason };
+  return { pair, created: true, reason: orphaned ? 'its CA is new' : check.reason };
 }
 
 function checkPresent(present: PresentPair, now: Date, wanted: readonly string[] = []): { keep?: CertificatePair; reason: string } {
   if (present.pair === undefined) return { reason: present.problem };
   const renewal = checkRenewal(present.pair, now, wanted);
   if (renewal.renew) return { reason: renewal.reason };
-  return { keep: present.pair, reason: `it is good until ${present.pair.notAfter.toISOString()}` };
+  return { keep: present.pair, reason: `it is valid until ${present.pair.notAfter.toISOString()}` };
 }
 
 /** The certificate is written first, because the next run would reject a key alone as foreign. */
@@ -165,7 +166,7 @@ async function readIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

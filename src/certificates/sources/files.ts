@@ -41,7 +41,7 @@ export async function watchCertificateFiles(options: WatchedFiles): Promise<Cert
     onRead(next) {
       if (!isSame(next, holder.current())) holder.replace(next);
     },
-    kept: 'the previous certificate',
+    kept: 'The previous certificate',
     onProblem: options.onProblem,
     pollMilliseconds: options.pollMilliseconds,
     clock: options.clock,
@@ -62,7 +62,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCe
     const reads = [
       readText('certificate', paths.certificate),
       readText('key', paths.key),
-      paths.caBundle === undefined ? undefined : readText('authorities', paths.caBundle),
+      paths.caBundle === undefined ? undefined : readText('CA', paths.caBundle),
     ] as const;
     await Promise.allSettled(reads);
     const [certificate, key, caBundle] = [await reads[0], await reads[1], await reads[2]];
@@ -70,24 +70,24 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCe
       { certificate, key },
       { certificate: `certificate file ${paths.certificate}`, key: `key file ${paths.key}` },
     );
-    if (!reading.ok) return { ok: false, problem: `${reading.problem}; ${REMEDY[reading.part]}` };
+    if (!reading.ok) return { ok: false, problem: `${reading.problem}. ${remedies[reading.part]}` };
     const missing = missingNames(certificate, paths.names ?? []);
     if (missing.length > 0) {
       const names = missing.join(', ');
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not made out for ${names}, by which the API server calls; ask its maker for a certificate with this name`,
+        problem: `certificate file ${paths.certificate} is not valid for ${names}, which the API server calls. Request a certificate with this name`,
       };
     }
     const pair = { certificate, key, notAfter: reading.pair.notAfter };
     if (caBundle === undefined) return { ok: true, value: pair };
     const bundle = readCertificates(caBundle);
-    if (!bundle.ok) return { ok: false, problem: `authorities file ${paths.caBundle} ${bundle.problem}; put the PEM certificates there` };
+    if (!bundle.ok) return { ok: false, problem: `CA file ${paths.caBundle} ${bundle.problem}. Put the PEM certificates there` };
     // Otherwise the two files have different versions, or no client with this bundle would accept the certificate.
     if (!isTrusted(certificate, caBundle)) {
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not signed by an authority of ${paths.caBundle}; take both from the same Secret, with every intermediate certificate`,
+        problem: `certificate file ${paths.certificate} is not signed by a CA in ${paths.caBundle}. Use both files of the same Secret, with all intermediate certificates`,
       };
     }
     return { ok: true, value: { ...pair, caBundle } };
@@ -97,10 +97,10 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCe
   }
 }
 
-const REMEDY: Record<CertificatePairProblem['part'], string> = {
-  certificate: 'put the PEM certificate of the server there, leaf first',
-  key: 'put the PEM private key of the certificate there',
-  pair: 'take both from the same Secret or the same run of their maker',
+const remedies: Record<CertificatePairProblem['part'], string> = {
+  certificate: 'Put the PEM certificate of the server there, leaf first',
+  key: 'Put the PEM private key of the certificate there',
+  pair: 'Use both files of the same Secret, or of the same issuance',
 };
 
 function isSame(one: ServerCertificate, other: ServerCertificate): boolean {

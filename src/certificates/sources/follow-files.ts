@@ -1,6 +1,7 @@
-/** Follows files with certificates. An unusable version is reported, and the last good one is kept. */
+/** Follows files with certificates. An unusable version is reported, and the last valid version stays in use. */
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { errorCode, errorMessage } from '../../errors/error-message.ts';
 import { watchFolders } from '../../files/watch-folders.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 
@@ -12,7 +13,7 @@ export type FollowedFiles<Value> = {
   readonly read: () => Promise<FilesReading<Value>>;
   /** Called with each usable version, also if nothing changed. */
   readonly onRead: (value: Value) => void;
-  /** What stays in force while the files are unusable, such as `the previous certificate`. */
+  /** What is used while the files are unusable, at the beginning of a sentence, such as `The previous certificate`. */
   readonly kept: string;
   /** Called with a sentence when the files become unusable: once per distinct problem, until they are usable again. */
   readonly onProblem: (problem: string) => void;
@@ -29,7 +30,7 @@ export function followFiles<Value>({ paths, pollMilliseconds = 10_000, clock = s
   function report(problem: string): void {
     if (reported.has(problem)) return;
     reported.add(problem);
-    options.onProblem(`${problem} (${options.kept} stays in force)`);
+    options.onProblem(`${problem}. ${options.kept} is still in use`);
   }
 
   async function reload(): Promise<void> {
@@ -40,7 +41,7 @@ export function followFiles<Value>({ paths, pollMilliseconds = 10_000, clock = s
       options.onRead(reading.value);
     } catch (error) {
       // A listener that cannot use the new version must not end the process.
-      report(`the new version of ${paths[0]} could not be put into service: ${error instanceof Error ? error.message : error}`);
+      report(`cannot use the new version of ${paths[0]}: ${errorMessage(error)}`);
     }
   }
 
@@ -60,9 +61,10 @@ export async function readText(role: string, path: string): Promise<string> {
 }
 
 function renderReadError(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'ENOENT') return 'no such file; check the path, and that the Secret holding it is mounted';
-  if (code === 'EACCES') return `not readable; give the user of this process (uid ${process.getuid?.() ?? 'unknown'}) read permission`;
-  if (code === 'EISDIR') return 'is a folder; name the file inside it';
-  return error instanceof Error ? error.message : String(error);
+  const code = errorCode(error);
+  if (code === 'ENOENT') return 'no such file. Check the path, and that the Secret is mounted';
+  if (code === 'EACCES')
+    return `permission denied. Grant read permission to the user of this process (uid ${process.getuid?.() ?? 'unknown'})`;
+  if (code === 'EISDIR') return 'is a folder. Use the path of the file in it';
+  return errorMessage(error);
 }

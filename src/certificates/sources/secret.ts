@@ -1,7 +1,9 @@
 /** A CA and a server certificate that regkeeper issues itself, in a Secret that all replicas share. */
 import { X509Certificate } from 'node:crypto';
-import { type ApiClient, ApiError, isNotFound, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
+import type { Log } from '../../contracts/log.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { type ApiClient, ApiError, boundTo, isNotFound, type KubeObject } from '../../kube/api-client.ts';
+import { describeRequiredRole } from '../../kube/explain-api-error.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Leadership } from '../../kube/leader-election.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
@@ -44,11 +46,13 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
   const holder = createCertificateSource(await retryUntilReachable(retryOptions, () => reconcileSecret(options, clocks)));
   signal?.throwIfAborted();
 
+  const closing = new AbortController();
+  const bound = { ...options, client: boundTo(closing.signal, client) };
   const reconcile = async () => {
-    const next = await reconcileSecret(options, clocks);
+    const next = await reconcileSecret(bound, clocks);
     const served = holder.current();
     if (next.certificate === served.certificate && next.caBundle === served.caBundle) return;
-    log.info({ secret: secretLabel, notAfter: next.notAfter }, `the certificate of ${secretLabel} was taken over`);
+    log.info({ secret: secretLabel, notAfter: next.notAfter }, `using the new certificate of ${secretLabel}`);
     holder.replace(next);
   };
   // One after the other. Of two at the same time, the one that read first could finish last.
@@ -61,8 +65,11 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
   const reconcileLoop = createReconcileLoop({
     reconcile: refresh,
     onFailure: (err) =>
-      log.error({ err, secret: secretLabel }, `${errorMessage(err)}; the certificate in service stays, and is tried again`),
-    resyncMilliseconds: 10 * MINUTE,
+      log.error(
+        { err, secret: secretLabel },
+        `cannot reconcile ${secretLabel}: ${errorMessage(err)}. The current certificate is still served. Retrying`,
+      ),
+    resyncMilliseconds: 10 * minute,
     minIntervalMilliseconds: 1_000,
     clock: options.clock,
   });
@@ -87,18 +94,18 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     refresh,
     async close() {
       unsubscribeLeadership?.();
-      reconcileLoop.stop();
       holder.close();
-      await watch.stop();
+      closing.abort();
+      await Promise.all([reconcileLoop.stop(), watch.stop()]);
     },
   };
 }
 
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
-const CA_LIFETIME = 2 * 365 * DAY;
+const minute = 60_000;
+const day = 24 * 60 * minute;
+const caLifetime = 2 * 365 * day;
 /** Far less than the third of its lifetime that a CA has left when it is renewed, so a leaf is never cut short. */
-const LEAF_LIFETIME = 90 * DAY;
+const leafLifetime = 90 * day;
 /** When certificates are renewed and a new CA comes into use. */
 type RenewalSchedule = {
   /** The share of its lifetime after which a certificate is renewed. */
@@ -106,17 +113,17 @@ type RenewalSchedule = {
   /** How long clients have to trust a new CA before it signs a certificate. There is no hurry, because the old CA has months left. */
   readonly trustPeriod: number;
 };
-const IN_TIME: RenewalSchedule = { share: 2 / 3, trustPeriod: DAY };
+const inTime: RenewalSchedule = { share: 2 / 3, trustPeriod: day };
 /** For a server certificate: half a month after renewal was due, and half a month before it expires. */
-const OVERDUE: RenewalSchedule = { share: 5 / 6, trustPeriod: 2 * DAY };
+const overdue: RenewalSchedule = { share: 5 / 6, trustPeriod: 2 * day };
 /**
  * The newest ones are kept. Normally there are two or three. If the key is deleted again and again, the new CAs must not fill the Secret.
  */
-const MAX_CAS = 10;
+const maxCas = 10;
 
 // Not app.kubernetes.io/managed-by, because Helm sets that label to its own name in everything it installs.
-const OWNER_LABEL = 'regkeeper.io/certificate';
-const OWNER = 'self';
+const ownerLabel = 'regkeeper.io/certificate';
+const owner = 'self';
 
 type Secret = KubeObject & { type?: string; data?: Record<string, string> | null };
 
@@ -135,10 +142,10 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
     if (skewed && !wasSkewed)
       log.warn(
         { ours: local, servers: apiServer },
-        `this machine's clock is ${Math.round(Math.abs(ahead) / MINUTE)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's: ` +
-          'certificates are renewed only when both clocks call for it; set the clocks right',
+        `the local clock is ${Math.round(Math.abs(ahead) / minute)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
+          'Certificates are renewed only when they are due by both clocks. Correct the clocks',
       );
-    if (!skewed && wasSkewed) log.info({}, "this machine's clock agrees with the API server's again");
+    if (!skewed && wasSkewed) log.info({}, "the local clock agrees with the API server's clock again");
     return { local, apiServer };
   };
 }
@@ -155,16 +162,16 @@ async function reconcileSecret(options: SecretCertificateOptions, clocks: () => 
     // A replica with a wrong clock must not replace what all others serve. Nor must one of several API servers with a wrong clock cause a
     // renewal.
     const { local, apiServer } = clocks();
-    const desired = { dnsNames: dnsNamesOf(options), schedule: (options.leadership?.leads() ?? true) ? IN_TIME : OVERDUE };
+    const desired = { dnsNames: dnsNamesOf(options), schedule: (options.leadership?.leads() ?? true) ? inTime : overdue };
     const renewal = renew(kept, { ...desired, now: apiServer });
     if (renewal.reasons.length === 0) return certificateOf(renewal.state);
     const localRenewal = local.getTime() === apiServer.getTime() ? renewal : renew(kept, { ...desired, now: local });
     if (localRenewal.reasons.length === 0) return certificateOf(localRenewal.state);
     for (const problem of kept.problems)
-      log.warn({ secret: secretLabel }, `${secretLabel} is damaged: ${problem}; what is missing is made anew`);
+      log.warn({ secret: secretLabel }, `${secretLabel} is damaged: ${problem}. The missing parts are recreated`);
     try {
       await writeSecret(options, secret, renewal.state);
-      log.info({ secret: secretLabel }, `renewed ${secretLabel}: ${renewal.reasons.join('; ')}`);
+      log.info({ secret: secretLabel }, `renewed ${secretLabel}: ${renewal.reasons.join(', and ')}`);
       return certificateOf(renewal.state);
     } catch (error) {
       if (!isLostRace(error, secret) || round >= 5) throw error;
@@ -182,7 +189,7 @@ function dnsNamesOf({ service, namespace }: SecretCertificateOptions): string[] 
 function describeSecretRole({ namespace, secretName }: SecretCertificateOptions): string {
   const path = `/api/v1/namespaces/${namespace}/secrets`;
   const role = describeRequiredRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
-  return `${role}; or correct --service and --namespace, by which the Secret is named`;
+  return `${role}. Or correct --service and --namespace, which determine the name of the Secret`;
 }
 
 async function readSecret({ client, namespace, secretName }: SecretCertificateOptions): Promise<Secret | undefined> {
@@ -195,10 +202,10 @@ async function readSecret({ client, namespace, secretName }: SecretCertificateOp
 }
 
 function rejectForeignSecret({ metadata }: Secret, secretLabel: string): void {
-  if (metadata.labels?.[OWNER_LABEL] === OWNER) return;
+  if (metadata.labels?.[ownerLabel] === owner) return;
   throw new ConfigurationError(
-    `${secretLabel} is not regkeeper's own: it has no label ${OWNER_LABEL}=${OWNER}, so nothing in it is touched; ` +
-      'choose another name for the Secret, or add the label if its contents may be replaced',
+    `${secretLabel} does not belong to regkeeper: it has no label ${ownerLabel}=${owner}, so it is left unchanged. ` +
+      'Choose another name for the Secret, or add the label if its contents may be replaced',
   );
 }
 
@@ -211,16 +218,16 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
     await client.replace<Secret>(`${collection}/${secretName}`, { ...previous, data });
     return;
   }
-  const metadata = { name: secretName, namespace, labels: { [OWNER_LABEL]: OWNER } };
+  const metadata = { name: secretName, namespace, labels: { [ownerLabel]: owner } };
   try {
     await client.create<Secret>(collection, { apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data });
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 403)) throw error;
     // RBAC cannot allow the creation of one name only. So the deployment includes the Secret, and no permission to create Secrets.
     throw new ConfigurationError(
-      `Secret ${namespace}/${secretName} does not exist and may not be created by regkeeper: apply the deployment again, which holds it, ` +
+      `Secret ${namespace}/${secretName} does not exist, and regkeeper is not allowed to create it. Apply the deployment again, which includes it, ` +
         `or run: kubectl create secret generic ${secretName} -n ${namespace} && ` +
-        `kubectl label secret ${secretName} -n ${namespace} ${OWNER_LABEL}=${OWNER} (${error.message})`,
+        `kubectl label secret ${secretName} -n ${namespace} ${ownerLabel}=${owner} (${error.message})`,
     );
   }
 }
@@ -245,18 +252,18 @@ type Kept = {
 
 type Renewed = Omit<Kept, 'problems'> & { readonly ca: CertificateWithKey; readonly leaf: CertificateWithKey };
 
-const KEYS = { leaf: 'tls.crt', leafKey: 'tls.key', trusted: 'ca.crt', caKey: 'ca.key', nextKey: 'next-ca.key' };
+const keys = { leaf: 'tls.crt', leafKey: 'tls.key', trusted: 'ca.crt', caKey: 'ca.key', nextKey: 'next-ca.key' };
 
 function readData(data: Readonly<Record<string, string>>): Kept {
   const texts = new Map(Object.entries(data).map(([key, value]) => [key, Buffer.from(value, 'base64').toString('utf8')]));
-  const requiredKeys = [KEYS.leaf, KEYS.leafKey, KEYS.trusted, KEYS.caKey];
+  const requiredKeys = [keys.leaf, keys.leafKey, keys.trusted, keys.caKey];
   if (requiredKeys.every((key) => !texts.has(key))) return { trusted: [], problems: [] };
 
   const missing = requiredKeys.filter((key) => !texts.has(key));
   const problems = missing.map((key) => `the key ${key} is missing`);
   const text = (key: string) => texts.get(key) ?? '';
-  const bundle = readCertificates(text(KEYS.trusted));
-  if (!bundle.ok && texts.has(KEYS.trusted)) problems.push(`${KEYS.trusted} ${bundle.problem}`);
+  const bundle = readCertificates(text(keys.trusted));
+  if (!bundle.ok && texts.has(keys.trusted)) problems.push(`${keys.trusted} ${bundle.problem}`);
   const certificates = bundle.ok ? bundle.certificates : [];
 
   const caFor = (key: string) => {
@@ -264,18 +271,18 @@ function readData(data: Readonly<Record<string, string>>): Kept {
     const privateKey = readPrivateKey(text(key));
     if (!privateKey.ok) return void problems.push(`${key} ${privateKey.problem}`);
     const certificate = certificates.find((each) => each.ca && each.checkPrivateKey(privateKey.key));
-    if (!certificate) return void problems.push(`no authority of ${KEYS.trusted} belongs to ${key}`);
+    if (!certificate) return void problems.push(`no CA in ${keys.trusted} matches ${key}`);
     return { certificate: certificate.toString(), key: text(key) };
   };
   const leafWithKey = () => {
-    if (!texts.has(KEYS.leaf) || !texts.has(KEYS.leafKey)) return undefined;
-    const pair = { certificate: text(KEYS.leaf), key: text(KEYS.leafKey) };
-    const reading = readCertificatePair(pair, { certificate: KEYS.leaf, key: KEYS.leafKey });
+    if (!texts.has(keys.leaf) || !texts.has(keys.leafKey)) return undefined;
+    const pair = { certificate: text(keys.leaf), key: text(keys.leafKey) };
+    const reading = readCertificatePair(pair, { certificate: keys.leaf, key: keys.leafKey });
     return reading.ok ? pair : void problems.push(reading.problem);
   };
   return {
-    ca: caFor(KEYS.caKey),
-    next: caFor(KEYS.nextKey),
+    ca: caFor(keys.caKey),
+    next: caFor(keys.nextKey),
     trusted: certificates.map(String),
     leaf: leafWithKey(),
     problems,
@@ -284,11 +291,11 @@ function readData(data: Readonly<Record<string, string>>): Kept {
 
 function writeData({ ca, next, trusted, leaf }: Renewed): Record<string, string> {
   const texts = {
-    [KEYS.leaf]: leaf.certificate,
-    [KEYS.leafKey]: leaf.key,
-    [KEYS.trusted]: trusted.join(''),
-    [KEYS.caKey]: ca.key,
-    ...(next && { [KEYS.nextKey]: next.key }),
+    [keys.leaf]: leaf.certificate,
+    [keys.leafKey]: leaf.key,
+    [keys.trusted]: trusted.join(''),
+    [keys.caKey]: ca.key,
+    ...(next && { [keys.nextKey]: next.key }),
   };
   return Object.fromEntries(Object.entries(texts).map(([key, text]) => [key, Buffer.from(text).toString('base64')]));
 }
@@ -305,45 +312,45 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
   let { ca, next } = kept;
 
   if (next && now.getTime() >= publishedAt(next) + schedule.trustPeriod) {
-    ca = because('the next authority has been known long enough and takes over', next);
+    ca = because('the next CA has been published long enough to take over', next);
     next = undefined;
   }
   if (!ca || !isValid(ca, now)) {
-    ca = because(ca ? 'the authority is not valid any more, or not yet' : 'there was no authority', newCa(now));
+    ca = because(ca ? 'the CA was not valid' : 'there was no CA', newCa(now));
     next = undefined;
   }
   const caRenewal = checkRenewal(datesOf(ca), now, [], schedule.share);
-  if (caRenewal.renew && !next) next = because(`the authority gets a successor: ${caRenewal.reason}`, newCa(now));
+  if (caRenewal.renew && !next) next = because(`the CA needs a successor: ${caRenewal.reason}`, newCa(now));
 
   const leafRenewalReason = explainLeafRenewal(kept.leaf, { ca, dnsNames, now, schedule });
   const leaf = kept.leaf && leafRenewalReason === undefined ? kept.leaf : newLeaf({ ca, dnsNames, now });
-  if (leafRenewalReason !== undefined) reasons.push(`the server certificate is new: ${leafRenewalReason}`);
+  if (leafRenewalReason !== undefined) reasons.push(leafRenewalReason);
 
   // Servers that have not yet seen the change still serve a certificate of the previous CA.
   const previous = kept.trusted.filter((each) => new X509Certificate(each).validToDate > now);
   const trusted = [...new Set([ca, next].flatMap((each) => (each ? [normalized(each.certificate)] : [])).concat(previous))];
-  return { state: { ca, next, trusted: trusted.slice(0, MAX_CAS), leaf }, reasons };
+  return { state: { ca, next, trusted: trusted.slice(0, maxCas), leaf }, reasons };
 }
 
 function explainLeafRenewal(leaf: CertificateWithKey | undefined, desired: LeafRequest & DesiredState): string | undefined {
-  if (!leaf) return 'there was none';
-  if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the authority is another one';
+  if (!leaf) return 'there was no server certificate';
+  if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the server certificate was issued by another CA';
   const renewal = checkRenewal(datesOf(leaf), desired.now, desired.dnsNames, desired.schedule.share);
-  return renewal.renew ? renewal.reason : undefined;
+  return renewal.renew ? `the server certificate needed replacement: ${renewal.reason}` : undefined;
 }
 
 function newCa(now: Date): CertificateWithKey {
   // The time in the name distinguishes CAs for a person who inspects the bundle.
   return issueCa({
-    commonName: `regkeeper authority of ${now.toISOString().slice(0, 19)}Z`,
-    ...validityFrom(now, CA_LIFETIME),
+    commonName: `regkeeper CA of ${now.toISOString().slice(0, 19)}Z`,
+    ...validityFrom(now, caLifetime),
   });
 }
 
 type LeafRequest = { readonly ca: CertificateWithKey; readonly dnsNames: readonly string[]; readonly now: Date };
 
 function newLeaf({ ca, dnsNames, now }: LeafRequest): CertificateWithKey {
-  return issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validityFrom(now, LEAF_LIFETIME) });
+  return issueServerCertificate({ ca, commonName: 'regkeeper', dnsNames, ipAddresses: [], ...validityFrom(now, leafLifetime) });
 }
 
 /** Epoch milliseconds. */

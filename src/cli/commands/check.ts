@@ -1,15 +1,38 @@
 /** `check`: prints how rules would decide on objects from files. */
-import { Command, Option } from 'commander';
-import { type Evaluation, evaluate, isClean } from '../../evaluate/evaluate.ts';
-import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { Command } from 'commander';
+import { type Evaluation, evaluate, isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { type NotEvaluated, renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import type { ParsedManifests } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
-import { dateOption } from '../input/date-option.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import {
+  assumeCompleteOption,
+  dateOption,
+  manifestsOption,
+  namespaceOption,
+  quietOption,
+  rulesOption,
+  skipUnknownOption,
+  userOption,
+} from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
-import { renderRemarks, renderResult, renderResults, renderSummary } from '../output/render-results.ts';
+import { helpNotes } from '../line/help-text.ts';
+import { evaluationCodes, evaluationFindings, objectFinding } from '../output/findings.ts';
+import { renderGithub } from '../output/github.ts';
+import { type JunitCase, renderJunit } from '../output/junit.ts';
+import { outputOption } from '../output/machine-output.ts';
+import {
+  renderMalformedSecrets,
+  renderNotEvaluatedList,
+  renderRemarks,
+  renderResult,
+  renderResults,
+  renderSummary,
+} from '../output/render-results.ts';
+import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type CheckOptions = {
@@ -19,63 +42,128 @@ type CheckOptions = {
   readonly user: string;
   readonly date?: number;
   readonly assumeComplete?: true;
+  readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
-  readonly output: 'table' | 'json' | 'yaml';
+  readonly output: 'table' | 'json' | 'yaml' | 'github' | 'junit' | 'sarif';
+  readonly quiet?: true;
 };
 
 export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('check')
-    .addOption(
-      new Option('-f, --filename <paths...>', 'objects in YAML or JSON: files, folders, - for standard input').makeOptionMandatory(),
-    )
-    .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
-    .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
-    .addOption(new Option('--user <name>', 'who would create them').default('developer'))
+    .addOption(manifestsOption().makeOptionMandatory())
+    .addOption(rulesOption().makeOptionMandatory())
+    .addOption(namespaceOption())
+    .addOption(userOption())
     .addOption(dateOption())
-    .addOption(
-      new Option('--assume-complete', 'the objects are all there is: a secret or service account that is not among them does not exist'),
-    )
+    .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
-    .addOption(
-      new Option('-o, --output <format>', 'yaml prints the objects that would be let in, as they would be stored')
-        .choices(['table', 'json', 'yaml'])
-        .default('table'),
-    )
+    .addOption(skipUnknownOption())
+    .addOption(outputOption('github', 'junit', 'sarif'))
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (options: CheckOptions) => finish(await check(options, terminal)));
 }
 
-async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
-  if (options.filename.includes('-') && options.rules.includes('-')) throw new ConfigurationError('standard input (-) can be given once');
-  const rules = await readRulesOption(options.rules, terminal);
-  const manifests = await readManifestsOption(options.filename, terminal);
-  const kinds = await readCustomKindsOption(options.customKinds, terminal);
-  if (!rules || !manifests || !kinds) return 2;
+const examples = [
+  {
+    does: 'Check a folder of manifests',
+    line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules',
+  },
+  {
+    does: 'Check what a chart renders',
+    line: 'helm template web charts/web | regkeeper check -f - --rules deploy/examples/rules',
+  },
+  {
+    does: 'Annotate lines in a GitHub workflow',
+    line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules -o github',
+  },
+  {
+    does: 'Apply objects with their secrets',
+    line: 'regkeeper check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules -o yaml | kubectl apply -f -',
+  },
+];
 
-  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
-  const evaluation = evaluate(manifests, rules, { namespace, user, assumeComplete, now: date, kinds });
-  print(evaluation, options.output, terminal);
+const exitCodes = [
+  'every object is allowed',
+  'an object is denied, or its result is uncertain',
+  'something was not evaluated, or wrong usage',
+];
+
+async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
+  if (options.filename.includes('-') && options.rules.includes('-'))
+    throw new ConfigurationError('standard input (-) can be used only once');
+  const rules = await readRulesOption(options.rules, terminal, options);
+  const input = await readManifestsOption(options.filename);
+  const kinds = await readCustomKindsOption(options.customKinds, terminal);
+  if (!rules || !kinds) {
+    terminal.err(renderNotEvaluatedList(input.problems));
+    return 2;
+  }
+
+  const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
+  const evaluation = evaluate(input, rules, { namespace, user, assumeComplete, skipUnknown, now: date, kinds });
+  print(evaluation, options, terminal);
+  if (evaluation.notEvaluated.length > 0) return 2;
   return evaluation.results.every(isClean) ? 0 : 1;
 }
 
-/**
- * Reads the objects of the files. Prints problems on standard error and returns undefined if there are any, because an unread object would
- * not be evaluated.
- */
-export async function readManifestsOption(paths: readonly string[], terminal: Terminal): Promise<readonly Manifest[] | undefined> {
-  const { manifests, problems } = await readManifests(paths, readStandardInput);
-  for (const problem of problems) terminal.err(`${renderManifestProblem(problem)}\n`);
-  if (problems.length > 0) return undefined;
-  if (manifests.length === 0) throw new ConfigurationError(`${paths.join(', ')}: no Kubernetes object in there`);
-  return manifests;
+/** @throws ConfigurationError if there is nothing to evaluate, because a mistyped path must not look like success */
+export async function readManifestsOption(paths: readonly string[]): Promise<ParsedManifests> {
+  const input = await readManifests(paths, readStandardInput);
+  if (input.manifests.length + input.problems.length === 0) {
+    const places = paths.map((path) => (path === '-' ? 'standard input' : path));
+    throw new ConfigurationError(`${places.join(', ')}: nothing to evaluate: no Kubernetes object found`);
+  }
+  return input;
 }
 
-function print(evaluation: Evaluation, output: CheckOptions['output'], terminal: Terminal): void {
-  const { rulesRevision, results, skipped, malformedSecrets, summary, admitted } = evaluation;
-  if (output === 'json') terminal.out(`${printJson({ rulesRevision, results, skipped, malformedSecrets, summary }, 2)}\n`);
-  if (output === 'table') terminal.out(renderResults(results) + renderSummary(summary));
-  if (output === 'yaml') {
-    terminal.out(printManifests(admitted));
-    for (const result of results) if (!isClean(result) || result.messages.length > 0) terminal.err(renderResult(result));
+function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal: Terminal): void {
+  terminal.out(render(evaluation, output, quiet === true, terminal));
+  // The objects are for kubectl, so what is missing among them is reported next to them.
+  if (output === 'yaml')
+    for (const result of evaluation.results.filter(isRemarkable)) terminal.err(renderResult(result, terminal.paint.err));
+  terminal.err(renderNotEvaluatedList(evaluation.notEvaluated) + renderMalformedSecrets(evaluation));
+  if (!quiet) terminal.err(renderRemarks(evaluation));
+}
+
+function render(evaluation: Evaluation, output: CheckOptions['output'], quiet: boolean, { paint }: Terminal): string {
+  const { rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary, admitted } = evaluation;
+  switch (output) {
+    case 'table':
+      return quiet ? renderResults(results.filter(isRemarkable), paint.out) : renderResults(results, paint.out) + renderSummary(evaluation);
+    case 'json':
+      return `${printJson({ rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary }, 2)}\n`;
+    case 'yaml':
+      return printManifests(admitted);
+    case 'github':
+      return renderGithub(evaluationFindings(evaluation));
+    case 'junit':
+      return renderJunit([...notEvaluated.map(notEvaluatedCase), ...results.map(junitCase)]);
+    case 'sarif':
+      return renderSarif(evaluationFindings(evaluation), evaluationCodes);
   }
-  terminal.err(renderRemarks(evaluation));
+}
+
+/** Denied, uncertain, or with a message to the client. */
+function isRemarkable(result: ObjectResult): boolean {
+  return !isClean(result) || result.messages.length > 0;
+}
+
+function junitCase(result: ObjectResult): JunitCase {
+  const finding = objectFinding(result);
+  return {
+    classname: classOf(result.object),
+    name: renderSubject(result.object),
+    failure: finding?.level === 'error' ? { summary: finding.title, text: renderResult(result) } : undefined,
+    output: finding?.level === 'warning' ? finding.message : undefined,
+  };
+}
+
+function notEvaluatedCase(each: NotEvaluated): JunitCase {
+  const name = each.object ? renderSubject(each.object) : each.line === undefined ? 'file' : `line ${each.line}`;
+  return { classname: classOf(each), name, failure: { summary: `not evaluated: ${each.code}`, text: renderNotEvaluated(each) } };
+}
+
+function classOf({ file }: { readonly file: string }): string {
+  return file === '-' ? 'standard input' : file;
 }

@@ -6,12 +6,21 @@ import type { RuleSet } from '../../rules/rule-set.ts';
 import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule-sets.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
-import { dateOption } from '../input/date-option.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import {
+  assumeCompleteOption,
+  dateOption,
+  manifestsOption,
+  namespaceOption,
+  quietOption,
+  skipUnknownOption,
+  userOption,
+} from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
+import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
-import { renderRemarks } from '../output/render-results.ts';
+import { renderMalformedSecrets, renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 import { readManifestsOption } from './check.ts';
 
@@ -21,57 +30,75 @@ type DiffOptions = {
   readonly user: string;
   readonly date?: number;
   readonly assumeComplete?: true;
+  readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
   readonly strict?: true;
+  readonly quiet?: true;
   readonly output: 'table' | MachineFormat;
 };
 
 export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('diff')
-    .argument('<old>', 'rules as they are: a file or folder')
-    .argument('<new>', 'rules as they shall be')
-    .addOption(
-      new Option(
-        '-f, --filename <paths...>',
-        'objects in YAML or JSON that are tried with both: files, folders, - for standard input; without, the rules themselves are compared',
-      ),
-    )
-    .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
-    .addOption(new Option('--user <name>', 'who would create them').default('developer'))
+    .argument('<old>', 'rules before the change: a file or folder')
+    .argument('<new>', 'rules after the change')
+    .addOption(manifestsOption())
+    .addOption(namespaceOption())
+    .addOption(userOption())
     .addOption(dateOption())
-    .addOption(
-      new Option('--assume-complete', 'the objects are all there is: a secret or service account that is not among them does not exist'),
-    )
+    .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
-    .addOption(new Option('--strict', 'every difference is a finding: exit 1 also where objects are only let in, or gain secrets'))
+    .addOption(skipUnknownOption())
+    .addOption(new Option('--strict', 'exit with 1 for every difference'))
     .addOption(outputOption())
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (old: string, now: string, options: DiffOptions) => finish(await diff(old, now, options, terminal)));
 }
 
+const examples = [
+  { does: 'Compare two sets of rules', line: 'regkeeper diff deploy/starter-rules deploy/examples/rules' },
+  {
+    does: 'Compare what they do to manifests',
+    line: 'regkeeper diff deploy/starter-rules deploy/examples/rules -f deploy/examples/objects',
+  },
+  {
+    does: 'Compare what they do to a cluster',
+    line: 'kubectl get deploy,sts,ds,cronjob,pods,sa,ns -A -o yaml | regkeeper diff deploy/starter-rules deploy/examples/rules -f -',
+  },
+];
+
+const exitCodes = [
+  'no object is newly denied, and none loses a secret',
+  'an object is newly denied, loses a secret, or is uncertain. Without -f: the rules differ',
+  'something was not evaluated, or wrong usage',
+];
+
 async function diff(old: string, now: string, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
   if ([old, now, ...(options.filename ?? [])].filter((path) => path === '-').length > 1) {
-    throw new ConfigurationError('standard input (-) can be given once');
+    throw new ConfigurationError('standard input (-) can be used only once');
   }
-  const before = await readRulesOption([old], terminal);
-  const after = await readRulesOption([now], terminal);
+  const before = await readRulesOption([old], terminal, options);
+  const after = await readRulesOption([now], terminal, options);
   if (!before || !after) return 2;
   const rules = compareRuleSets(before, after);
   if (!options.filename) {
-    print({ before, after, rules }, options.output, terminal);
+    print({ before, after, rules }, options, terminal);
     return rules.length > 0 ? 1 : 0;
   }
 
-  const manifests = await readManifestsOption(options.filename, terminal);
+  const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
-  if (!manifests || !kinds) return 2;
-  const { namespace, user, assumeComplete = false, date = Date.now() } = options;
+  if (!kinds) return 2;
+  const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
   const [evaluatedBefore, evaluated] = [before, after].map((each) =>
-    evaluate(manifests, each, { namespace, user, assumeComplete, now: date, kinds }),
+    evaluate(input, each, { namespace, user, assumeComplete, skipUnknown, now: date, kinds }),
   );
   if (!evaluatedBefore || !evaluated) throw new Error('two rule sets give two evaluations');
   const comparison = compareEvaluations(evaluatedBefore, evaluated);
-  print({ before, after, rules, comparison, skipped: evaluated.skipped }, options.output, terminal);
-  terminal.err(renderRemarks(evaluated));
+  print({ before, after, rules, comparison, evaluated }, options, terminal);
+  terminal.err(renderNotEvaluatedList(evaluated.notEvaluated) + renderMalformedSecrets(evaluated));
+  if (!options.quiet) terminal.err(renderRemarks(evaluated));
+  if (evaluated.notEvaluated.length > 0) return 2;
   return isFinding(comparison, options.strict === true) ? 1 : 0;
 }
 
@@ -88,18 +115,31 @@ type Difference = {
   readonly rules: readonly RuleChange[];
   /** Absent without -f. */
   readonly comparison?: Comparison;
-  readonly skipped?: Evaluation['skipped'];
+  /** The objects with the new rules. */
+  readonly evaluated?: Evaluation;
 };
 
-function print({ before, after, rules, comparison, skipped }: Difference, output: DiffOptions['output'], terminal: Terminal): void {
+function print(
+  { before, after, rules, comparison, evaluated }: Difference,
+  { output, quiet }: DiffOptions,
+  { out, paint }: Terminal,
+): void {
   if (output === 'table') {
-    terminal.out(comparison ? renderObjectChanges(comparison) : renderRuleChanges(rules));
+    const render = { paint: paint.out, quiet: quiet === true };
+    out(comparison ? renderObjectChanges(comparison, render) : renderRuleChanges(rules, render));
     return;
   }
   const document = {
     rulesRevision: { before: before.revision, after: after.revision },
     rules: rules.map(ruleChangeEntry),
-    ...(comparison && { changes: comparison.changes, skipped, summary: comparison.summary }),
+    ...(comparison &&
+      evaluated && {
+        changes: comparison.changes,
+        withoutImages: evaluated.withoutImages,
+        skipped: evaluated.skipped,
+        notEvaluated: evaluated.notEvaluated,
+        summary: comparison.summary,
+      }),
   };
-  terminal.out(output === 'json' ? `${printJson(document, 2)}\n` : renderMachine(document, output));
+  out(output === 'json' ? `${printJson(document, 2)}\n` : renderMachine(document, output));
 }

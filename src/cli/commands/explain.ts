@@ -1,19 +1,25 @@
 /** `explain`: prints which rule decides on an image, and why. */
+import { existsSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
 import { describeEvaluation } from '../../decision/message.ts';
+import { readStandardInput } from '../../evaluate/read-manifests.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
+import { escapeControls } from '../../object/text.ts';
 import { auditOrigin, auditRule } from '../../observe/audit/audited-rule.ts';
 import { renderOrigin } from '../../rules/language/problem.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
-import { dateOption } from '../input/date-option.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
+import { dateOption, quietOption, rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
+import { helpNotes } from '../line/help-text.ts';
 import { explainImageName } from '../output/explain-image-name.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
+import type { Paint } from '../output/paint.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type ExplainOptions = {
@@ -25,35 +31,88 @@ type ExplainOptions = {
   readonly push?: true;
   readonly date?: number;
   readonly output: 'table' | MachineFormat;
+  readonly quiet?: true;
 };
 
 export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('explain')
-    .argument('<image>', 'as it stands in an object')
-    .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
-    .addOption(new Option('-n, --namespace <name>', 'where it is used (default: default)'))
-    .addOption(
-      new Option('--namespace-label <key=value...>', 'labels of the namespace; all it has, where one is given').argParser(addLabel),
-    )
+    .argument('<images...>', 'images as in a manifest, - for one per line of standard input')
+    .addOption(rulesOption().makeOptionMandatory())
+    .addOption(new Option('-n, --namespace <name>', 'namespace of the workload (default: default)'))
+    .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
     .addOption(new Option('--no-namespace-labels', 'the namespace has no labels'))
-    .addOption(new Option('--push', 'a build pushes it'))
+    .addOption(new Option('--push', 'the image is pushed by a build'))
     .addOption(dateOption())
     .addOption(outputOption())
-    .action(async (image: string, options: ExplainOptions) => {
-      const rules = await readRulesOption(options.rules, terminal);
-      if (!rules) return finish(2);
-      const explanation = explain(image, rules, options);
-      terminal.out(
-        options.output === 'table' ? renderExplanation(explanation, options) : renderMachine(machineOutput(explanation), options.output),
-      );
-      finish(explanation.evaluation.outcomeBeforeMode === 'denied' || explanation.unsure.length > 0 ? 1 : 0);
-    });
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
+    .action(async (images: readonly string[], options: ExplainOptions) => finish(await explainImages(images, options, terminal)));
 }
 
-function addLabel(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
-  const [, key, value] = /^([^=]+)=(.*)$/.exec(text) ?? [];
-  if (key === undefined || value === undefined) throw new InvalidArgumentError('a label is written key=value, as team=a.');
-  return { ...before, [key]: value };
+const examples = [
+  { does: 'Explain an image', line: 'regkeeper explain --rules deploy/examples/rules nginx' },
+  {
+    does: 'Explain it for a namespace with its labels',
+    line: 'regkeeper explain --rules deploy/examples/rules -n payments --namespace-label team=payments quay.io/payments/api:1.0',
+  },
+  { does: 'Explain every image of a list', line: 'cat images.txt | regkeeper explain --rules deploy/examples/rules -' },
+];
+
+const exitCodes = ['every image is allowed', 'an image is denied, invalid or uncertain', 'wrong usage, or an unreadable file'];
+
+async function explainImages(words: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<ExitCode> {
+  const { output, quiet } = options;
+  const inputs = words.filter((word) => word === '-').length;
+  if (inputs + options.rules.filter((path) => path === '-').length > 1)
+    throw new ConfigurationError('standard input (-) can be used only once');
+  rejectFiles(words, options.rules);
+  const rules = await readRulesOption(options.rules, terminal, options).catch((error: unknown) => {
+    if (!(error instanceof ConfigurationError) || options.rules.length === 1) throw error;
+    throw new ConfigurationError(`${error.message}. Write images before --rules, or right after its first path`);
+  });
+  if (!rules) return 2;
+  const listed = inputs > 0 ? linesOf(await readStandardInput()) : [];
+  const images = words.flatMap((word) => (word === '-' ? listed : [word]));
+  if (images.length === 0) throw new ConfigurationError('standard input has no images');
+  const explanations = images.map((image) => explain(image, rules, options));
+  if (output === 'table') {
+    const shown = quiet ? explanations.filter(isFinding) : explanations;
+    terminal.out(shown.map((explanation) => renderExplanation(explanation, options, terminal.paint.out)).join('\n'));
+  } else {
+    const documents = explanations.map(machineOutput);
+    // One argument is one object, so that scripts need not unpack it. A list stays a list, however many lines it has.
+    terminal.out(renderMachine(words.length === 1 && inputs === 0 ? documents[0] : documents, output));
+  }
+  return explanations.some(isFinding) ? 1 : 0;
+}
+
+function isFinding({ evaluation, unsure }: Explanation): boolean {
+  return evaluation.outcomeBeforeMode === 'denied' || unsure.length > 0;
+}
+
+/** Blank lines and comments do not count. */
+function linesOf(text: string): readonly string[] {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** A shell that replaces `--rules *.yaml` passes files where images are expected. */
+function rejectFiles(images: readonly string[], rules: readonly string[]): void {
+  const file = images.find((image) => /\.(ya?ml|json)$/.test(image) && existsSync(image));
+  if (file === undefined) return;
+  throw new ConfigurationError(`${file} is a file, not an image. Repeat --rules: --rules ${[...rules, file].join(' --rules ')}`);
+}
+
+/** Accepts several labels with commas, as `kubectl get -l`. A label has none in its key or value. */
+function addLabels(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const labels = text.split(',').map((label) => {
+    const [, key, value] = /^([^=]+)=(.*)$/.exec(label) ?? [];
+    if (key === undefined || value === undefined) throw new InvalidArgumentError('A label is written key=value, such as team=a.');
+    return [key, value] as const;
+  });
+  return { ...before, ...Object.fromEntries(labels) };
 }
 
 type Explanation = {
@@ -136,41 +195,41 @@ function referenceOutput({ host, port, path, tag, digest }: ImageReference) {
 }
 
 /** The output for people: one line per fact, then the other rules that match the image. */
-function renderExplanation(explanation: Explanation, { namespace }: ExplainOptions): string {
+function renderExplanation(explanation: Explanation, { namespace }: ExplainOptions, paint: Paint): string {
   const { image, action, place, evaluation, settings, settingsCertain, nameExplanation, candidates, unsure, message } = explanation;
   const [winner, others] = [candidates.find(({ lost }) => lost === undefined), candidates.filter(({ lost }) => lost !== undefined)];
   const rows: readonly (readonly [string, string])[] = [
-    ['image', image],
+    ['image', escapeControls(image)],
     ...nameExplanation.map((sentence, index) => [index === 0 ? 'understood' : '', sentence] as const),
-    ['namespace', `${place.namespace}${namespace === undefined ? ' (none was given: -n)' : ''}, ${renderLabels(place)}`],
-    ['verdict', evaluation.verdict + renderOutcome(evaluation, settings)],
+    ['namespace', `${place.namespace}${namespace === undefined ? ' (choose another with -n)' : ''}, ${renderLabels(place)}`],
+    ['verdict', `${evaluation.verdict}: ${renderOutcome(evaluation, settings, paint)}`],
     ...(winner ? [['decided by', `${describeRule(winner)}`] as const, ['', because(winner, others)] as const] : []),
     ...secretRows(explanation),
     [
       'settings',
-      `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}${settingsCertain ? '' : ' (perhaps others, by labels)'}`,
+      `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}${settingsCertain ? '' : ' (may differ by namespace labels)'}`,
     ],
     ['message', message],
     ...unsure.map(
       (origin) =>
         [
           'unsure',
-          `${origin} selects by labels of the namespace, which are not known: judged strictly; give them with --namespace-label key=value, or --no-namespace-labels`,
+          `${origin} selects by labels of the namespace, which are unknown. The strictest result is shown. Pass --namespace-label key=value or --no-namespace-labels.`,
         ] as const,
     ),
   ];
   const lines = rows.map(([name, text]) => `${name.padEnd(indent)}${text}`.trimEnd());
   if (others.length > 0) {
-    lines.push('', `other rules that hold the image, ${winner ? 'the more specific first' : 'none of which decides'}:`);
+    lines.push('', winner ? 'other matching rules, most specific first:' : 'matching rules, none of which applies:');
     for (const other of others) lines.push(`  ${describeRule(other)}`, `    ${other.lost}`);
   }
   return `${lines.join('\n')}\n`;
 
   function secretRows({ pullSecrets, pushSecret }: Explanation): readonly (readonly [string, string])[] {
     if (evaluation.verdict !== 'trusted') return [];
-    const notWritten = settings.inject === 'off' ? ' (not written into objects: inject off)' : '';
-    const pull = ['pull secret', pullSecrets.length > 0 ? pullSecrets.join(', ') + notWritten : 'none needed'] as const;
-    const push = ['push secret', pushSecret === undefined ? 'none named' : pushSecret + notWritten] as const;
+    const notWritten = settings.inject === 'off' ? ' (not injected: inject is off)' : '';
+    const pull = ['pull secret', pullSecrets.length > 0 ? pullSecrets.join(', ') + notWritten : 'none'] as const;
+    const push = ['push secret', pushSecret === undefined ? 'none' : pushSecret + notWritten] as const;
     return action === 'push' ? [push, pull] : [pull, push];
   }
 }
@@ -178,28 +237,28 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
 const indent = 13;
 
 function renderLabels({ labels }: NamespaceContext): string {
-  if (!labels) return 'labels not known';
+  if (!labels) return 'labels unknown';
   const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  return pairs.length === 0 ? 'without labels' : `labels ${pairs.join(', ')}`;
+  return pairs.length === 0 ? 'no labels' : `labels ${pairs.join(', ')}`;
 }
 
 /** The outcome that follows from the verdict in this namespace. */
-function renderOutcome({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }: NamespaceSettings): string {
+function renderOutcome({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }: NamespaceSettings, paint: Paint): string {
   const outcome = soften(outcomeBeforeMode, mode);
-  const softened = outcome === outcomeBeforeMode ? '' : `, softened by mode ${mode}`;
+  const softened = outcome === outcomeBeforeMode ? '' : `, because mode is ${mode}`;
   const texts = { allowed: 'allowed', warned: 'allowed with a warning', denied: 'denied' };
-  return `: ${texts[outcome]}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
+  return `${paint(outcome, texts[outcome])}${reason === 'exempted' ? ' by an exemption' : ''}${softened}`;
 }
 
 function describeRule({ rule }: RuleCandidate): string {
-  const kind = rule.internal ? 'internal registry' : rule.trust ? 'trusts' : 'refuses';
+  const kind = rule.internal ? 'internal registry' : rule.trust ? 'trusts' : 'denies';
   return `rule "${rule.name}", ${renderOrigin(rule.origin)}: ${kind} ${rule.pattern.text}`;
 }
 
 function because({ rule }: RuleCandidate, others: readonly RuleCandidate[]): string {
   const [second] = others;
-  if (rule.internal) return 'internal registries are trusted whatever rules say';
-  if (!second) return 'no other rule holds the image';
+  if (rule.internal) return 'internal registries are always trusted';
+  if (!second) return 'no other rule matches';
   if (second.applies === true) return `over "${second.rule.name}", which ${second.lost}`;
-  return 'no other rule holds the image in this namespace';
+  return 'no other rule applies in this namespace';
 }

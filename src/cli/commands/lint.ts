@@ -3,36 +3,62 @@ import { Command, Option } from 'commander';
 import { dayOf } from '../../decision/evaluate-image.ts';
 import { type LoadedRules, sortByPosition } from '../../loading/load-rules.ts';
 import { levelOf, type Problem } from '../../rules/language/problem.ts';
-import { problemEntry, renderProblemLine } from '../../rules/language/problem-lines.ts';
+import { problemEntry } from '../../rules/language/problem-lines.ts';
 import { lintRules } from '../../rules/lint/lint.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { dateOption } from '../input/date-option.ts';
+import { dateOption, quietOption } from '../input/options.ts';
 import { readRules } from '../input/rules-from-files.ts';
+import { helpNotes } from '../line/help-text.ts';
+import { problemFindingCodes, problemFindings } from '../output/findings.ts';
+import { renderGithub } from '../output/github.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
+import type { Paint } from '../output/paint.ts';
+import { renderProblems } from '../output/paint-problems.ts';
 import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
-type LintOptions = { readonly output: 'table' | 'sarif' | MachineFormat; readonly strict?: boolean; readonly date?: number };
+type LintOptions = {
+  readonly output: 'table' | 'github' | 'sarif' | MachineFormat;
+  readonly strict?: boolean;
+  readonly date?: number;
+  readonly quiet?: true;
+};
 
 export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('lint')
-    .argument('<files...>', 'rules documents, rules ConfigMaps, and folders of them; - for standard input')
-    .addOption(outputOption('sarif'))
-    .addOption(new Option('--strict', 'warnings are findings too: exit 1 for them'))
+    .argument('<files...>', 'rules: files or folders, - for standard input')
+    .addOption(outputOption('github', 'sarif'))
+    .addOption(new Option('--strict', 'exit with 1 for warnings too'))
     .addOption(dateOption())
-    .action(async (files: readonly string[], { output, strict, date }: LintOptions) => {
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
+    .action(async (files: readonly string[], { output, strict, date, quiet }: LintOptions) => {
       const loaded = await readRules(files);
       if (loaded.read.documents === 0 && loaded.problems.length === 0) {
-        for (const warning of loaded.warnings) terminal.err(`${renderProblemLine(warning)}\n`);
-        throw new ConfigurationError(`rules ${files.join(', ')}: nothing was found to read`);
+        terminal.err(renderProblems(loaded.warnings, terminal.paint.err));
+        throw new ConfigurationError(`rules ${files.join(', ')}: no rules found`);
       }
       const findings = collectFindings(loaded, dayOf(date ?? Date.now()));
-      terminal.out(render(findings, loaded, output));
-      terminal.err(`${summarize(findings, loaded)}\n`);
+      terminal.out(render(findings, loaded, output, terminal.paint.out));
+      if (!quiet) terminal.err(`${summarize(findings, loaded)}\n`);
       const exitCode = findings.problems > 0 || (strict === true && findings.warnings > 0) ? 1 : 0;
       finish(exitCode);
     });
 }
+
+const examples = [
+  { does: 'Lint a folder of rules', line: 'regkeeper lint deploy/examples/rules' },
+  {
+    does: 'Fail on warnings too, and annotate lines in a GitHub workflow',
+    line: 'regkeeper lint deploy/examples/rules --strict -o github',
+  },
+  {
+    does: 'Lint the rules of a cluster',
+    line: 'kubectl -n regkeeper get configmap -l regkeeper.io/rules=cluster -o yaml | regkeeper lint -',
+  },
+];
+
+const exitCodes = ['no problems', 'problems, or warnings with --strict', 'wrong usage, or an unreadable file'];
 
 /** `problems`, `warnings` and `hints` are counts. */
 type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number; readonly hints: number };
@@ -44,12 +70,19 @@ function collectFindings({ ruleSet, problems, warnings }: LoadedRules, day: stri
   return { all, problems: count('problem'), warnings: count('warning'), hints: count('hint') };
 }
 
-function render({ all, problems, warnings, hints }: Findings, { read, ruleSet }: LoadedRules, output: LintOptions['output']): string {
+function render(
+  { all, problems, warnings, hints }: Findings,
+  { read, ruleSet }: LoadedRules,
+  output: LintOptions['output'],
+  paint: Paint,
+): string {
   switch (output) {
     case 'table':
-      return all.map((problem) => `${renderProblemLine(problem)}\n`).join('');
+      return renderProblems(all, paint);
+    case 'github':
+      return renderGithub(problemFindings(all));
     case 'sarif':
-      return renderSarif(all);
+      return renderSarif(problemFindings(all), problemFindingCodes);
     default: {
       const summary = { ...read, problems, warnings, hints };
       return renderMachine({ rulesRevision: ruleSet?.revision ?? null, findings: all.map(problemEntry), summary }, output);
@@ -59,7 +92,7 @@ function render({ all, problems, warnings, hints }: Findings, { read, ruleSet }:
 
 function summarize({ problems, warnings, hints }: Findings, { read, ruleSet }: LoadedRules): string {
   const what = `read ${pluralize(read.documents, 'document')} with ${pluralize(read.rules, 'rule')} in ${pluralize(read.files, 'file')}`;
-  const rest = ruleSet ? '' : '; warnings about what rules say together come when the problems are mended';
+  const rest = ruleSet ? '' : '. Rules are compared with each other once the problems are fixed';
   return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${hints > 0 ? `, ${pluralize(hints, 'hint')}` : ''}${rest}`;
 }
 

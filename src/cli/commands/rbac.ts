@@ -2,27 +2,35 @@
 import { Command, Option } from 'commander';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
 import { printYaml } from '../../yaml/print-yaml.ts';
+import { rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
+import { helpNotes } from '../line/help-text.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type RbacOptions = { readonly rules: readonly string[]; readonly namespace: string; readonly serviceAccount: string };
 
 export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('rbac')
-    .addOption(new Option('--rules <paths...>', 'rules: files and folders').makeOptionMandatory())
-    .addOption(new Option('-n, --namespace <name>', 'namespace of regkeeper itself').default('regkeeper'))
-    .addOption(new Option('--service-account <name>', 'its service account').default('regkeeper'))
+    .addOption(rulesOption().makeOptionMandatory())
+    .addOption(new Option('-n, --namespace <name>', 'namespace of regkeeper').default('regkeeper'))
+    .addOption(new Option('--service-account <name>', 'service account of regkeeper').default('regkeeper'))
+    .addHelpText('after', helpNotes({ examples }))
     .action(async ({ rules, namespace, serviceAccount }: RbacOptions) => {
       const ruleSet = await readRulesOption(rules, terminal);
       if (!ruleSet) return finish(2);
       const names = namedSecrets(ruleSet);
       if (names.length === 0) {
-        terminal.err('the rules name no secret, so no right is needed to look for one\n');
+        terminal.err('the rules name no secrets, so no ClusterRole is needed\n');
         return;
       }
       terminal.out(secretRights(names, { namespace, serviceAccount }));
     });
 }
+
+const examples = [
+  { does: 'Print the ClusterRole and its binding', line: 'regkeeper rbac --rules deploy/examples/rules' },
+  { does: 'Apply them', line: 'regkeeper rbac --rules deploy/examples/rules | kubectl apply -f -' },
+];
 
 const name = 'regkeeper-secrets';
 

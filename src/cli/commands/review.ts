@@ -6,22 +6,35 @@ import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
 import type { PatchOperation } from '../../decision/inject/patch.ts';
-import { type Manifest, renderManifestProblem } from '../../evaluate/parse-manifests.ts';
+import { errorCode, errorMessage } from '../../errors/error-message.ts';
+import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import type { Manifest } from '../../evaluate/parse-manifests.ts';
 import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { type JsonObject, textAt } from '../../object/json.ts';
+import { escapeControls } from '../../object/text.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
+import { namespaceOption, quietOption, userOption } from '../input/options.ts';
+import { helpNotes } from '../line/help-text.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
-type ReviewOptions = { readonly server: string; readonly ca: string; readonly namespace: string; readonly user: string };
+type ReviewOptions = {
+  readonly server: string;
+  readonly ca: string;
+  readonly namespace: string;
+  readonly user: string;
+  readonly quiet?: true;
+};
 
 export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('review')
-    .argument('<files...>', 'files and folders with objects in YAML or JSON, - for standard input')
-    .addOption(new Option('--server <url>', 'the webhook').default('https://localhost:8443'))
-    .addOption(new Option('--ca <file>', 'authority by which its certificate is verified').default('certs/dev/ca.crt'))
-    .addOption(new Option('-n, --namespace <name>', 'namespace of objects that name none').default('default'))
-    .addOption(new Option('--user <name>', 'who asks').default('developer'))
+    .argument('<files...>', 'manifests: files or folders, - for standard input')
+    .addOption(new Option('--server <url>', 'address of the webhook').default('https://localhost:8443'))
+    .addOption(new Option('--ca <file>', 'CA certificate of the webhook').default('certs/dev/ca.crt'))
+    .addOption(namespaceOption())
+    .addOption(userOption())
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (files: readonly string[], options: ReviewOptions) => {
       const manifests = await readAll(files);
       const webhook = await connect(options);
@@ -34,6 +47,16 @@ export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => vo
       finish(anyDenied ? 1 : 0);
     });
 }
+
+const examples = [
+  { does: 'Send a Pod to the server that "npm start" runs', line: 'regkeeper review deploy/examples/objects/pod.yaml' },
+  {
+    does: 'Send a folder to another server',
+    line: 'regkeeper review --server https://localhost:9443 --ca ca.crt deploy/examples/objects',
+  },
+];
+
+const exitCodes = ['every object is allowed', 'an object is denied', 'wrong usage, or no answer'];
 
 type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
 
@@ -51,15 +74,17 @@ async function reviewObject(
   const validated = mutated.allowed ? await webhook.post('/validate', review(patched)) : mutated;
 
   const name = textAt(object, ['metadata', 'name']) ?? textAt(object, ['metadata', 'generateName']) ?? '(unnamed)';
-  const lines = [`${kind} ${name}: ${validated.allowed ? 'allowed' : 'denied'}`];
-  if (!validated.allowed) lines.push(...indent(validated.status?.message ?? 'without a reason', '  '));
+  const outcome = validated.allowed ? 'allowed' : 'denied';
+  const { paint } = terminal;
+  const lines = [`${escapeControls(`${kind} ${name}`)}: ${paint.out(outcome, outcome)}`];
+  if (!validated.allowed) lines.push(...indent(validated.status?.message ?? 'no reason', '  '));
   for (const operation of patch) {
     const sign = operation.op === 'remove' ? '-' : '+';
     lines.push(`  ${sign} ${operation.path}${'value' in operation ? ` ${JSON.stringify(operation.value)}` : ''}`);
   }
   const warnings = new Set([...(mutated.warnings ?? []), ...(validated.warnings ?? [])]);
-  for (const warning of warnings) lines.push(`  Warning: ${warning}`);
-  terminal.out(`${lines.join('\n')}\n`);
+  for (const warning of warnings) lines.push(`  ${paint.out('warned', 'Warning:')} ${warning}`);
+  if (!options.quiet || !validated.allowed || warnings.size > 0) terminal.out(`${lines.join('\n')}\n`);
   return validated.allowed;
 }
 
@@ -93,13 +118,13 @@ function splitApiVersion(apiVersion: string): [group: string, version: string] {
 
 async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
   const { manifests, problems } = await readManifests(files, readStandardInput);
-  if (problems.length > 0) throw new ConfigurationError(problems.map(renderManifestProblem).join('\n'));
+  if (problems.length > 0) throw new ConfigurationError(problems.map(renderNotEvaluated).join('\n'));
   return manifests;
 }
 
 async function connect({ server, ca }: ReviewOptions): Promise<Webhook> {
   const caCertificate = await readFile(ca, 'utf8').catch(() => {
-    throw new ConfigurationError(`--ca ${ca}: no such file; "npm start" makes certs/dev/ca.crt`);
+    throw new ConfigurationError(`--ca ${ca}: no such file. "npm start" creates certs/dev/ca.crt`);
   });
   const { Agent, request } = await import('undici');
   const dispatcher: Dispatcher = new Agent({ connect: { ca: caCertificate } });
@@ -111,8 +136,8 @@ async function connect({ server, ca }: ReviewOptions): Promise<Webhook> {
         body: printJson(body),
         dispatcher,
       }).catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message || String((error as { code?: unknown }).code) : String(error);
-        throw new ConfigurationError(`${server}: ${reason}; is the server running ("npm start")? Another address goes into --server`);
+        const reason = errorMessage(error) || String(errorCode(error));
+        throw new ConfigurationError(`${server}: ${reason}. Is the server running ("npm start")? Use --server for another address`);
       });
       const answer = (await response.body.json()) as AdmissionAnswer & { message?: string };
       if (response.statusCode !== 200)

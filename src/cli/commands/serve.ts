@@ -2,28 +2,39 @@
 import { Command, Option } from 'commander';
 import type { Flags } from '../../settings/input.ts';
 import { defaultOf, flagOf, type SettingName, settingNames, settingOf, usageOf, variableOf } from '../../settings/table.ts';
+import { helpNotes } from '../line/help-text.ts';
 import type { ExitCode } from '../terminal.ts';
 
 export type ServeAction = (flags: Flags) => Promise<void>;
 
 /** Flags are only collected here. Their values are validated together with the environment variables. */
 export function serveCommand(action: ServeAction, finish: (code: ExitCode | undefined) => void): Command {
-  const command = new Command('serve')
-    .addHelpOption(new Option('-h, --help', 'display help for command').helpGroup('Server:'))
-    .addHelpText('after', notes());
+  const command = new Command('serve').addHelpText('after', `${helpNotes({ examples })}\n${notes()}`);
   for (const name of settingNames) {
-    const { group, description, placeholder } = settingOf(name);
+    const { group, description, placeholder, choices } = settingOf(name);
     const defaultText = defaultOf(name);
     const details = [...(defaultText === undefined ? [] : [`default: ${defaultText}`]), `env: ${variableOf(name)}`];
-    command.addOption(new Option(usageOf(name), `${description} (${details.join('; ')})`).helpGroup(`${group}:`));
+    const option = new Option(usageOf(name), `${description} (${details.join('; ')})`).helpGroup(`${group}:`);
+    // Set here, because the method `choices` would also check them. Values are validated together with those of variables.
+    if (choices) option.argChoices = [...choices];
+    command.addOption(option);
     // --no-… switches off what a variable or an earlier flag has switched on.
-    if (placeholder === undefined) command.addOption(new Option(negated(name)).hideHelp());
+    if (placeholder === undefined) command.addOption(new Option(negated(name)).helpGroup(`${group}:`).hideHelp());
   }
   return command.action(async (flags: Flags) => {
     await action(flags);
     finish(undefined);
   });
 }
+
+const examples = [
+  { does: 'Run a server for development, without a cluster', line: 'regkeeper serve --dev' },
+  {
+    does: 'Run it with the rules of a folder and your certificate',
+    line: 'regkeeper serve --rules rules --tls-cert tls.crt --tls-key tls.key',
+  },
+  { does: 'Run it in a cluster, and register the webhooks', line: 'regkeeper serve --manage-webhooks' },
+];
 
 function negated(name: SettingName): string {
   return flagOf(name).replace('--', '--no-');
@@ -32,7 +43,7 @@ function negated(name: SettingName): string {
 function notes(): string {
   const switches = settingNames.filter((name) => settingOf(name).placeholder === undefined);
   return `
-A flag wins over its variable. In variables, several values are separated by commas, and a setting without value is true, false, 1 or 0;
-a blank variable counts as not set. As flags, settings without value are switched off by ${switches.map(negated).join(', ')}.
-${variableOf('kubeconfig')} and ${variableOf('namespace')} win over KUBECONFIG and POD_NAMESPACE.`;
+A flag takes precedence over its variable, and ${variableOf('kubeconfig')} and ${variableOf('namespace')} take precedence over
+KUBECONFIG and POD_NAMESPACE. Blank variables are ignored. Lists in variables are separated by commas.
+Switches are true, false, 1 or 0 in variables. As flags they are turned off with ${switches.map(negated).join(', ')}.`;
 }

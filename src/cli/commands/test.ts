@@ -3,46 +3,68 @@ import { Command, Option } from 'commander';
 import { findPolicyTests, runPolicyTest, type TestResult } from '../../evaluate/policy-test.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
-import { renderJunit, renderTests, renderTestsJson } from '../output/render-tests.ts';
+import { quietOption, rulesOption } from '../input/options.ts';
+import { helpNotes } from '../line/help-text.ts';
+import { type RenderTestsOptions, renderTests, renderTestsJson, renderTestsJunit } from '../output/render-tests.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type TestCommandOptions = {
   readonly rules?: readonly string[];
-  readonly output: keyof typeof renderings;
+  readonly output: 'table' | 'json' | 'junit';
   readonly update?: boolean;
+  readonly quiet?: true;
   readonly customKinds?: readonly string[];
 };
 
-const renderings = { table: renderTests, json: renderTestsJson, junit: renderJunit };
-
 export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('test')
-    .argument('<dir>', 'folder whose subfolders hold rules.yaml (or a folder rules), objects.yaml and expected.yaml')
-    .addOption(new Option('--rules <paths...>', 'rules for the tests that have none of their own'))
+    .argument('<dir>', 'folder of policy tests')
+    .addOption(rulesOption('rules for tests that have none: files or folders'))
     .addOption(customKindsOption())
-    .addOption(new Option('-o, --output <format>', 'how to tell the outcome').choices(Object.keys(renderings)).default('table'))
-    .addOption(new Option('--update', 'write expected.yaml anew where it is missing or differs: for new tests; read what was written'))
+    .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'junit']).default('table'))
+    .addOption(new Option('--update', 'write expected.yaml where it is missing or differs'))
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (folder: string, options: TestCommandOptions) => finish(await runTests(folder, options, terminal)));
 }
 
+const examples = [
+  { does: 'Run all tests of a folder', line: 'regkeeper test test/cases/exemption-valid' },
+  { does: 'Run them for a CI system', line: 'regkeeper test test/cases/exemption-valid -o junit' },
+  { does: 'Write expected.yaml of a new test', line: 'regkeeper test policy-tests --update' },
+];
+
+const exitCodes = ['every test passed', 'a test failed', 'wrong usage, or no test found'];
+
 async function runTests(
   folder: string,
-  { rules = [], output, update = false, customKinds }: TestCommandOptions,
+  { rules = [], output, update = false, customKinds, quiet }: TestCommandOptions,
   terminal: Terminal,
 ): Promise<ExitCode> {
   const tests = await findPolicyTests(folder).catch((error: NodeJS.ErrnoException) => {
     throw new ConfigurationError(`${folder}: ${error.code === 'ENOENT' || error.code === 'ENOTDIR' ? 'no such folder' : error.message}`);
   });
   if (tests.length === 0)
-    throw new ConfigurationError(`${folder}: no test in there: no folder with rules.yaml, objects.yaml and expected.yaml`);
+    throw new ConfigurationError(`${folder}: no policy tests found. A test is a folder with rules.yaml, objects.yaml and expected.yaml`);
 
   const kinds = await readCustomKindsOption(customKinds, terminal);
   if (!kinds) return 2;
   const results: TestResult[] = [];
   for (const test of tests) results.push(await runPolicyTest(test, { rules, update, now: Date.now(), kinds }));
-  terminal.out(renderings[output](results));
+  terminal.out(render(results, output, { paint: terminal.paint.out, quiet: quiet === true }));
   for (const { name } of results.filter(({ updated }) => updated)) {
-    terminal.err(`regkeeper: WROTE ${name}/expected.yaml from what comes out now. Nothing was tested there: read it before you keep it\n`);
+    terminal.err(`regkeeper: wrote ${name}/expected.yaml from the current results. Nothing was tested. Review it before you commit it\n`);
   }
   return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
+}
+
+function render(results: readonly TestResult[], output: TestCommandOptions['output'], options: RenderTestsOptions): string {
+  switch (output) {
+    case 'table':
+      return renderTests(results, options);
+    case 'json':
+      return renderTestsJson(results);
+    case 'junit':
+      return renderTestsJunit(results);
+  }
 }

@@ -1,10 +1,10 @@
-/** `version`: prints the version of regkeeper and Node.js. */
+/** `version`: prints the version of regkeeper and Node.js, as --version does. */
 import { Command } from 'commander';
-import packageJson from '../../../package.json' with { type: 'json' };
+import { helpNotes } from '../line/help-text.ts';
 import type { Terminal } from '../terminal.ts';
 
-export const { version } = packageJson;
-
-export function versionCommand(terminal: Terminal): Command {
-  return new Command('version').action(() => terminal.out(`regkeeper ${version}, Node.js ${process.version}\n`));
+export function versionCommand(terminal: Terminal, version: string): Command {
+  return new Command('version')
+    .addHelpText('after', helpNotes({ examples: [{ does: 'Print the version', line: 'regkeeper version' }] }))
+    .action(() => terminal.out(`${version}\n`));
 }

@@ -1,11 +1,10 @@
 /** The option --custom-kinds: kinds of custom resources from files. */
 import { Option } from 'commander';
 import type { Kinds } from '../../object/kinds.ts';
-import { settingTable } from '../../settings/table.ts';
 import type { Terminal } from '../terminal.ts';
 
 export function customKindsOption(): Option {
-  return new Option('--custom-kinds <files...>', settingTable.customKinds.description);
+  return new Option('--custom-kinds <files...>', 'files that declare custom resources with images');
 }
 
 /** Prints problems on standard error and returns undefined if there are any, because objects of an unread kind would not be evaluated. */

@@ -2,14 +2,21 @@
 
 import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { type LoadedRules, loadRules } from '../../loading/load-rules.ts';
-import { renderProblemLine } from '../../rules/language/problem-lines.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
+import { renderProblems } from '../output/paint-problems.ts';
 import type { Terminal } from '../terminal.ts';
 
-/** Prints problems and warnings on standard error. Returns undefined if there are problems, because such rules cannot be evaluated. */
-export async function readRulesOption(paths: readonly string[], terminal: Terminal): Promise<RuleSet | undefined> {
+/**
+ * Prints problems on standard error, and warnings unless `quiet`. Returns undefined if there are problems, because such rules cannot be
+ * evaluated.
+ */
+export async function readRulesOption(
+  paths: readonly string[],
+  { err, paint }: Terminal,
+  { quiet = false }: { readonly quiet?: boolean | undefined } = {},
+): Promise<RuleSet | undefined> {
   const { ruleSet, problems, warnings } = await readRules(paths);
-  for (const each of [...problems, ...warnings]) terminal.err(`${renderProblemLine(each)}\n`);
+  err(renderProblems(quiet ? problems : [...problems, ...warnings], paint.err));
   return ruleSet;
 }
 

@@ -8,33 +8,33 @@ export function explainImageName(text: string, { reference, searched }: ImageEva
   if (!reference) return [];
   const { host, port, path } = reference;
   return [
-    `registry ${host} on ${port === undefined ? 'the default port, 443' : `port ${port}`}, repository ${path.join('/')}, ${version(reference)}`,
+    `registry ${host}, ${port === undefined ? 'default port 443' : `port ${port}`}, repository ${path.join('/')}, ${version(reference)}`,
     ...conventions(text, reference, shortNames),
     ...(searched
-      ? [`a node may find it as any of ${searched.map(canonicalName).join(', ')} (shortNames), so all of them must be trusted`]
+      ? [`a node may resolve it to any of ${searched.map(canonicalName).join(', ')} (shortNames), so all of them must be trusted`]
       : []),
   ];
 }
 
 function version({ tag, digest }: ImageReference): string {
-  if (digest !== undefined) return `digest ${digest}${tag === undefined ? '' : `; the tag ${tag} beside it means nothing to a runtime`}`;
-  return tag === undefined ? 'no tag, which runtimes read as latest' : `tag ${tag}`;
+  if (digest !== undefined) return `digest ${digest}${tag === undefined ? '' : ` (runtimes ignore the tag ${tag})`}`;
+  return tag === undefined ? 'no tag, which means latest' : `tag ${tag}`;
 }
 
 function conventions(text: string, { host, path }: ImageReference, shortNames: RuleSettings['shortNames']): readonly string[] {
   const written = text.slice(0, text.indexOf('/'));
   const official = host === 'docker.io' && path[0] === 'library' && !text.includes('library/');
-  const library = official ? ', where official images are in library/' : '';
+  const library = official ? ', with library/ for official images' : '';
   // `reference` may have a host from the search list. Only the written text shows whether it names a registry.
   const parsed = parseImage(text);
   if (parsed.ok && !parsed.reference.qualified) {
-    if (shortNames === 'docker.io') return [`no registry is written, so it is Docker Hub, docker.io${library}`];
-    return [`no registry is written, and shortNames is ${shortNames === 'reject' ? shortNames : shortNames.join(', ')}`];
+    if (shortNames === 'docker.io') return [`no registry, which means Docker Hub, docker.io${library}`];
+    return [`no registry, and shortNames is ${shortNames === 'reject' ? shortNames : shortNames.join(', ')}`];
   }
   const sentences: string[] = [];
   if (host === 'docker.io' && !/^docker\.io(:|$)/i.test(written))
     sentences.push(`${written} is another name of Docker Hub, docker.io${library}`);
   else if (official) sentences.push('official images of Docker Hub are in library/');
-  if (written !== written.toLowerCase()) sentences.push('upper and lower case are the same in a host');
+  if (written !== written.toLowerCase()) sentences.push('hosts are not case-sensitive');
   return sentences;
 }

@@ -1,20 +1,28 @@
 /** Renders differences as plain text for people: a block per object, or a line per change of the rules. */
 
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
-import { renderSubject } from '../../evaluate/evaluate.ts';
+import { escapeControls } from '../../object/text.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
 import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
+import { type Meaning, type Paint, plain } from './paint.ts';
+import { renderHead } from './render-results.ts';
 
-const labels: Readonly<Record<Effect, string>> = {
-  'newly-denied': 'DENIED',
-  'newly-allowed': 'allowed',
-  'newly-warned': 'warned',
-  'no-longer-warned': 'no warning',
-  secrets: 'secrets',
+const labels: Readonly<Record<Effect, readonly [label: string, meaning: Meaning]>> = {
+  'newly-denied': ['DENIED', 'denied'],
+  'newly-allowed': ['allowed', 'allowed'],
+  'newly-warned': ['warned', 'warned'],
+  'no-longer-warned': ['no warning', 'allowed'],
+  secrets: ['secrets', 'place'],
 };
 const indent = 11;
 
-export function renderObjectChanges({ changes, summary }: Comparison): string {
+export type RenderDiffOptions = {
+  readonly paint?: Paint;
+  /** Leaves out the summary. */
+  readonly quiet?: boolean;
+};
+
+export function renderObjectChanges({ changes, summary }: Comparison, { paint = plain, quiet = false }: RenderDiffOptions = {}): string {
   const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, undecided, unchanged } = summary;
   const parts = [
     `${newlyDenied} newly denied`,
@@ -27,23 +35,28 @@ export function renderObjectChanges({ changes, summary }: Comparison): string {
     ...(undecided > 0 ? [`${undecided} uncertain`] : []),
   ];
   const objects = changes.length + unchanged;
-  return `${changes.map(renderObjectChange).join('')}${objects} object${objects === 1 ? '' : 's'}: ${parts.join(', ')}\n`;
+  const blocks = changes.map((change) => renderObjectChange(change, paint)).join('');
+  return quiet ? blocks : `${blocks}${objects} object${objects === 1 ? '' : 's'}: ${parts.join(', ')}\n`;
 }
 
-function renderObjectChange({ object, effect, secretsGained, secretsLost, images, messages, undecided = [] }: ObjectChange): string {
-  const label = effect ? labels[effect] : 'UNSURE';
-  const place = object.file === '-' ? `line ${object.line} of standard input` : `${object.file}:${object.line}`;
+function renderObjectChange(
+  { object, effect, secretsGained, secretsLost, images, messages, undecided = [] }: ObjectChange,
+  paint: Paint,
+): string {
+  const [label, meaning] = effect ? labels[effect] : (['UNSURE', 'uncertain'] as const);
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
-    ...images.flatMap(({ path, image, before, after }) => [image ?? path, `  ${renderImageResult(before)} -> ${renderImageResult(after)}`]),
-    ...secretsGained.map(({ path, secret }) => `+ ${path}: ${secret}`),
-    ...secretsLost.map(({ path, secret }) => `- ${path}: ${secret}`),
-    ...shownMessages,
-    ...undecided.map((sentence) => `not sure: ${sentence}`),
+    ...images.flatMap(({ path, image, before, after }) => [
+      escapeControls(image ?? path),
+      `  ${renderImageResult(before)} -> ${renderImageResult(after)}`,
+    ]),
+    ...secretsGained.map(({ path, secret }) => paint('added', escapeControls(`+ ${path}: ${secret}`))),
+    ...secretsLost.map(({ path, secret }) => paint('removed', escapeControls(`- ${path}: ${secret}`))),
+    ...shownMessages.map(escapeControls),
+    ...undecided.map((sentence) => `uncertain: ${escapeControls(sentence)}`),
   ];
-  return [`${label.padEnd(indent)}${renderSubject(object)}  ${place}`, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join(
-    '\n',
-  );
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;
+  return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');
 }
 
 function renderImageResult({ verdict, reason, rule }: ObjectChange['images'][number]['before']): string {
@@ -52,9 +65,14 @@ function renderImageResult({ verdict, reason, rule }: ObjectChange['images'][num
 }
 
 /** `+` is added, `-` removed, `~` changed. */
-export function renderRuleChanges(changes: readonly RuleChange[]): string {
-  if (changes.length === 0) return 'the rules say the same\n';
-  return changes.map((change) => `${renderRuleChange(change)}\n`).join('');
+export function renderRuleChanges(changes: readonly RuleChange[], { paint = plain, quiet = false }: RenderDiffOptions = {}): string {
+  if (changes.length === 0) return quiet ? '' : 'no differences\n';
+  return changes.map((change) => `${paintChange(renderRuleChange(change), paint)}\n`).join('');
+}
+
+/** Lines that begin with + or - are coloured as in diff(1). */
+function paintChange(line: string, paint: Paint): string {
+  return line.startsWith('+ ') ? paint('added', line) : line.startsWith('- ') ? paint('removed', line) : line;
 }
 
 function renderRuleChange({ kind, about, before, after }: RuleChange): string {

@@ -3,28 +3,33 @@
  * see.
  */
 
-import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { type EvaluatedImage, type Evaluation, type KindCount, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import { escapeControls } from '../../object/text.ts';
 import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
-import type { DescribedImage } from '../../observe/audit/image.ts';
+import { type Paint, plain } from './paint.ts';
 
 /** One block of lines per object, separated by blank lines. */
-export function renderResults(results: readonly ObjectResult[]): string {
-  return results.map((result) => `${renderResult(result)}\n`).join('');
+export function renderResults(results: readonly ObjectResult[], paint: Paint = plain): string {
+  return results.map((result) => `${renderResult(result, paint)}\n`).join('');
 }
 
-export function renderResult(result: ObjectResult): string {
+export function renderResult(result: ObjectResult, paint: Paint = plain): string {
   const { object, outcome, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
+  const meaning = undecided.length > 0 ? 'uncertain' : outcome;
   const lines = [
     ...images.flatMap(renderImage),
-    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (of the service account)' : ''}`),
+    ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
-  return [
-    `${label.padEnd(indent)}${renderSubject(object)}  ${renderPlace(object.file, object.line)}`,
-    ...lines.map((line) => `${' '.repeat(indent)}${line}`),
-    '',
-  ].join('\n');
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;
+  return [head, ...lines.map((line) => `${' '.repeat(indent)}${escapeControls(line)}`), ''].join('\n');
+}
+
+/** The object and its place. */
+export function renderHead(object: ObjectResult['object']): string {
+  return escapeControls(`${renderSubject(object)}  ${renderPlace(object.file, object.line)}`);
 }
 
 function renderPlace(file: string, line: number): string {
@@ -34,12 +39,13 @@ function renderPlace(file: string, line: number): string {
 const indent = 8;
 
 /** The image has its own line, because names are long. */
-function renderImage({ image, stream, why, path, action, verdict, reason, rule, exemption }: DescribedImage): readonly string[] {
-  const whyUnknown = () =>
-    stream !== undefined ? `not known: image stream ${stream}` : why !== undefined ? `not known: ${why}` : `nothing written in ${path}`;
+function renderImage({ image, stream, written, why, action, verdict, reason, rule, exemption }: EvaluatedImage): readonly string[] {
   const because = rule ? `${verdict === 'trusted' ? ' by' : ','} rule "${rule.name}", ${renderSource(rule.source)}` : '';
   const remark = reason === 'exempted' && exemption ? `; exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
-  return [`${action}  ${image ?? `(${whyUnknown()})`}`, `      ${verdict}${because}${remark}`];
+  return [
+    `${action}  ${image ?? stream ?? written ?? '(no image)'}`,
+    `      ${verdict}${image === undefined && why !== undefined ? `: ${why}` : ''}${because}${remark}`,
+  ];
 }
 
 function renderSource(source: AuditedSource): string {
@@ -47,31 +53,62 @@ function renderSource(source: AuditedSource): string {
   return `${'file' in source ? source.file : `${source.configMap} ${source.key}`}:${source.line}`;
 }
 
-export function renderSummary({ allowed, warned, denied, undecided }: Evaluation['summary']): string {
-  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`];
-  const objects = allowed + warned + denied;
-  return `${objects} object${objects === 1 ? '' : 's'} evaluated: ${parts.join(', ')}${undecided > 0 ? `. The result is uncertain for ${undecided} of them` : ''}\n`;
+export function renderSummary({ summary, notEvaluated }: Pick<Evaluation, 'summary' | 'notEvaluated'>): string {
+  const { allowed, warned, denied, undecided, withoutImages } = summary;
+  const parts = [
+    `${allowed} allowed`,
+    `${warned} warned`,
+    `${denied} denied`,
+    ...(withoutImages > 0 ? [`${withoutImages} without images`] : []),
+  ];
+  const sentences = [
+    `${countOf(allowed + warned + denied + withoutImages, 'object')} evaluated: ${parts.join(', ')}`,
+    ...(undecided > 0 ? [`The result is uncertain for ${undecided} of them`] : []),
+    ...(notEvaluated.length > 0 ? [`${notEvaluated.length} not evaluated`] : []),
+  ];
+  return `${sentences.join('. ')}\n`;
 }
 
-/** Lists malformed Secrets, objects that were not evaluated and service accounts that are unknown, for standard error. */
+/** A line for each file, document and object that was not evaluated, for standard error. */
+export function renderNotEvaluatedList(notEvaluated: Evaluation['notEvaluated']): string {
+  if (notEvaluated.length === 0) return '';
+  const remedy = notEvaluated.some(({ code }) => code === 'unknown-kind') ? '. --skip-unknown accepts objects of unknown kinds' : '';
+  return [...notEvaluated.map(renderNotEvaluated), `regkeeper: ${notEvaluated.length} not evaluated${remedy}`]
+    .map((line) => `${escapeControls(line)}\n`)
+    .join('');
+}
+
+/** A line for each fault of a Secret, for standard error. */
+export function renderMalformedSecrets({ malformedSecrets }: Pick<Evaluation, 'malformedSecrets'>): string {
+  return malformedSecrets
+    .map(
+      ({ namespace, name, file, line, message }) =>
+        `regkeeper: ${escapeControls(`Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}`)}\n`,
+    )
+    .join('');
+}
+
+/** Lists the kinds without images, the skipped objects, and the service accounts that are unknown, for standard error. */
 export function renderRemarks({
+  withoutImages,
   skipped,
   unknownAccounts,
-  malformedSecrets,
-}: Pick<Evaluation, 'skipped' | 'unknownAccounts' | 'malformedSecrets'>): string {
-  const lines = malformedSecrets.map(
-    ({ namespace, name, file, line, message }) =>
-      `Secret ${namespace}/${name === '' ? '(unnamed)' : name}  ${renderPlace(file, line)}: ${message}`,
-  );
-  if (skipped.length > 0) {
-    const total = skipped.reduce((sum, { count }) => sum + count, 0);
-    const kinds = skipped.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`);
-    lines.push(`skipped: kinds that contain no images: ${total} object${total === 1 ? '' : 's'}: ${kinds.join(', ')}`);
-  }
+}: Pick<Evaluation, 'withoutImages' | 'skipped' | 'unknownAccounts'>): string {
+  const lines: string[] = [];
+  if (withoutImages.length > 0) lines.push(`objects that contain no images: ${renderKinds(withoutImages)}`);
+  if (skipped.length > 0) lines.push(`skipped: objects of unknown kinds: ${renderKinds(skipped)}`);
   if (unknownAccounts.length > 0) {
     lines.push(
-      `service accounts that are not among the objects: ${unknownAccounts.join(', ')}; pull secrets of their own would be added too: give the ServiceAccounts with -f`,
+      `service accounts not found: ${unknownAccounts.join(', ')}. Their own pull secrets would be added too. Pass the ServiceAccounts with -f`,
     );
   }
-  return lines.map((line) => `regkeeper: ${line}\n`).join('');
+  return lines.map((line) => `regkeeper: ${escapeControls(line)}\n`).join('');
+}
+
+function renderKinds(kinds: readonly KindCount[]): string {
+  return kinds.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`).join(', ');
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -2,17 +2,31 @@
 
 import type { ExpectationFailure } from '../../evaluate/expectation.ts';
 import type { TestResult } from '../../evaluate/policy-test.ts';
+import { escapeControls } from '../../object/text.ts';
 import { printJson } from '../../yaml/print-json.ts';
+import { renderJunit } from './junit.ts';
+import { type Paint, plain } from './paint.ts';
 
-export function renderTests(results: readonly TestResult[]): string {
-  const blocks = results.map(({ name, objects, failures, updated }) => {
-    const label = failures.length > 0 ? 'FAIL' : updated ? 'WROTE' : 'ok';
-    const head = `${label.padEnd(6)}${name}  ${objects} object${objects === 1 ? '' : 's'}`;
-    return [head, ...failures.flatMap(renderFailure).map((line) => `      ${line}`), ''].join('\n');
+export type RenderTestsOptions = {
+  readonly paint?: Paint;
+  /** Leaves out tests that passed, and the summary. */
+  readonly quiet?: boolean;
+};
+
+export function renderTests(results: readonly TestResult[], { paint = plain, quiet = false }: RenderTestsOptions = {}): string {
+  const shown = quiet ? results.filter(({ failures }) => failures.length > 0) : results;
+  const blocks = shown.map(({ name, objects, failures, updated }) => {
+    const [label, meaning] = labels[failures.length > 0 ? 'failed' : updated ? 'written' : 'passed'];
+    const head = `${paint(meaning, label)}${' '.repeat(6 - label.length)}${name}  ${objects} object${objects === 1 ? '' : 's'}`;
+    return [head, ...failures.flatMap(renderFailure).map((line) => `      ${escapeControls(line)}`), ''].join('\n');
   });
-  const { passed, failed } = count(results);
-  return `${blocks.join('')}\n${passed + failed} test${passed + failed === 1 ? '' : 's'}: ${passed} passed, ${failed} failed\n`;
+  const { passed, failed, written } = count(results);
+  const parts = [`${passed} passed`, `${failed} failed`, ...(written > 0 ? [`${written} written and not tested`] : [])];
+  const summary = quiet ? '' : `\n${results.length} test${results.length === 1 ? '' : 's'}: ${parts.join(', ')}\n`;
+  return `${blocks.join('')}${summary}`;
 }
+
+const labels = { failed: ['FAIL', 'denied'], written: ['WROTE', 'warned'], passed: ['ok', 'allowed'] } as const;
 
 function renderFailure({ message, line, difference }: ExpectationFailure): readonly string[] {
   const head = `${line === undefined ? '' : `expected.yaml:${line}: `}${message}`;
@@ -26,35 +40,34 @@ function labelled(label: string, value: unknown): readonly string[] {
   return [`  ${`${label}:`.padEnd(10)}${value === undefined ? 'nothing' : printJson(value)}`];
 }
 
-/** `{tests: [{name, passed, objects, failures: [{message, line, difference: {field, expected, actual}}]}], summary: {passed, failed}}` */
+/**
+ * `{tests: [{name, passed, written, objects, failures: [{message, line, difference: {field, expected, actual}}]}], summary: {passed, failed,
+ * written}}`. A test that was written has not passed.
+ */
 export function renderTestsJson(results: readonly TestResult[]): string {
-  const tests = results.map(({ name, objects, failures }) => ({ name, passed: failures.length === 0, objects, failures }));
+  const tests = results.map(({ name, objects, failures, updated }) => ({
+    name,
+    passed: failures.length === 0 && !updated,
+    written: updated,
+    objects,
+    failures,
+  }));
   return `${printJson({ tests, summary: count(results) }, 2)}\n`;
 }
 
-function count(results: readonly TestResult[]): { readonly passed: number; readonly failed: number } {
+function count(results: readonly TestResult[]): { readonly passed: number; readonly failed: number; readonly written: number } {
   const failed = results.filter(({ failures }) => failures.length > 0).length;
-  return { passed: results.length - failed, failed };
+  const written = results.filter(({ updated }) => updated).length;
+  return { passed: results.length - failed - written, failed, written };
 }
 
-/** JUnit XML as Ant's JUnit task writes it and CI systems read it: one suite, with one case per test. */
-export function renderJunit(results: readonly TestResult[]): string {
-  const { failed } = count(results);
-  const cases = results.map(({ name, failures }) => {
-    const head = `    <testcase classname="regkeeper" name="${escapeXml(name)}"`;
-    if (failures.length === 0) return `${head}/>\n`;
-    const [first] = failures;
-    const text = failures.flatMap(renderFailure).join('\n');
-    return `${head}>\n      <failure message="${escapeXml(first?.message ?? '')}">${escapeXml(text)}</failure>\n    </testcase>\n`;
-  });
-  const totals = `tests="${results.length}" failures="${failed}" errors="0" skipped="0"`;
-  return `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites ${totals}>\n  <testsuite name="regkeeper" ${totals}>\n${cases.join('')}  </testsuite>\n</testsuites>\n`;
-}
-
-/** For text and for attributes in double quotes. XML 1.0 forbids most control characters, even escaped ones, so they become U+FFFD. */
-export function escapeXml(text: string): string {
-  return text
-    .toWellFormed()
-    .replace(/[^\P{Cc}\t\n\r]|[\ufffe\uffff]/gu, '\ufffd')
-    .replace(/[&<>"'\t\n\r]/g, (character) => `&#${character.charCodeAt(0)};`);
+export function renderTestsJunit(results: readonly TestResult[]): string {
+  return renderJunit(
+    results.map(({ name, failures, updated }) => ({
+      classname: 'regkeeper',
+      name,
+      failure: failures[0] && { summary: failures[0].message, text: failures.flatMap(renderFailure).join('\n') },
+      skipped: updated ? 'expected.yaml was written, so nothing was tested' : undefined,
+    })),
+  );
 }

@@ -5,7 +5,7 @@ import type { Settings } from '../../app/settings.ts';
 import { renderSelector } from '../../rules/match/namespaces.ts';
 
 export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServer, settings: Settings): string {
-  const ruleSet = ruleStore.current();
+  const ruleSet = ruleStore.written();
   const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, internal, pullSecrets, pushSecret, namespaces }) => {
     const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
     const verdict = internal ? 'internal' : trust ? 'trusted' : 'untrusted';
@@ -16,25 +16,24 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServ
   const command = (file: string) => `  npm run -s regkeeper -- review${server} deploy/examples/objects/${file}`;
   return [
     '',
-    `regkeeper answers on ${url}/mutate and /validate, health on ${healthUrl}/readyz`,
-    `its certificate is signed by ${caFile ?? 'your own authority'}`,
+    `regkeeper is running: ${url}/mutate and ${url}/validate`,
+    `Health and metrics: ${healthUrl}/readyz, ${healthUrl}/metrics`,
+    `CA of its certificate: ${caFile ?? 'your own'}`,
     '',
-    `rules of ${settings.rulePaths.join(', ')} (revision ${ruleSet?.revision}, mode ${ruleSet?.settings.mode}, other images: ${ruleSet?.settings.unconfigured}):`,
+    `Rules: ${settings.rulePaths.join(', ')} (revision ${ruleSet?.revision}, mode ${ruleSet?.settings.mode}, unconfigured ${ruleSet?.settings.unconfigured})`,
     ...rules,
-    'edit them while this runs: a change is in force at once',
+    'Edit them while the server runs. Changes apply at once.',
     '',
-    'In another terminal, in this folder:',
+    'Try it in another terminal, in this folder:',
     '',
-    '# a Pod is given its pull secret',
+    '# A Pod gets its pull secret',
     command('pod.yaml'),
-    '# a Deployment is denied, with the reason',
+    '# A Deployment is denied, with the reason',
     command('deployment-denied.yaml'),
-    '# a BuildConfig is given its pull and push secret',
+    '# A BuildConfig gets its pull secret and push secret',
     command('buildconfig.yaml'),
     '',
-    settings.auditLog === '-'
-      ? 'The record of each decision follows here, a line each. Ctrl-C ends it.'
-      : `The record of each decision goes into ${settings.auditLog}, a line each. Ctrl-C ends it.`,
+    `The log${settings.auditLog === '-' ? ' and the audit records follow' : ` follows. Audit records are written to ${settings.auditLog}`}. Press Ctrl-C to stop.`,
     '',
     '',
   ].join('\n');

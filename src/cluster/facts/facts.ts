@@ -1,6 +1,9 @@
 /** What the engine needs to know about the cluster, read from informers. There are no calls during a request. */
+
+import type { ImmediateComponent } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
 import type { Facts } from '../../decision/facts.ts';
-import type { ApiClient, Log } from '../../kube/api-client.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import { createImageStreamFacts } from './image-streams.ts';
@@ -9,8 +12,7 @@ import { createNamespaceFacts } from './namespaces.ts';
 import { createSecretFacts, type UnwatchedSecrets } from './secrets.ts';
 import { createServiceAccountFacts } from './service-accounts.ts';
 
-export type ClusterFacts = {
-  readonly name: string;
+export type ClusterFacts = ImmediateComponent & {
   /** Undefined until the first lists are complete. */
   current(): Facts | undefined;
   /** What has not been read yet, or undefined. Secrets do not count, because reading them may not be permitted. */
@@ -19,8 +21,6 @@ export type ClusterFacts = {
   followSecrets(names: Iterable<string>): void;
   /** What is incomplete although the facts are ready. */
   gaps(): FactGaps;
-  start(): void;
-  stop(): Promise<void>;
 };
 
 export type FactGaps = {
@@ -47,9 +47,9 @@ export function createClusterFacts({ client, log, kinds, clock = systemClock, bu
   const secrets = createSecretFacts({ client, log, clock });
   const streams = createImageStreamFacts({ client, log, budget, clock });
   const unread = () => [
-    ...(serviceAccounts.synced ? [] : ['the service accounts']),
-    ...(namespaces.synced ? [] : ['the namespaces']),
-    ...(streams.waiting() ? ['the image streams'] : []),
+    ...(serviceAccounts.synced ? [] : ['service accounts']),
+    ...(namespaces.synced ? [] : ['namespaces']),
+    ...(streams.waiting() ? ['image streams'] : []),
   ];
 
   const facts: Facts = {
@@ -57,15 +57,16 @@ export function createClusterFacts({ client, log, kinds, clock = systemClock, bu
     namespace: (name) => namespaces.get(name),
     secret: (namespace, name) => secrets.get(namespace, name),
     imageStream: (namespace, name) => streams.get(namespace, name),
+    imageStreamsServed: () => streams.served(),
     now: clock.now,
     ...(kinds && { kinds }),
   };
   return {
-    name: 'facts of the cluster',
+    name: 'cluster facts',
     current: () => (unread().length === 0 ? facts : undefined),
     missing() {
       const left = unread();
-      return left.length === 0 ? undefined : `${left.join(', ')} of the cluster have not been read yet`;
+      return left.length === 0 ? undefined : `not read from the cluster yet: ${left.join(', ')}`;
     },
     followSecrets: (names) => secrets.follow(names),
     gaps: () => ({ unwatchedSecrets: secrets.unwatched(), namespacesOverBudget: budget.over(), heldBytes: budget.heldBytes() }),

@@ -7,8 +7,8 @@ import { maxSecretNames } from './secrets.ts';
 
 export function renderFactGaps({ unwatchedSecrets: { beyondLimit, notPermitted }, namespacesOverBudget }: FactGaps): readonly string[] {
   const notes: string[] = [];
-  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets of the rules are not watched: the first ${maxSecretNames} are`);
-  if (notPermitted > 0) notes.push(`${notPermitted} secrets of the rules are not watched: list and watch are not permitted`);
+  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets named in rules are not watched: only the first ${maxSecretNames} are`);
+  if (notPermitted > 0) notes.push(`${notPermitted} secrets named in rules are not watched: no permission to list and watch them`);
   if (namespacesOverBudget.length > 0) notes.push(`namespaces over their memory budget: ${listed(namespacesOverBudget)}`);
   return notes;
 }

@@ -1,8 +1,10 @@
 /** OpenShift's image streams as facts: the images that their tags resolve to. */
+
+import type { Log } from '../../contracts/log.ts';
 import type { ImageStreamFacts } from '../../decision/facts.ts';
 import { readImageStreamFacts, sizeOfStream } from '../../decision/read-stream-facts.ts';
-import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
-import { identityOf, identitySize } from '../../kube/informer.ts';
+import { type ApiClient, boundTo, type KubeObject } from '../../kube/api-client.ts';
+import { identityOf, identitySize } from '../../kube/object-identity.ts';
 import { createOptionalInformer, type OptionalInformer } from '../../kube/optional-informer.ts';
 import type { JsonObject } from '../../object/json.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
@@ -12,6 +14,8 @@ import { measureList } from './service-accounts.ts';
 export type WatchedStreams = {
   /** `unknown` on a cluster without image streams, and until they have been read. */
   get(namespace: string, name: string): ImageStreamFacts;
+  /** False on a cluster that has no image streams. Until that is known, they count as served. */
+  served(): boolean;
   /** Whether requests should wait for the first list. */
   waiting(): boolean;
   start(): void;
@@ -37,11 +41,11 @@ export type StreamOptions = {
 export function createImageStreamFacts({ client, log, budget, clock = systemClock }: StreamOptions): WatchedStreams {
   const store = budget.store<KeptStream>({
     sizeOf,
-    measure: (namespace, maxBytes) =>
+    measure: (namespace, maxBytes, signal) =>
       streams.state() === 'absent'
         ? Promise.resolve(0)
         : measureList(
-            client,
+            boundTo(signal, client),
             `/apis/image.openshift.io/v1/namespaces/${namespace}/imagestreams`,
             (object) => sizeOf(keep(object)),
             maxBytes,
@@ -58,20 +62,21 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
     clock,
   });
   let waitsForList = true;
-  const isUnread = () => streams.state() === 'asking' || streams.state() === 'unread';
+  const isUnread = () => streams.state() === 'unknown' || streams.state() === 'syncing';
   let cancel = () => {};
   const endWait = () => {
     waitsForList = false;
     if (isUnread())
-      log.warn({}, 'the image streams of the cluster could not be read yet; what they hold is judged where it becomes a Build or a Pod');
+      log.warn({}, 'image streams have not been read yet. Until then, their images are evaluated only in the resulting Build or Pod.');
   };
   return {
     get(namespace, name) {
-      if (streams.state() !== 'read') return { kind: 'unknown' };
+      if (streams.state() !== 'synced') return { kind: 'unknown' };
       const stream = streams.get(namespace, name);
       if (stream) return stream.facts;
       return store.isOmitted(namespace) ? { kind: 'too-large', why: 'its namespace is over its memory budget' } : { kind: 'absent' };
     },
+    served: () => streams.state() !== 'absent',
     waiting: () => waitsForList && isUnread(),
     start() {
       streams.start();

@@ -2,8 +2,10 @@
  * Limits the memory for objects that tenants write. Each namespace may use 4 MiB for names and tags in all collections together. Beyond
  * that none of its objects are kept and its entries count as too large, until the namespace fits again.
  */
-import type { KubeObject, Log } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
+
+import type { Log } from '../../contracts/log.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import type { KubeObject } from '../../kube/api-client.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -16,7 +18,7 @@ export type NamespaceBudget = {
   /** Bytes of all namespaces, as the collections count them. */
   heldBytes(): number;
   start(): void;
-  stop(): void;
+  stop(): Promise<void>;
 };
 
 export type BudgetedStore<T extends KubeObject> = InformerStore<T> & {
@@ -35,7 +37,7 @@ export type BudgetedCollection<T extends KubeObject> = {
    * The bytes that all objects of the namespace would need now. Reads them from the API server without keeping them, and may stop at more
    * than `most`.
    */
-  readonly measure: (namespace: string, most: number) => Promise<number>;
+  readonly measure: (namespace: string, most: number, signal: AbortSignal) => Promise<number>;
   /** Lists the collection again, because a namespace fits again. */
   readonly reload: () => void;
 };
@@ -74,15 +76,16 @@ export function createNamespaceBudget({
   let lastFailure: string | undefined;
 
   const reconcileLoop = createReconcileLoop({
-    reconcile: async () => {
+    reconcile: async (signal) => {
       if (over.size === 0) return undefined;
-      const { returned, failures } = await measureAll();
+      const { returned, failures } = await measureAll(signal);
+      signal.throwIfAborted();
       report(failures[0]);
       for (const namespace of returned) {
         over.delete(namespace);
         log.info(
           { namespace },
-          `namespace ${namespace} is within its memory budget again: its service accounts and image streams are read again`,
+          `namespace ${namespace} is within its memory budget again. Its ServiceAccounts and ImageStreams are being reloaded.`,
         );
       }
       if (returned.length > 0) for (const { reload } of collections) reload();
@@ -95,13 +98,13 @@ export function createNamespaceBudget({
   });
 
   /** The namespaces that fit again, all of them together. */
-  async function measureAll(): Promise<{ returned: readonly string[]; failures: readonly unknown[] }> {
+  async function measureAll(signal: AbortSignal): Promise<{ returned: readonly string[]; failures: readonly unknown[] }> {
     const returned: string[] = [];
     const failures: unknown[] = [];
     let reserved = 0;
     for (const namespace of [...over]) {
       const room = Math.min(perNamespace, inAll - heldBytes() - reserved) * shareToReturn;
-      const bytes = await measure(namespace, room, failures);
+      const bytes = await measure(namespace, room, { failures, signal });
       if (bytes === undefined || bytes > room) continue;
       returned.push(namespace);
       reserved += bytes;
@@ -113,13 +116,17 @@ export function createNamespaceBudget({
    * A collection that cannot be measured counts as 0, so an API that is unavailable does not prevent the others from being listed. The
    * budget applies again when that API can be read. Undefined where a relist would bring nothing.
    */
-  async function measure(namespace: string, most: number, failures: unknown[]): Promise<number | undefined> {
+  async function measure(
+    namespace: string,
+    most: number,
+    { failures, signal }: { readonly failures: unknown[]; readonly signal: AbortSignal },
+  ): Promise<number | undefined> {
     let bytes = 0;
     const unmeasured = new Set<Collection>();
     for (const collection of collections) {
       if (bytes > most) return bytes;
       try {
-        bytes += await collection.measure(namespace, most - bytes);
+        bytes += await collection.measure(namespace, most - bytes, signal);
       } catch (error) {
         failures.push(error);
         unmeasured.add(collection);
@@ -132,7 +139,7 @@ export function createNamespaceBudget({
   function report(err: unknown): void {
     const message = err === undefined ? undefined : errorMessage(err);
     if (message !== undefined && message !== lastFailure)
-      log.warn({ err }, `cannot measure the namespaces that are over their memory budget; retrying: ${message}`);
+      log.warn({ err }, `cannot measure the namespaces that are over their memory budget, retrying: ${message}`);
     lastFailure = message;
   }
 
@@ -170,15 +177,15 @@ export function createNamespaceBudget({
     }
   }
 
-  const tooMuch = `more than ${mebibytes(perNamespace)} of names, labels and tags`;
-  const tooMuchInAll = `more than any other, while all namespaces together have more than ${mebibytes(inAll)} of names, labels and tags`;
+  const tooMuch = `has more than ${mebibytes(perNamespace)} of names, labels and tags`;
+  const tooMuchInAll = `has the most names, labels and tags, and all namespaces together have more than ${mebibytes(inAll)}`;
 
   function exceed(namespace: string, what: string): void {
     over.add(namespace);
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} has ${what}: its ServiceAccounts and ImageStreams are ignored. Templates in it get no pull secrets, its Pods get those of the rules, and builds from its image streams are denied. Delete what it does not need; it is measured again every 5 minutes`,
+      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only those of the rules, and builds from its ImageStreams are denied. Delete what is not needed. The namespace is measured again every 5 minutes.`,
     );
   }
 
@@ -198,7 +205,7 @@ export function createNamespaceBudget({
       return {
         create,
         adopt(store) {
-          if (!(store instanceof BudgetedMap)) throw new Error('a store of another collection');
+          if (!(store instanceof BudgetedMap)) throw new Error('the store belongs to another collection');
           // Another collection may have used up the budget during this list.
           for (const namespace of over) store.drop(namespace);
           own.current = store;

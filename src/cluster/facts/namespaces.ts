@@ -1,7 +1,10 @@
 /** Namespaces as facts: the labels that rules select. */
+
+import type { Log } from '../../contracts/log.ts';
 import type { NamespaceFacts } from '../../decision/facts.ts';
-import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
-import { createInformer, identityOf } from '../../kube/informer.ts';
+import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
+import { createInformer } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import type { Clock } from '../../time/clock.ts';
 
 export type WatchedNamespaces = {

@@ -2,23 +2,24 @@
  * What OpenShift configures about registries: the internal registry (`images.config.openshift.io` and the addresses of its Service), and
  * the registries that nodes search for short names.
  */
+
+import type { ImmediateComponent } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
 import { parseImage } from '../../image/reference.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { createInformer, type Informer, identityOf } from '../../kube/informer.ts';
+import { type ApiClient, ApiError, type KubeObject } from '../../kube/api-client.ts';
+import { createInformer, type Informer } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { valueAt } from '../../object/json.ts';
 import type { ShortNames } from '../../rules/rule-set.ts';
 import type { Platform, PlatformRegistry } from '../../rules/store/add-platform-rules.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 
-export type ClusterPlatform = {
-  readonly name: string;
+export type ClusterPlatform = ImmediateComponent & {
   /** Undefined until everything has been read, or could not be read for 20 s. After that, unknown registries count as absent. */
   current(): Platform | undefined;
   /** What has not been read yet, or undefined. */
   missing(): string | undefined;
-  start(): void;
-  stop(): Promise<void>;
 };
 
 export type PlatformOptions = {
@@ -30,8 +31,11 @@ export type PlatformOptions = {
 };
 
 type ImageConfig = KubeObject & {
-  readonly spec?: { readonly registrySources?: { readonly containerRuntimeSearchRegistries?: unknown } | null } | null;
-  readonly status?: { readonly internalRegistryHostname?: unknown } | null;
+  readonly spec?: {
+    readonly registrySources?: { readonly containerRuntimeSearchRegistries?: unknown } | null;
+    readonly externalRegistryHostnames?: unknown;
+  } | null;
+  readonly status?: { readonly internalRegistryHostname?: unknown; readonly externalRegistryHostnames?: unknown } | null;
 };
 type Service = KubeObject & {
   readonly spec?: { readonly clusterIP?: unknown; readonly clusterIPs?: unknown; readonly ports?: unknown } | null;
@@ -83,7 +87,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
   };
 
   function isRead(): boolean {
-    return configs.state() === 'absent' || (configs.state() === 'read' && services?.synced === true);
+    return configs.state() === 'absent' || (configs.state() === 'synced' && services?.synced === true);
   }
 
   /** Decided once, with a warning. A later rejection is logged by the informer, and does not make a ready replica unready. */
@@ -92,7 +96,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
     skipped = true;
     log.warn(
       {},
-      'the images.config.openshift.io of the cluster or the Service of its registry cannot be read: until they can, images of the internal registry are allowed only where rules name it, and names without a registry are denied unless rules say what they mean',
+      'cannot read images.config.openshift.io/cluster or the Service of the internal registry, retrying. Until then, images of the internal registry are allowed only if rules name it, and names without a registry are denied unless rules set shortNames.',
     );
     onChange();
   }
@@ -103,12 +107,12 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
       if (configs.state() === 'absent') return { internalRegistries: [] };
       if (!isRead()) {
         if (!skipped) return undefined;
-        if (configs.state() !== 'read') return { internalRegistries: [], shortNames: 'reject' };
+        if (configs.state() !== 'synced') return { internalRegistries: [], shortNames: 'reject' };
       }
       return readPlatform(configs.get(undefined, 'cluster'), services?.get(registryService.namespace, registryService.name));
     },
     missing() {
-      return everRead || skipped ? undefined : 'what the cluster says of its own registries has not been read yet';
+      return everRead || skipped ? undefined : "the cluster's registry configuration has not been read yet";
     },
     start() {
       configs.start();
@@ -152,15 +156,31 @@ function watchRegistryService(
 }
 
 export function readPlatform(config: ImageConfig | undefined, service: Service | undefined): Platform {
-  return { internalRegistries: [...namedRegistries(config), ...addressedRegistries(service)], shortNames: searchedRegistries(config) };
+  const externalRegistries = exposedRegistries(config);
+  return {
+    internalRegistries: [...namedRegistries(config), ...addressedRegistries(service)],
+    ...(externalRegistries.length > 0 && { externalRegistries }),
+    shortNames: searchedRegistries(config),
+  };
 }
 
 /** The hostname as the platform writes it, and with the cluster domain, which users also write. */
 function namedRegistries(config: ImageConfig | undefined): readonly PlatformRegistry[] {
-  const hostname = config?.status?.internalRegistryHostname;
-  if (typeof hostname !== 'string' || hostname === '') return [];
-  const whole = hostname.replace(/\.svc(?=:|$)/, '.svc.cluster.local');
-  return [...new Set([hostname, whole])].map((registry) => ({ registry, object: 'images.config.openshift.io/cluster' }));
+  const internal = textsOf([config?.status?.internalRegistryHostname]);
+  return fromConfig([...internal, ...internal.map((hostname) => hostname.replace(/\.svc(?=:|$)/, '.svc.cluster.local'))]);
+}
+
+/**
+ * The hostnames of the registry's routes, which the registry operator writes into `status` and administrators into `spec` (openshift/api
+ * config/v1, Image). OpenShift's credentials of service accounts have only the names of the Service (openshift-controller-manager,
+ * registry_urls_observation_controller.go).
+ */
+function exposedRegistries(config: ImageConfig | undefined): readonly PlatformRegistry[] {
+  return fromConfig([...textsOf(config?.status?.externalRegistryHostnames), ...textsOf(config?.spec?.externalRegistryHostnames)]);
+}
+
+function fromConfig(names: readonly string[]): readonly PlatformRegistry[] {
+  return [...new Set(names)].filter((name) => name !== '').map((registry) => ({ registry, object: 'images.config.openshift.io/cluster' }));
 }
 
 /** Old manifests and streams refer to the registry by the address of its Service: `172.30.1.1:5000`. */

@@ -2,11 +2,14 @@
  * Which namespaces have the secrets that the rules name. Only metadata is requested, and only names are kept. The type of a secret is not
  * metadata, so a field selector is used for it.
  */
+
+import type { Log } from '../../contracts/log.ts';
 import { registrySecretTypes } from '../../credentials/registry-secret.ts';
 import type { SecretFacts } from '../../decision/facts.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
-import { createInformer, type Informer, type InformerTimings, identityOf } from '../../kube/informer.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { type ApiClient, ApiError, boundTo, type KubeObject } from '../../kube/api-client.ts';
+import { createInformer, type Informer, type InformerTimings } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { Clock } from '../../time/clock.ts';
 
@@ -62,11 +65,11 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
   let stopped = false;
 
   const reconcileLoop = createReconcileLoop({
-    reconcile: async () => {
+    reconcile: async (signal) => {
       const lacking: string[] = [];
       let inDoubt = false;
       const requested = wanted;
-      const answers = await mayWatchEach(client, requested);
+      const answers = await mayWatchEach(boundTo(signal, client), requested);
       if (stopped) return;
       const stillWanted = new Set(wanted);
       for (const [index, name] of requested.entries()) {
@@ -93,7 +96,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
     },
     onFailure: (err) => {
       const message = errorMessage(err);
-      if (message !== lastFailure) log.warn({ err }, `whether secrets may be looked at could not be asked; asking again: ${message}`);
+      if (message !== lastFailure) log.warn({ err }, `cannot check the permission to watch secrets, retrying: ${message}`);
       lastFailure = message;
     },
     resyncMilliseconds: 300_000,
@@ -140,7 +143,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
     if (list !== reportedLacking && list !== '') {
       log.warn(
         { secrets: names },
-        `whether namespaces have the secrets ${list} is not known, so nobody is told of a missing one: a ClusterRole must grant apiGroups [""], resources ["secrets"], resourceNames ${JSON.stringify(names)}, verbs ["list", "watch"]`,
+        `no permission to watch the secrets ${list}, so missing ones are not reported. Grant it in a ClusterRole: apiGroups [""], resources ["secrets"], resourceNames ${JSON.stringify(names)}, verbs ["list", "watch"]`,
       );
     }
     reportedLacking = list;
@@ -153,7 +156,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       if (beyond > 0 && beyond !== beyondLimit) {
         log.warn(
           {},
-          `the rules name ${all.length} secrets: only the first ${maxSecretNames} are watched, and of the others a missing one is not reported`,
+          `the rules name ${all.length} secrets, but only the first ${maxSecretNames} are watched. If another one is missing, it is not reported.`,
         );
       }
       beyondLimit = beyond;
@@ -172,7 +175,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
     start: reconcileLoop.start,
     async stop() {
       stopped = true;
-      reconcileLoop.stop();
+      await reconcileLoop.stop();
       await Promise.all([...followed.values()].map(stopWatching));
     },
   };
@@ -210,7 +213,7 @@ async function isAllowed(client: ApiClient, resourceAttributes: Readonly<Record<
   const body = { apiVersion: 'authorization.k8s.io/v1', kind: 'SelfSubjectAccessReview', spec: { resourceAttributes } };
   const answer = await client.request<Review | undefined>({ method: 'POST', path, body });
   const { allowed, evaluationError = '' } = answer?.status ?? {};
-  if (typeof allowed !== 'boolean') throw new ApiError(0, 'Unreadable', `POST ${path}: the answer is no review`);
+  if (typeof allowed !== 'boolean') throw new ApiError(0, 'Unreadable', `POST ${path}: the response is not a review`);
   // One of several authorizers did not answer, so the result is unknown.
   if (!allowed && evaluationError !== '') throw new ApiError(0, 'Unreadable', `POST ${path}: ${evaluationError}`);
   return allowed;

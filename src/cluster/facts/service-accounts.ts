@@ -1,8 +1,11 @@
 /** Service accounts as facts. Only their pull secrets are kept, within the memory budget of their namespace. */
+
+import type { Log } from '../../contracts/log.ts';
 import type { ServiceAccountFacts } from '../../decision/facts.ts';
 import { readServiceAccountFacts } from '../../decision/read-account-facts.ts';
-import type { ApiClient, KubeObject, Log } from '../../kube/api-client.ts';
-import { createInformer, type Informer, identityOf, identitySize } from '../../kube/informer.ts';
+import { type ApiClient, boundTo, type KubeObject } from '../../kube/api-client.ts';
+import { createInformer, type Informer } from '../../kube/informer.ts';
+import { identityOf, identitySize } from '../../kube/object-identity.ts';
 import type { JsonObject } from '../../object/json.ts';
 import type { Clock } from '../../time/clock.ts';
 import type { NamespaceBudget } from './namespace-budget.ts';
@@ -27,8 +30,8 @@ export function createServiceAccountFacts({ client, log, budget, clock }: Accoun
   const store = budget.store<KeptAccount>({
     sizeOf,
     flags: allowsOnlyListed,
-    measure: (namespace, maxBytes) =>
-      measureList(client, `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), maxBytes),
+    measure: (namespace, maxBytes, signal) =>
+      measureList(boundTo(signal, client), `/api/v1/namespaces/${namespace}/serviceaccounts`, (object) => sizeOf(keep(object)), maxBytes),
     reload: () => informer.reload(),
   });
   const informer: Informer<KeptAccount> = createInformer<KeptAccount>({ client, path: '/api/v1/serviceaccounts', keep, store, log, clock });

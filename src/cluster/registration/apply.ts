@@ -1,5 +1,7 @@
 /** Writes one webhook configuration by server-side apply, never over a newer version, and removes what an apply leaves behind. */
-import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
+
+import type { Log } from '../../contracts/log.ts';
+import { type ApiClient, ApiError, isNotFound } from '../../kube/api-client.ts';
 import { type DesiredConfiguration, enforcerOptOut, injectAnnotationsOf, leftoversOf, withTolerated } from './configuration-difference.ts';
 import { apiOfConfigurations, type Configuration, type LiveConfiguration, ourName } from './live-configuration.ts';
 
@@ -96,7 +98,7 @@ async function removeLeftOvers({ client, log, wanted }: ApplyOptions, path: stri
     body: { metadata: { uid: applied.metadata.uid }, webhooks: mergedByName(webhooks) },
   });
   const names = left.map(({ entry, condition }) => (condition === undefined ? entry : `${entry}: matchCondition ${condition}`));
-  log.warn({ webhooks: names }, `entries that another writer had added in regkeeper's name were removed: ${names.join(', ')}`);
+  log.warn({ webhooks: names }, `removed webhook entries that another writer added under regkeeper's name: ${names.join(', ')}`);
 }
 
 /** Several conditions of one entry become one element of the patch. */
@@ -131,5 +133,5 @@ export function aboutChosenCondition(error: unknown): string | undefined {
   if (!(error instanceof ApiError) || error.status !== 422) return undefined;
   const [, reason] =
     /matchConditions\[\d+\]\.expression: Invalid value: "(?:[^"\\]|\\.)*": (.*?)(?: \| |, webhooks\[|$)/.exec(error.message) ?? [];
-  return reason === undefined ? undefined : `correct --match-condition: ${reason}`;
+  return reason === undefined ? undefined : `--match-condition is invalid: ${reason}`;
 }

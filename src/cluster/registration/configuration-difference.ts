@@ -148,7 +148,7 @@ function differencesOfEntries(live: LiveConfiguration, { webhooks, enforcer }: D
       const present = ours.find(({ name }) => name === entry.name);
       return present ? differencesOfEntry(present, entry, enforcer) : [wholeEntry(entry, 'is missing')];
     }),
-    ...unwanted.map((entry) => wholeEntry(entry, 'is not wanted')),
+    ...unwanted.map((entry) => wholeEntry(entry, 'is unexpected')),
   ];
 }
 

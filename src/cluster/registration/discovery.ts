@@ -2,9 +2,10 @@
  * Discovers which of the kinds the cluster serves. Each API is queried separately, concurrently and with a timeout. An aggregated API
  * whose server is unavailable answers 503 or not at all. It must not delay the registration of other webhooks.
  */
-import type { ApiClient, Log } from '../../kube/api-client.ts';
-import { ApiError } from '../../kube/api-client.ts';
-import { errorMessage } from '../../kube/explain-api-error.ts';
+
+import type { Log } from '../../contracts/log.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { type ApiClient, ApiError, boundTo } from '../../kube/api-client.ts';
 import { createReconcileLoop, type ReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import type { RegisteredKind } from './desired.ts';
@@ -25,7 +26,7 @@ export type Discovery = {
   /** The APIs that do not answer at present. */
   unavailable(): readonly UnavailableApi[];
   start(): void;
-  stop(): void;
+  stop(): Promise<void>;
 };
 
 export type UnavailableApi = {
@@ -65,32 +66,36 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
   let platformListed = false;
 
   const reconcileLoop: ReconcileLoop = createReconcileLoop({
-    reconcile: async () => {
+    reconcile: async (signal) => {
       const before = stateOf();
-      await Promise.all([...apis].map(([name, api]) => ask(name, api)));
+      await Promise.all([...apis].map(([name, api]) => ask(name, api, signal)));
+      signal.throwIfAborted();
       queried = true;
       if (stateOf() !== before) onChange();
       return [...apis.values()].some(({ trouble }) => trouble) ? 'requeue' : undefined;
     },
-    onFailure: (err) => log.error({ err }, `the APIs of the cluster could not be asked: ${errorMessage(err)}`),
+    onFailure: (err) => log.error({ err }, `API discovery failed: ${errorMessage(err)}`),
     resyncMilliseconds: 60_000,
     minIntervalMilliseconds: 5_000,
     clock,
   });
 
-  async function ask(name: string, api: Api): Promise<void> {
+  async function ask(name: string, api: Api, signal: AbortSignal): Promise<void> {
+    const bound = boundTo(signal, client);
     try {
-      api.served = await client.resourcesOf(name, { timeoutMilliseconds: requestTimeout });
+      api.served = await bound.resourcesOf(name, { timeoutMilliseconds: requestTimeout });
       api.coming = false;
-      if (api.trouble) log.info({ api: name }, `${name} answers again`);
+      if (api.trouble) log.info({ api: name }, `API ${name} is available again`);
       api.trouble = undefined;
     } catch (error) {
+      if (signal.aborted) return;
       const reason = errorMessage(error);
       // Only a response of the API server shows that the API now exists. A lost connection shows nothing.
       api.coming = api.served?.size === 0 && error instanceof ApiError && error.status >= 500;
-      if (!api.trouble) log.warn({ api: name, err: error }, `${name} cannot be asked what it serves: ${reason}; ${consequence(name)}`);
+      if (!api.trouble)
+        log.warn({ api: name, err: error }, `discovery of the API ${name} failed, retrying: ${reason}. ${consequence(name)}`);
       api.trouble = { api: name, reason, since: api.trouble?.since ?? clock.now() };
-      if (name === platformApi && api.served === undefined) platformListed = await isListed(client, platformApi);
+      if (name === platformApi && api.served === undefined) platformListed = await isListed(bound, platformApi);
     }
   }
 
@@ -147,8 +152,8 @@ function apiOf({ group, version }: RegisteredKind): string {
 }
 
 function consequence(api: string): string {
-  if (api === platformApi) return 'whether this is OpenShift is taken from the webhook configurations until it answers';
-  return 'its kinds stay registered as they are until it answers, and on a new installation all of them are registered';
+  if (api === platformApi) return 'Until it answers, the webhook configurations show whether this cluster is OpenShift.';
+  return 'Until it answers, its kinds stay registered as they are. A new installation registers all of them.';
 }
 
 /** The API server answers the list of groups itself, even while the server of a group is unavailable. */

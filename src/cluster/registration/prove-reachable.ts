@@ -6,7 +6,8 @@
  */
 import { probeAnnotation, probeArrived } from '../../admission/probe-answer.ts';
 import type { CurrentCertificate } from '../../certificates/source.ts';
-import { type ApiClient, ApiError, type KubeObject, type Log } from '../../kube/api-client.ts';
+import type { Log } from '../../contracts/log.ts';
+import { type ApiClient, ApiError, boundTo, type KubeObject } from '../../kube/api-client.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
 import { type Clock, sleep, systemClock } from '../../time/clock.ts';
 import { snapshotName } from '../rules/rule-snapshot.ts';
@@ -34,27 +35,31 @@ const maxTries = 15;
  * Each call is one proof. A failure is logged once, and again after a success.
  * @throws ApiError when the configuration cannot be written
  */
-export function createReachabilityProbe(options: ReachabilityProbeOptions): (mutating: KubeObject) => Promise<boolean> {
+export function createReachabilityProbe(
+  options: ReachabilityProbeOptions,
+): (mutating: KubeObject, signal: AbortSignal) => Promise<boolean> {
   const { namespace, service, log, clock = systemClock } = options;
   let reported = false;
-  return async (mutating) => {
-    if (!(await putProbe(options, mutating))) return false;
+  return async (mutating, signal) => {
+    const bound = { ...options, client: boundTo(signal, options.client) };
+    if (!(await putProbe(bound, mutating))) return false;
     for (let round = 1; ; round += 1) {
-      const failure = await sendDryRun(options);
+      const failure = await sendDryRun(bound);
+      signal.throwIfAborted();
       if (failure === undefined) {
-        if (reported) log.info({}, `the API server reaches the Service ${namespace}/${service} now`);
+        if (reported) log.info({}, `the API server now reaches regkeeper through the Service ${namespace}/${service}`);
         reported = false;
         return true;
       }
       if (round < maxTries) {
-        await sleep(clock, options.pauseMilliseconds ?? 200);
+        await sleep(clock, options.pauseMilliseconds ?? 200, signal);
         continue;
       }
       if (!reported) {
         log.error(
           { reason: failure },
-          `the API server does not reach regkeeper through the Service ${namespace}/${service}, so nothing is registered yet: ` +
-            `check the selector and port of the Service, the network policies, and whether a Pod is ready (${failure})`,
+          `the API server cannot reach regkeeper through the Service ${namespace}/${service}, so no webhooks are registered yet: ${failure}. ` +
+            'Check the selector and port of the Service, the NetworkPolicies, and whether a Pod is ready.',
         );
       }
       reported = true;
@@ -118,7 +123,7 @@ async function sendDryRun({ client, namespace }: ReachabilityProbeOptions): Prom
       force: true,
       dryRun: 'All',
     });
-    return metadata.annotations?.[probeAnnotation] === probeArrived ? undefined : 'a dry run came back without an answer of ours';
+    return metadata.annotations?.[probeAnnotation] === probeArrived ? undefined : 'the webhook did not answer a dry run';
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return error.message;

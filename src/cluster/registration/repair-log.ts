@@ -1,5 +1,5 @@
 /** Logs what other writers did to the webhook configurations: each writer once, and once more if it continues. */
-import type { Log } from '../../kube/api-client.ts';
+import type { Log } from '../../contracts/log.ts';
 import { type Difference, enforcerRequirements, injectAnnotations } from './configuration-difference.ts';
 import { ourName } from './live-configuration.ts';
 
@@ -34,12 +34,12 @@ export function createRepairLog(log: Log, clock: () => number): RepairLog {
       seen.last = now;
       known.set(key, seen);
       const fields = { kind, managers, changed: difference.fields, count: seen.count };
-      const what = `the ${kind} ${ourName} (${brief(difference.fields)})`;
-      if (seen.count === 1) log.warn(fields, `${who} changed ${what}: put back${hint(difference)}`);
+      const [what, changed] = [`the ${kind} ${ourName}`, brief(difference.fields)];
+      if (seen.count === 1) log.warn(fields, `restored ${what} after a change by ${who} (${changed})${hint(difference)}`);
       else if (seen.count === 2 || now - seen.reported > repeatAfter) {
         seen.reported = now;
-        log.warn(fields, `${who} keeps changing ${what}: ${outlook(difference, pause)}; ${remedy(difference, who)}`);
-      } else log.debug(fields, `${who} changed ${what} again: put back`);
+        log.warn(fields, `${who} keeps changing ${what} (${changed}). ${outlook(difference, pause)}. ${remedy(difference, who)}.`);
+      } else log.debug(fields, `restored ${what} after another change by ${who} (${changed})`);
     },
   };
 }
@@ -50,25 +50,25 @@ function brief(fields: readonly string[]): string {
 }
 
 function outlook({ severity }: Difference, pause: number): string {
-  if (severity === 'weakened') return 'it is put back at once each time, and reported again every 6 hours';
-  return `from now on it is put back less and less often, next in ${Math.round(pause / 1_000)} s and at last every 10 minutes`;
+  if (severity === 'weakened') return 'Each change is reverted at once, and logged again every 6 hours';
+  return `Changes are now reverted with increasing delays: next in ${Math.round(pause / 1_000)} s, at most 10 minutes`;
 }
 
 function hint({ fields }: Difference): string {
   const annotation = injectAnnotations.find((name) => fields.some((field) => field.endsWith(name)));
   if (annotation === undefined) return '';
-  return `. The annotation ${annotation} was removed, because regkeeper writes caBundle itself: remove it where it comes from`;
+  return `. The annotation ${annotation} was removed because regkeeper writes caBundle itself. Remove it at its source.`;
 }
 
 function remedy(difference: Difference, who: string): string {
   const { fields, severity } = difference;
-  if (hint(difference) !== '') return `remove the annotation where it comes from, or stop ${who}`;
+  if (hint(difference) !== '') return `Remove the annotation at its source, or stop ${who}`;
   if (severity === 'narrowed' && fields.some((field) => field.startsWith('metadata.'))) {
-    return `let ${who} leave labels and annotations of the configuration alone, or choose --admissions-enforcer tolerate`;
+    return `Configure ${who} to ignore the labels and annotations of the configuration, or set --admissions-enforcer tolerate`;
   }
   if (severity === 'narrowed' && who.includes('admissionsenforcer')) {
-    return `choose --admissions-enforcer tolerate, which accepts ${enforcerRequirements.map(({ key }) => key).join(' and ')}`;
+    return `Set --admissions-enforcer tolerate, which accepts ${enforcerRequirements.map(({ key }) => key).join(' and ')}`;
   }
-  if (severity === 'narrowed') return `if it is right to call the webhooks for less, choose --namespace-selector; if not, stop ${who}`;
-  return `stop ${who}, or let it ignore what the field manager ${ourName} writes`;
+  if (severity === 'narrowed') return `If the webhooks should match fewer requests, set --namespace-selector. Otherwise stop ${who}`;
+  return `Stop ${who}, or configure it to ignore the fields that the field manager ${ourName} owns`;
 }

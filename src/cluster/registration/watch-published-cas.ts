@@ -1,6 +1,8 @@
 /** Watches the CA bundles in the live webhook configurations. */
 import type { PublishedCas } from '../../certificates/rotation/wait-for-published-ca.ts';
-import type { ApiClient, Log } from '../../kube/api-client.ts';
+import type { ImmediateComponent } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import type { Clock } from '../../time/clock.ts';
 import { bundleOf, callsUs, configurationPaths, type LiveConfiguration, ourName } from './live-configuration.ts';
@@ -13,12 +15,7 @@ export type PublishedCasOptions = {
 };
 
 /** The CAs with which the API server verifies regkeeper, in every entry of both live webhook configurations. */
-export function createPublishedCas({
-  client,
-  log,
-  clock,
-  watchTimings: timings,
-}: PublishedCasOptions): PublishedCas & { readonly name: string; start(): void; stop(): Promise<void> } {
+export function createPublishedCas({ client, log, clock, watchTimings: timings }: PublishedCasOptions): PublishedCas & ImmediateComponent {
   const listeners = new Set<() => void>();
   const informers = configurationPaths.map((path) =>
     createInformer<LiveConfiguration>({

@@ -3,8 +3,10 @@
  * previous version. It must neither allow everything nor deny everything.
  */
 
-import { type ApiClient, ApiError, isNotFound, type Log } from '../../kube/api-client.ts';
-import { describeRequiredRole, errorMessage } from '../../kube/explain-api-error.ts';
+import type { Log } from '../../contracts/log.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { type ApiClient, ApiError, isNotFound } from '../../kube/api-client.ts';
+import { describeRequiredRole } from '../../kube/explain-api-error.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import { retryUntilReachable } from '../../kube/retry-until-reachable.ts';
 import { isObject } from '../../object/json.ts';
@@ -38,7 +40,7 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
     if (!(error instanceof ApiError)) throw error;
     // Without the snapshot, only rules that are invalid now have no replacement, and they keep the server from becoming ready.
     if (!isNotFound(error))
-      log.error({ err: error }, `the last good rules, ConfigMap ${namespace}/${snapshotName}, cannot be read: ${error.message}`);
+      log.error({ err: error }, `cannot read the last good rules from the ConfigMap ${namespace}/${snapshotName}: ${error.message}`);
     return [];
   }
 }
@@ -47,7 +49,8 @@ export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
   start(): void;
   /** A pending write is dropped. */
-  stop(): void;
+  /** Resolves when a write in progress has ended. It is not aborted, since a restart must not find older rules. */
+  stop(): Promise<void>;
 };
 
 /**
@@ -73,14 +76,14 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
         { fieldManager: 'regkeeper', force: true },
       );
       written = text;
-      if (trouble !== undefined) log.info({}, `the snapshot of the rules, ${snapshotLabel}, is written again`);
+      if (trouble !== undefined) log.info({}, `saved the rules to the ${snapshotLabel} after earlier failures`);
       trouble = undefined;
     },
     onFailure: (err) => {
       const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
       if (kind === trouble) return;
       trouble = kind;
-      log.error({ err }, `the snapshot of the rules, ${snapshotLabel}, could not be written: ${errorMessage(err)}; trying again`);
+      log.error({ err }, `cannot save the rules to the ${snapshotLabel}, retrying: ${errorMessage(err)}`);
     },
     resyncMilliseconds: 60_000,
     minIntervalMilliseconds: 1_000,
@@ -123,6 +126,6 @@ function readBundle(namespace: string, key: string, text: string, log: Log): Bun
   } catch {
     // Logged below, like any other content that is not a snapshot.
   }
-  log.error({ key }, `ConfigMap ${namespace}/${snapshotName} holds something in key ${key} that is no snapshot of rules: it is left out`);
+  log.error({ key }, `key ${key} of the ConfigMap ${namespace}/${snapshotName} does not contain saved rules and is ignored`);
   return [];
 }

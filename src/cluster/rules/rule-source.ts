@@ -1,6 +1,8 @@
 /** Watches the ConfigMaps with rules, and passes their documents to the rule loader. */
 
-import type { ApiClient, Log } from '../../kube/api-client.ts';
+import type { Component } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerEvent } from '../../kube/informer.ts';
 import { createReconcileLoop } from '../../kube/reconcile-loop.ts';
 import type { RuleLoader } from '../../loading/rule-loader.ts';
@@ -19,17 +21,13 @@ export type ClusterRules = {
   readonly namespaceRules: boolean;
   readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
   /** The versions that an earlier run accepted. Read before the first list. */
-  readonly lastGood: (signal: AbortSignal | undefined) => Promise<readonly Bundle[]>;
+  readonly lastGood: (signal: AbortSignal) => Promise<readonly Bundle[]>;
   readonly log: Log;
   readonly clock?: Clock | undefined;
 };
 
-export type ClusterRuleSource = {
-  readonly name: string;
-  /** Resolves when the ConfigMaps are watched. Their rules come into force later. */
-  start(signal?: AbortSignal): Promise<void>;
-  stop(): Promise<void>;
-};
+/** Its `start` resolves when the ConfigMaps are watched. Their rules come into force later. */
+export type ClusterRuleSource = Required<Pick<Component, 'name' | 'start' | 'stop'>>;
 
 /**
  * Passes every ConfigMap with the label `regkeeper.io/rules: cluster` in regkeeper's namespace, and `namespace` in all namespaces, to the rule
@@ -81,23 +79,22 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
     reconcile: async () => {
       if (texts.hasRoomAgain()) for (const { scope, informer } of informers) if (scope === 'namespace') informer.reload();
     },
-    onFailure: (err) => log.error({ err }, 'cannot look for rules ConfigMaps that fit now'),
+    onFailure: (err) => log.error({ err }, 'cannot check for rules ConfigMaps that now fit into memory'),
     resyncMilliseconds: 60_000,
     minIntervalMilliseconds: 60_000,
     clock: options.clock,
   });
 
   return {
-    name: 'rules of the cluster',
+    name: 'cluster rules',
     async start(signal) {
       lastGood = await options.lastGood(signal);
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
       reloadLoop.start();
       for (const { informer } of informers) informer.start();
     },
     async stop() {
-      reloadLoop.stop();
-      await Promise.all(informers.map(({ informer }) => informer.stop()));
+      await Promise.all([reloadLoop.stop(), ...informers.map(({ informer }) => informer.stop())]);
     },
   };
 }

@@ -1,8 +1,8 @@
 /** Limits the memory for the texts of rules ConfigMaps. Of texts beyond what a namespace can have in force, only the size is kept. */
 
 import type { KubeObject } from '../../kube/api-client.ts';
-import { identityOf, sameVersion } from '../../kube/informer.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
+import { identityOf, sameVersion } from '../../kube/object-identity.ts';
 import { isDocumentKey, type RulesConfigMap } from '../../rules/language/config-map.ts';
 import { addSizes, fits, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
 
@@ -52,7 +52,7 @@ export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void
   return {
     create: () => new TextMap(inAll, (key) => current.get(key)),
     adopt(store) {
-      if (!(store instanceof TextMap)) throw new Error('a store of another collection');
+      if (!(store instanceof TextMap)) throw new Error('the store belongs to another collection');
       const before = current;
       current = store;
       for (const [key, configMap] of store) {

@@ -6,8 +6,8 @@
  * an image stream: the builder account, or the reference policy of the stream, provides the credential.
  */
 import { quote } from '../../image/problem.ts';
-import { renderBuildMark } from '../../object/injection-mark.ts';
-import { isObject, type JsonObject, type Path, renderPath, valueAt } from '../../object/json.ts';
+import { injectedAnnotation, readBuildMark, renderBuildMark } from '../../object/injection-mark.ts';
+import { isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from '../../object/json.ts';
 import type { BuildCredential, BuildShape, ImageSlot } from '../../object/object-shape.ts';
 import { userSuppliedPaths } from '../../object/user-supplied.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
@@ -16,7 +16,7 @@ import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
 export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, images: readonly ImageDecision[]): InjectionResult {
-  if (shape.readOnlyBecause) return { kind: 'injected', patch: [], injected: [], notices: [] };
+  if (shape.readOnlyBecause) return restoreOurs(request, shape);
   const root = request.object as JsonObject;
   const patch: PatchOperation[] = [];
   const injected: Injection[] = [];
@@ -52,6 +52,29 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   patch.push(...removeOrphans(root, shape));
   patch.push(...annotate(root, ['metadata'], mark.size > 0 ? renderBuildMark(mark) : undefined));
   return { kind: 'injected', patch, injected, notices };
+}
+
+/**
+ * For a Build that exists. Its spec cannot change, so the API server would deny the user's own file, which lacks what we wrote. Our
+ * pushSecret, which could change, is restored too: it belongs to an image that cannot.
+ */
+function restoreOurs({ object, oldObject }: ChangeRequest, { credentials }: BuildShape): InjectionResult {
+  const root = object as JsonObject;
+  const mark = readBuildMark(oldObject, ['metadata']);
+  const lost = credentials.flatMap(({ path, current }) => {
+    const ours = mark.get(renderPath(path));
+    return ours !== undefined && current === undefined && valueAt(oldObject, [...path, 'name']) === ours ? [{ path, secret: ours }] : [];
+  });
+  if (lost.length === 0) return { kind: 'injected', patch: [], injected: [], notices: [] };
+  return {
+    kind: 'injected',
+    patch: [
+      ...lost.map(({ path, secret }) => put(root, path, secret)),
+      ...annotate(root, ['metadata'], textAt(oldObject, ['metadata', 'annotations', injectedAnnotation])),
+    ],
+    injected: lost.map(({ path, secret }) => ({ path: renderPath(path), secret, from: 'rule' })),
+    notices: [],
+  };
 }
 
 /**

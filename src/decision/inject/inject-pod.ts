@@ -22,9 +22,7 @@ export type InjectionResult =
   | { readonly kind: 'not-yet'; readonly message: string };
 
 export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
-  if (shape.readOnlyBecause && !isImmutableTemplate(shape)) {
-    return { kind: 'injected', patch: [], injected: [], notices: lackingSecrets(shape, images) };
-  }
+  if (shape.readOnlyBecause && shape.readOnlyBecause !== 'immutable') return { kind: 'injected', patch: [], injected: [], notices: [] };
   const plan = planPullSecrets(readInput(request, shape, images, facts));
   if (plan.kind === 'not-yet') {
     return {
@@ -37,19 +35,21 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
     kind: 'injected',
     patch: patchPullSecrets(plan, request, shape),
     injected: plan.added.map((secret) => ({ path, ...secret })),
-    notices: plan.notices.map((notice) => ({ reason: notice.reason, message: renderNotice(notice, shape) })),
+    notices: [
+      ...plan.notices.map((notice) => ({ reason: notice.reason, message: renderNotice(notice, shape) })),
+      ...lackingSecrets(
+        shape,
+        images,
+        plan.added.map(({ secret }) => secret),
+      ),
+    ],
   };
 }
 
-/** A Job's template: our entries that the user's own file lacks can still be restored. */
-function isImmutableTemplate({ stage, readOnlyBecause }: PodShape): boolean {
-  return stage === 'template' && readOnlyBecause === 'immutable';
-}
-
 /** The list of an existing pod cannot change, so an image that is added to it may not be pulled. The user gets the reason. */
-function lackingSecrets(shape: PodShape, images: readonly ImageDecision[]): readonly Notice[] {
+function lackingSecrets(shape: PodShape, images: readonly ImageDecision[], restored: readonly string[]): readonly Notice[] {
   if (shape.readOnlyBecause !== 'immutable' || shape.stage !== 'pod') return [];
-  const listed = new Set(shape.pullSecrets);
+  const listed = new Set([...shape.pullSecrets, ...restored]);
   const missing = wantedSecrets(images.filter(({ old }) => !old)).filter((name) => !listed.has(name));
   if (missing.length === 0) return [];
   return [
@@ -75,7 +75,7 @@ function readInput(request: ChangeRequest, shape: PodShape, images: readonly Ima
     list: shape.pullSecrets,
     mark: shape.mark,
     wanted: wantedSecrets(images),
-    immutable: isImmutableTemplate(shape),
+    immutable: shape.readOnlyBecause === 'immutable',
     onlyIntoEmptyList: shape.onlyIntoEmptyList === true,
     account: () => facts.serviceAccount(request.namespace, shape.serviceAccount),
     userSupplied: () => userSuppliedNames(root, shape),
@@ -84,7 +84,7 @@ function readInput(request: ChangeRequest, shape: PodShape, images: readonly Ima
 }
 
 function readOld({ operation, object, oldObject }: ChangeRequest, shape: PodShape): PullSecretInput['old'] {
-  if (shape.stage !== 'template' || operation !== 'UPDATE' || !oldObject) return undefined;
+  if (operation !== 'UPDATE' || !oldObject) return undefined;
   const old = templateOf(oldObject, shape);
   const now = templateOf(object as JsonObject, shape);
   return sameJson(old, now) ? 'unchanged' : compareTemplates(old, now, shape);
@@ -101,6 +101,7 @@ function compareTemplates(old: JsonObject, now: JsonObject, shape: PodShape): Ol
     mark: readPodMark(old, ['metadata']),
     sentMark: readPodMark(now, ['metadata']),
     restUnchanged: sameJson(withoutListAndMark(old), withoutListAndMark(now)),
+    listUnchanged: sameJson(entries, entriesOf(now)),
     changedEntries: changedEntries(entries, entriesOf(now)),
     sameAccount: serviceAccountOf(valueAt(old, ['spec'])) === shape.serviceAccount,
   };

@@ -20,7 +20,7 @@ export type PullSecretInput = {
   readonly mark: PodMark;
   /** Secrets that the rules name for the images, without duplicates, in the order of the images. */
   readonly wanted: readonly string[];
-  /** The template of a Job that exists: the API server denies every change of its list. */
+  /** A Pod or the template of a Job that exists: the API server denies every change of its list. */
   readonly immutable: boolean;
   /** Of a custom resource: a list with user-supplied entries is left alone. */
   readonly onlyIntoEmptyList: boolean;
@@ -28,11 +28,11 @@ export type PullSecretInput = {
   readonly account: () => ServiceAccountFacts;
   /** Names that the user demonstrably lists, whether or not the list has them. Called only where a name is added, since it costs a parse. */
   readonly userSupplied: () => ReadonlySet<string>;
-  /** The template before an update. Absent for a new template, and for a pod, whose list cannot change. */
+  /** The pod or template before an update. Absent for a new one. */
   readonly old?: 'unchanged' | OldTemplate;
 };
 
-/** A template before an update that changes something in it, and how the template that was sent compares with it. */
+/** A pod or template before an update that changes something in it, and how what was sent compares with it. */
 export type OldTemplate = {
   readonly list: readonly ListedName[];
   /** As the annotation has it, user-supplied names included. */
@@ -41,6 +41,8 @@ export type OldTemplate = {
   readonly sentMark: PodMark;
   /** Whether everything except the list and the mark is the same. */
   readonly restUnchanged: boolean;
+  /** Whether all entries of the list are the same. */
+  readonly listUnchanged: boolean;
   /** Names whose entries differ in more than the name: lists of custom resources can have further fields. */
   readonly changedEntries: ReadonlySet<ListedName>;
   readonly sameAccount: boolean;
@@ -79,9 +81,11 @@ export function planPullSecrets(input: PullSecretInput): PullSecretPlan {
   const { stage, list, wanted, old } = input;
   // Any change of ours to a template that did not change would be a rollout that the request did not ask for.
   if (old === 'unchanged') return unchanged();
-  // It lost only what we wrote, by a replace or apply of the user's own file: with that restored, nothing has changed. A Job's list cannot
-  // change at all, so that without ours the API server would deny the update. Other fields can change while the Job is suspended.
-  if (old && (old.restUnchanged || input.immutable) && lostOnlyOurs(old, list, old.sentMark)) return restore(old, list);
+  // It lost only what we wrote, by a replace or apply of the user's own file: with that restored, nothing has changed. The list of a Pod or
+  // Job cannot change at all, so that without ours the API server would deny the update. Other fields can change.
+  // Terraform and others send the spec as it was read, without annotations that they do not know: then only the mark is missing.
+  const onlyOursDiffers = (old: OldTemplate) => (old.listUnchanged && isMarked(old)) || lostOnlyOurs(old, list, old.sentMark);
+  if (old && (old.restUnchanged || input.immutable) && onlyOursDiffers(old)) return restore(old, list);
   if (input.immutable) return unchanged();
 
   const ours = namesIn(input.mark);
@@ -103,6 +107,10 @@ export function planPullSecrets(input: PullSecretInput): PullSecretPlan {
   if (old?.restUnchanged && lostOnlyOurs(old, [...plan.kept, ...plan.added.map(({ secret }) => secret)], plan.mark))
     return restore(old, list);
   return plan;
+}
+
+function isMarked({ mark }: OldTemplate): boolean {
+  return mark.rules.length + mark.serviceAccount.length > 0;
 }
 
 function unchanged(notices: readonly PlanNotice[] = []): PullSecretPlan {

@@ -18,13 +18,15 @@ import { type Expansion, isLiteral, unseenCharacter } from './word.ts';
 
 export type { BuildArgs } from './variables.ts';
 
-/** `image` is undefined where it cannot be determined: it depends on a value that is kept elsewhere, or is empty. */
+/** `image` is undefined where it cannot be determined: its name depends on a value that is kept elsewhere, or is empty. */
 export type DockerfileImage = {
   readonly instruction: 'FROM' | 'COPY --from' | 'RUN --mount';
   /** 1-based. */
   readonly line: number;
   readonly written: string;
   readonly image: string | undefined;
+  /** Set where only the tag or digest depends on a value that is kept elsewhere. `image` is without it. */
+  readonly openTag?: true;
   /** Whether the last stage starts from it: `strategy.from` of a BuildConfig replaces that image. */
   readonly lastFrom: boolean;
   /** Whether `source.images[].as` of a BuildConfig can replace it: only a name that is written literally, and that no stage has. */
@@ -276,7 +278,8 @@ class Evaluation {
     const image = this.imageOf(mention, expansion);
     if (image === 'none') return;
     const { instruction, line, written, triggered } = mention;
-    const byName = image.text === written && !triggered && expansion.kind !== 'unreadable';
+    const { text, openTag } = image;
+    const byName = text === written && !triggered && expansion.kind !== 'unreadable';
     const replaceable = byName && (instruction === 'FROM' || (instruction === 'COPY --from' && !this.stages.knows(written)));
     const stage =
       expansion.kind === 'text' && !mention.later ? this.stages.confusionWith(expansion.text, instruction === 'COPY --from') : undefined;
@@ -284,7 +287,8 @@ class Evaluation {
       instruction,
       line,
       written,
-      image: image.text,
+      image: text,
+      ...(openTag && { openTag }),
       lastFrom,
       ...(replaceable && { replaceable }),
       ...(stage && { stage }),
@@ -292,10 +296,10 @@ class Evaluation {
   }
 
   /** `text` is undefined where the image cannot be determined. */
-  private imageOf({ instruction, written, later }: Mention, expansion: Expansion): 'none' | { readonly text: string | undefined } {
+  private imageOf({ instruction, written, later }: Mention, expansion: Expansion): 'none' | ReadImage {
     // No image name has a dollar sign, so such a name is always denied.
     if (expansion.kind === 'unreadable') return { text: written.includes('$') ? written : `$${written}` };
-    if (expansion.kind === 'unseen') return { text: undefined };
+    if (expansion.kind === 'unseen') return withoutOpenTag(expansion.text);
     const { text } = expansion;
     if (text === '') return instruction === 'FROM' ? { text: undefined } : 'none';
     if (text === 'scratch') return 'none';
@@ -311,6 +315,19 @@ class Evaluation {
     }
     return this.stages.isImage(text) ? { text } : 'none';
   }
+}
+
+type ReadImage = { readonly text: string | undefined; readonly openTag?: true };
+
+/**
+ * The name before a tag or digest with an unseen value, which decides alone. A value with a slash could turn the tag into the port of a
+ * registry. But who can set such a value can also set all of the name, and an image with an unseen name is allowed.
+ */
+function withoutOpenTag(text: string): ReadImage {
+  const [known = ''] = text.split(unseenCharacter, 1);
+  const end = known.slice(known.lastIndexOf('/') + 1).search(/[:@]/);
+  if (end < 0 || text.lastIndexOf('/') >= known.length) return { text: undefined };
+  return { text: known.slice(0, known.lastIndexOf('/') + 1 + end), openTag: true };
 }
 
 /** Whether a flag that cannot be expanded here could begin with the prefix after some tool has expanded it. */

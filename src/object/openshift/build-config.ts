@@ -1,7 +1,7 @@
 /**
  * Reads the images and secrets of BuildConfig and Build (build.openshift.io).
  *
- * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.{buildArgs,env}`,
+ * Fields read: `spec.strategy.{sourceStrategy,dockerStrategy,customStrategy}.{from,pullSecret}`, `spec.strategy.dockerStrategy.{buildArgs,env,dockerfilePath}`,
  * `spec.postCommit`, `spec.source.dockerfile`, `spec.source.images[].{from,as,paths,pullSecret}`, `spec.output.{to,pushSecret}`.
  *
  * The strategy's one `pullSecret` is used for its `from`, every FROM and COPY --from, and the `source.images` entries without `paths`. An
@@ -24,10 +24,10 @@ import { metadataProblem, nameType, problemAt } from '../pod.ts';
 import { formatCount } from '../text.ts';
 import { withoutUserSuppliedPaths } from '../user-supplied.ts';
 import type { WorkCounter } from '../work-counter.ts';
-import { malformedReference, readReference } from './object-reference.ts';
+import { malformedReference, readPulledLater, readReference } from './object-reference.ts';
 
 export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContext, 'work'> = {}): ShapeReading<BuildShape> {
-  return readBuildSpec(object, { mayGrow: true }, work);
+  return readBuildSpec(object, { kind: 'BuildConfig', work });
 }
 
 /**
@@ -36,26 +36,28 @@ export function readBuildConfig(object: JsonObject, { work }: Pick<ReadingContex
  * (openshift-apiserver, build validation).
  */
 export function readBuild(object: JsonObject, { operation, work }: Pick<ReadingContext, 'operation' | 'work'>): ShapeReading<BuildShape> {
-  const reading = readBuildSpec(object, { mayGrow: false }, work);
+  const reading = readBuildSpec(object, { kind: 'Build', work });
   if (reading.kind !== 'shape' || operation === 'CREATE') return reading;
   return { kind: 'shape', shape: { ...reading.shape, readOnlyBecause: 'immutable' } };
 }
 
-/** `mayGrow`: `oc start-build --build-arg` and build webhooks can add arguments to the Build. */
-function readBuildSpec(
-  object: JsonObject,
-  growth: Pick<DockerfileContext, 'mayGrow'>,
-  work: WorkCounter | undefined,
-): ShapeReading<BuildShape> {
+type BuildContext = {
+  /** A BuildConfig becomes a Build later, which can have further build arguments (`oc start-build --build-arg`, build webhooks). */
+  readonly kind: 'BuildConfig' | 'Build';
+  readonly work: WorkCounter | undefined;
+};
+
+function readBuildSpec(object: JsonObject, context: BuildContext): ShapeReading<BuildShape> {
   const spec = valueAt(object, ['spec']);
   if (!isObject(spec)) return malformed(problemAt(['spec'], `must be a build's spec, but is ${nameType(spec)}`));
 
   const wrong = metadataProblem(object, ['metadata']) ?? findWrongType(spec);
   if (wrong) return malformed(wrong);
 
-  const strategy = findStrategy(spec);
-  const sources = readSourceImages(spec);
-  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, growth, work) : [];
+  const strategy = findStrategy(spec, context);
+  const sources = readSourceImages(spec, context);
+  const otherDockerfile = findOtherDockerfile(spec);
+  const dockerfile = strategy?.name === 'dockerStrategy' ? readInlineDockerfile(spec, strategy, sources, context) : [];
   if (!Array.isArray(dockerfile)) return malformed(dockerfile);
   const output = readReference({ spec }, ['spec', 'output', 'to'], 'push');
 
@@ -68,7 +70,42 @@ function readBuildSpec(
 
   const paths = credentials.map(({ path }) => path);
   const mark = withoutUserSuppliedPaths(readBuildMark(object, ['metadata']), object, paths);
-  return { kind: 'shape', shape: { kind: 'build', slots: credentials.flatMap(({ slots }) => slots), credentials, mark } };
+  return {
+    kind: 'shape',
+    shape: {
+      kind: 'build',
+      slots: credentials.flatMap(({ slots }) => slots),
+      credentials,
+      mark,
+      ...(otherDockerfile !== undefined && { otherDockerfile }),
+    },
+  };
+}
+
+/**
+ * The `dockerfilePath` of a build with an inline Dockerfile, where it names another file. The builder writes the text to `Dockerfile` in
+ * the context directory, and builds the file at the path (openshift/builder, ManageDockerfile and getDockerfilePath).
+ */
+function findOtherDockerfile(spec: JsonObject): string | undefined {
+  const path = textAt(spec, ['strategy', 'dockerStrategy', 'dockerfilePath']);
+  if (path === undefined || textAt(spec, ['source', 'dockerfile']) === undefined) return undefined;
+  // The API server replaces a path of the context directory itself, such as `.`, by the default (build validation: validateRelativePath).
+  return ['Dockerfile', ''].includes(cleanPath(path)) ? undefined : path;
+}
+
+/** The inline Dockerfile that the build uses. */
+function usedDockerfile(spec: JsonObject): string | undefined {
+  return findOtherDockerfile(spec) === undefined ? textAt(spec, ['source', 'dockerfile']) : undefined;
+}
+
+/** As Go's filepath.Join cleans a path under a directory. */
+function cleanPath(path: string): string {
+  const kept: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..' && kept.length > 0 && kept.at(-1) !== '..') kept.pop();
+    else if (part !== '' && part !== '.') kept.push(part);
+  }
+  return kept.join('/');
 }
 
 type Strategy = {
@@ -134,7 +171,7 @@ function findWrongDockerfile(spec: JsonObject): MalformedObject | undefined {
   if (text.length <= longestDockerfile) return undefined;
   return problemAt(
     ['spec', ...path],
-    `must have at most ${formatCount(longestDockerfile)} characters, and has ${formatCount(text.length)}`,
+    `must have at most ${formatCount(longestDockerfile)} characters, but has ${formatCount(text.length)}`,
   );
 }
 
@@ -143,19 +180,23 @@ function listAt(root: JsonObject, path: Path): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function findStrategy(spec: JsonObject): Strategy | undefined {
+function findStrategy(spec: JsonObject, { kind }: BuildContext): Strategy | undefined {
   const name = strategyNames.find((candidate) => isObject(valueAt(spec, ['strategy', candidate])));
   if (!name) return undefined;
   const path = ['spec', 'strategy', name];
-  return { name, path, from: readReference({ spec }, [...path, 'from'], 'pull') };
+  return { name, path, from: readPulled(spec, [...path, 'from'], kind) };
 }
 
-function readSourceImages(spec: JsonObject): readonly SourceImage[] {
+function readPulled(spec: JsonObject, path: Path, kind: BuildContext['kind']): ImageSlot | undefined {
+  return kind === 'Build' ? readReference({ spec }, path, 'pull') : readPulledLater({ spec }, path);
+}
+
+function readSourceImages(spec: JsonObject, { kind }: BuildContext): readonly SourceImage[] {
   return listAt(spec, ['source', 'images']).map((_image, index) => {
     const path = ['spec', 'source', 'images', index];
     return {
       path,
-      slot: readReference({ spec }, [...path, 'from'], 'pull'),
+      slot: readPulled(spec, [...path, 'from'], kind),
       as: listAt(spec, ['source', 'images', index, 'as']).filter((name) => typeof name === 'string'),
       ownSecret: listAt(spec, ['source', 'images', index, 'paths']).length > 0,
     };
@@ -166,16 +207,15 @@ function readInlineDockerfile(
   spec: JsonObject,
   strategy: Strategy,
   sources: readonly SourceImage[],
-  growth: Pick<DockerfileContext, 'mayGrow'>,
-  work: WorkCounter | undefined,
+  { kind, work }: BuildContext,
 ): DockerfileSlot[] | MalformedObject {
-  const text = textAt(spec, ['source', 'dockerfile']);
+  const text = usedDockerfile(spec);
   if (text === undefined) return [];
   const context: DockerfileContext = {
     args: readVariables(spec, ['strategy', 'dockerStrategy', 'buildArgs']),
     env: readVariables(spec, ['strategy', 'dockerStrategy', 'env']),
     continued: hasPostCommit(spec),
-    ...growth,
+    mayGrow: kind === 'BuildConfig',
   };
   const images = readDockerfileImages(text, context, work);
   if (!Array.isArray(images)) return problemAt(['spec', 'source', 'dockerfile'], images.why);
@@ -202,8 +242,8 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
     ...(image.stage && { advice: stageAdvice[image.stage] }),
     content:
       image.image === undefined
-        ? { kind: 'unresolved', why: `${quote(image.written)} contains a build argument whose value is unknown` }
-        : { kind: 'image', text: image.image },
+        ? { kind: 'unresolved', written: image.written, why: `${quote(image.written)} contains a build argument whose value is unknown` }
+        : { kind: 'image', text: image.image, ...(image.openTag && { openTag: true }) },
   };
 }
 
@@ -242,7 +282,7 @@ function strategyCredential(
     ...credential(spec, [...strategy.path, 'pullSecret'], 'pull', slots),
     ...(base && { base }),
     baseInStrategy: strategy.from !== undefined,
-    unseenImages: strategy.name === 'dockerStrategy' && textAt(spec, ['source', 'dockerfile']) === undefined,
+    unseenImages: strategy.name === 'dockerStrategy' && usedDockerfile(spec) === undefined,
   };
 }
 

@@ -9,7 +9,7 @@
  */
 import type { JsonObject, Path } from '../json.ts';
 import type { ShapeReading } from '../object-shape.ts';
-import { malformedReference, readReference } from './object-reference.ts';
+import { malformedReference, readPulledLater } from './object-reference.ts';
 
 const references: readonly Path[] = [['triggeredByImage'], ['from']];
 
@@ -18,5 +18,5 @@ export function readBuildRequest(object: JsonObject): ShapeReading {
     const problem = malformedReference(object, path);
     if (problem) return { kind: 'malformed', problem };
   }
-  return { kind: 'shape', shape: { kind: 'naming', slots: references.flatMap((path) => readReference(object, path, 'pull') ?? []) } };
+  return { kind: 'shape', shape: { kind: 'naming', slots: references.flatMap((path) => readPulledLater(object, path) ?? []) } };
 }

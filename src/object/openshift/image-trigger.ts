@@ -10,7 +10,8 @@
  * - A placeholder that no trigger fills would run as it is. But a Pod is evaluated with all its images, whatever created it and whatever its
  *   annotations are. So is the ReplicaSet or ReplicationController in between, since no trigger fills those.
  *
- * The only effects are that a denial comes later, and that the template gets no secret for a name that will not be pulled.
+ * The only effects are that a denial comes later, and that the template gets no secret for a name that will not be pulled. On a cluster
+ * without image streams no controller fills placeholders, so a name is an image there.
  */
 import { quote } from '../../image/problem.ts';
 import { parseImage } from '../../image/reference.ts';
@@ -97,7 +98,12 @@ function asPlaceholder(slot: ImageSlot, stream: StreamReference | undefined): Im
   if (!isPlaceholder(content.text)) return slot;
   return {
     ...slot,
-    content: { kind: 'unresolved', why: `${quote(content.text)} is a placeholder that an image trigger replaces`, ...from },
+    content: {
+      kind: 'unresolved',
+      written: content.text,
+      why: `${quote(content.text)} is a placeholder that an image trigger replaces`,
+      ...from,
+    },
   };
 }
 

@@ -21,6 +21,15 @@ export function malformedReference(root: JsonObject, path: Path): MalformedObjec
   return undefined;
 }
 
+/**
+ * The image that the reference in a BuildConfig or BuildRequest names. OpenShift's image policy resolves such a name in the Build, before
+ * webhooks see it (openshift/apiserver-library-go, imagepolicy.go: resolveImageReference). In a Build the name is as it will be pulled.
+ */
+export function readPulledLater(root: JsonObject, path: Path): ImageSlot | undefined {
+  const slot = readReference(root, path, 'pull');
+  return slot?.content.kind === 'image' ? { ...slot, localLookup: true } : slot;
+}
+
 /** The image that the reference names. Undefined where it is absent, and for a push to an image stream. */
 export function readReference(root: JsonObject, path: Path, action: 'pull' | 'push'): ImageSlot | undefined {
   const reference = valueAt(root, path);
@@ -38,11 +47,11 @@ export function readReference(root: JsonObject, path: Path, action: 'pull' | 'pu
   // A push to an image stream goes to the internal registry, with the builder account's own secret.
   if (action === 'push') return undefined;
   const stream = readStreamReference(reference);
-  const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} says what it holds when it is used`;
+  const why = `${kind === 'ImageStreamImage' ? kind : 'ImageStreamTag'} ${quote(name ?? '')} is resolved only when it is used`;
   return {
     path: [...path, 'name'],
     displayName: renderPath(path),
     action,
-    content: { kind: 'unresolved', why, ...(stream && { stream }) },
+    content: { kind: 'unresolved', why, ...(name !== undefined && { written: name }), ...(stream && { stream }) },
   };
 }

@@ -125,7 +125,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
     case 'malformed':
       return { outcome: 'error', ...empty, messages: [cutter.text(`${decision.problem.path} ${decision.problem.message}`)] };
     case 'unknown-kind':
-      return { outcome: 'error', ...empty, messages: ['a kind that regkeeper does not read'] };
+      return { outcome: 'error', ...empty, messages: ['regkeeper does not know this kind'] };
     case 'not-yet':
       return { outcome: 'error', ...empty, messages: [cutter.text(decision.message)] };
     case 'decided': {

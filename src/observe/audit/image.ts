@@ -60,7 +60,7 @@ export function describeImage(decision: ImageDecision, short: ShortenText = (tex
   const { slot, verdict, reason, reference, rule, exemption, stream } = decision;
   const { content } = slot;
   const text = imageText(decision);
-  const why = content.kind === 'unresolved' && stream?.kind !== 'resolved' ? (stream?.why ?? content.why) : undefined;
+  const why = stream?.kind === 'resolved' ? undefined : (stream?.why ?? (content.kind === 'unresolved' ? content.why : undefined));
   return {
     path: short(renderPath(slot.path)),
     ...(text !== undefined && { image: short(text) }),
@@ -78,7 +78,7 @@ export function describeImage(decision: ImageDecision, short: ShortenText = (tex
 }
 
 function imageText({ slot: { content }, stream }: ImageDecision): string | undefined {
-  const text = content.kind === 'image' ? content.text : stream?.kind === 'resolved' ? stream.image : undefined;
+  const text = stream?.kind === 'resolved' ? stream.image : content.kind === 'image' ? content.text : undefined;
   return text === undefined ? undefined : maskUserinfo(text);
 }
 

@@ -92,7 +92,7 @@ function mergeSetting<Name extends keyof ParsedDocument['settings']>(
   for (const { value, origin } of others) {
     // Lists of hosts are compared including their order, since they are searched in that order.
     if (first === undefined || JSON.stringify(value) === JSON.stringify(first.value)) continue;
-    const message = `${name} is ${JSON.stringify(value)} here and ${JSON.stringify(first.value)} in ${renderOrigin(first.origin)}; write it in one place`;
+    const message = `${name} is ${JSON.stringify(value)} here, but ${JSON.stringify(first.value)} in ${renderOrigin(first.origin)}. Set it in one place.`;
     problems.push({ code: 'setting-conflict', message, origin, related: first.origin });
   }
   return first?.value;
@@ -142,15 +142,15 @@ function tieProblem({ later, earlier }: Tie<Rule>): Problem {
   const { pattern, origin } = later.entry;
   const other = earlier.entry;
   if (other.trust !== later.entry.trust && other.pattern.port !== pattern.port) {
-    const [here, there] = later.entry.trust ? ['trusted', 'refused'] : ['refused', 'trusted'];
+    const [here, there] = later.entry.trust ? ['trusted', 'denied'] : ['denied', 'trusted'];
     const message =
-      `${pattern.text} is ${here} here, and ${there} ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither is the more specific` +
-      `${describeOverlap(later.term, earlier.term)}; keep one, or ${alternativeFix(later.term)}, or write the port that shall be trusted, as in ${withPort(pattern)}`;
+      `${pattern.text} is ${here} here, but ${there} ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
+      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or write the trusted port, for example ${withPort(pattern)}.`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
   const message =
-    `${pattern.text} has a rule ${describeScope(earlier.term)}already in ${renderOrigin(other.origin)}, and neither is the more specific` +
-    `${describeOverlap(later.term, earlier.term)}; keep one, or ${alternativeFix(later.term)}`;
+    `${pattern.text} already has a rule ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
+    `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}.`;
   return { code: 'rule-tie', message, origin, related: other.origin };
 }
 
@@ -172,22 +172,22 @@ function describeScope(term: Term): string {
 }
 
 function describeOverlap(later: Term, earlier: Term): string {
-  if (later.kind === 'labels') return ': a namespace may have the labels of both';
+  if (later.kind === 'labels') return ' A namespace can have the labels of both.';
   if (later.kind !== 'glob' || earlier.kind !== 'glob') return '';
   const name = commonName(later.glob, earlier.glob);
-  return name ? `: both hold a namespace ${name}` : '';
+  return name ? ` Both match namespace ${name}.` : '';
 }
 
 function alternativeFix(term: Term): string {
   switch (term.kind) {
     case 'everywhere':
-      return 'give one a longer path or namespaces of its own';
+      return 'give one a longer path or different namespaces';
     case 'name':
-      return `take ${term.name} out of the namespaces of one`;
+      return `remove ${term.name} from the namespaces of one`;
     case 'glob':
-      return 'write one glob longer, or the names in full';
+      return 'write a longer namespace pattern in one, or the full names';
     case 'labels':
-      return 'ask for one label more in one of them, or in one for the absence of what the other asks for';
+      return 'require another label in one, or exclude the labels of the other';
   }
 }
 
@@ -198,8 +198,8 @@ function reportInternalConflicts(rules: readonly Rule[], internalIndex: RuleInde
     if (rule.trust && rule.pullSecrets.length === 0 && rule.pushSecret === undefined) continue;
     const internal = internalIndex.match(representativeOf(rule.pattern), anyNamespace).entry;
     if (!internal) continue;
-    const treatment = rule.trust ? 'never given a secret' : 'always trusted';
-    const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} of ${renderOrigin(internal.origin)}, which is ${treatment}; remove one of the two`;
+    const treatment = rule.trust ? 'never gets a secret' : 'is always trusted';
+    const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} in ${renderOrigin(internal.origin)}, which ${treatment}. Remove one of the two.`;
     problems.push({ code: 'internal-conflict', message, origin: rule.origin, related: internal.origin });
   }
 }

@@ -43,7 +43,7 @@ export function compileNamespaceRules(namespace: string, documents: readonly Par
 function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Problem[] {
   const firstTooMany = rules[maxRules];
   if (!firstTooMany) return [];
-  const message = `namespace ${namespace} has ${rules.length} rules of its own, each registry of a list counted; at most ${maxRules} are allowed: write shorter paths or * segments`;
+  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRules} are allowed. Each registry in a list counts as a rule. Write shorter paths or * segments.`;
   return [{ code: 'too-many-rules', message, origin: firstTooMany.origin }];
 }
 
@@ -169,9 +169,9 @@ function wideningProblem(cluster: RuleSet, rule: Rule, context: NamespaceContext
   const { pattern, origin } = rule;
   const clusterRule = cluster.match(representativeOf(pattern), context).value;
   if (clusterRule?.trust === false) {
-    const message = `${pattern.text} is refused by the cluster's rule ${clusterRule.pattern.text} in ${renderOrigin(clusterRule.origin)}, so trusting it in namespace ${context.namespace} has no effect; remove the rule`;
-    return { code: 'namespace-widens', message, origin, related: clusterRule.origin };
+    const message = `${pattern.text} is denied by the cluster rule ${clusterRule.pattern.text} in ${renderOrigin(clusterRule.origin)}, so trusting it in namespace ${context.namespace} has no effect. Remove the rule.`;
+    return { code: 'namespace-rule-without-effect', message, origin, related: clusterRule.origin };
   }
-  const message = `${pattern.text} is neither trusted nor delegated by the cluster's rules, but for more specific patterns, so trusting it in namespace ${context.namespace} has no effect; remove the rule, write a pattern that the cluster trusts, or ask for this one in the cluster's "delegate"`;
-  return { code: 'namespace-widens', message, origin };
+  const message = `${pattern.text} is neither trusted nor delegated by the cluster rules, except for more specific patterns. Trusting it in namespace ${context.namespace} has no effect. Remove the rule, write a pattern that the cluster rules trust, or ask an administrator to delegate this one.`;
+  return { code: 'namespace-rule-without-effect', message, origin };
 }

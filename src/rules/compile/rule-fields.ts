@@ -38,7 +38,7 @@ export const ruleFields = {
   onMissingSecret: { role: 'effect', canonical: ['onMissingSecret', (action) => (action === 'warn' ? undefined : action)] },
   namespaces: { role: 'identity', canonical: ['namespaces', (selector) => selector && canonicalSelector(selector)] },
   // Rules of a namespace are hashed separately from the cluster's, by namespace.
-  owner: { role: 'identity' },
+  ownerNamespace: { role: 'identity' },
   // Another spelling of `pattern`, which already contains its meaning.
   portWritten: { role: 'provenance' },
   origin: { role: 'provenance' },

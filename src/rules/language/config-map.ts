@@ -49,9 +49,9 @@ export function isDocumentKey(key: string): boolean {
   return /\.(ya?ml|json)$/.test(key);
 }
 
-/** Follows the name of a key that should contain rules. */
+/** Why the rules of a key are not read. Follows the name of the key. */
 export const whyNotBinary =
-  'stands in binaryData, which is not read: a file that is not UTF-8 text is put there; save it as UTF-8, and have it under data';
+  'is in binaryData, which is not read. kubectl puts files there that are not UTF-8 text. Save the file as UTF-8, so that it is in data.';
 
 /**
  * The same for all versions of a ConfigMap, but different for each label: after a change of the label, the new bundle may arrive before the

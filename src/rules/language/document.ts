@@ -66,38 +66,38 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
     case 'too-long':
       return {
         code: 'document-too-large',
-        message: `the document is ${trouble.length} characters long; split it, at most ${trouble.maxLength} are allowed`,
+        message: `the document has ${trouble.length} characters. At most ${trouble.maxLength} are allowed. Split it.`,
       };
     case 'too-many-lexemes':
       return {
         code: 'document-too-large',
-        message: `the document holds more than ${trouble.max} words, signs and spaces between them; split it, or look for what is repeated in it`,
+        message: `the document has more than ${trouble.max} YAML tokens. Split it, or remove what is repeated in it.`,
       };
     case 'nested-too-deep':
       return {
         code: 'nesting-too-deep',
-        message: 'the document is nested deeper than any rule needs; look for stray brackets or dashes',
+        message: 'the document is nested too deeply. Check for stray brackets or dashes.',
       };
     case 'syntax':
       return trouble.cause === 'BAD_ALIAS' ? describeAlias(trouble.text) : { code: 'yaml-syntax', message: syntaxSentence(trouble) };
     case 'directive': {
-      const message = `the directive ${quote(trouble.text)} is not part of the format, which is YAML 1.2; remove it`;
+      const message = `the YAML directive ${quote(trouble.text)} is not supported. Rules are YAML 1.2. Remove the directive.`;
       return { code: 'yaml-tag', message };
     }
     case 'second-document':
-      return { code: 'yaml-several-documents', message: 'a second document begins here; put it into a key or file of its own' };
+      return { code: 'yaml-several-documents', message: 'a second YAML document starts here. Move it into its own key or file.' };
     case 'alias':
       return describeAlias(trouble.name);
     case 'anchor': {
-      const message = `the anchor ${quote(`&${trouble.name}`)} is not part of the format; write the value out where it is needed`;
+      const message = `the YAML anchor ${quote(`&${trouble.name}`)} is not supported. Write the value itself where it is needed.`;
       return { code: 'yaml-alias', message };
     }
     case 'tag': {
-      const message = `the tag ${quote(shortTag(trouble.tag))} is not part of the format; remove it, and put text in quotes`;
+      const message = `the YAML tag ${quote(shortTag(trouble.tag))} is not supported. Remove it, and put text in quotes.`;
       return { code: 'yaml-tag', message };
     }
     case 'duplicate-field': {
-      const message = `the field ${quote(trouble.name)} is already written in line ${trouble.firstLine}; keep one of the two`;
+      const message = `the field ${quote(trouble.name)} is already set in line ${trouble.firstLine}. Keep one of the two.`;
       return { code: 'duplicate-field', message };
     }
     default:
@@ -108,25 +108,25 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
 function describeAlias(name: string): Omit<DocumentProblem, 'position'> {
   const isWildcard = /[.:/]/.test(name) || name === '';
   return isWildcard
-    ? { code: 'yaml-unquoted-wildcard', message: `YAML reads an unquoted * as an alias; put the pattern in quotes: ${quote(`*${name}`)}` }
+    ? { code: 'yaml-unquoted-wildcard', message: `YAML reads an unquoted * as an alias. Put the pattern in quotes: ${quote(`*${name}`)}.` }
     : {
         code: 'yaml-alias',
-        message: `the alias ${quote(`*${name}`)} is not part of the format; write the value out, or put it in quotes if it is a pattern`,
+        message: `the YAML alias ${quote(`*${name}`)} is not supported. Write the value itself, or put it in quotes if it is a pattern.`,
       };
 }
 
 function syntaxSentence({ cause, reason }: YamlTrouble & { code: 'syntax' }): string {
   switch (cause) {
     case 'TAB_AS_INDENT':
-      return 'a tab indents this line; YAML takes spaces only';
+      return 'this line is indented with a tab. YAML allows only spaces.';
     case 'BLOCK_AS_IMPLICIT_KEY':
-      return 'a field begins inside a value; put the value in quotes if it holds ": ", or align the next line with the field above';
+      return 'a field starts inside a value. Put the value in quotes if it contains ": ", or align the next line with the field above.';
     case 'BAD_SCALAR_START':
-      return 'a value begins with a character that YAML reserves; put the value in quotes';
+      return 'a value starts with a character that YAML reserves. Put the value in quotes.';
     case 'MISSING_CHAR':
-      return `the text is not valid YAML: ${shorten(reason)}; look here and just before for the missing character or a wrong indent`;
+      return `the text is not valid YAML: ${shorten(reason)}. Check here and just before for the missing character or wrong indentation.`;
     default:
-      return `the text is not valid YAML: ${shorten(reason)}; check quotes, brackets and indents here and just before`;
+      return `the text is not valid YAML: ${shorten(reason)}. Check quotes, brackets and indentation here and just before.`;
   }
 }
 

@@ -22,7 +22,7 @@ export function parseLabelSelector(text: string): ReadLabelSelector {
 
 /** The requirement, or a message that says what is wrong with it. */
 function parseRequirement(text: string): LabelRequirement | string {
-  if (text === '') return `has a blank where a requirement is expected; ${example}`;
+  if (text === '') return `a requirement is empty. ${example}`;
   const [, absent] = /^!\s*([^\s=!<>()]+)$/.exec(text) ?? [];
   if (absent !== undefined) return { key: absent, operator: 'DoesNotExist', values: [] };
   const [, key, sign, value = ''] = /^([^\s=!<>()]+)\s*(==?|!=)\s*([^\s=!<>()]*)$/.exec(text) ?? [];
@@ -33,18 +33,18 @@ function parseRequirement(text: string): LabelRequirement | string {
     return { key: listed, operator: word === 'in' ? 'In' : 'NotIn', values: [...distinct].sort() };
   }
   if (/^[^\s=!<>()]+$/.test(text)) return { key: text, operator: 'Exists', values: [] };
-  if (/[<>]/.test(text)) return `"${text}" compares numbers, which the API server does not do for webhooks; ${example}`;
-  return `"${text}" cannot be read; ${example}`;
+  if (/[<>]/.test(text)) return `"${text}" compares numbers, but label selectors of webhooks cannot. ${example}`;
+  return `"${text}" is not a label requirement. ${example}`;
 }
 
-const example = 'write it like "team in (a, b), env=prod, tier!=test, shared, !legacy"';
+const example = 'Write it like "team in (a, b), env=prod, tier!=test, shared, !legacy".';
 
 function requirementProblem({ key, values }: LabelRequirement): string | undefined {
-  if (!new RegExp(labelKey).test(key)) return `"${key}" is no key of a label`;
+  if (!new RegExp(labelKey).test(key)) return `the label key "${key}" is invalid.`;
   for (const value of values) {
     // Kubernetes reads this as the empty value, which hardly any label has. It is probably a typing error, and would select nothing.
-    if (value === '') return `${key} is compared with a blank; give a value, or write ${key} alone for any`;
-    if (value.length > maxLabelLength || !new RegExp(labelValue).test(value)) return `"${value}" is no value of a label`;
+    if (value === '') return `the label ${key} has an empty value. Add a value, or write ${key} alone for any value.`;
+    if (value.length > maxLabelLength || !new RegExp(labelValue).test(value)) return `the label value "${value}" is invalid.`;
   }
   return undefined;
 }

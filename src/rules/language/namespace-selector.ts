@@ -37,7 +37,7 @@ function readNames(written: readonly string[], fits: (pointer: string) => boolea
     const pointer = `/${index}`;
     if (!fits(pointer)) continue;
     const name = withoutDoubleStars(text);
-    if (names.has(name)) problems.push({ code: 'duplicate-namespace', pointer, message: `is ${name} once more; remove it` });
+    if (names.has(name)) problems.push({ code: 'duplicate-namespace', pointer, message: `repeats ${name}. Remove it.` });
     names.add(name);
   }
   return { selector: { kind: 'names', names: [...names] }, problems: problems };
@@ -74,11 +74,13 @@ function valuesProblem({ operator, values }: WrittenRequirement, pointer: string
   const compares = operator === 'In' || operator === 'NotIn';
   const count = values?.length ?? 0;
   if (compares && count === 0) {
-    const message = `${operator} compares with values and has none; write "values: [...]", or Exists or DoesNotExist for the label alone`;
-    return { code: 'selector-values', pointer: values === undefined ? pointer : `${pointer}/values`, message };
+    const fix = 'Add values, or use Exists or DoesNotExist to test only for the label.';
+    return values === undefined
+      ? { code: 'selector-values', pointer, message: `has no values, but ${operator} needs them. ${fix}` }
+      : { code: 'selector-values', pointer: `${pointer}/values`, message: `is empty, but ${operator} needs values. ${fix}` };
   }
   if (compares || count === 0) return undefined;
-  const message = `${operator} is about the label alone; remove the values, or write ${operator === 'Exists' ? 'In' : 'NotIn'}`;
+  const message = `must be empty, because ${operator} tests only for the label. Remove the values, or use ${operator === 'Exists' ? 'In' : 'NotIn'}.`;
   return { code: 'selector-values', pointer: `${pointer}/values`, message };
 }
 
@@ -86,7 +88,7 @@ const emptySelector: SelectorProblem = {
   code: 'empty-selector',
   pointer: '',
   message:
-    'is a selection without requirement, which Kubernetes takes for every namespace; write matchLabels or matchExpressions. Where every namespace is meant: a rule or exemption leaves namespaces out, and settings stand at the top level',
+    'is an empty selector, which would match every namespace. Write matchLabels or matchExpressions. To match every namespace, remove the field from a rule or exemption, or move the settings of an override to the top level.',
 };
 
 function canonicalOrder(requirements: readonly LabelRequirement[]): readonly LabelRequirement[] {

@@ -96,7 +96,7 @@ export function parseRulesDocument(
 }
 
 function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: TextStart): ParseResult {
-  const message = 'the document holds nothing, so it contributes no rules; if that is meant, write "rules: []"';
+  const message = 'the document is empty, so it contains no rules. To have no rules, write "rules: []".';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
   const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
   return { ok: true, document, warnings: [warning] };
@@ -170,16 +170,16 @@ class DocumentReader {
     if (typeof written === 'string') return { shortNames: { value: written, origin } };
     const hosts = new Set<string>();
     for (const [text, at] of this.entries<string>(written, pointer)) {
-      const pattern = this.readHost(text, at, 'bad-short-names', 'a host that short names are searched on');
+      const pattern = this.readHost(text, at, 'bad-short-names', 'a search registry for short names');
       if (pattern === undefined) continue;
       if (pattern.host.kind !== 'exact' || pattern.port === 'any') {
         this.addProblem(
           'bad-short-names',
           at,
-          `${quote(text)} stands for many hosts, and short names are searched on one after the other; list them`,
+          `${quote(text)} matches several hosts, but short names are searched in the order of the list. List each host.`,
         );
       } else if (hosts.has(pattern.text)) {
-        this.addProblem('bad-short-names', at, `${pattern.text} stands in the list already, and is searched once; remove it here`);
+        this.addProblem('bad-short-names', at, `${pattern.text} is already in the list. Remove it here.`);
       } else hosts.add(pattern.text);
     }
     return { shortNames: { value: [...hosts], origin } };
@@ -189,7 +189,7 @@ class DocumentReader {
     const pattern = this.readHost(text, pointer, 'internal-pattern', 'an internal registry');
     if (pattern === undefined) return [];
     if (pattern.host.kind === 'any') {
-      const message = 'every host would be an internal registry, and nothing would be checked; name the hosts';
+      const message = 'every host would be an internal registry, so no image would be checked. Name the hosts.';
       return this.addProblem('internal-pattern', pointer, message);
     }
     const origin = this.originOf(pointer);
@@ -202,13 +202,13 @@ class DocumentReader {
     if (!parsed.ok) {
       const message =
         parsed.code === 'pattern-unqualified' && !text.includes('/')
-          ? `${quote(text)} would be a Docker Hub name; write its port: ${quote(`${text}:443`)}`
+          ? `${quote(text)} would be read as a Docker Hub name. Add the port: ${quote(`${text}:443`)}.`
           : parsed.message;
       this.addProblem(parsed.code, pointer, message);
       return undefined;
     }
     if (parsed.pattern.path.length > 0) {
-      this.addProblem(code, pointer, `${what} is a host with its port, without path; write ${quote(text.slice(0, text.indexOf('/')))}`);
+      this.addProblem(code, pointer, `${what} must be a host and a port without a path. Write ${quote(text.slice(0, text.indexOf('/')))}.`);
       return undefined;
     }
     return resolvePattern(parsed.pattern, true);
@@ -228,7 +228,7 @@ class DocumentReader {
       onMissingSecret: rule.onMissingSecret ?? 'warn',
       ...this.readNamespaces(rule.namespaces, `${pointer}/namespaces`),
       internal: false,
-      ...(this.scope.kind === 'namespace' && { owner: this.scope.namespace }),
+      ...(this.scope.kind === 'namespace' && { ownerNamespace: this.scope.namespace }),
     };
     const patterns = this.readPatterns(rule.registry, `${pointer}/registry`, trust);
     return patterns.map(({ origin, ...pattern }) => ({ name: name ?? pattern.pattern.text, ...pattern, ...shared, origin }));
@@ -237,26 +237,26 @@ class DocumentReader {
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
     const location = renderPointer(pointer);
     if (trust && rule.reason !== undefined) {
-      const message = `${location} trusts its registry, and a reason is shown to people whose image is refused; write "trust: false" with it, or make it a comment`;
+      const message = `${location} trusts its registry, but a reason is shown only with a denial. Add "trust: false", or make the reason a comment.`;
       this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${location} refuses its registry ("trust: false"), which then needs no ${field}; remove one of the two`;
+      const message = `${location} denies its registry ("trust: false"), so it needs no ${field}. Remove one of the two.`;
       this.addFieldProblem('secret-on-untrusted', `${pointer}/${field}`, message);
     }
     if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
       const why = trust
-        ? 'names no secret that could be missing; write pullSecret or pushSecret, or remove the field'
-        : 'refuses its registry ("trust: false"), so no secret is wanted; remove the field';
-      this.addFieldProblem('on-missing-without-secret', `${pointer}/onMissingSecret`, `${location} has onMissingSecret and ${why}`);
+        ? 'has onMissingSecret but no secret. Add pullSecret or pushSecret, or remove the field.'
+        : 'has onMissingSecret but denies its registry ("trust: false"), so it needs no secret. Remove the field.';
+      this.addFieldProblem('on-missing-without-secret', `${pointer}/onMissingSecret`, `${location} ${why}`);
     }
   }
 
   private readSecrets(written: WrittenRule['pullSecret'], pointer: string): readonly string[] {
     const names = new Set<string>();
     for (const [name, at] of this.oneOrMany(written, pointer)) {
-      if (names.has(name)) this.warn('duplicate-secret', at, `is ${name} once more; remove it`);
+      if (names.has(name)) this.warn('duplicate-secret', at, `repeats ${name}. Remove it.`);
       names.add(name);
     }
     return [...names];
@@ -272,7 +272,7 @@ class DocumentReader {
   private readOverride(override: WrittenOverride, pointer: string): Override[] {
     const { mode, unconfigured, inject } = override;
     if (mode === undefined && unconfigured === undefined && inject === undefined) {
-      const message = `${renderPointer(pointer)} changes no setting; write mode, unconfigured or inject, or remove the entry`;
+      const message = `${renderPointer(pointer)} sets nothing. Add mode, unconfigured or inject, or remove the entry.`;
       this.problems.push({ code: 'override-without-setting', message, position: this.data.locate(pointer) });
     }
     const { namespaces } = this.readNamespaces(override.namespaces, `${pointer}/namespaces`);
@@ -311,7 +311,7 @@ class DocumentReader {
         continue;
       }
       const pattern = resolvePattern(parsed.pattern, trust);
-      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `is ${pattern.text} once more; remove it`);
+      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `repeats ${pattern.text}. Remove it.`);
       else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), origin: this.originOf(at) });
     }
     return [...patterns.values()];

@@ -101,30 +101,31 @@ const maxPatternLength = 600;
 
 // Common mistakes are checked before the grammar, since its own error ("not a host name") would not help the author.
 function commonMistake(text: string): PatternResult | undefined {
-  if (text === '') return invalidPattern('empty-value', 'a registry pattern is empty; write host[:port][/path], or "*" for every registry');
+  if (text === '')
+    return invalidPattern('empty-value', 'the registry pattern is empty. Write host[:port][/path], or "*" for every registry.');
   const at = text.lastIndexOf('@');
   if (at >= 0) return userOrDigest(text, at);
   if (text.length > maxPatternLength)
-    return invalidPattern('pattern-too-long', `${quote(text)} is ${text.length} characters long; at most ${maxPatternLength} are allowed`);
+    return invalidPattern('pattern-too-long', `${quote(text)} has ${text.length} characters. At most ${maxPatternLength} are allowed.`);
   if (/[\s\p{Cc}]/u.test(text))
-    return invalidPattern('pattern-space', `${quote(text)} holds a space; write one registry without spaces, several as a list`);
+    return invalidPattern('pattern-space', `${quote(text)} contains a space. Write one registry without spaces, or a list.`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
     return invalidPattern(
       'pattern-scheme',
-      `${quote(text)} begins with a scheme; write ${quote(registryInUrl(text.slice(scheme.length)))}`,
+      `${quote(text)} starts with a URL scheme. Write ${quote(registryInUrl(text.slice(scheme.length)))}.`,
     );
   if (text.startsWith('/') || text.endsWith('/')) {
     return invalidPattern(
       'pattern-slash',
-      `${quote(text)} begins or ends with a slash; write ${quote(registryInUrl(text))}, which holds everything below it`,
+      `${quote(text)} starts or ends with a slash. Write ${quote(registryInUrl(text))}, which matches everything below it.`,
     );
   }
-  if (text.includes('//')) return invalidPattern('pattern-slash', `${quote(text)} has an empty path segment; write one slash`);
+  if (text.includes('//')) return invalidPattern('pattern-slash', `${quote(text)} has an empty path segment. Use single slashes.`);
   if (text.includes('**')) {
     return invalidPattern(
       'pattern-wildcard',
-      `${quote(text)} has **; write one *: a host *.example.com is any depth already, and a pattern holds everything below its path`,
+      `${quote(text)} contains **. Write a single *. The host *.example.com matches subdomains at any depth, and a pattern matches everything below its path.`,
     );
   }
   return undefined;
@@ -138,11 +139,11 @@ function userOrDigest(text: string, at: number): PatternResult {
   return isDigest
     ? invalidPattern(
         'pattern-digest',
-        `${quote(text)} names a digest, and rules are about registries and repositories; write ${quote(text.slice(0, at))}`,
+        `${quote(text)} contains a digest, but rules match registries and repositories. Write ${quote(text.slice(0, at))}.`,
       )
     : invalidPattern(
         'pattern-user',
-        `a registry pattern has a user name or password before ${quote(`@${after}`)}; write ${quote(registryInUrl(after))} and name the credential in pullSecret`,
+        `the registry pattern has a user name or password before ${quote(`@${after}`)}. Write ${quote(registryInUrl(after))}, and name a Secret with the credentials in pullSecret.`,
       );
 }
 
@@ -166,16 +167,19 @@ function badPort(text: string, hostText: string, portText: string): PatternResul
   if (/^[0-9]*$/.test(portText)) {
     return invalidPattern(
       'pattern-port',
-      `${quote(text)} has the port ${quote(portText)}; write a number from 1 to 65535 without leading zeros, or * for every port`,
+      `${quote(text)} has the invalid port ${quote(portText)}. Write a number from 1 to 65535 without leading zeros, or * for every port.`,
     );
   }
   if (portText.includes('*'))
-    return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port; write one number, or * alone for every port`);
+    return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port. Write one number, or only * for every port.`);
   if (portText.includes(':'))
-    return invalidPattern('pattern-host', `${quote(text)} has several colons; write an IPv6 address in brackets, as [2001:db8::1]:5000`);
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} has several colons. Write an IPv6 address in brackets, for example [2001:db8::1]:5000.`,
+    );
   return invalidPattern(
     'pattern-tag',
-    `${quote(text)} has ${quote(portText)} where a port stands; if it is a tag, drop it: rules are about registries and repositories (${quote(hostText)})`,
+    `${quote(text)} has ${quote(portText)} as a port. If it is a tag, write ${quote(hostText)}, because rules match registries and repositories.`,
   );
 }
 
@@ -192,35 +196,35 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   if (name.includes('*')) {
     return invalidPattern(
       'pattern-wildcard',
-      `${quote(text)} has a * inside its host; a * is the whole first label, as in "*.example.com", or the whole host`,
+      `${quote(text)} has a * inside its host. A * must be the whole first label, as in "*.example.com", or the whole host.`,
     );
   }
   if (name.startsWith('[') && !wildcard) {
     if (canonicalIpv6(name) !== undefined) return undefined;
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} has brackets without an IPv6 address between them; write an address such as [2001:db8::1]`,
+      `${quote(text)} has brackets without an IPv6 address between them. Write an address such as [2001:db8::1].`,
     );
   }
   if (name.length > maxHostLength)
-    return invalidPattern('pattern-host', `${quote(text)} has a host of ${name.length} characters; at most ${maxHostLength} are allowed`);
-  if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host; drop it`);
+    return invalidPattern('pattern-host', `${quote(text)} has a host of ${name.length} characters. At most ${maxHostLength} are allowed.`);
+  if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host. Remove it.`);
   if (!name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))) {
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} does not begin with a host; a host has letters, digits, - and dots, an IPv6 address stands in brackets`,
+      `${quote(text)} does not start with a valid host. A host contains letters, digits, "-" and dots. Write an IPv6 address in brackets.`,
     );
   }
   if (!wildcard && isUnusualIpv4(name)) {
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} has a host that ends with a number, but is not an IPv4 address; write four decimal numbers, as 10.0.0.5`,
+      `${quote(text)} has a host that ends with a number, but is not an IPv4 address. Write four decimal numbers, for example 10.0.0.5.`,
     );
   }
   if (wildcard && /^[0-9]+$/.test(name.slice(name.lastIndexOf('.') + 1))) {
     return invalidPattern(
       'pattern-wildcard',
-      `${quote(text)} has a * before an address; write each address, since a subdomain is a matter of names`,
+      `${quote(text)} has a * before an IP address, but only host names have subdomains. Write each address.`,
     );
   }
   return undefined;
@@ -230,7 +234,7 @@ function checkQualified(text: string, hostText: string): PatternResult | undefin
   if (isHostByItself(hostText)) return undefined;
   return invalidPattern(
     'pattern-unqualified',
-    `${quote(text)} does not begin with a registry: in an image name ${quote(hostText)} would be a Docker Hub name; write ${quote(`docker.io/${text}`)}, or if it is a host, its port: ${quote(`${hostText}:443`)}`,
+    `${quote(text)} does not start with a registry host. In an image name, ${quote(hostText)} is read as a Docker Hub name. Write ${quote(`docker.io/${text}`)}. If it is a host, add the port: ${quote(`${hostText}:443`)}.`,
   );
 }
 
@@ -245,25 +249,25 @@ function checkSegment(text: string, segment: string): PatternResult | undefined 
   if (colon >= 0) {
     return invalidPattern(
       'pattern-tag',
-      `${quote(text)} names a tag, and rules are about registries and repositories; write ${quote(text.slice(0, text.lastIndexOf(segment) + colon))}`,
+      `${quote(text)} contains a tag, but rules match registries and repositories. Write ${quote(text.slice(0, text.lastIndexOf(segment) + colon))}.`,
     );
   }
   if (segment.includes('*')) {
     return invalidPattern(
       'pattern-wildcard',
-      `${quote(text)} has a * inside the path segment ${quote(segment)}; a * is a whole segment, so list the names`,
+      `${quote(text)} has a * inside the path segment ${quote(segment)}. A * must be a whole segment. List the names instead.`,
     );
   }
   if (segment !== segment.toLowerCase()) {
     const slash = text.indexOf('/');
     return invalidPattern(
       'pattern-path',
-      `${quote(text)} has upper case in its path, which no image name can have; write ${quote(text.slice(0, slash) + text.slice(slash).toLowerCase())}`,
+      `${quote(text)} has upper-case letters in its path. Repository names must be lower case. Write ${quote(text.slice(0, slash) + text.slice(slash).toLowerCase())}.`,
     );
   }
   return invalidPattern(
     'pattern-path',
-    `${quote(text)} has the path segment ${quote(segment)}, which no image name can have; a segment has letters and digits, with single . or _, __ or - between them`,
+    `${quote(text)} has the invalid path segment ${quote(segment)}. Use lower-case letters and digits, joined by single "." or "_", "__" or dashes.`,
   );
 }
 
@@ -289,10 +293,11 @@ function registryInUrl(text: string): string {
   return [registry === dockerHub ? dockerHub : host, ...segments].join('/');
 }
 
-/** Pages of the web site are `/_/nginx` for official images and `/r/bitnami/redis` for others. */
-function hubRepository([kind, ...repository]: readonly string[]): readonly string[] {
-  if (kind === '_') return ['library', ...repository];
-  return kind === 'r' ? repository : [];
+/** Pages of the web site are `/_/nginx` for official images and `/r/bitnami/redis` for others, also with `/tags` and a query. */
+function hubRepository([kind, ...page]: readonly string[]): readonly string[] {
+  const names = page.map((segment) => segment.replace(/[?#].*/s, ''));
+  if (kind === '_') return ['library', ...names.slice(0, 1)];
+  return kind === 'r' ? names.slice(0, 2) : [];
 }
 
 function trimSlashes(text: string): string {

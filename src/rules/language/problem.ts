@@ -18,101 +18,104 @@ export type Origin = Position & { readonly source: RuleSource | ClusterObject };
  */
 export const problemCodes = {
   'yaml-syntax': { level: 'problem', text: 'The text is not valid YAML 1.2.' },
-  'yaml-alias': { level: 'problem', text: 'YAML anchors and aliases are not part of the format.' },
-  'yaml-unquoted-wildcard': { level: 'problem', text: 'A pattern that begins with * stands without quotes, so YAML reads it as an alias.' },
-  'yaml-tag': { level: 'problem', text: 'YAML tags and directives are not part of the format.' },
-  'yaml-several-documents': { level: 'problem', text: 'The text holds more than one YAML document.' },
+  'yaml-alias': { level: 'problem', text: 'YAML anchors and aliases are not supported.' },
+  'yaml-unquoted-wildcard': { level: 'problem', text: 'A pattern that starts with * has no quotes, so YAML reads it as an alias.' },
+  'yaml-tag': { level: 'problem', text: 'YAML tags and directives are not supported.' },
+  'yaml-several-documents': { level: 'problem', text: 'The text contains more than one YAML document.' },
   'document-too-large': {
     level: 'problem',
-    text: 'The document is longer than 1 MiB, or than 64 KiB for the rules of a namespace, or of too many parts.',
+    text: 'The document is longer than 1 MiB (64 KiB for rules of a namespace), or has too many YAML tokens.',
   },
   'namespace-quota': {
     level: 'problem',
-    text: 'The rules ConfigMaps of one namespace have more than 20 documents or 131,072 characters together; this one was not read.',
+    text: 'The rules ConfigMaps of a namespace have more than 20 documents or 131,072 characters in total. This one was not read.',
   },
-  'document-too-costly': { level: 'problem', text: 'Reading the document takes more time or memory than it is given.' },
-  'nesting-too-deep': { level: 'problem', text: 'The document is nested deeper than any rule needs.' },
-  'too-many-problems': { level: 'problem', text: 'The document has more problems than are listed.' },
-  'duplicate-field': { level: 'problem', text: 'A field is written twice in one mapping.' },
-  'unknown-field': { level: 'problem', text: 'A field is not known to this version.' },
+  'document-too-costly': { level: 'problem', text: 'Parsing the document exceeds the time or memory limit.' },
+  'nesting-too-deep': { level: 'problem', text: 'The document is nested too deeply.' },
+  'too-many-problems': { level: 'problem', text: 'The document has more problems than are shown.' },
+  'duplicate-field': { level: 'problem', text: 'A mapping has the same field twice.' },
+  'unknown-field': { level: 'problem', text: 'This version does not know the field.' },
   'missing-field': {
     level: 'problem',
-    text: 'A field is left out that must be there, such as the registry of a rule or the last day of an exemption.',
+    text: 'A required field is missing, for example the registry of a rule or the last day of an exemption.',
   },
-  'wrong-type': { level: 'problem', text: 'A value is of another type than the field takes.' },
-  'unknown-value': { level: 'problem', text: 'A value is not one of those the field takes.' },
-  'empty-value': { level: 'problem', text: 'A field is written but holds nothing.' },
-  'bad-text': { level: 'problem', text: 'A text is too long, blank, or has line breaks or control characters.' },
-  'bad-url': { level: 'problem', text: 'A web address does not start with http:// or https://, is too long, or contains spaces.' },
+  'wrong-type': { level: 'problem', text: 'The value has the wrong type.' },
+  'unknown-value': { level: 'problem', text: 'The value is not one of the allowed values.' },
+  'empty-value': { level: 'problem', text: 'A field has no value.' },
+  'bad-text': { level: 'problem', text: 'A text is too long or blank, or contains line breaks or control characters.' },
+  'bad-url': { level: 'problem', text: 'A URL does not start with http:// or https://, is too long, or contains spaces.' },
   'bad-secret-name': { level: 'problem', text: 'A secret name is not a valid Kubernetes object name.' },
-  'bad-namespace': { level: 'problem', text: 'A namespace is written as a name that no namespace can have.' },
-  'bad-label': { level: 'problem', text: 'A label has a key or a value that no label can have.' },
-  'empty-selector': { level: 'problem', text: 'A selection by labels has no requirement, so it would select every namespace.' },
+  'bad-namespace': { level: 'problem', text: 'A text is not a valid namespace name.' },
+  'bad-label': { level: 'problem', text: 'The key or the value of a label is invalid.' },
+  'empty-selector': { level: 'problem', text: 'A label selector is empty, so it would select every namespace.' },
   'selector-values': {
     level: 'problem',
-    text: 'A requirement on labels has no values where its operator compares with values, or has some where it does not.',
+    text: 'A label requirement lacks the values that its operator needs, or has values that its operator does not allow.',
   },
-  'bad-day': { level: 'problem', text: 'The last day of an exemption is not a day of the calendar, written as YYYY-MM-DD.' },
-  'bad-short-names': { level: 'problem', text: 'A host that short names are searched on has a path or a wildcard, or is listed twice.' },
-  'secret-on-untrusted': { level: 'problem', text: 'A rule that refuses its registry names a secret for it.' },
-  'reason-on-trusted': { level: 'problem', text: 'A rule that trusts its registry gives a reason for refusing it.' },
-  'on-missing-without-secret': { level: 'problem', text: 'A rule says what happens where its secret is missing, but names no secret.' },
-  'override-without-setting': { level: 'problem', text: 'An override changes no setting.' },
-  'namespace-scope': { level: 'problem', text: "The rules of a namespace of its own use what only the cluster's rules may." },
-  'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than any image name could match.' },
-  'pattern-space': { level: 'problem', text: 'A registry pattern holds a space or a control character.' },
-  'pattern-scheme': { level: 'problem', text: 'A registry pattern begins with a scheme such as https://.' },
-  'pattern-slash': { level: 'problem', text: 'A registry pattern begins or ends with a slash, or has two in a row.' },
-  'pattern-tag': { level: 'problem', text: 'A registry pattern names a tag.' },
-  'pattern-digest': { level: 'problem', text: 'A registry pattern names a digest.' },
-  'pattern-user': { level: 'problem', text: 'A registry pattern holds user information.' },
+  'bad-day': { level: 'problem', text: 'The last day of an exemption is not a valid date in the form YYYY-MM-DD.' },
+  'bad-short-names': { level: 'problem', text: 'A search registry for short names has a path or a wildcard, or is listed twice.' },
+  'secret-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` names a secret.' },
+  'reason-on-trusted': { level: 'problem', text: 'A rule that trusts its registry has a `reason`, which is only for denials.' },
+  'on-missing-without-secret': { level: 'problem', text: 'A rule has `onMissingSecret` but names no secret.' },
+  'override-without-setting': { level: 'problem', text: 'An override sets nothing.' },
+  'cluster-only-field': { level: 'problem', text: 'A field of namespace rules is allowed only in cluster rules.' },
+  'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than any image name.' },
+  'pattern-space': { level: 'problem', text: 'A registry pattern contains a space or a control character.' },
+  'pattern-scheme': { level: 'problem', text: 'A registry pattern starts with a URL scheme such as https://.' },
+  'pattern-slash': { level: 'problem', text: 'A registry pattern starts or ends with a slash, or contains two in a row.' },
+  'pattern-tag': { level: 'problem', text: 'A registry pattern contains a tag.' },
+  'pattern-digest': { level: 'problem', text: 'A registry pattern contains a digest.' },
+  'pattern-user': { level: 'problem', text: 'A registry pattern contains a user name or password.' },
   'pattern-wildcard': {
     level: 'problem',
-    text: 'A * in a registry pattern stands for a part of a label or segment, or where none may stand.',
+    text: 'A * in a registry pattern is part of a longer label or segment, or is not allowed in this position.',
   },
-  'pattern-host': { level: 'problem', text: 'The host of a registry pattern is not a host name or address.' },
+  'pattern-host': { level: 'problem', text: 'The host of a registry pattern is not a host name or IP address.' },
   'pattern-unqualified': {
     level: 'problem',
-    text: 'The first part of a registry pattern would be read as a Docker Hub name, not as a host.',
+    text: 'The first component of a registry pattern would be read as a Docker Hub name, not as a host.',
   },
-  'pattern-port': { level: 'problem', text: 'The port of a registry pattern is not a number from 1 to 65535, nor *.' },
-  'pattern-path': { level: 'problem', text: 'The path of a registry pattern is not a repository path.' },
-  'internal-pattern': { level: 'problem', text: 'An internal registry has a path, or would be any host at all.' },
-  'setting-conflict': { level: 'problem', text: 'Two documents write different values of one setting.' },
+  'pattern-port': { level: 'problem', text: 'The port of a registry pattern is neither a number from 1 to 65535 nor *.' },
+  'pattern-path': { level: 'problem', text: 'The path of a registry pattern is not a valid repository path.' },
+  'internal-pattern': { level: 'problem', text: 'An internal registry has a path, or matches every host.' },
+  'setting-conflict': { level: 'problem', text: 'Two documents set the same setting to different values.' },
   'rule-tie': {
     level: 'problem',
-    text: 'Two rules have the same pattern and may apply in the same namespace, so neither is the more specific.',
+    text: 'Two rules have the same pattern and can apply in the same namespace, so neither is more specific.',
   },
-  'internal-conflict': { level: 'problem', text: 'A rule refuses, or gives a secret to, what is an internal registry.' },
+  'internal-conflict': { level: 'problem', text: 'A rule denies an internal registry or names a secret for it.' },
   'override-tie': {
     level: 'problem',
-    text: 'Two overrides write different values of one setting, and neither names its namespaces more specifically.',
+    text: 'Two overrides set the same setting to different values, and neither selects its namespaces more specifically.',
   },
-  'too-many-rules': { level: 'problem', text: 'The documents of one namespace have more than 200 rules together.' },
-  'namespace-widens': { level: 'problem', text: "A namespace's own rule trusts what the cluster's rules neither trust nor delegate." },
+  'too-many-rules': { level: 'problem', text: 'The documents of a namespace have more than 200 rules in total.' },
+  'namespace-rule-without-effect': {
+    level: 'problem',
+    text: 'A namespace rule trusts a registry that the cluster rules deny, or neither trust nor delegate.',
+  },
   'bad-manifest': {
     level: 'problem',
-    text: 'A rules ConfigMap cannot be read as one: its label, its namespace, or data that is no text.',
+    text: 'A rules ConfigMap is invalid: its label, its namespace, or data that is not text.',
   },
-  'blank-document': { level: 'warning', text: 'The document holds nothing, so it contributes no rules.' },
-  'configmap-twice': {
+  'blank-document': { level: 'warning', text: 'The document is empty, so it contains no rules.' },
+  'duplicate-configmap': {
     level: 'warning',
-    text: 'Two rules ConfigMaps in files have the same name, so that in a cluster one would replace the other.',
+    text: 'Two rules ConfigMaps in files have the same name, so one would replace the other in a cluster.',
   },
-  'duplicate-registry': { level: 'warning', text: 'One list of registries or images has a pattern twice.' },
-  'duplicate-secret': { level: 'warning', text: 'A rule lists one secret twice.' },
-  'duplicate-namespace': { level: 'warning', text: 'One list of namespaces has a name twice.' },
+  'duplicate-registry': { level: 'warning', text: 'A list of registries or images contains a pattern twice.' },
+  'duplicate-secret': { level: 'warning', text: 'A rule lists a secret twice.' },
+  'duplicate-namespace': { level: 'warning', text: 'A list of namespaces contains a name twice.' },
   'loosening-glob': {
     level: 'warning',
-    text: 'Something is loosened for namespaces by a glob of names, and people can choose the names of their namespaces.',
+    text: 'A namespace pattern with * allows something, but users may be able to choose the names of their namespaces.',
   },
-  'exemption-expired': { level: 'warning', text: 'An exemption is past its last day, so it has no effect any more.' },
-  'rule-redundant': { level: 'warning', text: 'Without the rule every image would be decided the same.' },
+  'exemption-expired': { level: 'warning', text: 'An exemption has expired, so it has no effect.' },
+  'rule-redundant': { level: 'warning', text: 'Every image would get the same result without the rule.' },
   'denial-overridden': {
     level: 'warning',
-    text: 'A refusal does not hold for some of its images, since a more specific rule with a wildcard trusts them.',
+    text: 'A rule with `trust: false` does not apply to some of its images, because a more specific rule with a wildcard trusts them.',
   },
-  'shadowed-rule': { level: 'warning', text: 'A rule can never win, since others win wherever it applies.' },
+  'shadowed-rule': { level: 'warning', text: 'A rule never applies, because another rule always takes precedence.' },
   'unlikely-pattern': { level: 'warning', text: 'A registry pattern hardly matches any image.' },
   'short-name-alias': {
     level: 'warning',
@@ -135,7 +138,7 @@ export function levelOf(code: ProblemCode): ProblemLevel {
 /** What is wrong with the rules, where, and how to fix it. */
 export type Problem = {
   readonly code: ProblemCode;
-  /** A sentence that names the problem and the fix, without the position, which is in `origin`. */
+  /** The problem and the fix as full sentences, without the position, which is in `origin`. */
   readonly message: string;
   readonly origin: Origin;
   /** The other position, if two contradict each other. The message names it too. */
@@ -150,7 +153,7 @@ export function firstProblems(problems: readonly Problem[], most: number): reado
   const shown = problems.slice(0, most).map(withShortMessage);
   const next = problems[most];
   if (!next) return shown;
-  const message = `${problems.length - most} more problems follow; repair those listed first`;
+  const message = `${problems.length - most} more problems follow. Fix the problems above first.`;
   return [...shown, { code: 'too-many-problems', message, origin: next.origin }];
 }
 

@@ -1,4 +1,4 @@
-/** Checks a rules document against the schema and describes each difference in one sentence. */
+/** Checks a rules document against the schema and describes each difference. */
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import { quote } from '../../image/problem.ts';
 import { escapePointer, fieldsOfPointer } from '../../yaml/json-pointer.ts';
@@ -72,9 +72,13 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
 function disallowedField(pointer: string, field: string, data: YamlDocument): DocumentProblem {
   const why =
     field === 'namespaces'
-      ? 'rules of a namespace of its own apply in that namespace alone'
-      : "rules of a namespace of its own hold registries only, since they can neither loosen nor reach beyond it; the cluster's rules may say it";
-  return { code: 'namespace-scope', message: `${renderPointer(pointer)}: ${why}; remove the field`, position: data.locateField(pointer) };
+      ? 'namespace rules apply only in their own namespace'
+      : 'namespace rules may contain only registry rules. Only cluster rules may have this field';
+  return {
+    code: 'cluster-only-field',
+    message: `${renderPointer(pointer)}: ${why}. Remove the field.`,
+    position: data.locateField(pointer),
+  };
 }
 
 /** Whether `pointers` contains the pointer or one of its parents. */
@@ -142,11 +146,11 @@ function levelOf(pointer: string): Level | 'labels' {
 
 const placeOfLevel: Readonly<Record<Level, string>> = {
   document: 'at the top level',
-  rule: 'into an entry of rules',
-  exemption: 'into an entry of exemptions',
-  override: 'into an entry of overrides',
-  selector: 'into namespaces',
-  requirement: 'into an entry of matchExpressions',
+  rule: 'in an entry of rules',
+  exemption: 'in an entry of exemptions',
+  override: 'in an entry of overrides',
+  selector: 'in namespaces',
+  requirement: 'in an entry of matchExpressions',
 };
 
 /** Fields that have another name at another level, so that authors confuse them. */
@@ -168,26 +172,26 @@ function unknownField({ pointer, level, field, fields }: UnknownField, data: Yam
   const elsewhere = levels.filter((other) => fields[other].includes(field));
   let message = `unknown field ${quote(field)} ${where}`;
   if (meant !== undefined && (elsewhere.length === 0 || Object.hasOwn(otherNames[level] ?? {}, field))) {
-    message += `; did you mean ${quote(meant)}?`;
-  } else if (elsewhere.length > 0) message += `; it belongs ${elsewhere.map((other) => placeOfLevel[other]).join(' or ')}`;
-  else message += `: it is not known to this version; known here are ${fields[level].join(', ')}`;
+    message += `. Did you mean ${quote(meant)}?`;
+  } else if (elsewhere.length > 0) message += `. It belongs ${elsewhere.map((other) => placeOfLevel[other]).join(' or ')}.`;
+  else message += `. Allowed fields are ${fields[level].join(', ')}.`;
   return { code: 'unknown-field', message, position: data.locateField(`${pointer}/${escapePointer(field)}`) };
 }
 
 const levels = Object.keys(fieldsOfLevel) as readonly Level[];
 
 const whyNeeded: Readonly<Record<string, string>> = {
-  registry: 'say which registry the rule is about',
-  image: 'say which images are let in: host[:port][/path]',
-  until: 'an exemption ends by itself, so that nobody has to remember it: write the last day on which it holds, as in "until: 2027-03-31"',
-  reason: 'say in one line why the image is let in, for whoever meets it in a year',
-  namespaces: 'say for which namespaces the settings hold; what holds everywhere is written at the top level',
-  key: 'say which label the requirement is about',
-  operator: 'write In, NotIn, Exists or DoesNotExist',
+  registry: 'Write the registry that the rule matches.',
+  image: 'Write which images are allowed: host[:port][/path].',
+  until: 'Every exemption needs an end. Write its last day, for example "until: 2027-03-31".',
+  reason: 'Write in one line why the image is allowed.',
+  namespaces: 'Write the namespaces to which the settings apply. Settings for all namespaces belong at the top level.',
+  key: 'Write the key of the label.',
+  operator: 'Write In, NotIn, Exists or DoesNotExist.',
 };
 
 function missingField(pointer: string, field: string, data: YamlDocument): DocumentProblem {
-  const message = `${renderPointer(pointer)} has no ${field}; ${whyNeeded[field] ?? 'write it'}`;
+  const message = `${renderPointer(pointer)} has no ${field}. ${whyNeeded[field] ?? 'Add it.'}`;
   return { code: 'missing-field', message, position: data.locate(pointer) };
 }
 
@@ -236,8 +240,8 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
 }
 
 function describeDocument(value: unknown): Description {
-  if (Array.isArray(value)) return wrongType('the document is a list; if these are the rules, put them under "rules:"');
-  return wrongType(`the document is ${kindOf(value)}, not a mapping with fields such as "rules:"`);
+  if (Array.isArray(value)) return wrongType('the document is a list. If these are the rules, put them under "rules:".');
+  return wrongType(`the document is ${kindOf(value)}. It must be a mapping with fields such as "rules:".`);
 }
 
 const firstField = { rules: 'registry', exemptions: 'image', overrides: 'namespaces', matchExpressions: 'key' } as const;
@@ -245,56 +249,56 @@ const oneEntry = { rules: 'a rule', exemptions: 'an exemption', overrides: 'an o
 
 function describeEntry(place: string, list: keyof typeof oneEntry, value: unknown): Description {
   const first = firstField[list];
-  if (typeof value === 'string') return wrongType(`${place} is text; write "${first}: ${shorten(value)}" behind the dash`);
+  if (typeof value === 'string') return wrongType(`${place} is a text. Write "${first}: ${shorten(value)}" after the dash.`);
   if (value === null) {
-    return { code: 'empty-value', message: `${place} is empty; write ${oneEntry[list]} behind the dash, or remove the dash` };
+    return { code: 'empty-value', message: `${place} is empty. Write ${oneEntry[list]} after the dash, or remove the dash.` };
   }
-  return wrongType(`${place} is ${kindOf(value)}, not ${oneEntry[list]}; write "${first}: ..." behind the dash`);
+  return wrongType(`${place} is ${kindOf(value)}, not ${oneEntry[list]}. Write "${first}: ..." after the dash.`);
 }
 
 function describeList(place: string, value: unknown, entries: string): Description {
   if (value === null)
-    return { code: 'empty-value', message: `${place} is empty; write ${entries} below it, or [] for none, or remove the field` };
-  return wrongType(`${place} is ${kindOf(value)}, not a list; write ${entries} below it`);
+    return { code: 'empty-value', message: `${place} is empty. Write ${entries} below it, or [] for an empty list, or remove the field.` };
+  return wrongType(`${place} is ${kindOf(value)}, not a list. Write ${entries} below it.`);
 }
 
 function describeMapping(place: string, value: unknown, lines: string): Description {
-  if (value === null) return { code: 'empty-value', message: `${place} is empty; write ${lines} below it, or remove the field` };
-  return wrongType(`${place} is ${kindOf(value)}, not a mapping; write ${lines} below it`);
+  if (value === null) return { code: 'empty-value', message: `${place} is empty. Write ${lines} below it, or remove the field.` };
+  return wrongType(`${place} is ${kindOf(value)}, not a mapping. Write ${lines} below it.`);
 }
 
 // In YAML 1.2 only true and false are booleans. yes, on and quoted words are text.
 function describeTrust(place: string, value: unknown): Description {
   if (value === null) return emptyValue(place, 'true or false');
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write true or false`);
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write true or false.`);
   const word = value.toLowerCase();
-  if (['true', 'yes', 'on', 'y'].includes(word)) return wrongType(`${place} is the text ${quote(value)}; write true without quotes`);
-  if (['false', 'no', 'off', 'n'].includes(word)) return wrongType(`${place} is the text ${quote(value)}; write false without quotes`);
-  return wrongType(`${place} is the text ${quote(value)}; write true or false`);
+  if (['true', 'yes', 'on', 'y'].includes(word)) return wrongType(`${place} is the text ${quote(value)}. Write true without quotes.`);
+  if (['false', 'no', 'off', 'n'].includes(word)) return wrongType(`${place} is the text ${quote(value)}. Write false without quotes.`);
+  return wrongType(`${place} is the text ${quote(value)}. Write true or false.`);
 }
 
 function describeChoice(place: string, value: unknown, errors: readonly ErrorObject[]): Description {
   const allowed = allowedValues(errors);
   if (value === null) return emptyValue(place, oneOf(allowed));
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${oneOf(allowed)}`);
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${oneOf(allowed)}.`);
   const near = closestSpelling(value, allowed);
-  const fix = near ? `did you mean ${quote(near)}?` : `write ${oneOf(allowed)}`;
-  return { code: 'unknown-value', message: `${place} is ${quote(value)}; ${fix}` };
+  const fix = near ? `Did you mean ${quote(near)}?` : `Write ${oneOf(allowed)}.`;
+  return { code: 'unknown-value', message: `${place} is ${quote(value)}. ${fix}` };
 }
 
 function describeShortNames(place: string, value: unknown, errors: readonly ErrorObject[]): Description {
   const words = [...allowedValues(errors).map((word) => quote(word)), 'a list of hosts'];
   if (value === null || value === '') return emptyValue(place, oneOf(words));
   if (Array.isArray(value))
-    return { code: 'empty-value', message: `${place} is an empty list; write ${oneOf(words)}, or remove the field` };
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${oneOf(words)}`);
+    return { code: 'empty-value', message: `${place} is an empty list. Write ${oneOf(words)}, or remove the field.` };
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${oneOf(words)}.`);
   const near = closestSpelling(value, allowedValues(errors));
   const fix = near
-    ? `did you mean ${quote(near)}?`
+    ? `Did you mean ${quote(near)}?`
     : parsePattern(value).ok
-      ? `one host is a list too: [${shorten(value)}]`
-      : `write ${oneOf(words)}`;
-  return { code: 'unknown-value', message: `${place} is ${quote(value)}; ${fix}` };
+      ? `Write a single host as a list too: [${shorten(value)}].`
+      : `Write ${oneOf(words)}.`;
+  return { code: 'unknown-value', message: `${place} is ${quote(value)}. ${fix}` };
 }
 
 function describeNamespaces(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Description {
@@ -303,34 +307,36 @@ function describeNamespaces(pointer: string, value: unknown, errors: readonly Er
   const choice = isEntry ? 'the name of a namespace' : 'a name, a list of names, or {matchLabels: {label: value}}';
   if (value === null || value === '') return emptyValue(place, choice);
   if (Array.isArray(value) && value.length === 0) {
-    return { code: 'empty-value', message: `${place} is an empty list, which selects nothing; write ${choice}, or remove the field` };
+    return { code: 'empty-value', message: `${place} is an empty list, which matches no namespace. Write ${choice}, or remove the field.` };
   }
   if (isEntry && typeof value === 'object' && !Array.isArray(value)) {
-    return wrongType(`${place} is a mapping; a list holds names only, so write labels without list: {matchLabels: {label: value}}`);
+    return wrongType(
+      `${place} is a mapping, but a list may contain only names. Write labels without a list: {matchLabels: {label: value}}.`,
+    );
   }
   return typeof value === 'string' ? badNamespace(place, value) : describeText(pointer, value, errors, data);
 }
 
 function badNamespace(place: string, value: string): Description {
   const fix = /^[A-Za-z0-9*]([-A-Za-z0-9*]*[A-Za-z0-9*])?$/.test(value) && value.length <= 63 ? fixOfCase(value) : fixOfNamespace(value);
-  return { code: 'bad-namespace', message: `${place} is ${quote(value)}, which no namespace is called; ${fix}` };
+  return { code: 'bad-namespace', message: `${place} is ${quote(value)}, which is not a valid namespace name. ${fix}` };
 }
 
 function fixOfCase(value: string): string {
-  return `names are lower case: write ${quote(value.toLowerCase())}`;
+  return `Names are lower case. Write ${quote(value.toLowerCase())}.`;
 }
 
 function fixOfNamespace(value: string): string {
-  if (value.length > 63) return `a name has at most 63 characters, and this has ${value.length}`;
-  if (value.includes(',') || /\s/.test(value)) return 'write several names as a list: [a, b]';
-  if (value.includes('=')) return 'labels are written {matchLabels: {label: value}}';
-  return 'a name has lower-case letters, digits and -, begins and ends with a letter or digit; only * is special, for any characters';
+  if (value.length > 63) return `It has ${value.length} characters. At most 63 are allowed.`;
+  if (value.includes(',') || /\s/.test(value)) return 'Write several names as a list: [a, b].';
+  if (value.includes('=')) return 'Write labels as {matchLabels: {label: value}}.';
+  return 'Use lower-case letters, digits and "-". Start and end with a letter or digit. Only * is special, and matches any characters.';
 }
 
 function describeLabel(pointer: string, value: unknown, data: YamlDocument): Description {
   const place = renderPointer(pointer);
   if (typeof value === 'string') return badLabel(place, value, 'value');
-  if (value === null) return { code: 'empty-value', message: `${place} is empty; write the label's value, or "" for an empty one` };
+  if (value === null) return { code: 'empty-value', message: `${place} is empty. Write the value of the label, or "" for an empty value.` };
   return describeText(pointer, value, [], data);
 }
 
@@ -339,26 +345,23 @@ function badLabelKey(pointer: string, key: string, data: YamlDocument): Document
 }
 
 function badLabel(place: string, text: string, what: 'key' | 'value'): Description {
-  const grammar = 'at most 63 letters, digits, -, _ and ., and begins and ends with a letter or digit';
-  const fix =
-    what === 'value'
-      ? `a value has ${grammar}`
-      : `a key has ${grammar}; before it there may be a domain and a slash, as in example.com/team`;
-  return { code: 'bad-label', message: `${place} has the ${what} ${quote(text)}, which no label can have; ${fix}` };
+  const grammar = 'has at most 63 letters, digits, "-", "_" and ".", and starts and ends with a letter or digit';
+  const fix = what === 'value' ? `A value ${grammar}.` : `A key ${grammar}. It may have a prefix, as in example.com/team.`;
+  return { code: 'bad-label', message: `${place} has the ${what} ${quote(text)}, which is not valid for a label. ${fix}` };
 }
 
 function describeDay(place: string, value: unknown): Description {
-  const example = 'year, month and day, as in 2027-03-31';
+  const example = 'year, month and day, for example 2027-03-31';
   if (value === null || value === '')
-    return { code: 'empty-value', message: `${place} is empty; write the last day on which the exemption holds: ${example}` };
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${example}`);
+    return { code: 'empty-value', message: `${place} is empty. Write the last day of the exemption: ${example}.` };
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${example}.`);
   const day = value.slice(0, 10);
   const fix = isCalendarDay(day)
-    ? `write the day alone, ${day}; it counts in UTC`
+    ? `Write only the day, in UTC: ${day}.`
     : /^\d{4}-\d{2}-\d{2}$/.test(value)
-      ? 'the calendar has no such day'
-      : `write ${example}`;
-  return { code: 'bad-day', message: `${place} is ${quote(value)}; ${fix}` };
+      ? 'This day does not exist.'
+      : `Write ${example}.`;
+  return { code: 'bad-day', message: `${place} is ${quote(value)}. ${fix}` };
 }
 
 const acceptsList: ReadonlySet<string> = new Set(['registry', 'image', 'pullSecret', 'namespaces']);
@@ -373,14 +376,14 @@ function describeText(pointer: string, value: unknown, errors: readonly ErrorObj
   if (value === null || value === '') return emptyValue(place, what);
   if (typeof value === 'number' || typeof value === 'boolean') {
     return wrongType(
-      `${place} is ${kindOf(value)} to YAML, not a text; if it is meant, put it in quotes: ${quote(data.spelling(pointer))}`,
+      `${place} is ${kindOf(value)} in YAML, not a text. To write it as text, put it in quotes: ${quote(data.spelling(pointer))}.`,
     );
   }
   if (Array.isArray(value) && value.length === 0 && orList) {
     const removable = field === 'pullSecret' ? ', or remove the field' : '';
-    return { code: 'empty-value', message: `${place} is an empty list; write ${what}${removable}` };
+    return { code: 'empty-value', message: `${place} is an empty list. Write ${what}${removable}.` };
   }
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}; write ${what}${orList ? ' or a list of them' : ''}`);
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${what}${orList ? ', or a list' : ''}.`);
   if (field === 'helpUrl') return badUrl(place, value, errors);
   return isSecret ? badSecretName(place, value) : badText(place, value, errors);
 }
@@ -389,23 +392,23 @@ function nameOf(field: string): string {
   if (field === 'pullSecret' || field === 'pushSecret') return 'the name of a secret';
   if (field === 'namespaces') return 'the name of a namespace';
   if (field === 'image') return 'a pattern: host[:port][/path]';
-  if (field === 'helpUrl') return 'a web address';
+  if (field === 'helpUrl') return 'a URL';
   return isPattern.has(field) ? 'a registry' : 'a text';
 }
 
 function badSecretName(place: string, value: string): Description {
   const fix = value.includes('/')
-    ? 'write the name alone, since a pod can only use secrets of its own namespace'
-    : 'a name has lower-case letters, digits, - and ., begins and ends with a letter or digit, and is at most 253 characters long';
-  return { code: 'bad-secret-name', message: `${place} is ${quote(value)}, which is not a secret's name; ${fix}` };
+    ? 'Write the name without a namespace. A Pod can use only secrets of its own namespace.'
+    : 'Use at most 253 lower-case letters, digits, "-" and ".". Start and end with a letter or digit.';
+  return { code: 'bad-secret-name', message: `${place} is ${quote(value)}, which is not a valid secret name. ${fix}` };
 }
 
 function badUrl(place: string, value: string, errors: readonly ErrorObject[]): Description {
   const limit = errors.find(({ keyword }) => keyword === 'maxLength')?.params.limit;
   const message =
     limit === undefined
-      ? `${place} is ${quote(value)}, which is not a web address; write http:// or https:// with a host, as in https://wiki.example.com/registries`
-      : `${place} is ${value.length} characters long; at most ${limit} are allowed`;
+      ? `${place} is ${quote(value)}, which is not a valid URL. Write an http:// or https:// URL such as https://wiki.example.com/registries.`
+      : `${place} has ${value.length} characters. At most ${limit} are allowed.`;
   return { code: 'bad-url', message };
 }
 
@@ -413,14 +416,14 @@ function badText(place: string, value: string, errors: readonly ErrorObject[]): 
   const limit = errors.find(({ keyword }) => keyword === 'maxLength')?.params.limit;
   const message =
     limit === undefined
-      ? `${place} must be one line that begins with a visible character, without control characters; a folded text (">-") becomes one line`
-      : `${place} is ${value.length} characters long; at most ${limit} are allowed`;
+      ? `${place} must be one line that starts with a visible character and has no control characters. A folded text (">-") becomes one line.`
+      : `${place} has ${value.length} characters. At most ${limit} are allowed.`;
   return { code: 'bad-text', message };
 }
 
 function emptyValue(place: string, what: string): Description {
   const removable = !/(registry|image|until|key|operator|^exemptions\[\d+\]\.reason|^overrides\[\d+\]\.namespaces)$/.test(place);
-  return { code: 'empty-value', message: `${place} is empty; write ${what}${removable ? ', or remove it' : ''}` };
+  return { code: 'empty-value', message: `${place} is empty. Write ${what}${removable ? ', or remove it' : ''}.` };
 }
 
 function wrongType(message: string): Description {
@@ -432,7 +435,7 @@ function kindOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
   if (typeof value === 'string') return 'a text';
-  return typeof value === 'number' ? `the number ${value}` : `the word ${value}`;
+  return typeof value === 'number' ? `the number ${value}` : `the boolean ${value}`;
 }
 
 function allowedValues(errors: readonly ErrorObject[]): readonly string[] {

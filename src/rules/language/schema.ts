@@ -40,12 +40,12 @@ const requirementSchema = {
     key: { type: 'string', pattern: labelKey, description: 'The key of the label.' },
     operator: {
       enum: ['In', 'NotIn', 'Exists', 'DoesNotExist'],
-      description: 'In and NotIn compare with values; NotIn and DoesNotExist also hold where the namespace has no such label.',
+      description: 'In and NotIn compare with values. NotIn and DoesNotExist also match namespaces without the label.',
     },
     values: {
       type: 'array',
       items: labelText,
-      description: 'For In and NotIn: at least one value. For Exists and DoesNotExist: none.',
+      description: 'At least one value for In and NotIn. No values for Exists and DoesNotExist.',
     },
   },
   additionalProperties: false,
@@ -56,11 +56,11 @@ const selectorSchema = {
   properties: {
     matchLabels: {
       type: 'object',
-      description: 'Labels that the namespace has, with just these values.',
+      description: 'Labels that the namespace must have, with these values.',
       patternProperties: { [labelKey]: labelText },
       additionalProperties: false,
     },
-    matchExpressions: { type: 'array', items: requirementSchema, description: 'Requirements on labels; all of them hold.' },
+    matchExpressions: { type: 'array', items: requirementSchema, description: 'Label requirements. All of them must match.' },
   },
   additionalProperties: false,
 } as const;
@@ -68,49 +68,49 @@ const selectorSchema = {
 function namespacesField(description: string) {
   return {
     anyOf: [namespaceName, { type: 'array', items: namespaceName, minItems: 1 }, selectorSchema],
-    description: `${description} A name, in which * stands for any characters; a list of names; or labels: {matchLabels: {team: a}}, with matchExpressions as in Kubernetes.`,
+    description: `${description} A name, in which * matches any characters, or a list of names. Or a label selector as in Kubernetes: {matchLabels: {team: a}}.`,
   } as const;
 }
 
 const ruleSchema = {
   type: 'object',
-  description: 'One registry, whether it is trusted, and which secrets it needs.',
+  description: 'A registry, whether it is trusted, and the secrets it needs.',
   required: ['registry'],
   properties: {
     name: {
       type: 'string',
       maxLength: maxNameLength,
       pattern: oneLine,
-      description: 'A name for the rule, used in messages and audit records. Default: the registry pattern itself.',
+      description: 'The name of the rule in messages and audit records. Default: the registry pattern.',
     },
     registry: {
       anyOf: registryPatterns,
       description:
-        'The registry, or a list of them: host[:port][/path]. "*.example.com" is any subdomain, "*" any host, ":*" any port, a "*" path segment exactly one segment. Without a port: the default port where the rule trusts, every port where it distrusts. Without a path: every repository.',
+        'The registry, host[:port][/path], or a list. "*.example.com" matches any subdomain, "*" any host, ":*" any port, and a "*" path segment exactly one segment. Without a port, a rule that trusts matches the default port, and a rule that denies matches every port. Without a path, it matches every repository.',
     },
-    namespaces: namespacesField('The namespaces in which the rule applies. Default: all.'),
+    namespaces: namespacesField('The namespaces to which the rule applies. Default: all.'),
     trust: {
       type: 'boolean',
       default: true,
-      description: 'Whether images may come from there. Default: true. With false they are refused.',
+      description: 'Whether images of the registry are allowed. With false they are denied. Default: true.',
     },
     reason: {
       type: 'string',
       maxLength: maxReasonLength,
       pattern: oneLine,
-      description:
-        'Why the registry is refused and what to use instead, in one line for the person who is blocked. Only with trust: false.',
+      description: 'Why images of the registry are denied, and what to use instead. One line, shown in denials. Only with trust: false.',
     },
     pullSecret: {
       anyOf: [secretName, { type: 'array', items: secretName, minItems: 1 }],
-      description: 'The secret needed to pull from the registry, or a list of them, tried in this order. Only where the rule trusts.',
+      description:
+        'The Secret for pulling from the registry, or a list of Secrets, which are tried in this order. Only in rules that trust.',
     },
-    pushSecret: { ...secretName, description: 'The secret builds need to push to the registry. Only where the rule trusts.' },
+    pushSecret: { ...secretName, description: 'The Secret with which builds push to the registry. Only in rules that trust.' },
     onMissingSecret: {
       enum: ['warn', 'deny', 'ignore'],
       default: 'warn',
       description:
-        'What happens where the secret is not in the namespace: warn warns, deny refuses Pods, ignore says nothing. Default: warn. Only where the rule has a secret.',
+        'What happens if the namespace lacks the Secret: warn warns the client, deny denies Pods, ignore does nothing. Default: warn. Only in rules with a Secret.',
     },
   },
   additionalProperties: false,
@@ -118,27 +118,26 @@ const ruleSchema = {
 
 const exemptionSchema = {
   type: 'object',
-  description: 'What may come in until a day although no rule trusts it; it is given no secret.',
+  description: 'Images that are allowed until a day although no rule trusts them. They get no pull secret.',
   required: ['image', 'until', 'reason'],
   properties: {
     image: {
       anyOf: registryPatterns,
-      description:
-        'What is let in although no rule trusts it: a pattern as in a rule that trusts, host[:port][/path], or a list of them. Without tag or digest.',
+      description: 'The allowed images: a pattern as in a rule that trusts, host[:port][/path], without a tag or digest, or a list.',
     },
     namespaces: namespacesField(
-      'The namespaces in which the exemption holds. Default: all. Prefer labels: people can choose the names of their namespaces.',
+      'The namespaces to which the exemption applies. Default: all. Prefer labels, because users may be able to choose the names of namespaces.',
     ),
     until: {
       type: 'string',
       format: 'date',
-      description: 'The last day on which it holds, in UTC: YYYY-MM-DD. After that day the exemption is void.',
+      description: 'The last day of the exemption in UTC: YYYY-MM-DD.',
     },
     reason: {
       type: 'string',
       maxLength: maxReasonLength,
       pattern: oneLine,
-      description: 'Why it is let in, in one line for whoever reads the audit.',
+      description: 'Why the images are allowed. One line, shown in audit records.',
     },
   },
   additionalProperties: false,
@@ -150,11 +149,11 @@ const overrideSchema = {
   required: ['namespaces'],
   properties: {
     namespaces: namespacesField(
-      'The namespaces for which the settings hold. Prefer labels: people can choose the names of their namespaces.',
+      'The namespaces to which the settings apply. Prefer labels, because users may be able to choose the names of namespaces.',
     ),
-    mode: { enum: modes, description: 'What happens to refusals there.' },
-    unconfigured: { enum: unconfiguredActions, description: 'What happens there to images that no rule names.' },
-    inject: { enum: injections, description: 'Which objects there are given secrets.' },
+    mode: { enum: modes, description: 'The mode in these namespaces.' },
+    unconfigured: { enum: unconfiguredActions, description: 'What happens in these namespaces to images that match no rule.' },
+    inject: { enum: injections, description: 'The objects that get secrets in these namespaces.' },
   },
   additionalProperties: false,
 } as const;
@@ -167,68 +166,67 @@ const overrideSchema = {
 export const rulesSchema = {
   $schema: 'https://json-schema.org/draft/2020-12/schema',
   title: 'regkeeper rules',
-  description: 'Which registries images may come from, and which secrets they need.',
+  description: 'The registries that images may come from, and the secrets they need.',
   type: 'object',
   properties: {
     unconfigured: {
       enum: unconfiguredActions,
       default: 'deny',
-      description: 'What happens to images that no rule names. Default: deny.',
+      description: 'What happens to images that match no rule. Default: deny.',
     },
     mode: {
       enum: modes,
       default: 'enforce',
       description:
-        'What happens to refusals: enforce refuses, warn lets pass and warns the client, audit lets pass and records. Default: enforce.',
+        'What happens to objects with untrusted images: enforce denies them, warn allows them with a warning to the client, audit only records them. Default: enforce.',
     },
     contact: {
       type: 'string',
       maxLength: maxContactLength,
       pattern: oneLine,
-      description: 'Whom to ask about a denied image: one line, shown in every denial.',
+      description: 'Whom users should contact about a denied image. One line, shown in every denial.',
     },
     helpUrl: {
       type: 'string',
       maxLength: maxHelpUrlLength,
       pattern: webAddress,
-      description: 'A page that explains which images are allowed: http:// or https://, shown in every denial.',
+      description: 'The URL of a page that explains which images are allowed: http:// or https://. Shown in every denial.',
     },
     inject: {
       enum: injections,
       default: 'all',
       description:
-        'Which objects secrets are written into: all (Pods, the templates of Deployments and their like, BuildConfigs), pods (Pods alone), or off. Default: all.',
+        'The objects that get secrets: all (Pods, the Pod templates of workloads, BuildConfigs), pods (only Pods), or off. Default: all.',
     },
     shortNames: {
       anyOf: [{ enum: ['docker.io', 'reject'] }, { type: 'array', items: registryPattern, minItems: 1 }],
       description:
-        'What an image name without registry means: docker.io, reject (such names are refused), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
+        'How image names without a registry are read: docker.io, reject (they are denied), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
     },
     internalRegistries: {
       type: 'array',
       items: registryPattern,
-      description: 'Registries of the cluster itself, host[:port]: always trusted, never given a secret.',
+      description: 'Registries of the cluster itself, host[:port]. They are always trusted and never get a secret.',
     },
     delegate: {
       type: 'array',
       items: registryPattern,
-      description:
-        'What namespaces may trust by rules of their own: patterns as in a rule that trusts, host[:port][/path]. Default: nothing.',
+      description: 'Registries that namespace rules may trust: patterns as in a rule that trusts, host[:port][/path]. Default: none.',
     },
     rules: {
       type: 'array',
       items: ruleSchema,
-      description: 'The registry rules. The most specific pattern wins, whatever the order.',
+      description: 'The registry rules. The most specific pattern takes precedence, regardless of the order.',
     },
     exemptions: {
       type: 'array',
       items: exemptionSchema,
-      description: 'What may come in until a day although no rule trusts it, and why.',
+      description: 'Images that are allowed until a day although no rule trusts them.',
     },
     overrides: {
       type: 'array',
       items: overrideSchema,
-      description: 'Other settings for some namespaces. The most specific selection wins, whatever the order.',
+      description: 'Other settings for some namespaces. The most specific selector takes precedence, regardless of the order.',
     },
   },
   additionalProperties: false,

@@ -27,7 +27,7 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
 }
 
 function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][number]): Problem {
-  const message = `the exemption of ${pattern.text} ended with ${until}, so it has no effect any more; remove it, or write a later day`;
+  const message = `the exemption of ${pattern.text} ended on ${until}, so it has no effect. Remove it, or set a later day.`;
   return { code: 'exemption-expired', message, origin };
 }
 
@@ -42,7 +42,7 @@ function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Pr
     // A rule with several registries has one selector for all of them.
     if (!namespaces || globs.length === 0 || warned.has(namespaces)) return [];
     warned.add(namespaces);
-    const message = `${what} for namespaces named ${globs.join(', ')}, and whoever may create a namespace may choose such a name; select by labels, which only administrators set: namespaces: {matchLabels: {...}}`;
+    const message = `${what} for namespaces named ${globs.join(', ')}, but users who can create namespaces can choose such a name. Select by labels, which only administrators can set: namespaces: {matchLabels: {...}}.`;
     return [{ code: 'loosening-glob', message, origin }];
   };
   return [
@@ -86,14 +86,14 @@ function lintOverlaps(all: readonly Rule[]): Problem[] {
 function insideInternal(rule: Rule, internal: PatternIndex): Problem | undefined {
   const cover = [...internal.covering(rule.pattern, rule.namespaces, { above: true })].find(({ pattern }) => covers(pattern, rule.pattern));
   if (!cover) return undefined;
-  const message = `${rule.pattern.text} is inside the internal registry ${cover.pattern.text} of ${renderOrigin(cover.origin)}, which is always trusted; remove the rule`;
+  const message = `${rule.pattern.text} is inside the internal registry ${cover.pattern.text} in ${renderOrigin(cover.origin)}, which is always trusted. Remove the rule.`;
   return warning('rule-redundant', rule, message, cover);
 }
 
 function neverApplies(rule: Rule): Problem | undefined {
   // A selector that does not overlap with itself matches nothing.
   if (!rule.namespaces || mayOverlap(rule.namespaces, rule.namespaces)) return undefined;
-  const message = `${rule.pattern.text} can never win: no namespace can have labels for "${renderSelector(rule.namespaces)}"; change the labels, or remove the rule`;
+  const message = `${rule.pattern.text} never applies: the label requirements in "${renderSelector(rule.namespaces)}" exclude each other. Change the requirements, or remove the rule.`;
   return { code: 'shadowed-rule', message, origin: rule.origin };
 }
 
@@ -102,7 +102,7 @@ function shadowed(rule: Rule, index: PatternIndex): Problem | undefined {
   for (const other of index.covering(rule.pattern, rule.namespaces, { shortest: shortestPath(rule.pattern) })) {
     if (other === rule || !coversWithPath(other.pattern, rule.pattern) || !selectorCovers(other.namespaces, rule.namespaces)) continue;
     if (!outranksEverywhere(other, rule)) continue;
-    const message = `${rule.pattern.text} can never win: ${describe(other)} holds every image that it holds, and is the more specific; remove one of the two, or give this one a longer path`;
+    const message = `${rule.pattern.text} never applies: ${describe(other)} matches all its images and is more specific. Remove one of the two, or give this one a longer path.`;
     return warning('shadowed-rule', rule, message, other);
   }
   return undefined;
@@ -125,7 +125,7 @@ function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
     const different = group.filter((other) => !sameEffect(rule, other) && overlap(rule, other) && outranks(rule, other));
     const [next] = group.filter((other) => replaces(other) && !different.some((between) => outranks(between, other)));
     if (next) {
-      const message = `${rule.pattern.text} says what ${describe(next)} says of its images already; remove it, or write what shall be different`;
+      const message = `${rule.pattern.text} has the same effect as ${describe(next)}, which matches all its images. Remove it, or change its effect.`;
       return warning('rule-redundant', rule, message, next);
     }
     if (different.length > 0) return undefined;
@@ -140,7 +140,7 @@ function overruled(denying: Rule, index: PatternIndex): Problem | undefined {
     const both = intersectPatterns(rule.pattern, denying.pattern);
     if (!both || isDeniedByNarrowerRule(both, rule, index)) continue;
     const image = sampleImage(both);
-    const message = `the refusal of ${denying.pattern.text} does not hold for images such as ${image}: ${describe(rule)} is the more specific and lets them in; refuse them by a pattern of their own, or trust less there`;
+    const message = `the denial of ${denying.pattern.text} does not apply to images such as ${image}: ${describe(rule)} is more specific and allows them. Deny them with a more specific pattern, or trust fewer images there.`;
     return warning('denial-overridden', denying, message, rule);
   }
   return undefined;
@@ -161,7 +161,7 @@ function warning(code: ProblemCode, rule: Rule, message: string, other: Rule): P
 
 function describe({ pattern, trust, namespaces, origin }: Rule): string {
   const selector = namespaces ? ` for ${renderSelector(namespaces)}` : '';
-  return `${trust ? '' : 'the refusal of '}${pattern.text}${selector} of ${renderOrigin(origin)}`;
+  return `${trust ? 'the rule' : 'the denial'} of ${pattern.text}${selector} in ${renderOrigin(origin)}`;
 }
 
 function overlap(one: Rule, other: Rule): boolean {

@@ -45,13 +45,13 @@ function webSite(pattern: RegistryPattern): string | undefined {
   const host = hostOf(pattern) ?? '';
   const registry = webSites.get(host);
   if (registry === undefined || typeof pattern.port === 'number') return undefined;
-  return `${host} is a web site, and no image name begins with it. The registry is ${registry}.`;
+  return `${host} is a web site, and no image name starts with it. The registry is ${registry}.`;
 }
 
 function registryApi({ text, path: [first = '', ...more] }: RegistryPattern): string | undefined {
   if (more.length > 0 || !/^v[12]$/.test(first)) return undefined;
   const registry = text.slice(0, text.lastIndexOf('/'));
-  return `/${first} is the path of the registry's API and in no image name. Write ${quote(registry)}.`;
+  return `/${first} is the path of the registry API, and no image name contains it. Write ${quote(registry)}.`;
 }
 
 /** The names of Docker Hub all count as `docker.io`, which is not below itself. */
@@ -64,7 +64,7 @@ function subdomainOfDockerHub({ text, host, port, path }: RegistryPattern): stri
 function otherNameOfDockerHub({ pattern, trust, origin }: Rule): readonly Problem[] {
   if (!trust || hostOf(pattern) !== 'registry.hub.docker.com') return [];
   const message =
-    'registry.hub.docker.com serves the images of Docker Hub under another name, and rules for docker.io do not apply to it. Trust docker.io alone, and write that in images.';
+    'registry.hub.docker.com serves the images of Docker Hub under another name, and rules for docker.io do not apply to it. Trust only docker.io, and write that in images.';
   return [{ code: 'unlikely-pattern', message, origin }];
 }
 
@@ -76,7 +76,7 @@ const publicRegistries: readonly string[] = ['docker.io', 'quay.io', 'ghcr.io'];
 
 function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonly Problem[] {
   const host = hostOf(pattern) ?? '';
-  const servesPublic = pattern.path.length === 0 || (host === 'docker.io' && pattern.path[0] === 'library');
+  const servesPublic = pattern.path.every((segment) => segment === '*') || (host === 'docker.io' && pattern.path[0] === 'library');
   if (pullSecrets.length === 0 || !publicRegistries.includes(host) || typeof pattern.port === 'number' || !servesPublic) return [];
   const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret for the paths that need it, or watch when it expires.`;
   return [{ code: 'secret-on-public-registry', message, origin }];

@@ -10,7 +10,7 @@ export type RuleCandidate = {
   readonly rule: Rule;
   /** Whether the rule's namespaces match, as far as they are known. */
   readonly applies: boolean | 'unknown';
-  /** A predicate on the rule: `is for namespaces a, b`. Absent for the rule that decides. */
+  /** A predicate on the rule: `has a path of 1 segment (less specific than …)`. Absent for the rule that decides. */
   readonly lost?: string;
 };
 
@@ -43,18 +43,18 @@ function bySpecificity(one: Rule, other: Rule, context: NamespaceContext): numbe
 
 function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | undefined, context: NamespaceContext): string {
   const selector = renderSelector(rule.namespaces);
-  if (applies === false) return `is for ${selector}, and this is namespace "${context.namespace}"`;
+  if (applies === false) return `applies to ${selector}, not to namespace "${context.namespace}"`;
   if (applies === 'unknown' && (rule.trust || !winner))
-    return `is for ${selector}, and the labels of namespace "${context.namespace}" are not known`;
-  if (!winner) return 'is of the namespace itself, and the cluster leaves this image to no namespace (delegate)';
-  if (winner.internal) return 'does not count, since internal registries are trusted whatever rules say';
-  if (rule.owner !== undefined && winner.owner === undefined && !winner.trust) {
-    return 'is of the namespace itself, and cannot trust what the cluster refuses';
+    return `applies to ${selector}, but the labels of namespace "${context.namespace}" are unknown`;
+  if (!winner) return 'is a namespace rule, and the cluster rules do not delegate this image';
+  if (winner.internal) return 'has no effect, because internal registries are always trusted';
+  if (rule.ownerNamespace !== undefined && winner.ownerNamespace === undefined && !winner.trust) {
+    return 'is a namespace rule, and cannot trust what the cluster rules deny';
   }
-  if (winner.owner !== undefined && rule.owner === undefined) {
-    if (!winner.trust) return 'is of the cluster, and the namespace itself refuses more';
+  if (winner.ownerNamespace !== undefined && rule.ownerNamespace === undefined) {
+    if (!winner.trust) return 'is a cluster rule, and a namespace rule denies the image';
     const first = compareSpecificity(winner, { pattern: rule.pattern, trust: rule.trust }, context);
-    if (!first) return "is of the cluster, and at equal pattern the namespace's own rule comes first";
+    if (!first) return 'is a cluster rule, and a namespace rule with the same pattern takes precedence';
   }
   return lessSpecific(rule, winner, context);
 }
@@ -63,27 +63,28 @@ function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): stri
   const than = winner.pattern;
   switch (compareSpecificity(winner, rule, context)?.by) {
     case 'host':
-      return `has the less specific host: ${renderHost(rule.pattern.host)} against ${renderHost(than.host)}`;
+      return `has the host ${renderHost(rule.pattern.host)} (less specific than ${renderHost(than.host)})`;
     case 'port':
-      return `trusts every port, which is less specific than ${than.port === 'any' ? 'a refusal' : 'a written or default one'}`;
+      return `trusts every port (less specific than ${than.port === 'any' ? 'a denial' : 'one port'})`;
     case 'path':
       return differentPath(rule, winner);
     case 'namespaces':
-      return `has the less specific namespaces: ${renderSelector(rule.namespaces)} against ${renderSelector(winner.namespaces)}`;
+      return `applies to ${renderSelector(rule.namespaces)} (less specific than ${renderSelector(winner.namespaces)})`;
     case 'every port':
-      return 'refuses every port, and the other one names this port';
+      return 'denies every port (less specific than this port)';
     case undefined:
-      return 'is as specific as the other one';
+      return 'is as specific as the other rule';
   }
 }
 
 function differentPath({ pattern: { path } }: Rule, winner: Rule): string {
   const longer = winner.pattern.path;
-  if (path.length !== longer.length) return `has the shorter path: ${segments(path.length)} against ${segments(longer.length)}`;
+  if (path.length !== longer.length)
+    return `has ${path.length === 0 ? 'no path' : `a path of ${segments(path.length)}`} (less specific than ${segments(longer.length)})`;
   const different = path.findIndex((segment, index) => segment !== longer[index]);
-  return `has * in its path where the other one has "${longer[different]}"`;
+  return `has * in its path (less specific than "${longer[different]}")`;
 }
 
 function segments(number: number): string {
-  return number === 0 ? 'no segment' : `${number} segment${number === 1 ? '' : 's'}`;
+  return `${number} segment${number === 1 ? '' : 's'}`;
 }

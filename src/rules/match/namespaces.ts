@@ -62,7 +62,7 @@ function requirementMatches({ key, operator, values }: LabelRequirement, context
   }
 }
 
-export const unknownLabel = Symbol('nobody can say');
+export const unknownLabel = Symbol('unknown label');
 
 /** A label of the namespace. Undefined if the namespace has no label of that key. */
 export function labelOf({ namespace, labels }: NamespaceContext, key: string): string | undefined | typeof unknownLabel {

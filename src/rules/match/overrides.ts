@@ -41,9 +41,9 @@ export function findOverrideTies(overrides: readonly Override[]): readonly Probl
     return findTies(writing, (one, other) => one[name] !== other[name]).map(
       ({ later: { entry: later }, earlier: { entry: earlier } }): Problem => {
         const message =
-          `${name} is ${later[name]} here for ${renderSelector(later.namespaces)}, and ${earlier[name]} for ${renderSelector(earlier.namespaces)} ` +
-          `in ${renderOrigin(earlier.origin)}; a namespace can be in both, and neither says it more specifically: ` +
-          `write ${name} in one of them, or name its namespaces more exactly`;
+          `${name} is ${later[name]} here for ${renderSelector(later.namespaces)}, but ${earlier[name]} for ${renderSelector(earlier.namespaces)} ` +
+          `in ${renderOrigin(earlier.origin)}. A namespace can match both, and neither is more specific. ` +
+          `Set ${name} in one of them, or make the namespaces of one more specific.`;
         return { code: 'override-tie', message, origin: later.origin, related: earlier.origin };
       },
     );

@@ -8,8 +8,13 @@ import { indexRules } from '../match/match.ts';
 import type { NamespaceContext, Rule, RuleSet, ShortNames } from '../rule-set.ts';
 
 export type Platform = {
-  /** `host[:port]`, always trusted and never given a secret, whatever the rules say. */
+  /** `host[:port]`, always trusted. Its images never get a secret, whatever the rules contain. */
   readonly internalRegistries: readonly PlatformRegistry[];
+  /**
+   * Other names of the cluster's own registry, from outside. They are trusted where no written rule is about them. The credentials of
+   * service accounts are not for these names, so a written rule may give a secret.
+   */
+  readonly externalRegistries?: readonly PlatformRegistry[];
   /** Applies if the rules do not set it. */
   readonly shortNames?: ShortNames;
 };
@@ -36,16 +41,20 @@ export type PlatformRules = {
  */
 export function withPlatform(
   written: RuleSet,
-  { internalRegistries, shortNames }: Platform,
+  { internalRegistries, externalRegistries = [], shortNames }: Platform,
   hash: (text: string) => string,
 ): PlatformRules {
   const known = new Set(written.rules.filter(({ internal }) => internal).map(({ pattern }) => pattern.text));
-  const added = internalRegistries.flatMap(readRegistry).filter(({ pattern }) => !known.has(pattern.text) && known.add(pattern.text));
+  const isNew = ({ pattern }: Rule) => !known.has(pattern.text) && known.add(pattern.text);
+  const internalRules = internalRegistries.flatMap((each) => readRegistry(each, true)).filter(isNew);
+  const externalRules = externalRegistries.flatMap((each) => readRegistry(each, false)).filter(isNew);
+  const added = [...internalRules, ...externalRules];
   const meaning = written.shortNamesWritten ? written.settings.shortNames : (shortNames ?? written.settings.shortNames);
   const meaningDiffers = JSON.stringify(meaning) !== JSON.stringify(written.settings.shortNames);
   if (added.length === 0 && !meaningDiffers) return { ruleSet: written, conflicts: () => [] };
 
-  const index = indexRules(added);
+  const index = indexRules(internalRules);
+  const externalIndex = indexRules(externalRules);
   const parts = [written.revision, added.map((rule) => JSON.stringify(canonicalRule(rule))).sort(), ...(meaningDiffers ? [meaning] : [])];
   const ruleSet: RuleSet = {
     ...written,
@@ -55,7 +64,10 @@ export function withPlatform(
     rules: [...added, ...written.rules],
     match(reference, context) {
       const internalRule = index.match(reference, context).entry;
-      return internalRule ? { value: internalRule } : written.match(reference, context);
+      if (internalRule) return { value: internalRule };
+      const answer = written.match(reference, context);
+      const externalRule = externalIndex.match(reference, context).entry;
+      return externalRule && isLessSpecific(answer.value, written, context) ? { value: externalRule } : answer;
     },
   };
   const conflicts = () =>
@@ -67,24 +79,30 @@ export function withPlatform(
   return { ruleSet, conflicts };
 }
 
+/** Whether the platform's trust in one host wins over the written rule: no rule, or a cluster rule that denies many hosts. */
+function isLessSpecific(rule: Rule | undefined, { namespaceRules }: RuleSet, { namespace }: NamespaceContext): boolean {
+  if (!rule) return true;
+  return !rule.trust && rule.pattern.host.kind !== 'exact' && namespaceRules.get(namespace)?.includes(rule) !== true;
+}
+
 /** A text that is no registry is skipped: it could not match an image either. */
-function readRegistry({ registry, object }: PlatformRegistry): readonly Rule[] {
+function readRegistry({ registry, object }: PlatformRegistry, internal: boolean): readonly Rule[] {
   const parsed = parsePattern(registry);
   if (!parsed.ok || parsed.pattern.host.kind !== 'exact' || parsed.pattern.path.length > 0) return [];
   const pattern = resolvePattern(parsed.pattern, true);
   const origin: Origin = { source: { kind: 'cluster', object }, line: 1, column: 1 };
-  return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal: true, origin }];
+  return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal, origin }];
 }
 
 /** A rule that only trusts repeats what applies anyway. */
 function conflictingEffect({ trust, pullSecrets, pushSecret }: Rule): string | undefined {
-  if (!trust) return 'refuses';
+  if (!trust) return 'denies';
   return pullSecrets.length > 0 || pushSecret !== undefined ? 'names a secret for' : undefined;
 }
 
 function conflict({ pattern, origin }: Rule, effect: string, internal: Rule): Problem {
-  const treatment = effect === 'refuses' ? 'always trusted' : 'never given a secret';
-  const message = `the rule ${effect} ${pattern.text}, which is the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) and ${treatment}: the rule has no effect, remove it`;
+  const treatment = effect === 'denies' ? 'is always trusted' : 'never gets a secret';
+  const message = `the rule ${effect} ${pattern.text}, but the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) ${treatment}. The rule has no effect. Remove it.`;
   return { code: 'internal-conflict', message, origin, related: internal.origin };
 }
 

@@ -52,8 +52,8 @@ function statements(rules: RuleSet): readonly Statement[] {
 }
 
 function ruleStatement(rule: Rule): Statement {
-  const { pattern, namespaces, owner, origin } = rule;
-  const of = owner === undefined ? '' : ` of namespace ${owner} itself`;
+  const { pattern, namespaces, ownerNamespace, origin } = rule;
+  const of = ownerNamespace === undefined ? '' : ` (rules of namespace ${ownerNamespace})`;
   return { kind: 'rule', about: about(pattern.text, namespaces) + of, value: { fields: comparedFields(rule), origin } };
 }
 

@@ -75,11 +75,11 @@ export type RulesChange = {
  */
 export type RuleStore = {
   /**
-   * Undefined until the cluster has rules, and while a bundle from the start has never been valid. Its rules might deny images, so nothing
+   * The rules as written, without what the platform adds. Undefined until the cluster has rules, and while a bundle from the start has never been valid. Its rules might deny images, so nothing
    * is evaluated before it is fixed.
    */
-  current(): RuleSet | undefined;
-  /** Why `current` is undefined, as text for the operator. Undefined if `current` is not. */
+  written(): RuleSet | undefined;
+  /** Why `written` is undefined, as text for the operator. Undefined if `written` is not. */
   missing(): string | undefined;
   /**
    * Loads all bundles once, at the start. `lastGood` are the versions that an earlier run accepted. They replace bundles that are invalid
@@ -170,7 +170,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   let combined: RuleSet | undefined;
   let opened = false;
 
-  function current(): RuleSet | undefined {
+  function written(): RuleSet | undefined {
     if (neverAccepted.size > 0 || !clusterRules) return undefined;
     combined ??= withNamespaceRules(clusterRules, namespaceRules.rules, hash);
     return combined;
@@ -188,7 +188,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     rejected.delete(bundle.id);
     neverAccepted.delete(bundle.id);
     if (trial.kind === 'blank') {
-      const alert = `${nameBundle(bundle)} is blank, and there are no other rules: ${clusterRules ? stayInForce : toHaveNone}`;
+      const alert = `${nameBundle(bundle)} is blank, and no other rules exist. ${clusterRules ? stayInForce : toHaveNone}`;
       return { bundle, problems: [], warnings, alert };
     }
     combined = undefined;
@@ -325,7 +325,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
       const bundleResult = tryBundle(read);
       return bundleResult.problems.length > 0 || bundleResult.alert !== undefined
         ? bundleResult
-        : { ...bundleResult, alert: `${nameBundle(read.bundle)} is gone or blank, and no other rules are there: ${stayInForce}` };
+        : { ...bundleResult, alert: `${nameBundle(read.bundle)} was deleted or is blank, and no other rules exist. ${stayInForce}` };
     });
     for (const id of accepted.keys()) orphaned.add(id);
     return bundleResults;
@@ -335,7 +335,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     const left = [...accepted].filter(([other]) => other !== id).flatMap(([, { documents }]) => documents);
     if (left.every(({ blank }) => blank)) {
       orphaned.add(id);
-      const alert = `${nameBundle(bundle)} was deleted, and no other rules would be left: ${stayInForce}`;
+      const alert = `${nameBundle(bundle)} was deleted, and no other rules exist. ${stayInForce}`;
       return { bundle, problems: [], warnings: [], alert };
     }
     accepted.delete(id);
@@ -347,7 +347,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   }
 
   function change(steps: readonly RulesStep[]): readonly RulesChange[] {
-    const before = current();
+    const before = written();
     return toChanges(
       steps.flatMap((step) => ('offer' in step ? offerBundle(step.offer) : withdrawBundle(step.withdraw))),
       before,
@@ -389,7 +389,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   }
 
   function toChanges(bundleResults: readonly BundleResult[], before: RuleSet | undefined): readonly RulesChange[] {
-    const after = current();
+    const after = written();
     return bundleResults.map(({ bundle, ...result }) => ({
       id: bundle.id,
       scope: scopeOf(bundle),
@@ -401,7 +401,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   }
 
   return {
-    current,
+    written,
     missing() {
       if (!opened) return 'the rules have not been read yet';
       if (neverAccepted.size > 0) return `rules with problems: ${[...neverAccepted].join(', ')}`;
@@ -442,9 +442,9 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   };
 }
 
-const earlierInForce = 'the version that was good before this server started is in force';
-const toHaveNone = 'to have none, write a document "rules: []"';
-const stayInForce = `the last rules stay in force; ${toHaveNone}`;
+const earlierInForce = 'the last good version from before this server started is in force.';
+const toHaveNone = 'To have no rules, write a document "rules: []".';
+const stayInForce = `The last good rules stay in force. ${toHaveNone}`;
 
 function scopeOf({ scope }: Bundle): RuleScope {
   return scope ?? { kind: 'cluster' };

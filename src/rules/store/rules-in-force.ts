@@ -6,7 +6,7 @@ import { type Platform, type PlatformRules, withPlatform } from './add-platform-
 import type { RuleStore, RulesChange } from './rule-store.ts';
 
 export type RulesInForce = {
-  /** Undefined while `RuleStore.current` is. */
+  /** Undefined while `written` is. */
   current(): RuleSet | undefined;
   /** The rules of the store, without what the platform adds. */
   written(): RuleSet | undefined;
@@ -35,7 +35,7 @@ export type ChangeInForce = {
 };
 
 /** At first the platform adds nothing. `hash` as in `compileRuleSet`. */
-export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (text: string) => string): RulesInForce {
+export function createRulesInForce(store: Pick<RuleStore, 'written'>, hash: (text: string) => string): RulesInForce {
   const onPlatform = createRulesOnPlatform(hash);
   const listeners = new Set<(event: RulesEvent) => void>();
   const publish = (event: RulesEvent) => {
@@ -52,8 +52,8 @@ export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (tex
   };
   const inForce = (written: RuleSet | undefined) => written && onPlatform.apply(written).ruleSet;
   return {
-    current: () => inForce(store.current()),
-    written: store.current,
+    current: () => inForce(store.written()),
+    written: store.written,
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
@@ -62,7 +62,7 @@ export function createRulesInForce(store: Pick<RuleStore, 'current'>, hash: (tex
       publish({ cause: 'documents', changes: changes.map((change) => changeOnPlatform(change, onPlatform)) });
     },
     platformChanged(platform) {
-      const written = store.current();
+      const written = store.written();
       const before = inForce(written);
       if (!onPlatform.change(platform) || !written || !before) return;
       const after = onPlatform.apply(written);

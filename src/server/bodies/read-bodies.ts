@@ -2,12 +2,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { type Clock, repeat } from '../../time/clock.ts';
-import { RequestError } from '../error-bodies.ts';
+import type { Clock } from '../../time/clock.ts';
 import type { BodyLimits } from '../limits.ts';
 import { type BodyReservation, createBodyBudget } from './body-budget.ts';
-import { findExcess } from './body-scan.ts';
+import { Overloaded } from './body-errors.ts';
+import { createDeadlines, type Deadline } from './deadlines.ts';
 import { createOneAtATime } from './one-at-a-time.ts';
+import { parseBody } from './parse-body.ts';
+import { receiveBody } from './receive-body.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -18,42 +20,15 @@ declare module 'fastify' {
   }
 }
 
-/** The server is busy with other requests: HTTP 503, and the API server retries. */
-export class Overloaded extends RequestError {
-  constructor(message: string) {
-    super(503, 'ServiceUnavailable', message);
-  }
-}
-
-/** The body did not arrive in time. */
-export class TooSlow extends RequestError {
-  constructor(milliseconds: number) {
-    super(408, 'Timeout', `the body did not arrive within ${Math.round(milliseconds / 100) / 10} s`);
-  }
-}
-
-/** Interval in milliseconds at which deadlines are checked. One timer per body would slow down every request. */
-const sweepMilliseconds = 100;
-
-/** A chunk counts at least this many bytes, because that is Node's overhead per chunk. Chunks of TCP are five times as large. */
-const smallestChunk = 256;
-
 type Done = (error: Error | null, value?: unknown) => void;
-
-type Receiving = { deadline: number; expire(): void };
 
 /** Accepts only `application/json`. Bodies become plain data without schema or coercion, and keys such as `__proto__` are ordinary data. */
 export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clock: Clock): void {
   const budget = createBodyBudget(limits, clock.monotonic);
   const largeBodies = createOneAtATime();
   const unreadAnswers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.monotonic);
-  const unfinished = new Set<Receiving>();
-  const expireOverdue = () => {
-    const now = clock.monotonic();
-    for (const each of unfinished) if (each.deadline <= now) each.expire();
-  };
-  const stop = repeat(clock, expireOverdue, sweepMilliseconds);
-  app.addHook('onClose', async () => stop());
+  const deadlines = createDeadlines(clock);
+  app.addHook('onClose', async () => deadlines.stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
   app.decorateRequest('bodyResources', null as unknown as FastifyRequest['bodyResources']);
   app.addHook('onRequest', (request, reply, done) => {
@@ -70,11 +45,17 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', (request: FastifyRequest, payload: IncomingMessage, done) => {
     const deadline = clock.monotonic() + timeoutOf(request.url, limits.milliseconds);
-    receive(request, payload, deadline, (error, body) => {
-      if (error) done(error);
-      else if (body.length <= limits.largeBody) parse(body, done);
-      else parseAlone(request, body, deadline, done);
-    });
+    const release = receiveBody(
+      payload,
+      { announced: announcedBytes(request), deadline, limits, budget, deadlines, clock },
+      (error, body) => {
+        if (error) done(error);
+        else if (body.length <= limits.largeBody) parse(body, done);
+        else parseAlone(request, body, deadline, done);
+      },
+    );
+    releaseWithBody(request, release);
+    request.response.once('close', () => releaseBody(request));
   });
 
   /** If unread answers are too many bytes, closes the connection of the one with the largest product of bytes and age. */
@@ -82,92 +63,6 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
     const reservation: BodyReservation = { announced: 0, since: clock.monotonic(), evict: () => response.destroy() };
     response.once('close', () => unreadAnswers.release(reservation));
     if (!unreadAnswers.reserve(reservation, bytes)) reservation.evict();
-  }
-
-  /** Collects the bytes, and calls `done` once: with all of them, or with the reason why they are not accepted. */
-  function receive(
-    request: FastifyRequest,
-    payload: IncomingMessage,
-    deadline: number,
-    done: (error: RequestError | null, body: Buffer) => void,
-  ): void {
-    const since = clock.monotonic();
-    let chunks: Buffer[] = [];
-    let bytes = 0;
-    let discarded = 0;
-    /** How many bytes the chunks need in addition to their content. */
-    let overhead = 0;
-    let failure: RequestError | undefined;
-    let settled = false;
-
-    const reservation: BodyReservation = {
-      announced: Number(request.headers['content-length'] ?? 0),
-      since,
-      evict: () => discardRest(new Overloaded('too many bytes in flight'), clock.monotonic() + limits.evictionGrace),
-    };
-    const receiving: Receiving = { deadline, expire: () => settle(failure ?? new TooSlow(deadline - since)) };
-    unfinished.add(receiving);
-    releaseWithBody(request, () => budget.release(reservation));
-    request.response.once('close', () => releaseBody(request));
-
-    payload.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (settled) return;
-      if (failure) {
-        discarded += chunk.length;
-        if (discarded > limits.discarded) settle(failure);
-        return;
-      }
-      const size = Math.max(chunk.length, smallestChunk);
-      overhead += size - chunk.length;
-      // The chunks are so small on average that their overhead exceeds the limit for a whole body.
-      if (overhead > limits.bytes) {
-        settle(new RequestError(400, 'BadRequest', `the body arrived in chunks that average less than ${smallestChunk} bytes`));
-        return;
-      }
-      chunks.push(chunk);
-      if (Math.max(bytes, reservation.announced) > limits.bytes) failTooLarge();
-      else if (!budget.reserve(reservation, size)) reservation.evict();
-    });
-    payload.once('end', () => {
-      if (failure) return settle(failure);
-      budget.arrived(reservation);
-      settle(undefined);
-    });
-    payload.once('error', onCut);
-    payload.once('close', onCut);
-
-    /** Every body emits `close`. Creating an error for each would cost a quarter of a request's time. */
-    function onCut(): void {
-      if (!settled) settle(failure ?? new RequestError(400, 'BadRequest', 'the body was cut short'));
-    }
-
-    /** The rest is read and discarded, so that the sender reads the answer instead of a connection error. */
-    function discardRest(error: RequestError, deadline: number): void {
-      failure = error;
-      chunks = [];
-      budget.release(reservation);
-      receiving.deadline = Math.min(receiving.deadline, deadline);
-    }
-
-    function failTooLarge(): void {
-      const size = reservation.announced > limits.bytes ? `${reservation.announced} bytes` : `more than ${limits.bytes} bytes`;
-      const message = `the AdmissionReview has ${size}, and regkeeper reads at most ${limits.bytes}: make the object smaller, or split it`;
-      discardRest(new RequestError(413, 'RequestEntityTooLarge', message, uidAtStart(chunks[0])), receiving.deadline);
-    }
-
-    function settle(error: RequestError | undefined): void {
-      if (settled) return;
-      settled = true;
-      unfinished.delete(receiving);
-      const [first = noBytes, ...others] = chunks;
-      chunks = [];
-      if (error) {
-        failure = error;
-        budget.release(reservation);
-        done(error, noBytes);
-      } else done(null, others.length === 0 ? first : Buffer.concat([first, ...others], bytes));
-    }
   }
 
   function parse(body: Buffer, done: Done): void {
@@ -183,24 +78,24 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
 
   /** The turn ends when the body is released, because only then the parsed object is garbage. */
   function parseAlone(request: FastifyRequest, body: Buffer, deadline: number, done: Done): void {
-    const waiting: Receiving = {
+    const waiting: Deadline = {
       deadline,
       expire() {
-        unfinished.delete(waiting);
+        deadlines.delete(waiting);
         leave();
-        done(new Overloaded('waiting for other large requests'));
+        done(new Overloaded('busy with other large requests'));
       },
     };
-    unfinished.add(waiting);
+    deadlines.add(waiting);
     const leave = largeBodies.enter((end) => {
-      unfinished.delete(waiting);
+      deadlines.delete(waiting);
       const { response } = request;
       if (response.destroyed || response.closed) return end();
       releaseWithBody(request, end);
       parse(body, done);
     });
     releaseWithBody(request, () => {
-      unfinished.delete(waiting);
+      deadlines.delete(waiting);
       leave();
     });
   }
@@ -222,35 +117,10 @@ function releaseWithBody(request: FastifyRequest, free: () => void): void {
 }
 
 const noResources: readonly (() => void)[] = [];
-const noBytes = Buffer.alloc(0);
 
-/** @throws RequestError */
-function parseBody(body: Buffer, limits: BodyLimits): unknown {
-  if (body.length === 0) throw new RequestError(400, 'BadRequest', 'the body is empty: send an AdmissionReview');
-  const excess = findExcess(body, limits);
-  if (excess) throw new RequestError(400, 'BadRequest', excessMessages[excess](limits), uidAtStart(body));
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new RequestError(400, 'BadRequest', `the body is not JSON: ${error instanceof Error ? error.message : ''}`);
-  }
+function announcedBytes({ headers }: FastifyRequest): number {
+  return Number(headers['content-length'] ?? 0);
 }
-
-const excessMessages = {
-  depth: ({ depth }: BodyLimits) => `the AdmissionReview is nested deeper than ${depth} levels, and regkeeper reads no deeper`,
-  structures: ({ structures }: BodyLimits) =>
-    `the AdmissionReview has more than ${structures} lists, objects and entries, and regkeeper reads no more: make the object smaller, or split it`,
-};
-
-/**
- * The API server writes the uid first (field order of AdmissionReview and AdmissionRequest, k8s.io/api/admission/v1). So a body that is not
- * read completely still gets an answer whose message the API server passes on.
- */
-function uidAtStart(body: Buffer | undefined): string | undefined {
-  return body && start.exec(body.toString('latin1', 0, 200))?.[1];
-}
-
-const start = /^\{"kind":"AdmissionReview","apiVersion":"admission\.k8s\.io\/v1","request":\{"uid":"([0-9A-Za-z-]{1,64})"/;
 
 /** The API server sends the timeout of the webhook: `?timeout=5s` (apiserver webhook/generic, client-go Request.Timeout). */
 function timeoutOf(url: string, maxMilliseconds: number): number {

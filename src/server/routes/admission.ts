@@ -61,7 +61,7 @@ function evaluate(webhook: Webhook, request: ReviewRequest, callerAuthenticated:
   const rules = collaborators.rules(request.namespace);
   if (!rules) return { decision: undefined, failure: 'no rules are loaded yet', reason: 'not-ready' };
   const facts = collaborators.facts();
-  if (!facts) return { decision: undefined, failure: 'the cluster has not been read yet', reason: 'not-ready' };
+  if (!facts) return { decision: undefined, failure: 'the caches have not synced yet', reason: 'not-ready' };
 
   const decision = decide(change, rules, facts);
   if (decision.kind === 'not-yet') return { decision, failure: decision.message, reason: 'stale-cache' };

@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import type { ApiClient } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { type AggregatedApi, startAggregatedApi } from '../aggregated-api.ts';
 import { installCrds } from '../crds.ts';
@@ -72,7 +73,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
     expect(names(validating ?? [])).toEqual(expect.arrayContaining([`${own}.validate.regkeeper.io`, 'pods.validate.regkeeper.io']));
     await denies();
     const readinessReport = () => readiness(server as Regkeeper);
-    await waitFor(async () => (await readinessReport()).text.includes(`[!] cluster: ${api} has not answered since`), {
+    await waitFor(async () => (await readinessReport()).text.includes(`[!] cluster: API ${api} has been unavailable since`), {
       deadlineSeconds: 10,
       what: 'the note on /readyz',
     });
@@ -159,7 +160,10 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
     test('it comes back, is asked again, and nothing is written for it', async () => {
       const before = await admin.get<{ metadata: { generation: number } }>(paths.validating);
       await aggregated.answer();
-      await waitFor(() => server?.log().some(({ msg }) => msg === `${api} answers again`), { deadlineSeconds: 90, what: 'the recovery' });
+      await waitFor(() => server?.log().some(({ msg }) => msg === `API ${api} is available again`), {
+        deadlineSeconds: 90,
+        what: 'the recovery',
+      });
       expect(await metric(`regkeeper_api_unavailable{api="${api}"}`)).toBe(0);
       expect((await readiness(server as Regkeeper)).text).not.toContain('[!]');
       expect((await admin.get<typeof before>(paths.validating)).metadata.generation).toBe(before.metadata.generation);
@@ -219,7 +223,7 @@ async function metric(name: string): Promise<number | undefined> {
 }
 
 function apiFailures(): readonly Record<string, unknown>[] {
-  return server?.log().filter(({ msg }) => String(msg).startsWith(`${api} cannot be asked what it serves`)) ?? [];
+  return server?.log().filter(({ msg }) => String(msg).startsWith(`discovery of the API ${api} failed`)) ?? [];
 }
 
 /** Removes the entry with this name, or all entries where no name is passed. */

@@ -116,8 +116,9 @@ test('an API server without a certificate registers nothing', async () => {
   expect(stderr).toContain('regkeeper answers authenticated API servers only: there is no client certificate');
   await kubectl(['delete', 'mutatingwebhookconfiguration,validatingwebhookconfiguration', 'regkeeper']);
   await applyBase(kubectl);
-  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('nothing is registered yet')), {
-    deadlineSeconds: 30,
+  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('no webhooks are registered yet')), {
+    // The Lease is renewed first, then fifteen dry runs fail.
+    deadlineSeconds: 60,
     what: 'the log to report that nothing is registered',
   });
   const metrics = await (await fetch(`http://localhost:${server.healthPort}/metrics`)).text();

@@ -67,7 +67,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
           ]),
         },
         {
-          target: { group: 'cert-manager.io', name: 'regkeeper-(authority|self-signed)' },
+          target: { group: 'cert-manager.io', name: 'regkeeper-(ca|self-signed)' },
           patch: JSON.stringify({ $patch: 'delete', kind: 'any', metadata: { name: 'any' } }),
         },
       ],
@@ -282,25 +282,26 @@ describe('what may be chosen', () => {
     ['certs.secretName=regkeeper-tls', '/certs/secretName'],
     ['replicaCount=two', '/replicaCount'],
     ['logLevel=verbose', '/logLevel'],
+    ['logFormat=xml', '/logFormat'],
     ['podSecurityContext.runAsNonRoot=false', "'runAsNonRoot' not allowed"],
     ['podSecurityContext.runAsUser=0', '/podSecurityContext/runAsUser'],
     ['podLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
     ['rules.documents.rules=x', "invalid propertyName 'rules'"],
-    ['serviceAccount.create=false', 'name the account in serviceAccount.name'],
+    ['serviceAccount.create=false', 'serviceAccount.create is false, so serviceAccount.name must be set'],
     ['serviceMonitor.interval=soon', '/serviceMonitor/interval'],
     ['prometheusRule.severity=x', "'severity' not allowed"],
-    ['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas is smaller'],
-    ['extraArgs={--port=9443}', 'extraArgs must not hold --port: the ports of the Pod go with it: set webhook.port'],
+    ['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas must not be less'],
+    ['extraArgs={--port=9443}', 'extraArgs must not contain --port: the ports of the Pod depend on it. Set webhook.port'],
     [
       'extraArgs={--log-level,debug,--shutdown-delay-seconds=60}',
-      "extraArgs must not hold --shutdown-delay-seconds: the Pod's time to end goes with it: set shutdownDelaySeconds",
+      'extraArgs must not contain --shutdown-delay-seconds: terminationGracePeriodSeconds depends on it. Set shutdownDelaySeconds',
     ],
-    ['extraArgs={--no-manage-webhooks}', 'extraArgs must not hold --no-manage-webhooks'],
-    ['extraArgs={-nother}', "extraArgs must not hold -nother: it is the release's"],
-    ['extraArgs={--namespace,other}', 'extraArgs must not hold --namespace'],
-    ['extraEnv[0].name=REGKEEPER_TLS_CERT', 'extraEnv must not hold REGKEEPER_TLS_CERT: mounts and rights go with it: set certs.mode'],
-    ['extraEnv[0].name=REGKEEPER_NAMESPACE', 'extraEnv must not hold REGKEEPER_NAMESPACE'],
-    ['extraEnv[0].name=POD_NAMESPACE', 'extraEnv must not hold POD_NAMESPACE'],
+    ['extraArgs={--no-manage-webhooks}', 'extraArgs must not contain --no-manage-webhooks'],
+    ['extraArgs={-nother}', 'extraArgs must not contain -nother: it is the release namespace'],
+    ['extraArgs={--namespace,other}', 'extraArgs must not contain --namespace'],
+    ['extraEnv[0].name=REGKEEPER_TLS_CERT', 'extraEnv must not contain REGKEEPER_TLS_CERT: mounts and RBAC depend on it. Set certs.mode'],
+    ['extraEnv[0].name=REGKEEPER_NAMESPACE', 'extraEnv must not contain REGKEEPER_NAMESPACE'],
+    ['extraEnv[0].name=POD_NAMESPACE', 'extraEnv must not contain POD_NAMESPACE'],
     ['image.repository=registry.example.com:5000/regkeeper:1', '/image/repository'],
     ['image.repository=registry.example.com/regkeeper@sha256', '/image/repository'],
     ['certs.certManager.namespace=', '/certs/certManager/namespace'],
@@ -308,10 +309,10 @@ describe('what may be chosen', () => {
     ['podDisruptionBudget.maxUnavailable=0', '/podDisruptionBudget/maxUnavailable'],
     ['podDisruptionBudget.maxUnavailable=0%', '/podDisruptionBudget/maxUnavailable'],
     ['serviceMonitor.fromNamespaces={monitoring}', "'fromNamespaces' not allowed"],
-    ['podDisruptionBudget.minAvailable=2', 'podDisruptionBudget.minAvailable is 2, and that is every one of 2 replicas'],
-    ['podDisruptionBudget.minAvailable=51%', 'podDisruptionBudget.minAvailable is 51%, and that is every one of 2 replicas'],
+    ['podDisruptionBudget.minAvailable=2', 'podDisruptionBudget.minAvailable is 2, which is all of the 2 replicas'],
+    ['podDisruptionBudget.minAvailable=51%', 'podDisruptionBudget.minAvailable is 51%, which is all of the 2 replicas'],
     ['extraContainers[0].name=regkeeper,extraContainers[0].image=x', '/extraContainers/0/name'],
-    ['healthPort=8443', 'webhook.port and healthPort are both 8443'],
+    ['healthPort=8443', 'webhook.port and healthPort must differ, but both are 8443'],
   ])('refuses --set %s', async (setting, message) => {
     expect(await renderError('--set', setting)).toContain(message);
   });
@@ -319,7 +320,7 @@ describe('what may be chosen', () => {
   test.each(['self', 'files'])('refuses a second time whatever flag the Deployment gives by itself, with certs.mode %s', async (mode) => {
     const flags = await wiredFlags(mode);
     expect(flags).toContain('--port');
-    for (const flag of flags) expect(await renderError('--set', `extraArgs={${flag}}`)).toContain(`extraArgs must not hold ${flag}:`);
+    for (const flag of flags) expect(await renderError('--set', `extraArgs={${flag}}`)).toContain(`extraArgs must not contain ${flag}:`);
   });
 
   test.each([
@@ -346,8 +347,8 @@ describe('what may be chosen', () => {
 
   test.each([
     ['no image of yours', [], 'helm upgrade regkeeper CHART -n regkeeper -f values.yaml'],
-    ['alerts without metrics', ['--set', 'prometheusRule.enabled=true'], 'This release has no ServiceMonitor'],
-    ['whatever is chosen', ['--set', 'image.repository=registry.example.com/x'], 'Nothing in the namespace regkeeper is ever checked'],
+    ['alerts without metrics', ['--set', 'prometheusRule.enabled=true'], 'this release has no ServiceMonitor'],
+    ['whatever is chosen', ['--set', 'image.repository=registry.example.com/x'], 'Pods in the namespace regkeeper are never checked'],
   ])('says what is to be known: %s', async (_what, flags, sentence) => {
     const { stdout } = await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--dry-run=client', ...flags]);
     expect(stdout).toContain(sentence);
@@ -359,7 +360,7 @@ describe('what may be chosen', () => {
 
   test.each(['default', 'kube-system', 'kube-public', 'kube-node-lease'])('refuses the namespace %s', async (namespace) => {
     expect(await renderError('--namespace', namespace)).toContain(
-      `the release's namespace is ${namespace}, and nothing in regkeeper's own`,
+      `the release namespace is ${namespace}, but Pods in regkeeper's namespace`,
     );
   });
 
@@ -406,6 +407,8 @@ describe('what may be chosen', () => {
                   '9',
                   '--log-level',
                   'debug',
+                  '--log-format',
+                  'text',
                   '--audit-log',
                   '/audit/$(POD_NAME).jsonl',
                 ]),
@@ -524,6 +527,7 @@ describe('what may be chosen', () => {
       },
       prometheusRule: { enabled: true, labels: { role: 'alert-rules' } },
       logLevel: 'debug',
+      logFormat: 'text',
       auditLog: '/audit/$(POD_NAME).jsonl',
       extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy.example.com' }],
       extraVolumes: [{ name: 'audit', emptyDir: {} }],
@@ -637,7 +641,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace', way]);
     expect(await upgrade('corp')).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining('the ConfigMap regkeeper-rules holds rules.yaml beside rules.documents'),
+      stderr: expect.stringContaining('the ConfigMap regkeeper-rules already contains rules.yaml, which is not in rules.documents'),
     });
     expect(await documentNames()).toEqual(['rules.yaml']);
     for (const names of [['rules'], ['rules', 'corp'], ['corp']]) {
@@ -646,7 +650,10 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     }
     await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper']);
     const again = ['install', 'regkeeper', chart, '--namespace', 'regkeeper', way, '--set', 'rules.documents.rules\\.yaml=rules: []'];
-    expect(await helm(again, { allowFailure: true })).toMatchObject({ code: 1, stderr: expect.stringContaining('holds corp.yaml beside') });
+    expect(await helm(again, { allowFailure: true })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('already contains corp.yaml, which is not in rules.documents'),
+    });
   });
 
   test.each([

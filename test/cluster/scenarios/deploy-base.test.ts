@@ -5,7 +5,8 @@ import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
 import { createRegistration } from '../../../src/cluster/registration/registration.ts';
-import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import type { ApiClient } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 import { type Clock, systemClock } from '../../../src/time/clock.ts';
@@ -348,7 +349,7 @@ describe('with the rights of the shipped service account', () => {
     await kubectl(['delete', 'secret', 'regkeeper-tls', '-n', 'regkeeper']);
     const client = await asServer();
     const keeping = manageCertificateSecret({ client, namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper', log });
-    await expect(keeping).rejects.toThrow(/apply the deployment again/);
+    await expect(keeping).rejects.toThrow(/Apply the deployment again/);
     await kubectl(['apply', '-k', base]);
   });
 

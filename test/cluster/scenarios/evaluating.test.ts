@@ -75,6 +75,7 @@ describe('an image that came in before, and would be refused today', () => {
     await create(
       deployment('crowd', { containers: crowd(fallen) }, { replicas: 0 }),
       deployment('moved', running(fallen), { replicas: 0 }),
+      deployment('spelled', running(fallen.replace(':1', '')), { replicas: 0 }),
     );
     await keeper.writeRules(afterTheFall);
     await waitUntilDenied(fallen);
@@ -147,6 +148,12 @@ describe('an image that came in before, and would be refused today', () => {
     const { code, stderr } = await attempt(['set', 'image', 'deployment/moved', `app=${fallen.replace(':1', ':2')}`]);
     expect(code).not.toBe(0);
     expect(stderr).toContain(`container "app": image "${fallen.replace(':1', ':2')}" is from an untrusted registry`);
+  });
+
+  test('may be spelled with the default port and tag', async () => {
+    const [host = '', path = ''] = fallen.replace(':1', '').split(/\/(.*)/);
+    const { stderr } = await acting('set', 'image', 'deployment/spelled', `app=${host}:443/${path}:latest`);
+    expect(stderr).toContain('already in use, so this update is allowed');
   });
 
   test('does not carry another in: that one is refused, and it alone', async () => {

@@ -1,6 +1,6 @@
 /** A tenant floods its namespace with rules ConfigMaps: the cluster's rules, rules reviews and the Pods of others must not be affected. */
 import { expect, onTestFinished, test } from 'vitest';
-import { connectApi } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { type HostileDocument, hostileConfigMap, largestConfigMap, twentyConfigMaps } from '../../hostile/rules.ts';
 import { startHonestRequests } from '../honest-requests.ts';

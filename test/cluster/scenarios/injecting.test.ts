@@ -111,6 +111,17 @@ describe('the list of a Pod', () => {
     expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" spells its registry unusually');
   });
 
+  test('of a Pod is put back where its own file is sent again, beside an image that may change', async () => {
+    const file = (image: string) =>
+      pod('replaced', { ...running(image), serviceAccountName: 'default', automountServiceAccountToken: false });
+    await create(file(corp));
+    for (const image of [corp, corp.replace(/:.*|$/, ':next')]) {
+      await acting('replace', '-f', await write('replaced', file(image)));
+      const replaced = await get<PodLike>('pod/replaced');
+      expect([secretsIn(replaced), markIn(replaced)]).toEqual([['corp-pull'], { rules: ['corp-pull'] }]);
+    }
+  });
+
   test('stays when its mark is taken away', async () => {
     await create(pod('unmarked', running(corp)));
     await acting('annotate', 'pod/unmarked', 'regkeeper.io/injected-');
@@ -256,9 +267,29 @@ describe('a template that changes', () => {
     expect(await move('first')).toEqual(['corp-pull', 'first-own']);
   });
 
-  test("and loses its mark keeps its secrets, which are the author's from then on", async () => {
+  test('and loses nothing but its mark gets it back, without a rollout, and keeps following its images', async () => {
+    const name = `remembered-${keeper.namespace}`;
+    await create(deployment(name, running(corp), { replicas: 0 }));
+    await replicaSets(name, 1);
+    const before = await get<Workload>(`deployment/${name}`);
+    const { annotations: _unknown, ...metadata } = before.spec.template.metadata;
+    // As Terraform does: the spec as it was read, without the annotations of the template that its file does not have.
+    const sent = { ...before.spec, template: { ...before.spec.template, metadata } };
+    await acting('patch', `deployment/${name}`, '--type=json', '-p', JSON.stringify([{ op: 'replace', path: '/spec', value: sent }]));
+    const after = await get<Workload>(`deployment/${name}`);
+    expect([after.metadata.generation, after.spec]).toEqual([before.metadata.generation, before.spec]);
+    await replicaSets(name, 1);
+    await acting('set', 'image', `deployment/${name}`, `app=${open}`);
+    expect(secretsIn((await get<Workload>(`deployment/${name}`)).spec.template)).toEqual([]);
+  });
+
+  test("and loses its mark beside another change keeps its secrets, which are the author's from then on", async () => {
     await create(deployment('vanished', running(corp), { replicas: 0 }));
-    await acting('patch', 'deployment/vanished', '--type=json', '-p', '[{"op":"remove","path":"/spec/template/metadata/annotations"}]');
+    const edit = [
+      { op: 'remove', path: '/spec/template/metadata/annotations' },
+      { op: 'add', path: '/spec/template/spec/nodeSelector', value: { disk: 'fast' } },
+    ];
+    await acting('patch', 'deployment/vanished', '--type=json', '-p', JSON.stringify(edit));
     await acting('set', 'image', 'deployment/vanished', `app=${second}`);
     const { spec } = await get<Workload>('deployment/vanished');
     expect([secretsIn(spec.template), markIn(spec.template)]).toEqual([['corp-pull', 'second-pull'], { rules: ['second-pull'] }]);

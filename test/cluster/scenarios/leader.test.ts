@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
-import { connectApi } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
-import type { Lease } from '../../../src/kube/leader-election.ts';
+import type { Lease } from '../../../src/kube/lease.ts';
 import {
   applyBase,
   deleteBase,
@@ -45,11 +45,11 @@ test('two replicas: one leads and fills the webhook configurations, both are rea
   await routeTo(leader, cluster);
   await waitUntilFilled(kubectl);
   await waitFor(async () => (await readiness(follower)).ready, { deadlineSeconds: 20, what: 'the other replica to be ready' });
-  await waitFor(() => messages(follower).some((each) => each.startsWith('another replica leads: ')), {
+  await waitFor(() => messages(follower).some((each) => each.startsWith('another replica is the leader: ')), {
     deadlineSeconds: 10,
     what: 'the other to name the leader',
   });
-  expect(messages(follower).filter((each) => each.startsWith('filled'))).toEqual([]);
+  expect(messages(follower).filter((each) => each.startsWith('registered the webhooks'))).toEqual([]);
   expect(await leaseSpec()).toMatchObject({ leaseDurationSeconds: 15, leaseTransitions: 0 });
 });
 
@@ -58,28 +58,27 @@ test('a leader that is killed is followed by the other within its Lease, which t
   await leader.end('SIGKILL');
   await routeTo(follower, cluster);
   await weaken();
-  await waitFor(() => messages(follower).includes('leading'), { deadlineSeconds: 30, what: 'the other to lead' });
+  await waitFor(() => messages(follower).includes('became the leader'), { deadlineSeconds: 30, what: 'the other to lead' });
   await waitUntilRepaired();
-  await waitFor(() => messages(follower).some((each) => each.includes('put back')), { deadlineSeconds: 10, what: 'the log to say so' });
+  await waitFor(() => messages(follower).some((each) => each.startsWith('restored the')), {
+    deadlineSeconds: 10,
+    what: 'the log to say so',
+  });
   expect(await leaseSpec()).toMatchObject({ leaseTransitions: 1 });
 }, 60_000);
 
 test('a leader that ends hands over before its drain is over', async () => {
   const next = await launch('next');
-  await waitFor(() => messages(next).some((each) => each.startsWith('another replica leads: ')), {
+  await waitFor(() => messages(next).some((each) => each.startsWith('another replica is the leader: ')), {
     deadlineSeconds: 20,
     what: 'the next replica to see the leader',
   });
   const { leader } = await waitForLeader(...two());
   expect(leader).not.toBe(next);
   const ended = leader.end('SIGTERM');
-  await waitFor(() => messages(next).includes('leading'), { deadlineSeconds: 8, what: 'the next to lead' });
+  await waitFor(() => messages(next).includes('became the leader'), { deadlineSeconds: 8, what: 'the next to lead' });
   expect(leader.process.exitCode).toBe(null);
-  const handover = [
-    'leading',
-    'not leading any more: this replica ends',
-    `the Lease ${ownNamespace}/regkeeper is free for another replica`,
-  ];
+  const handover = ['became the leader', 'no longer the leader: shutting down', `released Lease ${ownNamespace}/regkeeper`];
   await waitFor(() => handover.every((each) => messages(leader).includes(each)), { deadlineSeconds: 10, what: 'the log of the handover' });
   await routeTo(next, cluster);
   expect(await ended).toBe(0);
@@ -103,7 +102,10 @@ test('a Lease that somebody deletes or scribbles in heals, with one leader', asy
     },
   };
   await kubectl(['patch', 'lease', 'regkeeper', '-n', ownNamespace, '--type=merge', '-p', JSON.stringify(scribble)]);
-  await waitFor(() => messages(leader).includes('another replica leads: me'), { deadlineSeconds: 15, what: 'the leader to notice' });
+  await waitFor(() => messages(leader).includes('another replica is the leader: me'), {
+    deadlineSeconds: 15,
+    what: 'the leader to notice',
+  });
   await waitFor(async () => (await leaseSpec()).holderIdentity === before, { deadlineSeconds: 90, what: 'the Lease to be taken again' });
 }, 150_000);
 
@@ -114,15 +116,17 @@ test('without the right to the Lease a replica is ready, leads not and registers
   await kubectl(['patch', ...roles, '--type=json', '-p', JSON.stringify([{ op: 'replace', path: '/rules', value: [] }])]);
   const lacking = await launch('lacking');
   await routeTo(lacking, cluster);
-  const advice = await waitFor(() => messages(lacking).find((each) => each.includes('cannot be had')), {
+  const advice = await waitFor(() => messages(lacking).find((each) => each.includes('cannot acquire')), {
     deadlineSeconds: 40,
     what: 'the advice',
   });
-  expect(advice).toContain('registers and repairs nothing: a Role in the namespace regkeeper must grant apiGroups ["coordination.k8s.io"]');
+  expect(advice).toContain(
+    'does not manage the webhooks. Grant these permissions with a Role in namespace regkeeper: apiGroups ["coordination.k8s.io"]',
+  );
   expect((await readiness(lacking)).ready).toBe(true);
   await applyBase(kubectl);
   await weaken();
-  await waitFor(() => messages(lacking).includes('leading'), { deadlineSeconds: 60, what: 'the replica to lead once it may' });
+  await waitFor(() => messages(lacking).includes('became the leader'), { deadlineSeconds: 60, what: 'the replica to lead once it may' });
   await waitUntilRepaired();
 }, 150_000);
 
@@ -158,7 +162,7 @@ function two(): [Regkeeper, Regkeeper] {
 async function waitForLeader(one: Regkeeper, other: Regkeeper): Promise<{ leader: Regkeeper; follower: Regkeeper }> {
   return await waitFor(
     () => {
-      const [first, second] = [messages(one).includes('leading'), messages(other).includes('leading')];
+      const [first, second] = [messages(one).includes('became the leader'), messages(other).includes('became the leader')];
       if (first === second) return undefined;
       return first ? { leader: one, follower: other } : { leader: other, follower: one };
     },

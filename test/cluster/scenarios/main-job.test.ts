@@ -230,7 +230,7 @@ describe('rules in ConfigMaps', () => {
   test('a bad edit is refused with line and column, and leaves the rules in force', async () => {
     const before = await keeper.rulesText();
     await expect(keeper.writeRules(before.replace('pullSecret: second-registry', 'pulSecret: second-registry'))).rejects.toThrow(
-      /regkeeper\/regkeeper-rules: rules\.yaml:14:3: .*did you mean "pullSecret"/,
+      /regkeeper\/regkeeper-rules: rules\.yaml:14:3: .*Did you mean "pullSecret"/,
     );
     await created(pod('still-served', 'second.example.com/app:1'));
     expect(await secretsOf('pod/still-served')).toEqual(['second-registry']);

@@ -23,7 +23,7 @@ const naming: readonly Row[] = [
   { kind: 'ImageStream', resource: 'imagestreams', naming: (image) => ({ spec: { tags: [{ name: '1', ...from(image) }] } }) },
   { kind: 'ImageStreamTag', resource: 'imagestreamtags', naming: (image) => ({ tag: { name: '1', ...from(image) } }) },
   { kind: 'ImageTag', resource: 'imagetags', naming: (image) => ({ spec: { name: '1', ...from(image) } }) },
-  { kind: 'ImageStreamImport', resource: 'imagestreamimports', naming: (image) => ({ spec: { repository: from(image) } }) },
+  { kind: 'ImageStreamImport', resource: 'imagestreamimports', naming: (image) => ({ spec: { import: true, repository: from(image) } }) },
   { kind: 'ImageStreamMapping', resource: 'imagestreammappings', naming: (image) => ({ image: { dockerImageReference: image } }) },
 ];
 
@@ -50,6 +50,15 @@ describe.each(naming)('$kind', ({ kind, resource, naming }) => {
   });
 });
 
+test('an ImageStreamImport that only looks an image up is stored nowhere by OpenShift, and is let in', async () => {
+  await create({
+    apiVersion: 'image.openshift.io/v1',
+    kind: 'ImageStreamImport',
+    metadata: { name: 'looking' },
+    spec: { import: false, images: [from('unknown.example.com/app')] },
+  });
+});
+
 describe('an ImageStream that exists', () => {
   const stream = (...images: string[]) => ({
     apiVersion: 'image.openshift.io/v1',
@@ -65,11 +74,14 @@ describe('an ImageStream that exists', () => {
     await kubectl(['label', 'imagestream.image.openshift.io', 'labelled', 'a=b', '-n', keeper.namespace]);
   });
 
-  test('may say in its status what it likes: that is the importer', async () => {
-    const status = {
-      tags: [{ tag: '0', items: [{ dockerImageReference: 'unknown.example.com/a@sha256:00', image: 'sha256:00', generation: 1 }] }],
-    };
-    await kubectl([
+  test('is refused an image of an unknown registry in its status too, from where builds would take it', async () => {
+    const holding = (...references: string[]) =>
+      JSON.stringify({
+        status: {
+          tags: [{ tag: '0', items: references.map((dockerImageReference) => ({ dockerImageReference, image: 'x', generation: 1 })) }],
+        },
+      });
+    const patch = [
       'patch',
       'imagestream.image.openshift.io',
       'grown',
@@ -78,8 +90,12 @@ describe('an ImageStream that exists', () => {
       '--subresource=status',
       '--type=merge',
       '-p',
-      JSON.stringify({ status }),
-    ]);
+    ];
+    await kubectl([...patch, holding('good.example.com/a:1')]);
+    const { code, stderr } = await kubectl([...patch, holding('unknown.example.com/a:1', 'good.example.com/a:1')], { allowFailure: true });
+    expect(code).not.toBe(0);
+    expect(stderr).toContain('status.tags[0].items[0].dockerImageReference: image "unknown.example.com/a:1"');
+    await kubectl([...patch, holding()]);
   });
 });
 
@@ -115,6 +131,25 @@ describe('a Build', () => {
     expect(stderr).toContain('spec.strategy.sourceStrategy.from');
   });
 
+  test('that exists gets back what its own file lacks', async () => {
+    const file = build('again', 'good.example.com/builder');
+    await create(file);
+    const before = await specOf('again');
+    const stored = await kubectl.json<{ metadata: { resourceVersion: string } }>([
+      'get',
+      'build.build.openshift.io',
+      'again',
+      '-n',
+      keeper.namespace,
+    ]);
+    const { code, stderr } = await tryTo('replace', {
+      ...file,
+      metadata: { name: 'again', resourceVersion: stored.metadata.resourceVersion },
+    });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(await specOf('again')).toEqual(before);
+  });
+
   test('that exists is not written to', async () => {
     const before = await specOf('filled');
     const patch = JSON.stringify({ spec: { output: { pushSecret: { name: 'set-by-controller' } } } });
@@ -130,6 +165,6 @@ async function create(object: object): Promise<void> {
   await kubectl(['create', '-f', '-', '-n', keeper.namespace], { stdin: JSON.stringify(object) });
 }
 
-function tryTo(verb: 'create' | 'apply', object: object) {
+function tryTo(verb: 'create' | 'apply' | 'replace', object: object) {
   return kubectl([verb, '-f', '-', '-n', keeper.namespace], { stdin: JSON.stringify(object), allowFailure: true });
 }

@@ -12,6 +12,7 @@ const cluster = target();
 const { kubectl } = cluster;
 
 const hostname = 'image-registry.openshift-image-registry.svc:5000';
+const route = 'default-route-openshift-image-registry.apps.example.com';
 const registryNamespace = 'openshift-image-registry';
 const definition = {
   apiVersion: 'apiextensions.k8s.io/v1',
@@ -36,7 +37,7 @@ const imageConfig = (internalRegistryHostname: string, search?: readonly string[
   kind: 'Image',
   metadata: { name: 'cluster' },
   spec: { registrySources: { ...(search && { containerRuntimeSearchRegistries: search }) } },
-  status: { internalRegistryHostname },
+  status: { internalRegistryHostname, externalRegistryHostnames: [route] },
 });
 const registryService = {
   apiVersion: 'v1',
@@ -76,7 +77,7 @@ rules:
 
 describe.runIf(cluster.local)('the cluster’s own registry', () => {
   test('is trusted by all its names, without a rule, and given no secret', async () => {
-    for (const registry of [hostname, 'image-registry.openshift-image-registry.svc.cluster.local:5000', `${address}:5000`]) {
+    for (const registry of [hostname, route, 'image-registry.openshift-image-registry.svc.cluster.local:5000', `${address}:5000`]) {
       const { patch, error } = await tryPod(`${registry}/shop/web:1`);
       expect([registry, patch, error]).toEqual([registry, [], undefined]);
     }
@@ -107,7 +108,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
     );
     expect((await tryPod(`${hostname}/shop/web:1`)).error).toContain('is not from a configured registry');
     const problem = keeper.server?.log().find(({ code }) => code === 'internal-conflict');
-    expect(problem?.msg).toMatch(/regkeeper-rules.*names a secret for registry\.example\.com, which is the cluster's own registry/);
+    expect(problem?.msg).toMatch(/regkeeper-rules.*names a secret for registry\.example\.com, but the cluster's own registry/);
     await apply(imageConfig(hostname));
     await waitUntil('the rule to be in force again', async () => (await tryPod('registry.example.com/app')).patch.includes('corp-pull'));
   });
@@ -147,6 +148,20 @@ describe('a build from an image stream', () => {
     },
   });
 
+  test('by a name without a registry is judged by what the stream of that name holds, where its policy is to be found by it', async () => {
+    const { namespace } = keeper;
+    await apply({
+      apiVersion: 'image.openshift.io/v1',
+      kind: 'ImageStream',
+      metadata: { name: 'local', namespace },
+      spec: { lookupPolicy: { local: false }, tags: [{ name: '1', from: { kind: 'DockerImage', name: 'registry.example.com/base:1' } }] },
+    });
+    const image = { kind: 'DockerImage', name: 'local:1' };
+    expect(await tryBuild(image)).toContain('is not from a configured registry');
+    await kubectl(['patch', 'imagestream', 'local', '-n', namespace, '--type=merge', '-p', '{"spec":{"lookupPolicy":{"local":true}}}']);
+    await waitUntil('the stream to be found', async () => (await tryBuild(image)) === undefined);
+  });
+
   test('is judged by what the stream holds, of its own namespace and of another, while that changes', async () => {
     const { namespace } = keeper;
     const other = await cluster.namespace();
@@ -162,22 +177,27 @@ describe('a build from an image stream', () => {
 
     await hold(namespace, 'unknown.example.com/base:1');
     // The API server has not authenticated, so the image is in the record alone.
-    const reason = 'contains is not allowed here';
-    await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(reason) === true);
-    expect(await tryBuild({ name: 'base:1' })).toContain(`what image stream "${namespace}/base:1" ${reason}`);
+    const denialOf = (place: string) => `what image stream "${place}/base:1" contains is denied here.`;
+    await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(denialOf(namespace)) === true);
     expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();
 
+    // The user may not be allowed to read the streams of the other namespace.
     await hold(other, 'unknown.example.com/base:1');
     await waitUntil(
       'the other to be refused',
-      async () => (await tryBuild({ name: 'base:1', namespace: other }))?.includes(reason) === true,
+      async () => (await tryBuild({ name: 'base:1', namespace: other }))?.includes(denialOf(other)) === true,
+    );
+    expect(await tryBuild({ name: 'base:1', namespace: other })).not.toContain('unknown.example.com');
+    expect(decisions().flatMap(({ images }) => images)).toContainEqual(
+      expect.objectContaining({ stream: `${other}/base:1`, image: 'unknown.example.com/base:1', reason: 'unconfigured' }),
     );
     await hold(namespace, 'registry.example.com/base:1');
     await waitUntil('the build to be let in', async () => (await tryBuild({ name: 'base:1' })) === undefined);
   });
 
+  /** The image comes into the stream while a rule trusts it. */
   async function hold(namespace: string, reference: string): Promise<void> {
-    await kubectl([
+    const patch = [
       'patch',
       'imagestream',
       'base',
@@ -187,7 +207,11 @@ describe('a build from an image stream', () => {
       '--type=merge',
       '-p',
       JSON.stringify(held(reference)),
-    ]);
+    ];
+    const before = await keeper.rulesText();
+    await keeper.writeRules(before.replace('rules:', 'rules:\n- {registry: unknown.example.com}'));
+    await waitUntil('the image to be accepted', async () => (await kubectl(patch, { allowFailure: true })).code === 0);
+    await keeper.writeRules(before);
   }
 
   async function tryBuild(from: object): Promise<string | undefined> {

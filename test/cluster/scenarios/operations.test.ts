@@ -17,7 +17,8 @@ import { issueCa, issueServerCertificate } from '../../../src/certificates/issue
 import { manageCertificateSecret } from '../../../src/certificates/sources/secret.ts';
 import { createReachabilityProbe } from '../../../src/cluster/registration/prove-reachable.ts';
 import { createRegistration } from '../../../src/cluster/registration/registration.ts';
-import { type ApiClient, connectApi } from '../../../src/kube/api-client.ts';
+import type { ApiClient } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { createWebhookServer } from '../../../src/server/webhook-server.ts';
 import { reviewOf } from '../../unit/server/reviews.ts';
@@ -98,7 +99,7 @@ test('rules are followed again after the API server was away, by who ran and by 
   // The start waits until the API server is available again.
   const starting = launch('starting', { account, serveWithinSeconds: 100 });
   starting.catch(() => undefined);
-  await waitFor(() => logOf('starting').includes('waiting for the API server'), { deadlineSeconds: 20, what: 'the start to wait' });
+  await waitFor(() => logOf('starting').includes('Waiting for the API server'), { deadlineSeconds: 20, what: 'the start to wait' });
   const { binaries, directory } = plane;
   await plane.throughAnotherApiServer(async (kubeconfig) => {
     await writeRules(
@@ -131,7 +132,7 @@ test('without the right to list ConfigMaps a server is not ready, and says which
   const rules = [{ op: 'replace', path: '/rules/0/verbs', value: ['get'] }];
   await kubectl(['patch', 'role', 'regkeeper-rules', '-n', ownNamespace, '--type=json', '-p', JSON.stringify(rules)]);
   const lacking = await launch('lacking');
-  await waitFor(() => logOf('lacking').includes('a Role in the namespace regkeeper must grant'), {
+  await waitFor(() => logOf('lacking').includes('with a Role in namespace regkeeper:'), {
     deadlineSeconds: 10,
     what: 'the advice',
   });
@@ -144,13 +145,13 @@ test('without the right to list ConfigMaps a server is not ready, and says which
 test('a Secret that the Role does not name, and a token that nobody knows: the start ends with code 2, and says what to do', async () => {
   const misnamed = launch('misnamed', { flags: ['--service', 'keeper'] });
   await expect(misnamed).rejects.toThrow(
-    /exit code 2:[\s\S]*\nregkeeper: GET .*: Forbidden \(403\): .*; a Role .* must grant: .*\["keeper-tls"\].*; or correct --service and --namespace/,
+    /exit code 2:[\s\S]*\nregkeeper: GET .*: Forbidden \(403\): .*\. Grant these permissions with a Role .*: .*\["keeper-tls"\].*\. Or correct --service and --namespace/,
   );
   const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'unknown') });
   await writeFile(account, readFileSync(account, 'utf8').replace(/"token":"[^"]+"/, '"token":"nobody"'));
   const rules = join(import.meta.dirname, '../../../deploy/examples/rules');
   await expect(launch('unknown', { account, flags: ['--rules', rules] })).rejects.toThrow(
-    /exit code 2:[\s\S]*\nregkeeper: GET .*: Unauthorized \(401\): .*; the API server does not accept the credential: /,
+    /exit code 2:[\s\S]*\nregkeeper: GET .*: Unauthorized \(401\): .*\. The API server rejected the credential\. /,
   );
 }, 90_000);
 
@@ -247,7 +248,7 @@ test('a Service that leads nowhere stops nobody: nothing is registered before a 
   });
 
   await waitFor(() => problems.length > 0, { deadlineSeconds: 20, what: 'the trouble to be told' });
-  expect(problems).toEqual([expect.stringContaining('does not reach regkeeper through the Service regkeeper/regkeeper')]);
+  expect(problems).toEqual([expect.stringContaining('cannot reach regkeeper through the Service regkeeper/regkeeper')]);
   expect(await tryPod('unknown.example.com')).toBeUndefined();
   await plane.services.route(service, port);
   await waitUntilFilled(kubectl);

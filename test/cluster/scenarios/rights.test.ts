@@ -67,7 +67,7 @@ beforeAll(async () => {
       server
         .log()
         .map(({ msg }) => String(msg))
-        .find((msg) => msg.includes('could not be filled')),
+        .find((msg) => msg.includes('cannot register the webhooks')),
     {
       deadlineSeconds: 30,
       what: 'the refusal of the ownerReference',
@@ -103,7 +103,7 @@ async function causeRequests(): Promise<void> {
 
   const weaken = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]';
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
-  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('put back')), { deadlineSeconds: 30, what: 'the repair' });
+  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('restored the')), { deadlineSeconds: 30, what: 'the repair' });
 }
 
 /** Serves the OpenShift APIs that the server has rights for. */

@@ -10,7 +10,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type ConnectionOptions, connect } from 'node:tls';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { configurationPaths } from '../../../src/cluster/registration/live-configuration.ts';
-import { type ApiClient, connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
+import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/certificates/rotation/rotation-by-hand.ts';
 import { type Balancer, startBalancer } from '../balancer.ts';
@@ -100,7 +101,7 @@ test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, asy
   process.stdout.write(`${ended.length} replicas replaced: ${summary}\n`);
   expect(failures).toEqual([]);
   expect(balancer.rejected.slice(rejectedBefore)).toEqual([]);
-  expect(outcomes).toEqual(Array(restarts * replicas).fill({ code: 0, last: 'stopped: every request was answered' }));
+  expect(outcomes).toEqual(Array(restarts * replicas).fill({ code: 0, last: 'stopped: all requests were answered' }));
 });
 
 test('certificates and authorities that follow one another every few seconds lose no admission', { timeout: 300_000 }, async () => {

@@ -33,7 +33,7 @@ describe('a rules ConfigMap is refused', () => {
     );
     expect(code).not.toBe(0);
     expect(stderr).toContain('configmaps.guard.regkeeper.io');
-    expect(stderr).toMatch(/a\.yaml:3:3: .*did you mean "pullSecret".* \(unknown-field\)/);
+    expect(stderr).toMatch(/a\.yaml:3:3: .*Did you mean "pullSecret".* \(unknown-field\)/);
     expect(stderr).toMatch(/b\.yaml:1:7: .* \(unknown-value\)/);
   });
 
@@ -128,7 +128,7 @@ describe('a rules ConfigMap passes', () => {
       what: 'the problem to be logged',
     });
     expect(line).toMatchObject({ level: 'error', line: 6, column: 3 });
-    expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 6:3.*did you mean "pullSecret"/);
+    expect(line.msg).toMatch(/regkeeper\/regkeeper-rules.*line 6:3.*Did you mean "pullSecret"/);
     expect(await tryPod('registry.example.com/app')).toBeUndefined();
     expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
   });
@@ -139,7 +139,7 @@ describe('a rules ConfigMap passes', () => {
     await keeper.writeRules('rulez: []');
     const server = await keeper.restart();
     expect((await readiness(server)).ready).toBe(true);
-    await waitFor(() => server.log().some(({ msg }) => /the version that was good before/.test(String(msg))), {
+    await waitFor(() => server.log().some(({ msg }) => /the last good version from before/.test(String(msg))), {
       deadlineSeconds: 10,
       what: 'the log to say so',
     });
@@ -166,7 +166,7 @@ describe('secrets that rules name', () => {
   test('are not looked at without the right to, and the log says which right', async ({ skip }) => {
     if (!keeper.server) return skip('reads the log of the server, so only where the server runs beside the test');
     const { server } = keeper;
-    const line = await waitFor(() => server.log().find(({ msg }) => /whether namespaces have the secrets corp-pull/.test(String(msg))), {
+    const line = await waitFor(() => server.log().find(({ msg }) => /no permission to watch the secrets corp-pull/.test(String(msg))), {
       deadlineSeconds: 10,
       what: 'the advice',
     });
@@ -218,9 +218,9 @@ describe('rules that a namespace has of its own', () => {
 
   // Needs --namespace-rules, which an existing cluster may not have.
   test.runIf(cluster.local).each([
-    ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-widens\)/],
-    ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-widens\)/],
-    ['sets what is for the cluster to set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(namespace-scope\)/],
+    ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-rule-without-effect\)/],
+    ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-rule-without-effect\)/],
+    ['sets what is for the cluster to set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(cluster-only-field\)/],
   ])('are refused where one %s', async (_what, text, message) => {
     const { code, stderr } = await apply(own(text));
     expect(code).not.toBe(0);

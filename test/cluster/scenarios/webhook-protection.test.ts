@@ -121,7 +121,7 @@ test('the policy is accepted with a namespace, which kustomize writes into it', 
 
 test('regkeeper puts back what an administrator has changed', async () => {
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', '-p', JSON.stringify(weaken)]);
-  await waitFor(() => keeper.server?.log().some(({ msg }) => String(msg).includes('put back')), {
+  await waitFor(() => keeper.server?.log().some(({ msg }) => String(msg).includes('restored the')), {
     deadlineSeconds: 30,
     what: 'the repair',
   });

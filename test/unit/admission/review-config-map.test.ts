@@ -119,7 +119,7 @@ describe('refusals', () => {
     expect(answer(requestOf(binary))).toMatchObject({
       allowed: false,
       status: {
-        message: expect.stringMatching(/^ConfigMap regkeeper\/the-rules: more\.yaml stands in binaryData, .*save it as UTF-8/),
+        message: expect.stringMatching(/^ConfigMap regkeeper\/the-rules: more\.yaml is in binaryData, .*Save the file as UTF-8/),
         details: { causes: [{ field: 'binaryData[more.yaml]' }] },
       },
     });

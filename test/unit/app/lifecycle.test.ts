@@ -1,6 +1,7 @@
 /** Components start in order and stop in reverse, also if one of them fails. */
 import { expect, test } from 'vitest';
-import { type Component, group, type LifecycleOptions, runGroups } from '../../../src/app/lifecycle.ts';
+import { group, type LifecycleOptions, runGroups } from '../../../src/app/lifecycle.ts';
+import type { Component } from '../../../src/contracts/component.ts';
 
 /** Components that record their calls, and deadlines that pass when the test says so. */
 function stage() {

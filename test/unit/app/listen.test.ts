@@ -29,7 +29,7 @@ describe.each(['port', 'healthPort'] as const)('%s', (setting) => {
     const log = recordingLog();
     await listen(app, settingsOf('::'), setting, log);
     expect(app.server.address()).toMatchObject({ address: '0.0.0.0', family: 'IPv4' });
-    expect(log.lines).toEqual([{ level: 'info', message: `this machine has no IPv6 (${code}): listening on 0.0.0.0 instead of ::` }]);
+    expect(log.lines).toEqual([{ level: 'info', message: `IPv6 is not available (${code}). Listening on 0.0.0.0 instead of ::` }]);
   });
 });
 
@@ -42,13 +42,13 @@ test('where there is IPv6, nothing is said', async () => {
 });
 
 test.each([
-  ['::1', { '::1': 'EAFNOSUPPORT' }, '::1 is no address of this machine: choose another with --host'],
-  ['::1', { '::1': 'EADDRNOTAVAIL' }, '::1 is no address of this machine: choose another with --host'],
-  ['::', { '::': 'EADDRINUSE' }, 'port 0 of :: is in use: end the other program, or choose another port with --port'],
+  ['::1', { '::1': 'EAFNOSUPPORT' }, '::1 is not an address of this machine. Choose another one with --host'],
+  ['::1', { '::1': 'EADDRNOTAVAIL' }, '::1 is not an address of this machine. Choose another one with --host'],
+  ['::', { '::': 'EADDRINUSE' }, 'port 0 on :: is already in use. Stop the other program, or choose another port with --port'],
   [
     '::',
     { '::': 'EAFNOSUPPORT', '0.0.0.0': 'EADDRINUSE' },
-    'port 0 of 0.0.0.0 is in use: end the other program, or choose another port with --port',
+    'port 0 on 0.0.0.0 is already in use. Stop the other program, or choose another port with --port',
   ],
 ])('what a person can mend is told with the setting: %s where %j', async (host, failures, message) => {
   const failing = listen(serverWhere(failures), settingsOf(host), 'port', recordingLog());

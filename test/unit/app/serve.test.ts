@@ -114,7 +114,7 @@ describe('a start that is refused leaves nothing', () => {
     {
       why: 'bad rules',
       flags: async () => ({ rules: [await file('bad.yaml', 'rulez: []')] }),
-      message: /bad\.yaml:1:1: .*did you mean "rules"/,
+      message: /bad\.yaml:1:1: .*Did you mean "rules"/,
     },
     { why: 'rules that are missing', flags: async () => ({ rules: ['/nowhere'] }), message: /^--rules: rules \/nowhere: no such file/ },
     {
@@ -144,7 +144,7 @@ describe('a start that is refused leaves nothing', () => {
     onTestFinished(() => void server.close());
     const clock = countingClock();
     const { settings, healthUrl } = await settingsOf({ rules, [setting]: String(port) });
-    await expect(serve(settings, { env: {}, clock })).rejects.toThrow(`port ${port} of 127.0.0.1 is in use`);
+    await expect(serve(settings, { env: {}, clock })).rejects.toThrow(`port ${port} on 127.0.0.1 is already in use`);
     expect(await isClosed(healthUrl)).toBe(true);
     expect(clock.scheduled.size).toBe(0);
   });

@@ -1,4 +1,4 @@
-/** Holds identifiers and comments to the glossary of CONTRIBUTING.md, so that a reader can search for the words they know. */
+/** Checks identifiers, comments and texts for users against the glossary of CONTRIBUTING.md, so that readers can search for known words. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseSync } from 'vite';
@@ -6,59 +6,94 @@ import { describe, expect, test } from 'vitest';
 
 const root = resolve(import.meta.dirname, '../../..');
 
-/** What not to write, and what to write instead. `comments` are patterns, `identifiers` are words of a camelCase name. */
-const glossary: readonly { readonly comments?: RegExp; readonly identifiers?: readonly string[]; readonly instead: string }[] = [
-  { comments: /\b(?:whoever|whomever|somebody|nobody)\b/i, instead: 'the user, the author, the operator, the API server, or the passive' },
-  { comments: /\b(?:tells?|told|telling)\b/i, identifiers: ['tell', 'tells', 'told'], instead: 'report, log, message, event' },
-  { comments: /\b(?:stands?|stood) (?:in|for|there|at|before|behind|where|beside|as|alone)\b/i, instead: 'is, matches, contains' },
-  { identifiers: ['holds'], instead: 'matches, contains' },
-  { comments: /\b(?:lets?|letting) (?:\S+ )?in\b/i, instead: 'allowed' },
+/**
+ * Words to avoid, and what to write instead. `prose` are patterns for comments and texts. `texts` are patterns for texts only, because the
+ * word is unambiguous there or too common in comments. `identifiers` are words of a camelCase name.
+ */
+type Entry = { readonly prose?: RegExp; readonly texts?: RegExp; readonly identifiers?: readonly string[]; readonly instead: string };
+
+const glossary: readonly Entry[] = [
   {
-    comments: /\brefus(?:e|es|ed|al|als|ing)\b/i,
+    prose: /\b(?:whoever|whomever|somebody|nobody|everybody|anybody|someone)\b/i,
+    instead: 'the user, the author, the operator, the API server, or the passive',
+  },
+  { prose: /\b(?:tells?|told|telling)\b/i, identifiers: ['tell', 'tells', 'told'], instead: 'report, log, message, event' },
+  { texts: /\b(?:says?|said|saying)\b/i, instead: 'report, contain, show, require' },
+  { prose: /\b(?:stands?|stood|standing)\b/i, instead: 'is, matches, contains' },
+  { texts: /\b(?:holds?|held|holding)\b/i, identifiers: ['holds'], instead: 'matches, contains, applies' },
+  { texts: /\btakes (?!(?:longer|more|less|up|effect|precedence|over|an? (?:second|minute))\b)/i, instead: 'must be, accepts' },
+  { prose: /\b(?:lets?|letting) (?:\S+ )?in\b/i, instead: 'allowed' },
+  {
+    prose: /(?<!connection )\brefus(?:e|es|ed|al|als|ing)\b/i,
     identifiers: ['refuse', 'refuses', 'refused', 'refusal', 'refusals'],
     instead: 'denied, rejected',
   },
-  { comments: /\b(?:is|are|was|were|be) away\b/i, instead: 'unavailable' },
-  { comments: /\b(?:anew|comes? again)\b/i, identifiers: ['anew'], instead: 'recreated, is retried' },
-  { comments: /\bmend(?:s|ed|ing)?\b/i, identifiers: ['mend', 'mends', 'mended'], instead: 'fix' },
-  { comments: /\bbesides?\b/i, identifiers: ['beside'], instead: 'next to, with' },
-  { comments: /\b(?:an|has|have|the) own\b/i, instead: 'its own, separate' },
-  { comments: /\bby which\b/i, instead: 'rephrase' },
-  { comments: /(?<!certificate )\bauthorit(?:y|ies)\b/i, identifiers: ['authority', 'authorities'], instead: 'CA' },
-  { comments: /\bpatience\b/i, identifiers: ['patience'], instead: 'retry' },
-  { identifiers: ['silence', 'silent'], instead: 'idle' },
-  { identifiers: ['news'], instead: 'change notification' },
+  { prose: /\b(?:is|are|was|were|be) away\b/i, instead: 'unavailable' },
+  { prose: /\b(?:is|are|was|were|be) (?:not )?there\b/i, instead: 'exists, does not exist, not found' },
+  { prose: /\b(?:anew|comes? again)\b/i, identifiers: ['anew'], instead: 'again, recreated, is retried' },
+  { prose: /\bmend(?:s|ed|ing)?\b/i, identifiers: ['mend', 'mends', 'mended'], instead: 'fix' },
+  { texts: /\b(?:heal(?:s|ed|ing)?|repairs? (?:it|them|those))\b/i, instead: 'fix, recover' },
+  { texts: /\b(?:wants?|wanted|wish(?:es)?)\b/i, identifiers: ['wish', 'wishes'], instead: 'needs, requires, desired' },
+  { texts: /\basks? for\b/i, instead: 'requests, requires' },
+  { prose: /\bbesides?\b/i, identifiers: ['beside'], instead: 'next to, with' },
+  { prose: /\b(?:an|has|have|the) own\b/i, instead: 'its own, separate' },
+  { prose: /\bof (?:its|our|your|their) own\b(?! \p{Ll})/iu, instead: 'its own, own, self-managed' },
+  { prose: /\bby which\b/i, instead: 'rephrase' },
+  { prose: /\bcannot be had\b/i, instead: 'cannot acquire' },
+  { prose: /\bmade out (?:for|to)\b/i, instead: 'is (not) valid for' },
+  { prose: /\bput back\b/i, instead: 'restored' },
+  { texts: /\b(?:leads|leads? not)\b/i, instead: 'is the leader' },
+  {
+    prose: /(?<!certificate )\bauthorit(?:y|ies)\b/i,
+    identifiers: ['authority', 'authorities'],
+    instead: 'CA',
+  },
+  { texts: /\blook(?:s|ed|ing)?\b(?! like\b|$)/i, instead: 'check, reconcile, see' },
+  { prose: /\bpatience\b/i, identifiers: ['patience'], instead: 'retry' },
+  { prose: /\bsilen(?:t|ce)\b/i, identifiers: ['silence', 'silent'], instead: 'idle, stalled, without a message' },
+  { prose: /\bnews\b/i, identifiers: ['news'], instead: 'change notification' },
   { identifiers: ['contest'], instead: 'explanation' },
   { identifiers: ['given'], instead: 'input' },
-  { comments: /\bdoors?\b/i, identifiers: ['door', 'doors'], instead: 'entry point' },
-  { comments: /\bpristine\b/i, identifiers: ['pristine'], instead: 'rephrase' },
-  { identifiers: ['wish', 'wishes'], instead: 'desired' },
-  { comments: /\bjudg(?:e|es|ed|ing|ement)\b/i, identifiers: ['judge', 'judges', 'judged', 'judging', 'judgement'], instead: 'evaluate' },
-  { comments: /\bdistrusted\b/i, identifiers: ['distrusted'], instead: 'untrusted' },
-  { comments: /\bauthored\b/i, identifiers: ['authored'], instead: 'user-supplied' },
+  { texts: /\bgiven\b/i, instead: 'set, passed, gets' },
+  { prose: /\bdoors?\b/i, identifiers: ['door', 'doors'], instead: 'entry point' },
+  { prose: /\bpristine\b/i, identifiers: ['pristine'], instead: 'rephrase' },
+  { prose: /\bjudg(?:e|es|ed|ing|e?ments?)\b/i, identifiers: ['judge', 'judges', 'judged', 'judging', 'judgement'], instead: 'evaluate' },
+  { prose: /\bdistrust(?:s|ed)?\b/i, identifiers: ['distrusted'], instead: 'untrusted' },
+  { prose: /\bauthored\b/i, identifiers: ['authored'], instead: 'user-supplied' },
+  { prose: /\bunparseable\b/i, instead: 'invalid' },
+  { prose: /\b(?:good|bad) (?:one|ones|edit)\b/i, instead: 'valid, invalid' },
+  { texts: /[\p{L}\d"”)…>]; \p{Ll}/u, instead: 'two sentences' },
 ];
 
-/** Where a word means what it says. */
-const allowed: readonly { readonly file?: string; readonly text: RegExp; readonly because: string }[] = [
-  { file: 'test/unit/architecture/glossary.test.ts', text: /./, because: 'it lists the words' },
+/** Where a word is correct. `text` matches the identifier, the line of a comment, or the text. */
+const allowed: readonly { readonly file?: RegExp; readonly text: RegExp; readonly because: string }[] = [
+  { file: /^test\/unit\/architecture\/glossary\.test\.ts$/, text: /./, because: 'it lists the words' },
+  { file: /^src\/cli\/completion\//, text: /\n {2}if \[\[/, because: 'a script of a shell, which separates commands with semicolons' },
   { text: /^authorityKeyIdentifier$/, because: 'an X.509 extension (RFC 5280)' },
-  { text: /^judged$/, because: 'a field of audit records' },
-  { text: /^newlyRefused$/, because: 'a field of the output of diff' },
+  { text: /^regkeeper development authority$/, because: 'the common name in certificates that developers already have' },
+  { file: /^deploy\//, text: /^ +runbook: /, because: 'it names the heading of a page' },
+  { file: /^src\/kube\/leader-election\.ts$/, text: /is held by|still holds it/, because: 'a Lease has a holder' },
 ];
 
-type Use = { readonly kind: 'comment' | 'identifier'; readonly text: string; readonly line: number };
+type Use = { readonly kind: 'comment' | 'identifier' | 'text'; readonly text: string; readonly line: number };
 
-const folders = ['src', 'test', 'bench', 'certs'];
-const files = folders.flatMap((folder) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => `${folder}/${file}`),
-);
+/** TypeScript whose texts are read by users. Those of other folders are read by developers. */
+const withTexts = /^(?:src|bin)\//;
+const code = ['src', 'bin', 'test', 'bench', 'certs'].flatMap((folder) => filesIn(folder, /\.(?:ts|mjs)$/));
+/** Texts that are shipped. deploy/README.md is documentation. */
+const texts = [...filesIn('deploy', /(?<!\.md)$/), ...filesIn('docs', /\.schema\.json$/), 'package.json', 'Dockerfile'];
 
 describe('the glossary', () => {
-  test('is kept by identifiers and comments', () => {
-    const uses = files.flatMap((file) => violations(file, readFileSync(join(root, file), 'utf8')));
-    expect(uses).toEqual([]);
+  test('is kept by identifiers, comments, and the texts of the program', () => {
+    expect(code.flatMap((file) => violations(file, usesInCode(file, read(file))))).toEqual([]);
+  });
+
+  test('is kept by manifests, the chart, alerts and schemas', () => {
+    expect(texts.flatMap((file) => violations(file, usesInLines(read(file))))).toEqual([]);
+  });
+
+  test('has a sentence of at most 25 words for each text of the program', () => {
+    expect(code.filter((file) => withTexts.test(file)).flatMap((file) => longSentences(file, usesInCode(file, read(file))))).toEqual([]);
   });
 
   test.each([
@@ -66,14 +101,38 @@ describe('the glossary', () => {
     ['a block comment, with its line', '/**\n * Here\n * they are judged.\n */\n', ['3: "judged": write evaluate']],
     ['a part of an identifier', 'const caAuthority = 1;\n', ['1: "caAuthority": write CA']],
     ['a property', 'const a = { toldUser: 1 };\n', ['1: "toldUser": write report, log, message, event']],
-    ['no text of a string', 'const a = "whoever was told";\n', []],
-    ['no longer word', 'const threshold = 1; // household\n', []],
+    ['a text', "const a =\n  'the request was refused';\n", ['2: "refused": write denied, rejected']],
+    ['a text around a value', `const a = \`it is \${1} away, and was \${2} told\`;\n`, ['1: "told": write report, log, message, event']],
+    [
+      'a text inside a value',
+      `const a = \`\${b ? 'whoever' : ''}\`;\n`,
+      ['1: "whoever": write the user, the author, the operator, the API server, or the passive'],
+    ],
+    ['two facts in one sentence', "const a = 'it is blank; remove it';\n", ['1: "k; r": write two sentences']],
+    ['no name of a module', "import a from './refused.ts';\nexport * from './judged.ts';\n", []],
+    ['no longer word', "const threshold = 'household'; // household\n", []],
   ])('finds %s', (_name, text, expected) => {
-    expect(violations('example.ts', text).map((found) => found.replace('example.ts:', ''))).toEqual(expected);
+    expect(violations('src/example.ts', usesInCode('src/example.ts', text)).map((found) => found.replace('src/example.ts:', ''))).toEqual(
+      expected,
+    );
   });
 });
 
-function violations(file: string, text: string): readonly string[] {
+function filesIn(folder: string, name: RegExp): readonly string[] {
+  const entries = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && name.test(entry.name));
+  return files.map(({ parentPath, name: file }) => join(parentPath, file).slice(root.length + 1)).sort();
+}
+
+function read(file: string): string {
+  return readFileSync(join(root, file), 'utf8');
+}
+
+function usesInLines(text: string): readonly Use[] {
+  return text.split('\n').map((line, index): Use => ({ kind: 'text', text: line, line: index + 1 }));
+}
+
+function usesInCode(file: string, text: string): readonly Use[] {
   const { program, comments, errors } = parseSync(file, text);
   expect(errors).toEqual([]);
   const lineStarts = [...text.matchAll(/^/gm)].map(({ index }) => index);
@@ -81,28 +140,58 @@ function violations(file: string, text: string): readonly string[] {
   const uses: Use[] = comments.flatMap(({ value, start }) =>
     value.split('\n').map((line, index): Use => ({ kind: 'comment', text: line, line: lineAt(start) + index })),
   );
-  collectIdentifiers(program, ({ name, start }) => uses.push({ kind: 'identifier', text: name, line: lineAt(start) }));
+  const found = (kind: Use['kind'], content: string, start: number) => uses.push({ kind, text: content, line: lineAt(start) });
+  collect(program, withTexts.test(file) ? found : (kind, ...rest) => kind === 'identifier' && found(kind, ...rest));
+  return uses;
+}
+
+type Node = {
+  readonly type?: unknown;
+  readonly start?: unknown;
+  readonly name?: unknown;
+  readonly value?: unknown;
+  readonly source?: unknown;
+  readonly quasis?: readonly { readonly value: { readonly raw: string } }[];
+};
+
+/** Identifiers and texts. Placeholders of a template become `…`, and their own texts are collected separately. */
+function collect(node: unknown, found: (kind: 'identifier' | 'text', text: string, start: number) => unknown): void {
+  if (Array.isArray(node)) {
+    for (const each of node) collect(each, found);
+    return;
+  }
+  if (typeof node !== 'object' || node === null) return;
+  const { type, start, name, value, source, quasis } = node as Node;
+  if (typeof start === 'number') {
+    if ((type === 'Identifier' || type === 'PrivateIdentifier') && typeof name === 'string') found('identifier', name, start);
+    if (type === 'Literal' && typeof value === 'string') found('text', value, start);
+    if (type === 'TemplateLiteral' && quasis) found('text', quasis.map((quasi) => quasi.value.raw).join('…'), start);
+  }
+  // The source of an import or export is the name of a module.
+  for (const child of Object.values(node)) if (child !== source || source === undefined) collect(child, found);
+}
+
+function violations(file: string, uses: readonly Use[]): readonly string[] {
   return uses
-    .filter((use) => !allowed.some((each) => (each.file === undefined || each.file === file) && each.text.test(use.text)))
+    .filter((use) => !allowed.some((each) => (each.file?.test(file) ?? true) && each.text.test(use.text)))
     .flatMap((use) =>
       glossary.flatMap((entry) => wordsAgainst(entry, use).map((word) => `${file}:${use.line}: "${word}": write ${entry.instead}`)),
     );
 }
 
-function wordsAgainst({ comments, identifiers }: (typeof glossary)[number], { kind, text }: Use): readonly string[] {
-  if (kind === 'comment') return comments?.exec(text)?.slice(0, 1) ?? [];
-  const words = text.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
-  return identifiers?.some((word) => words.includes(word)) ? [text] : [];
+/** A placeholder counts as one word. A colon begins a new sentence, because what precedes it names the place. */
+function longSentences(file: string, uses: readonly Use[]): readonly string[] {
+  const sentences = uses.flatMap(({ kind, text, line }) =>
+    kind === 'text' ? text.split(/(?<=[.?!]) |: |\n/).map((sentence) => ({ sentence, line })) : [],
+  );
+  return sentences.filter(({ sentence }) => sentence.split(/\s+/).length > 25).map(({ sentence, line }) => `${file}:${line}: ${sentence}`);
 }
 
-function collectIdentifiers(node: unknown, found: (identifier: { readonly name: string; readonly start: number }) => void): void {
-  if (Array.isArray(node)) {
-    for (const each of node) collectIdentifiers(each, found);
-    return;
+function wordsAgainst({ prose, texts: inTexts, identifiers }: Entry, { kind, text }: Use): readonly string[] {
+  if (kind === 'identifier') {
+    const words = text.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
+    return identifiers?.some((word) => words.includes(word)) ? [text] : [];
   }
-  if (typeof node !== 'object' || node === null) return;
-  const { type, name, start } = node as { readonly type?: unknown; readonly name?: unknown; readonly start?: unknown };
-  if ((type === 'Identifier' || type === 'PrivateIdentifier') && typeof name === 'string' && typeof start === 'number')
-    found({ name, start });
-  for (const value of Object.values(node)) collectIdentifiers(value, found);
+  const match = prose?.exec(text) ?? (kind === 'text' ? inTexts?.exec(text) : undefined);
+  return match ? [match[0]] : [];
 }

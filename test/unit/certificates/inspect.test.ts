@@ -39,16 +39,20 @@ describe('reading a pair', () => {
   test.each([
     { pair: { ...good, certificate: '' }, part: 'certificate', problem: 'the certificate is empty' },
     { pair: { ...good, certificate: 'hello' }, part: 'certificate', problem: 'the certificate is not a PEM certificate' },
-    { pair: { ...good, certificate: good.key }, part: 'certificate', problem: 'the certificate holds a key, not a certificate' },
+    {
+      pair: { ...good, certificate: good.key },
+      part: 'certificate',
+      problem: 'the certificate contains a private key instead of a certificate',
+    },
     {
       pair: { ...good, certificate: damaged(good.certificate) },
       part: 'certificate',
-      problem: 'the certificate holds a damaged certificate (number 1 in it)',
+      problem: 'the certificate contains an invalid certificate (number 1)',
     },
     {
       pair: { ...good, certificate: good.certificate + damaged(good.certificate) },
       part: 'certificate',
-      problem: 'the certificate holds a damaged certificate (number 2 in it)',
+      problem: 'the certificate contains an invalid certificate (number 2)',
     },
     {
       pair: { ...good, certificate: good.certificate.slice(0, -40) },
@@ -57,10 +61,10 @@ describe('reading a pair', () => {
     },
     { pair: { ...good, key: '\n' }, part: 'key', problem: 'the key is empty' },
     { pair: { ...good, key: 'hello' }, part: 'key', problem: 'the key is not a PEM private key' },
-    { pair: { ...good, key: good.certificate }, part: 'key', problem: 'the key holds a certificate, not a key' },
-    { pair: { ...good, key: damaged(good.key) }, part: 'key', problem: 'the key holds a damaged private key' },
-    { pair: { ...good, key: encryptedKey }, part: 'key', problem: 'the key is encrypted; a key without a passphrase is needed' },
-    { pair: { ...good, key: other.key }, part: 'pair', problem: 'the certificate does not belong to the key' },
+    { pair: { ...good, key: good.certificate }, part: 'key', problem: 'the key contains a certificate instead of a private key' },
+    { pair: { ...good, key: damaged(good.key) }, part: 'key', problem: 'the key contains an invalid private key' },
+    { pair: { ...good, key: encryptedKey }, part: 'key', problem: 'the key is encrypted, but must not have a passphrase' },
+    { pair: { ...good, key: other.key }, part: 'pair', problem: 'the certificate does not match the key' },
   ])('finds that $problem', ({ pair, part, problem }) => {
     expect(readCertificatePair(pair)).toEqual({ ok: false, part, problem });
   });
@@ -68,7 +72,7 @@ describe('reading a pair', () => {
   test('calls the two as it is told', () => {
     const names = { certificate: 'key tls.crt of Secret a/b', key: 'its key tls.key' };
     expect(readCertificatePair({ ...good, key: other.key }, names)).toMatchObject({
-      problem: 'key tls.crt of Secret a/b does not belong to its key tls.key',
+      problem: 'key tls.crt of Secret a/b does not match its key tls.key',
     });
   });
 });
@@ -89,8 +93,8 @@ describe('renewal', () => {
     { now: '2025-12-31T23:59:59Z', reason: 'it is not valid before 2026-01-01T00:00:00.000Z' },
     { now: '2026-01-01T00:00:00Z', reason: undefined },
     { now: '2026-01-20T23:59:59Z', reason: undefined },
-    { now: '2026-01-21T00:00:00Z', reason: 'renewal was due at 2026-01-21T00:00:00.000Z, it ends at 2026-01-31T00:00:00.000Z' },
-    { now: '2026-01-30T23:59:59Z', reason: 'renewal was due at 2026-01-21T00:00:00.000Z, it ends at 2026-01-31T00:00:00.000Z' },
+    { now: '2026-01-21T00:00:00Z', reason: 'it was due for renewal at 2026-01-21T00:00:00.000Z and expires at 2026-01-31T00:00:00.000Z' },
+    { now: '2026-01-30T23:59:59Z', reason: 'it was due for renewal at 2026-01-21T00:00:00.000Z and expires at 2026-01-31T00:00:00.000Z' },
     { now: '2026-01-31T00:00:00Z', reason: 'it expired at 2026-01-31T00:00:00.000Z' },
   ])('at $now: $reason', ({ now, reason }) => {
     expect(checkRenewal(pair, new Date(now))).toEqual(reason === undefined ? { renew: false } : { renew: true, reason });
@@ -104,7 +108,7 @@ describe('renewal', () => {
     // Relevant clients do not accept a common name as a host name.
     { names: ['sample server'], missing: 'sample server' },
   ])('for $names misses "$missing"', ({ names, missing }) => {
-    const expected = missing === '' ? { renew: false } : { renew: true, reason: `it is not made out for ${missing}` };
+    const expected = missing === '' ? { renew: false } : { renew: true, reason: `it is not valid for ${missing}` };
     expect(checkRenewal(pair, new Date('2026-01-02T00:00:00Z'), names)).toEqual(expected);
   });
 });

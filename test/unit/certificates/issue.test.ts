@@ -103,11 +103,11 @@ describe('a server certificate', () => {
     { request: { commonName: ' ' }, message: 'a certificate needs a common name' },
     {
       request: { notAfter: BEGIN },
-      message: 'a certificate must end after it begins, not 2026-03-01T00:00:00.000Z to 2026-03-01T00:00:00.000Z',
+      message: 'a certificate must end after it begins, but this one is for 2026-03-01T00:00:00.000Z to 2026-03-01T00:00:00.000Z',
     },
     {
       request: { notBefore: new Date(Number.NaN) },
-      message: 'a certificate must end after it begins, not an invalid date to 2036-03-01T00:00:00.000Z',
+      message: 'a certificate must end after it begins, but this one is for an invalid date to 2036-03-01T00:00:00.000Z',
     },
   ])('is not made: $message', ({ request, message }) => {
     expect(() => sampleServer(request)).toThrow(new Error(message));
@@ -115,9 +115,9 @@ describe('a server certificate', () => {
 
   test('is not signed by a server, by a torn authority or by an RSA key', () => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-    expect(() => sampleServer({ ca: sampleServer() })).toThrow('is not an authority');
-    expect(() => sampleServer({ ca: { ...sampleCa(), key: sampleCa().key } })).toThrow('does not belong to the authority key');
-    expect(() => sampleServer({ ca: { ...sampleCa(), key: rsa } })).toThrow("the authority's key is rsa; only EC keys are supported");
+    expect(() => sampleServer({ ca: sampleServer() })).toThrow('is not a CA certificate');
+    expect(() => sampleServer({ ca: { ...sampleCa(), key: sampleCa().key } })).toThrow('does not match the CA key');
+    expect(() => sampleServer({ ca: { ...sampleCa(), key: rsa } })).toThrow('the CA key is rsa, but only EC keys are supported');
   });
 });
 

@@ -307,12 +307,12 @@ describe.each<[count: number, who: Who]>([
     expect(publishedCas()).toEqual(before);
     expect(served().size).toBe(1);
     expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
-      expect.stringMatching(/^this machine's clock is \d+ minutes (ahead of|behind) the API server's: .*; set the clocks right$/),
+      expect.stringMatching(/^the local clock is \d+ minutes (ahead of|behind) the API server's clock\. .*\. Correct the clocks$/),
     ]);
     if (stray) stray.ahead = 0;
     await later(41);
     expect(written).toHaveLength(known + 1);
-    expect(log.lines.map(({ message }) => message)).toContain("this machine's clock agrees with the API server's again");
+    expect(log.lines.map(({ message }) => message)).toContain("the local clock agrees with the API server's clock again");
     expect([...violations]).toEqual([]);
   });
 

@@ -79,7 +79,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     const { code, out, err } = await run('serve', '--rules', file, ...freePorts);
     expect({ code, err }).toEqual({
       code: 2,
-      err: expect.stringMatching(/^regkeeper: .*typo\.yaml:3:3: .*did you mean "pullSecret"\?\n$/),
+      err: expect.stringMatching(/^regkeeper: .*typo\.yaml:3:3: .*Did you mean "pullSecret"\?\n$/),
     });
     expect(out).toBe('');
   });
@@ -103,7 +103,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     other.close();
     expect({ code, err: err.split('\n').at(-2) }).toEqual({
       code: 2,
-      err: `regkeeper: port ${port} of 127.0.0.1 is in use: end the other program, or choose another port with --port`,
+      err: `regkeeper: port ${port} on 127.0.0.1 is already in use. Stop the other program, or choose another port with --port`,
     });
   });
 
@@ -123,7 +123,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     [
       'a question to nobody',
       ['review', '--ca', 'nowhere.crt', join(example, 'objects/pod.yaml')],
-      /^regkeeper: --ca nowhere\.crt: no such file; "npm start" makes .*\n$/,
+      /^regkeeper: --ca nowhere\.crt: no such file\. "npm start" creates .*\n$/,
     ],
   ])('%s', async (_name, args, message) => {
     const { code, err } = await run(...args);
@@ -157,9 +157,9 @@ test('settings by variables alone: the log tells them, and warns of one that a f
     '--health-port 0',
     'REGKEEPER_SHUTDOWN_DELAY_SECONDS=0',
   ]);
-  const warnings = lines.filter(({ level, msg }) => level === 'warn' && msg.startsWith('REGKEEPER_'));
+  const warnings = lines.filter(({ level, msg }) => level === 'warn' && msg.startsWith('ignoring REGKEEPER_'));
   expect(warnings.map(({ msg }) => msg)).toEqual([
-    'REGKEEPER_LOG_LEVEL has no effect: --log-level info is given, and a flag wins over a variable',
+    'ignoring REGKEEPER_LOG_LEVEL: --log-level info is set, and flags take precedence over variables',
   ]);
 });
 
@@ -181,9 +181,9 @@ test('every mistake in settings is told at once, with exit code 2', async () => 
     code: 2,
     out: '',
     err: [
-      'regkeeper: REGKEEPER_LOGLEVEL is no setting; did you mean REGKEEPER_LOG_LEVEL?',
+      'regkeeper: REGKEEPER_LOGLEVEL is not a setting. Did you mean REGKEEPER_LOG_LEVEL?',
       '--tls magic: must be `self`, `files` or `dev`',
-      'REGKEEPER_PORT=x: a port is a number from 0 to 65535; 0 takes a free one',
+      'REGKEEPER_PORT=x: must be a port number from 0 to 65535. With 0 the system chooses a free port',
       '',
     ].join('\n'),
   });
@@ -197,6 +197,34 @@ test('whoever reads may stop early: no stack, and the exit code of what was foun
   child.stdout.once('data', () => child.stdout.destroy());
   const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   expect({ code, err }).toEqual({ code: 1, err: '' });
+});
+
+test.runIf(process.platform !== 'win32')('npm start begins with the welcome text. Log and audit records follow it', async () => {
+  const args = ['serve', '--dev', '--rules', join(example, 'rules'), '--port', '0', '--health-port', '0', '--log-format', 'text'];
+  // Both streams in one pipe, as in a terminal.
+  const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, join(root, 'src/main.ts'), ...args], {
+    cwd: folder,
+    env: { PATH: process.env.PATH },
+  });
+  children.push(child);
+  let out = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    out += chunk;
+  });
+  await expect.poll(() => out, { timeout: 60_000 }).toMatch(/"event":"rules".*\n/);
+  await expect.poll(() => out).toMatch(/ INFO {2}rules are in force .*\n/);
+  expect(out).toMatch(/^\nregkeeper is running: https:\/\/localhost:\d+\/mutate and /);
+  expect(out.slice(0, out.indexOf('Press Ctrl-C to stop.'))).not.toMatch(/"event"|INFO/);
+  expect(out).not.toContain('"level"');
+  child.kill('SIGTERM');
+});
+
+test('a mistake in the rules at the start of --dev is reported, although nothing is welcome', async () => {
+  const file = join(folder, 'dev-typo.yaml');
+  await writeFile(file, 'rulez: []\n');
+  const { code, out, err } = await run('serve', '--dev', '--rules', file, '--port', '0', '--health-port', '0');
+  expect({ code, out }).toEqual({ code: 2, out: '' });
+  expect(err).toMatch(/^regkeeper: .*dev-typo\.yaml:1:1:? .*unknown field "rulez"/);
 });
 
 test('the three objects of the first ten minutes: injected, refused, given pull and push secret', async () => {
@@ -237,13 +265,15 @@ test('trouble with the rules and its end: the last word of the log is that they 
     await rename(`${file}.new`, file);
   };
   await edit('rulez: []\n');
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('rules refused');
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('rules rejected');
   await edit(good);
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"rules are in force again: /);
+  await expect
+    .poll(() => lines().at(-1), { timeout: 30_000 })
+    .toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"rules of the cluster recovered: /);
   await rm(file);
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('(the last rules stay in force)');
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('. The previous rules stay in force');
   await edit(good);
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('the files of the rules can be read again');
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('the rule files are readable again');
   child.kill('SIGKILL');
 });
 
@@ -260,9 +290,7 @@ test.runIf(process.platform === 'linux').each([
   expect(await exited).toEqual([0, null]);
   // The last output may arrive after the process has exited.
   await expect.poll(log).toMatch(/the last \d audit records could not be written/);
-  expect(log().match(/audit records cannot be written to .*; requests/g)).toEqual([
-    `audit records cannot be written to ${expected}; requests`,
-  ]);
+  expect(log().match(/cannot write audit records to .*\. Requests/g)).toEqual([`cannot write audit records to ${expected}. Requests`]);
   expect(log()).not.toContain('a bug');
 });
 
@@ -281,7 +309,7 @@ test.each([
   const response = await request(`${healthUrl}/readyz`);
   expect(await response.body.text()).toMatch(line);
   expect(response.statusCode).toBe(status);
-  expect(log().includes('no client will take the certificate: it expire')).toBe(status === 503);
+  expect(log().includes('clients will reject the certificate: it expire')).toBe(status === 503);
   child.kill('SIGKILL');
 });
 
@@ -296,11 +324,11 @@ test('SIGTERM while the start still waits for the cluster ends it at once, witho
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     err += chunk;
   });
-  await expect.poll(() => err, { timeout: 60_000 }).toContain('waiting for the API server');
+  await expect.poll(() => err, { timeout: 60_000 }).toContain('Waiting for the API server');
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
-  expect(err).not.toMatch(/regkeeper: |could not be stopped|\n\s+at /);
+  expect(err).not.toMatch(/regkeeper: |failed to stop|\n\s+at /);
 });
 
 test('a signal that is repeated, as by Ctrl-C under npm, does not cut off the drain', async () => {
@@ -366,6 +394,6 @@ test('SIGTERM under load loses no request: each one is answered until the socket
   expect(lost).toEqual([]);
   expect(afterSignal).toBeGreaterThan(0);
   expect(await exited).toEqual([0, null]);
-  expect(log()).toContain('every request was answered');
+  expect(log()).toContain('all requests were answered');
   await dispatcher.destroy();
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import type { Facts, ImageStreamFacts, StreamTag } from '../../../src/decision/facts.ts';
+import { parseManifests } from '../../../src/evaluate/parse-manifests.ts';
 import { canonicalName, parseImage } from '../../../src/image/reference.ts';
 import { readObject } from '../../../src/object/kinds.ts';
 import { withPlatform } from '../../../src/rules/store/add-platform-rules.ts';
@@ -14,6 +15,10 @@ import { runCommand } from '../cli/run.ts';
 import { accounts, change, decided, inject, type Kind } from '../decision/changes.ts';
 import { ruleSetOf, sha256 } from '../rules/documents.ts';
 import { corpusPath } from './corpus.ts';
+
+/** JSON of a known shape, as the corpus has it. */
+// biome-ignore lint/suspicious/noExplicitAny: the corpus has no types
+type Json = any;
 
 const folder = corpusPath('openshift-objects');
 const files = folder === undefined ? [] : readdirSync(folder).filter((file) => file.endsWith('.json'));
@@ -76,6 +81,20 @@ describe.each(files)('%s', (file) => {
     expect([...found, ...placeholders].toSorted()).toEqual(named.toSorted());
     const annotations = object.metadata.annotations ?? {};
     if (kind !== 'DeploymentConfig' && !('image.openshift.io/triggers' in annotations)) expect(placeholders).toEqual([]);
+  });
+
+  test('has the same images in a file without the defaults of the API', () => {
+    const { group } = change(kind, object);
+    const slotsOf = (text: unknown) => {
+      const [manifest] = parseManifests(JSON.stringify(text), file).manifests;
+      const reading = readObject({ group, kind, operation: 'CREATE', fromKubelet: false }, manifest?.object);
+      return reading.kind === 'shape' ? reading.shape.slots : reading;
+    };
+    const stored = readObject({ group, kind, operation: 'CREATE', fromKubelet: false }, object);
+    expect(slotsOf(object)).toEqual(stored.kind === 'shape' && stored.shape.slots);
+    for (const [streams, reduced] of Object.entries({ 'without kinds': withoutKinds(object), 'whole streams': withWholeStreams(object) })) {
+      expect(slotsOf(reduced), streams).toEqual(slotsOf(object));
+    }
   });
 
   test('is allowed where its registries are, and its patch applies and settles', () => {
@@ -143,6 +162,31 @@ function linesOf(file: string, object: { kind: Kind; metadata: { name: string } 
     ...injected.map(({ path, secret, from }) => `  + ${path} ${secret} (${from})`),
     ...[...notices, ...findings].map(({ message }) => `  ! ${message}`),
   ];
+}
+
+/** The references to which the API adds what is missing: those of the build strategy and of image triggers. */
+function changeReferences(object: Json, change: (reference: Json) => Json): Json {
+  const { strategy, triggers } = object.spec;
+  const of = (parent: Json): Json => (parent?.from ? { ...parent, from: change(parent.from) } : parent);
+  const changed = {
+    ...(strategy && { strategy: Object.fromEntries(Object.entries(strategy).map(([name, value]) => [name, of(value)])) }),
+    ...(triggers && {
+      triggers: triggers.map((each: Json) => (each.imageChangeParams ? { ...each, imageChangeParams: of(each.imageChangeParams) } : each)),
+    }),
+  };
+  return { ...object, spec: { ...object.spec, ...changed } };
+}
+
+function withoutKinds(object: Json): Json {
+  return changeReferences(object, ({ kind, ...rest }) => (kind === 'ImageStreamTag' ? rest : { kind, ...rest }));
+}
+
+function withWholeStreams(object: Json): Json {
+  return changeReferences(object, (reference) =>
+    reference.kind === 'ImageStreamTag' && reference.name.endsWith(':latest')
+      ? { ...reference, kind: 'ImageStream', name: reference.name.slice(0, -':latest'.length) }
+      : reference,
+  );
 }
 
 /** Every string in an image field, whatever the kind, except blanks, which an image trigger fills. */

@@ -69,12 +69,23 @@ describe('a verdict', () => {
 
 describe('an update is judged for what it brings in', () => {
   const bad = 'bad.io/x:1';
+  const digest = `sha256:${'a'.repeat(64)}`;
   test.each<{ name: string; old: readonly string[]; now: readonly string[]; outcome: string }>([
     { name: 'an old image only warns', old: [bad], now: [bad], outcome: 'warned' },
     { name: 'an old image in another container only warns', old: [good, bad], now: [bad, good], outcome: 'warned' },
     { name: 'another tag is another image', old: ['bad.io/x:2'], now: [bad], outcome: 'denied' },
     { name: 'a tag that was left out is another image', old: ['bad.io/x'], now: [bad], outcome: 'denied' },
     { name: 'another spelling is the same image', old: ['BAD.io:443/x:1'], now: [bad], outcome: 'warned' },
+    { name: 'the default tag is the same image as none', old: ['evil/x'], now: ['docker.io/evil/x:latest'], outcome: 'warned' },
+    { name: 'no tag is the same image as the default tag', old: ['bad.io/x:latest'], now: ['bad.io/x'], outcome: 'warned' },
+    { name: 'the tag beside a digest does not count', old: [`bad.io/x:1@${digest}`], now: [`bad.io/x:2@${digest}`], outcome: 'warned' },
+    { name: 'a digest is another image than the default tag', old: ['bad.io/x'], now: [`bad.io/x@${digest}`], outcome: 'denied' },
+    {
+      name: 'the default tag is another image than a digest with it',
+      old: [`bad.io/x:latest@${digest}`],
+      now: ['bad.io/x'],
+      outcome: 'denied',
+    },
     { name: 'an old name that is none only warns', old: ['://'], now: ['://'], outcome: 'warned' },
     { name: 'another name that is none is refused', old: ['://'], now: ['::'], outcome: 'denied' },
     { name: 'a new image beside an old one is refused', old: [bad], now: [bad, 'nginx'], outcome: 'denied' },
@@ -208,7 +219,7 @@ const somewhere = { source: { kind: 'file' as const, file: 'exemptions.yaml' }, 
 const unsureMatch: RuleSet['match'] = (reference, place) => ({ ...rules.match(reference, place), unsure: somewhere });
 
 describe('every reason', () => {
-  const build = (dockerfile: string) => ({ spec: { strategy: { dockerStrategy: {} }, source: { dockerfile } } });
+  const build = (dockerfile: string, more: object = {}) => ({ spec: { strategy: { dockerStrategy: more }, source: { dockerfile } } });
   const mirror = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const hub = { kind: 'DockerImage', name: 'nginx' };
   const params = { containerNames: ['c0'], from: { kind: 'ImageStreamTag', name: 'web:1' } };
@@ -233,6 +244,7 @@ describe('every reason', () => {
     unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
     'unresolved-in-pod': decide(change('Pod', pod('')), rules, unwatched),
     'stream-too-large': decide(change('BuildConfig', fromStream), rules, tooLargeStreams),
+    'lookup-only': decide(change('ImageStreamImport', { spec: { images: [{ from: hub }] } }), rules, unwatched),
     'not-introduced': decide(change('Pod', pod('nginx'), pod('nginx')), rules, unwatched),
     placeholder: decide(change('DeploymentConfig', awaiting), rules, streams({ 'shop/web': { tags: { '1': { from: hub } } } })),
     'mirror-pod': decide(change('Pod', mirror, undefined, 'system:node:n'), rules, unwatched),
@@ -242,6 +254,7 @@ describe('every reason', () => {
     'account-unknown': decide(change('Deployment', deployment(pod(good))), rules, unwatched),
     'account-too-large': decide(change('Deployment', deployment(pod(good))), rules, tooLargeAccounts()),
     'labels-unknown': decide(change('Pod', pod(good)), { ...rules, match: unsureMatch }, unwatched),
+    'dockerfile-unused': decide(change('BuildConfig', build('FROM good.io/x', { dockerfilePath: 'other/Dockerfile' })), rules, unwatched),
     'build-other-images': decide(change('BuildConfig', build('FROM good.io/x AS s\nFROM other.io/x')), more, unwatched),
     'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, unwatched),
   };

@@ -34,7 +34,7 @@ rules:
 - {name: team-a, registry: quay.example.com/team-a, pullSecret: [team-a-pull, shared-pull], onMissingSecret: deny}
 - {name: public, registry: public.example.com}
 - {registry: docker.io/library}
-- {name: hub, registry: docker.io, trust: false, reason: "Docker Hub is rate limited here; use registry.example.com:5000/hub"}
+- {name: hub, registry: docker.io, trust: false, reason: "Docker Hub is rate limited here. Use registry.example.com:5000/hub"}
 - {registry: gone.example.com, trust: false}
 exemptions:
 - {image: quay.example.com/legacy, until: 2026-11-20, reason: migration planned}
@@ -278,9 +278,24 @@ const situations: readonly Situation[] = [
     facts: streaming,
   },
   {
-    what: 'A build from an image stream with an unconfigured image',
+    what: 'A build from an image stream of another namespace',
     object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
     facts: streaming,
+  },
+  {
+    what: 'A build from an image stream of another namespace with unconfigured: warn',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('nodejs:20', 'openshift') } } }),
+    rules: rulesOf(`unconfigured: warn\n${contact}${table}`),
+    facts: streaming,
+  },
+  {
+    what: 'A build from an image stream of its namespace with an untrusted image',
+    object: buildConfig({ strategy: { sourceStrategy: { from: stream('base:1') } } }),
+    facts: streaming,
+  },
+  {
+    what: 'A build with an inline Dockerfile and the path of another',
+    object: buildConfig({ strategy: { dockerStrategy: { dockerfilePath: 'build/Dockerfile' } }, source: { dockerfile: `FROM ${corp}` } }),
   },
   {
     what: 'A build from an image stream that is too large',
@@ -307,6 +322,20 @@ const situations: readonly Situation[] = [
   {
     what: 'An image stream that imports a denied image',
     object: imageStream('bitnami/redis:7'),
+  },
+  {
+    what: 'A look-up of a denied image, as oc new-app sends it',
+    object: {
+      apiVersion: 'image.openshift.io/v1',
+      kind: 'ImageStreamImport',
+      metadata: { name: 'newapp' },
+      spec: { import: false, images: [{ from: image('bitnami/redis:7') }] },
+    },
+  },
+  {
+    what: 'A denied image written into the status of an image stream',
+    object: imageStreamStatus('bitnami/redis:7'),
+    request: { ...update({}), subResource: 'status' },
   },
   { what: 'An object that cannot be read', object: { ...pod(corp), spec: { containers: { app: corp } } } },
   { what: 'A kind that is not evaluated', object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } } },
@@ -412,6 +441,11 @@ function deploymentConfig(placeholder: string, from: object) {
 function imageStream(from: string) {
   const spec = { tags: [{ name: '7', from: image(from) }] };
   return { apiVersion: 'image.openshift.io/v1', kind: 'ImageStream', metadata: { name: 'redis' }, spec };
+}
+
+function imageStreamStatus(dockerImageReference: string) {
+  const status = { tags: [{ tag: '7', items: [{ dockerImageReference, image: digest }] }] };
+  return { apiVersion: 'image.openshift.io/v1', kind: 'ImageStream', metadata: { name: 'redis' }, status };
 }
 
 function ownedPod(name: string, kind: string, owner: string, of: string) {

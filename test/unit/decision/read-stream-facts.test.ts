@@ -4,6 +4,13 @@ import { readImageStreamFacts } from '../../../src/decision/read-stream-facts.ts
 
 const digest = `sha256:${'1'.repeat(64)}`;
 
+test('a stream resolves local names only where its lookup policy is that', () => {
+  const read = (lookupPolicy: unknown) => readImageStreamFacts({ spec: { lookupPolicy } });
+  expect(read({ local: true })).toMatchObject({ localLookup: true });
+  for (const policy of [{ local: false }, { local: 'true' }, {}, null, true, undefined])
+    expect(read(policy)).not.toHaveProperty('localLookup');
+});
+
 test('a stream is its repository, what is written for each tag, and what each tag holds', () => {
   const stream = readImageStreamFacts({
     metadata: { name: 'node' },

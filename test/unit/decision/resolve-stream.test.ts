@@ -1,10 +1,12 @@
 /** Image streams that are resolved to images, and the decisions about them. */
 import { describe, expect, test } from 'vitest';
+import type { ImageDecision } from '../../../src/decision/decision.ts';
 import { resolveStream } from '../../../src/decision/resolve-stream.ts';
 import { canonicalName } from '../../../src/image/reference.ts';
 import type { StreamReference } from '../../../src/object/object-shape.ts';
+import { describeImage } from '../../../src/observe/audit/image.ts';
 import { ruleSetOf } from '../rules/documents.ts';
-import { change, decided, inject, unwatched } from './changes.ts';
+import { change, decided, inject, type Kind, unwatched } from './changes.ts';
 import { streams } from './stream-facts.ts';
 
 const one = `sha256:${'1'.repeat(64)}`;
@@ -107,7 +109,7 @@ describe('a stream stands for', () => {
     ['where it came from, under Local without an internal registry', tag('no-registry:1'), `quay.io/x@${one}`],
     ['where it came from, under Local with a repository that is no name', tag('odd:1'), `quay.io/x@${one}`],
   ])('%s', (_sentence, reference, image) => {
-    expect(resolveStream(reference, 'shop', facts)).toEqual({
+    expect(resolveStream(reference, 'shop', facts)).toMatchObject({
       kind: 'resolved',
       stream: `${reference.namespace ?? 'shop'}/${reference.name}`,
       image,
@@ -152,6 +154,12 @@ rules:
 `);
 const build = (from: object, more: object = {}) => ({ spec: { strategy: { sourceStrategy: { from, ...more } } } });
 const stream = (name: string, namespace?: string) => ({ kind: 'ImageStreamTag', name, ...(namespace && { namespace }) });
+const triggered = (image: string, from: object) => ({
+  spec: {
+    triggers: [{ type: 'ImageChange', imageChangeParams: { automatic: true, containerNames: ['web'], from } }],
+    template: { spec: { containers: [{ name: 'web', image }] } },
+  },
+});
 const withOld = streams({
   'shop/old': { tags: { '1': { from: dockerImage('old.io/x:1') } } },
   'shop/quay': { tags: { '1': { from: dockerImage('quay.io/lib/x:1') } } },
@@ -197,6 +205,172 @@ describe('a build from an image stream', () => {
   });
 });
 
+describe('a stream of another namespace', () => {
+  const across = (imported: string) =>
+    streams({
+      'other/base': { tags: { '1': { from: dockerImage(imported) } } },
+      'shop/following': { tags: { '1': { from: follow('base:1', 'other') } } },
+      'shop/copied': { tags: { '1': { from: follow('base:1', 'other'), images: [{ image: one, reference: imported }] } } },
+    });
+  const shown = (decision: ReturnType<typeof decided>) =>
+    JSON.stringify([decision.findings.map(({ image: _image, ...finding }) => finding), decision.notices]);
+  const hidden = /old\.io|unknown\.io|closed|a\.yaml/;
+  const contained = (name: string) => `what image stream "${name}" contains is denied here.`;
+
+  test.each<[sentence: string, from: object, name: string]>([
+    ['is denied', stream('base:1', 'other'), 'other/base:1'],
+    ['is denied where a stream of the own namespace follows it', stream('following:1'), 'shop/following:1'],
+    ['is denied by its digest', { kind: 'ImageStreamImage', namespace: 'other', name: `base@${one}` }, `other/base@${one}`],
+  ])('%s without what it contains, which only the record has', (_sentence, from, name) => {
+    for (const image of ['old.io/x:1', 'unknown.io/x:1', 'http://old.io/x']) {
+      const known = across(image);
+      const facts = streams({ 'other/base': { tags: { '1': { from: dockerImage(image), images: [{ image: one, reference: image }] } } } });
+      const decision = decided(change('BuildConfig', build(from)), rules, name.includes('@') ? facts : known);
+      expect([decision.outcome, decision.findings[0]?.message, decision.findings[0]?.reason]).toEqual([
+        'denied',
+        `spec.strategy.sourceStrategy.from: ${contained(name)}`,
+        'untrusted',
+      ]);
+      expect(shown(decision)).not.toMatch(hidden);
+      expect(describeImage(decision.images[0] as ImageDecision).image).toBe(image);
+    }
+  });
+
+  test('is named with its image where the own namespace has a copy of it, which its users may read', () => {
+    const { findings } = decided(change('BuildConfig', build(stream('copied:1'))), rules, across('old.io/x:1'));
+    expect(findings[0]?.message).toContain('image stream "shop/copied:1" contains "old.io/x"');
+  });
+
+  test.each<[sentence: string, decision: () => ReturnType<typeof decided>, message: string]>([
+    [
+      'for a placeholder',
+      () => decided(change('DeploymentConfig', triggered('web', stream('base:1', 'other'))), rules, across('old.io/x:1')),
+      `allowed now, but will be denied when the image trigger sets the image: container "web": ${contained('other/base:1')}`,
+    ],
+    [
+      'where the update does not introduce it',
+      () =>
+        decided(
+          change('BuildConfig', build(stream('base:1', 'other'), { env: [] }), build(stream('base:1', 'other'))),
+          rules,
+          across('old.io/x:1'),
+        ),
+      `already in use, so this update is allowed: spec.strategy.sourceStrategy.from: ${contained('other/base:1')}`,
+    ],
+    [
+      'where images without a rule only warn',
+      () => decided(change('BuildConfig', build(stream('base:1', 'other'))), ruleSetOf('unconfigured: warn'), across('unknown.io/x:1')),
+      'spec.strategy.sourceStrategy.from: what image stream "other/base:1" contains is not trusted here.',
+    ],
+    [
+      'where a stream is too large',
+      () =>
+        decided(change('BuildConfig', build(stream('base:1', 'other'))), rules, {
+          ...unwatched,
+          imageStream: () => ({ kind: 'too-large', why: 'it has old.io' }),
+        }),
+      'spec.strategy.sourceStrategy.from: image stream other/base:1 is too large to be evaluated. Name the image itself (kind DockerImage), or remove tags from the stream.',
+    ],
+  ])('shows nothing in a warning either: %s', (_sentence, decide, message) => {
+    const decision = decide();
+    expect(decision.findings.map(({ message }) => message)).toEqual([message]);
+    expect(shown(decision)).not.toMatch(hidden);
+  });
+
+  test('confirms no guess of its image by an object that named it before', () => {
+    const decision = decided(
+      change('BuildConfig', build(stream('base:1', 'other')), build(dockerImage('old.io/x:1'))),
+      rules,
+      across('old.io/x:1'),
+    );
+    expect(decision.outcome).toBe('denied');
+  });
+
+  test('shows its image in no notice about ports', () => {
+    const object = {
+      spec: {
+        strategy: { dockerStrategy: { from: stream('base:1', 'other') } },
+        source: { dockerfile: 'FROM x\nCOPY --from=b.io/x /x /x\nFROM y' },
+      },
+    };
+    const decision = decided(change('BuildConfig', object), rules, across('b.io:443/secret/x'));
+    expect(decision.injected).toEqual([{ path: 'spec.strategy.dockerStrategy.pullSecret', secret: 'b-pull', from: 'rule' }]);
+    expect(shown(decision)).not.toContain('b.io:443');
+  });
+});
+
+describe('a DockerImage of a BuildConfig with the name of a stream', () => {
+  const looking = streams({
+    'shop/lk': { localLookup: true, tags: { latest: { from: dockerImage('old.io/x:1') }, '1': { from: dockerImage('quay.io/lib/x:1') } } },
+    'shop/plain': { tags: { latest: { from: dockerImage('quay.io/lib/x:1') } } },
+    'other/far': { localLookup: true, tags: { latest: { from: dockerImage('quay.io/lib/x:1') } } },
+  });
+  const hub = ruleSetOf(
+    'rules: [{registry: quay.io/lib, pullSecret: quay-pull}, {registry: old.io, trust: false}, {registry: docker.io, trust: false}]',
+  );
+  const outcomeOf = (kind: Kind, object: object) => {
+    const { outcome, images } = decided(change(kind, object), hub, looking);
+    return [outcome, images[0]?.verdict];
+  };
+
+  test.each([
+    ['lk:1', 'allowed', 'trusted'],
+    ['lk', 'denied', 'untrusted'],
+    ['lk:later', 'allowed', 'unresolved'],
+    ['plain', 'denied', 'untrusted'],
+    ['far', 'denied', 'untrusted'],
+    ['none', 'denied', 'untrusted'],
+    ['library/lk:1', 'denied', 'untrusted'],
+    ['docker.io/lk:1', 'denied', 'untrusted'],
+    [`lk@${one}`, 'denied', 'untrusted'],
+  ])('%s is %s: %s', (name, ...expected) => {
+    expect(outcomeOf('BuildConfig', build(dockerImage(name)))).toEqual(expected);
+    expect(outcomeOf('BuildRequest', { from: dockerImage(name) })).toEqual(expected);
+    const source = { images: [{ from: dockerImage(name), paths: [{ sourcePath: '/x', destinationDir: 'x' }] }] };
+    expect(outcomeOf('BuildConfig', { spec: { strategy: { customStrategy: {} }, source } })).toEqual(expected);
+  });
+
+  test('is that stream’s image in the message and on record, and gets no secret', () => {
+    const { findings, images } = decided(change('BuildConfig', build(dockerImage('lk'))), hub, looking);
+    expect(findings[0]?.message).toContain('image stream "shop/lk:latest" contains "old.io/x"');
+    expect(describeImage(images[0] as ImageDecision)).toMatchObject({ image: 'old.io/x:1', stream: 'shop/lk:latest' });
+    expect(inject(change('BuildConfig', build(dockerImage('lk:1'))), hub, looking)).toEqual(build(dockerImage('lk:1')));
+  });
+
+  test('is an image where it is pulled as it is written: in a Build, in a Dockerfile, in a Pod, and where it is pushed', () => {
+    expect(outcomeOf('Build', build(dockerImage('lk:1')))).toEqual(['denied', 'untrusted']);
+    expect(outcomeOf('BuildConfig', { spec: { strategy: { dockerStrategy: {} }, source: { dockerfile: 'FROM lk:1' } } })).toEqual([
+      'denied',
+      'untrusted',
+    ]);
+    expect(outcomeOf('Pod', { spec: { containers: [{ name: 'a', image: 'lk:1' }] } })).toEqual(['denied', 'untrusted']);
+    expect(outcomeOf('BuildConfig', { spec: { strategy: {}, output: { to: dockerImage('lk:1') } } })).toEqual(['denied', 'untrusted']);
+  });
+
+  test.each([
+    ['the name of a stream with the image of that name', 'lk:1', 'docker.io/library/lk:1', 'untrusted'],
+    ['the name of a stream with the image of that name, in a path', 'lk:1', 'library/lk:1', 'untrusted'],
+    ['an image with the stream of its name', 'docker.io/library/lk', 'lk', 'untrusted'],
+  ])('an update that replaces %s introduces an image', (_what, before, after, reason) => {
+    const { outcome, images } = decided(change('BuildConfig', build(dockerImage(after)), build(dockerImage(before))), hub, looking);
+    expect([outcome, images[0]?.reason]).toEqual(['denied', reason]);
+  });
+
+  test.each([
+    ['the stream by its kind', 'lk', { kind: 'ImageStreamTag', name: 'lk:latest' }],
+    ['the default tag', 'lk', dockerImage('lk:latest')],
+    ['the registry of a name that is no stream', 'plain', dockerImage('docker.io/library/plain:latest')],
+  ])('an update that only writes out %s introduces none', (_what, before, after) => {
+    const { outcome, images } = decided(change('BuildConfig', build(after), build(dockerImage(before))), hub, looking);
+    expect([outcome, images[0]?.reason]).toEqual(['warned', 'not-introduced']);
+  });
+
+  test('is not introduced by an update that leaves it, whatever the stream contains by now', () => {
+    const { images } = decided(change('BuildConfig', build(dockerImage('lk'), { env: [] }), build(dockerImage('lk:latest'))), hub, looking);
+    expect(images[0]?.reason).toBe('not-introduced');
+  });
+});
+
 describe('the pull secret of a build', () => {
   const docker = (from: object, dockerfile: string) => ({ spec: { strategy: { dockerStrategy: { from } }, source: { dockerfile } } });
   const extra = (image: string) => `FROM scratch\nCOPY --from=${image} /x /x\nFROM y\n`;
@@ -222,11 +396,20 @@ describe('the pull secret of a build', () => {
 });
 
 describe('a placeholder that an image trigger fills', () => {
-  const deploymentConfig = (image: string, from: object) => ({
-    spec: {
-      triggers: [{ type: 'ImageChange', imageChangeParams: { automatic: true, containerNames: ['web'], from } }],
-      template: { spec: { containers: [{ name: 'web', image }] } },
-    },
+  const deploymentConfig = triggered;
+
+  test('is an image on a cluster without image streams, where no controller fills it', () => {
+    const triggers = JSON.stringify([{ from: stream('quay:1'), fieldPath: 'spec.template.spec.containers[0].image' }]);
+    const template = { spec: { containers: [{ name: 'web', image: 'evil/web' }] } };
+    const annotated = { metadata: { annotations: { 'image.openshift.io/triggers': triggers } }, spec: { template } };
+    for (const [served, outcome] of [
+      [true, 'allowed'],
+      [false, 'denied'],
+    ] as const) {
+      const facts = { ...withOld, imageStreamsServed: () => served };
+      expect(decided(change('Deployment', annotated), rules, facts).outcome).toBe(outcome);
+      expect(decided(change('DeploymentConfig', triggered('evil/web', stream('quay:1'))), rules, facts).outcome).toBe(outcome);
+    }
   });
 
   test.each(['web', ' '])('is told of early where the stream holds what will be refused, and is not refused: %j', (image) => {

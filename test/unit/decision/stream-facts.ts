@@ -8,7 +8,7 @@ type WrittenTag = {
   /** Newest first. */
   readonly images?: readonly StreamImage[];
 };
-type WrittenStream = { readonly repository?: string; readonly tags: Readonly<Record<string, WrittenTag>> };
+type WrittenStream = { readonly repository?: string; readonly localLookup?: true; readonly tags: Readonly<Record<string, WrittenTag>> };
 
 /** Facts of the streams by `namespace/name`. Any other stream is absent. */
 export function streams(known: Readonly<Record<string, WrittenStream>>, facts: Facts = unwatched): Facts {
@@ -18,7 +18,8 @@ export function streams(known: Readonly<Record<string, WrittenStream>>, facts: F
       const stream = known[`${namespace}/${name}`];
       if (!stream) return { kind: 'absent' };
       const tags = new Map(Object.entries(stream.tags).map(([tag, written]) => [tag, tagFacts(written)]));
-      return { kind: 'known', ...(stream.repository !== undefined && { repository: stream.repository }), tags };
+      const { tags: _tags, ...more } = stream;
+      return { kind: 'known', ...more, tags };
     },
   };
 }

@@ -318,7 +318,7 @@ function ruleSetOfConfigMap(document: string): RuleSet {
   const store = createRuleStore(sha256);
   const source = { kind: 'configMap' as const, namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' };
   store.open([readBundle({ id: 'a', documents: [{ source, text: document }] })]);
-  const rules = store.current();
+  const rules = store.written();
   if (!rules) throw new Error(store.missing());
   return rules;
 }

@@ -84,7 +84,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
   });
 
   test('why a request got no judgement in docs/metrics.md, with their words', () => {
-    const listed = rows(section(readPage('docs/metrics.md'), 'Requests without judgement'));
+    const listed = rows(section(readPage('docs/metrics.md'), 'Requests that could not be evaluated'));
     expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(failures);
   });
 

@@ -1,6 +1,7 @@
 /** Tests parsing the Kubernetes objects in the text of one file. */
 import { describe, expect, test } from 'vitest';
-import { parseManifests, renderManifestProblem } from '../../../src/evaluate/parse-manifests.ts';
+import { renderNotEvaluated } from '../../../src/evaluate/not-evaluated.ts';
+import { parseManifests } from '../../../src/evaluate/parse-manifests.ts';
 import type { JsonObject } from '../../../src/object/json.ts';
 import { scalars } from '../yaml/scalars.ts';
 
@@ -13,7 +14,7 @@ function specOf(spec: string): unknown {
 }
 
 function problemsOf(text: string, file = 'pod.yaml'): readonly string[] {
-  return parseManifests(text, file).problems.map(renderManifestProblem);
+  return parseManifests(text, file).problems.map(renderNotEvaluated);
 }
 
 function outline(text: string) {
@@ -80,6 +81,13 @@ describe('objects are found with the line in which they begin', () => {
       ['4 apps/v1 Deployment a', '5 apps/v1 Deployment b'],
     ],
     ['an empty list', 'apiVersion: v1\nkind: List\nitems: []\n', []],
+    ['a list that was never filled', 'apiVersion: v1\nkind: List\n---\napiVersion: v1\nkind: PodList\nitems: null\n', []],
+    [
+      'typed lists in a list',
+      'apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: PodList\n  items:\n  - {metadata: {name: a}}\n- {apiVersion: batch/v1, kind: JobList, items: [{metadata: {name: b}}]}\n',
+      ['7 v1 Pod a', '8 batch/v1 Job b'],
+    ],
+    ['an object whose kind only ends in List', 'apiVersion: example.com/v1\nkind: AllowList\nspec: {}\n', ['1 example.com/v1 AllowList -']],
     ['Windows lines and a byte order mark', `\ufeff${head}---\n${head}`.replaceAll('\n', '\r\n'), ['1 v1 Pod -', '4 v1 Pod -']],
     ['nothing', '# to be written\n', []],
   ])('%s', (_name, text, expected) => {
@@ -87,62 +95,91 @@ describe('objects are found with the line in which they begin', () => {
   });
 });
 
-describe('what is no object is told with its place and the fix', () => {
+describe('what is not an object is reported with its position and the fix', () => {
   test.each([
-    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already written in line 4, .*keep one/],
+    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already set in line 4, .*Keep one/],
     [
       'a field twice in JSON',
       '{"apiVersion": "v1",\n"kind": "Pod", "kind": "Pod"}',
-      /^pod\.yaml:2:16: the field "kind" is already written in line 2/,
+      /^pod\.yaml:2:16: the field "kind" is already set in line 2/,
     ],
-    ['a field twice in other letters', `${head}spec: {1: a, "1": b}`, /^pod\.yaml:3:14: the field "1" is already written/],
-    ['no closing bracket', `${head}spec: {a: [1, 2}\n`, /^pod\.yaml:3:\d+: not valid YAML: .*check quotes, brackets/],
-    ['a tab', `${head}spec:\n\ta: 1\n`, /^pod\.yaml:4:1: a tab indents this line/],
-    ['a template of Helm', `${head}{{- if .Values.x }}\nspec: {}\n{{- end }}`, /^pod\.yaml:\d+:\d+: .*render it first/],
-    ['a list', '- a\n- b\n', /^pod\.yaml:1:1: holds a list where a Kubernetes object should stand/],
-    ['a word', 'hello\n', /^pod\.yaml:1:1: holds a plain value/],
-    ['no kind', 'apiVersion: v1\nmetadata: {}\n', /^pod\.yaml:1:1: .*missing: kind$/],
+    ['a field twice in other letters', `${head}spec: {1: a, "1": b}`, /^pod\.yaml:3:14: the field "1" is already set/],
+    ['no closing bracket', `${head}spec: {a: [1, 2}\n`, /^pod\.yaml:3:\d+: not valid YAML: .*Check quotes, brackets/],
+    ['a tab', `${head}spec:\n\ta: 1\n`, /^pod\.yaml:4:1: this line is indented with a tab/],
+    ['a list', '- a\n- b\n', /^pod\.yaml:1:1: contains a list, not a Kubernetes object$/],
+    ['a word', 'hello\n', /^pod\.yaml:1:1: contains a plain value/],
+    ['no kind', 'apiVersion: v1\nmetadata: {}\n', /^pod\.yaml:1:1: not a Kubernetes object: kind missing$/],
     [
       'rules',
       'rules:\n- registry: reg.example.com\n',
-      /missing: apiVersion, kind\. This looks like registry rules: give them with --rules$/,
+      /apiVersion and kind missing\. This looks like registry rules: give them with --rules$/,
     ],
     [
       'an entry of a list',
       'apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- 7\n',
-      /^pod\.yaml:6:3: holds a plain value/,
+      /^pod\.yaml:6:3: contains a plain value/,
     ],
-    [
-      'an OpenShift template',
-      'apiVersion: template.openshift.io/v1\nkind: Template\nobjects: []\n',
-      /^pod\.yaml:1:1: .*"oc process --local -f pod\.yaml -o yaml" first/,
-    ],
-    ['an old OpenShift template', 'apiVersion: v1\nkind: Template\n', /oc process/],
+    ['a list without a list', 'apiVersion: v1\nkind: PodList\nitems: {a: b}\n', /^pod\.yaml:3:\d+: the items of a PodList must be a list$/],
+    ['an entry without a kind', 'apiVersion: v1\nkind: List\nitems:\n- {metadata: {}}\n', /^pod\.yaml:4:3: .*apiVersion and kind missing$/],
     ['an alias of nothing', `${head}spec: *app`, /^pod\.yaml:3:7: .*no anchor &app.*quote/],
     ['an anchor in itself', `${head}spec: &a {b: *a}`, /^pod\.yaml:3:14: the anchor &a contains itself/],
-    ['a merge of text', `${head}spec: {<<: hello}`, /^pod\.yaml:3:12: the merge key/],
-    ['infinity', `${head}spec: .inf`, /^pod\.yaml:3:7: \.inf is no number/],
-    ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" is not what its tag !!int says/],
+    ['a merge of text', `${head}spec: {<<: hello}`, /^pod\.yaml:3:12: the value of a merge key/],
+    ['infinity', `${head}spec: .inf`, /^pod\.yaml:3:7: \.inf is not a JSON number/],
+    ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" does not match its tag !!int/],
     ['a field without a name', `${head}spec: {~: 1}`, /^pod\.yaml:3:8: a field has no name/],
-    ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field has a list/],
-    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: nested deeper/],
+    ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field name is a list/],
+    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: the text is nested more deeply/],
     ['JSON cut short', '{"apiVersion": "v1", "kind": "Po', /^pod\.yaml:1:\d+: not valid YAML/],
   ])('%s', (_name, text, message) => {
     expect(problemsOf(text)).toEqual([expect.stringMatching(message)]);
   });
 
   test.each([
-    ['deploy/kustomization.yaml', 'resources: [a.yaml]', /kubectl kustomize/],
     ['chart/values.yaml', 'image: a', /helm template/],
-    ['-', 'image: a', /^standard input:1:1: .*missing: apiVersion, kind$/],
+    ['-', 'image: a', /^standard input:1:1: .*apiVersion and kind missing$/],
   ])('%s', (file, text, message) => {
     expect(problemsOf(text, file)).toEqual([expect.stringMatching(message)]);
+  });
+
+  test.each([
+    ['a/kustomization.yaml', 'resources: [a.yaml]', 'kubectl kustomize a'],
+    ['kustomization.yml', 'resources: [a.yaml]', 'kubectl kustomize .'],
+    ['a/Kustomization', 'kind: Kustomization\nresources: [a.yaml]', 'kubectl kustomize a'],
+    ['a/any.yaml', 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n', 'kubectl kustomize a'],
+    ['-', 'kind: Kustomization\n', 'kubectl kustomize DIR'],
+    ['a/kustomization.yaml', 'apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n', 'kubectl kustomize DIR'],
+    ['a/part.yaml', 'kind: Component\n', 'kubectl kustomize DIR'],
+    ['web/Chart.yaml', 'apiVersion: v2\nname: web\nversion: 1.0.0\n', 'helm template web'],
+    ['-', 'apiVersion: v1\nname: web\nversion: 1.0.0\n', 'helm template CHART'],
+    ['charts/web/templates/a.yaml', `${head}{{- if .Values.x }}\nspec: {}\n{{- end }}`, 'helm template charts/web'],
+    ['templates/a.yaml', `{{ if .Values.x }}\n${head}{{ end }}`, 'helm template .'],
+    ['templates/a.yaml', '{{- if .a }}\n{{- fail "b" }}\n{{- end }}\n{{ include "c" . }}\n', 'helm template .'],
+    ['a.yaml', `${head}metadata: {name: {{ .Values.name }}}\n`, 'helm template CHART'],
+    ['a.yaml', `${head}spec:\n  replicas: {{ .Values.replicas }}\n`, 'helm template CHART'],
+    ['a.yaml', 'apiVersion: template.openshift.io/v1\nkind: Template\nobjects: []\n', 'oc process --local -f a.yaml -o yaml'],
+    ['a.yaml', 'apiVersion: v1\nkind: Template\n', 'oc process --local -f a.yaml -o yaml'],
+    ['-', 'kind: Template\nobjects: []\n', 'oc process --local -f FILE -o yaml'],
+    ['a.yaml', 'apiVersion: template.openshift.io/v1\nkind: TemplateInstance\n', 'oc process --local -f FILE -o yaml'],
+  ])('%s with %j is rendered with %s', (file, text, command) => {
+    const { manifests, problems } = parseManifests(text, file);
+    expect(manifests).toEqual([]);
+    expect(problems).toMatchObject([{ code: 'not-rendered', message: expect.stringContaining(`Give the output of "${command}"`) }]);
+  });
+
+  test.each([
+    ['a Kustomization of Flux', 'apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n'],
+    ['a Component of another group', 'apiVersion: core.oam.dev/v1alpha2\nkind: Component\n'],
+    ['a Template of another group', 'apiVersion: example.com/v1\nkind: Template\n'],
+    ['braces in quotes', `${head}metadata: {name: "{{ .Values.name }}"}\n`],
+  ])('an object: %s', (_name, text) => {
+    const { manifests, problems } = parseManifests(text, 'kustomization.yaml');
+    expect({ objects: manifests.length, problems }).toEqual({ objects: 1, problems: [] });
   });
 
   test('a bomb of aliases ends soon', () => {
     const levels = Array.from({ length: 30 }, (_, level) => `a${level + 1}: &a${level + 1} [*a${level}, *a${level}, *a${level}]`);
     expect(problemsOf(`${head}a0: &a0 [x, x]\n${levels.join('\n')}\n`)).toEqual([
-      expect.stringMatching(/aliases make more than 400000 values/),
+      expect.stringMatching(/aliases expand to more than 400000 values/),
     ]);
   });
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { renderManifestProblem } from '../../../src/evaluate/parse-manifests.ts';
+import { renderNotEvaluated } from '../../../src/evaluate/not-evaluated.ts';
 import { readManifests } from '../../../src/evaluate/read-manifests.ts';
 
 let folder: string;
@@ -15,6 +15,10 @@ beforeAll(async () => {
   await writeFile(join(folder, 'deploy/base/a.json'), '{"apiVersion": "v1", "kind": "A"}');
   await writeFile(join(folder, 'deploy/base/notes.txt'), 'not read');
   await writeFile(join(folder, 'deploy/z.yaml'), '- broken');
+  for (const hidden of ['deploy/.github/workflows', 'deploy/base/.git', '.hidden/base']) {
+    await mkdir(join(folder, hidden), { recursive: true });
+    await writeFile(join(folder, hidden, 'ci.yaml'), 'apiVersion: v1\nkind: H\n');
+  }
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -28,7 +32,43 @@ test('folders are read with the folders in them, standard input in its turn, and
     ['A', join(deploy, 'base/a.json')],
     ['C', '-'],
   ]);
-  expect(problems.map(renderManifestProblem)).toEqual([expect.stringMatching(/z\.yaml:1:1: holds a list/)]);
+  expect(problems.map(renderNotEvaluated)).toEqual([expect.stringMatching(/z\.yaml:1:1: contains a list/)]);
+});
+
+test('folders whose names begin with a dot are left out, but not those that are given', async () => {
+  const { manifests, problems } = await readManifests([join(folder, '.hidden'), join(folder, 'deploy/.github')], nothing);
+  expect(problems).toEqual([]);
+  expect(manifests.map(({ kind }) => kind)).toEqual(['H', 'H']);
+});
+
+test('of a chart only Chart.yaml is named', async () => {
+  const files = {
+    'charts/web/Chart.yaml': 'apiVersion: v2\nname: web\nversion: 1.0.0\n',
+    'charts/web/values.yaml': 'a: b\n',
+    'charts/web/templates/a.yaml': '{{ if .Values.a }}\n',
+    'charts/web/templates/b.yaml': 'apiVersion: v1\nkind: B\n',
+    'charts/web/charts/db/Chart.yaml': 'apiVersion: v2\nname: db\nversion: 1.0.0\n',
+    'charts/web-2/c.yaml': 'apiVersion: v1\nkind: C\n',
+    'charts/object/Chart.yaml': 'apiVersion: example.com/v1\nkind: Chart\n',
+    'charts/object/d.yaml': 'apiVersion: v1\nkind: D\n',
+  };
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(join(folder, name, '..'), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
+  const { manifests, problems } = await readManifests([join(folder, 'charts')], nothing);
+  expect(manifests.map(({ kind }) => kind)).toEqual(['Chart', 'D', 'C']);
+  expect(problems).toMatchObject([{ file: join(folder, 'charts/web/Chart.yaml'), code: 'not-rendered' }]);
+  const direct = await readManifests([join(folder, 'charts/web/templates')], nothing);
+  expect(direct.manifests.map(({ kind }) => kind)).toEqual(['B']);
+  expect(direct.problems).toMatchObject([{ file: join(folder, 'charts/web/templates/a.yaml'), code: 'not-rendered' }]);
+});
+
+test('a file named Kustomization is read, because kustomize accepts that name', async () => {
+  await mkdir(join(folder, 'overlay'));
+  await writeFile(join(folder, 'overlay/Kustomization'), 'resources: [../base]');
+  const { problems } = await readManifests([join(folder, 'overlay')], nothing);
+  expect(problems).toMatchObject([{ code: 'not-rendered' }]);
 });
 
 test.each([
@@ -37,5 +77,5 @@ test.each([
 ])('%s is a problem', async (name, message) => {
   const { manifests, problems } = await readManifests([join(folder, name)], nothing);
   expect(manifests).toEqual([]);
-  expect(problems.map(renderManifestProblem)).toEqual([expect.stringMatching(message)]);
+  expect(problems.map(renderNotEvaluated)).toEqual([expect.stringMatching(message)]);
 });

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type ApiClient, ApiError, connectApi, type KubeObject, splitLines, type WatchEvent } from '../../../src/kube/api-client.ts';
+import { type ApiClient, ApiError, boundTo, type KubeObject, type WatchEvent } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
+import { splitLines } from '../../../src/kube/client/response.ts';
 import {
   type Answer,
   bookmark,
@@ -285,7 +287,7 @@ describe('list', () => {
     await expect(ask(client)).rejects.toMatchObject({
       status: 0,
       reason: 'TooLarge',
-      message: `${method} ${path}: the response was aborted: it is larger than 16 MiB`,
+      message: `${method} ${path}: the response was aborted because it is larger than 16 MiB`,
     });
     expect(written).toBeLessThan(60);
   });
@@ -379,6 +381,26 @@ describe('watch', () => {
     })();
     await expect(following).rejects.toMatchObject({ status: 0 });
     await vi.waitFor(async () => expect(await connections()).toBe(0));
+  });
+});
+
+describe('a client bound to a signal', () => {
+  const never: Answer = () => {};
+  test.each<[string, (client: ApiClient) => Promise<unknown>]>([
+    ['a request', (client) => client.get(path)],
+    ['a list', (client) => client.list(path)],
+    ['a watch', (client) => client.watch(path, {}, new AbortController().signal)[Symbol.asyncIterator]().next()],
+    ['discovery', (client) => client.resourcesOf('a.b/v1')],
+    ['a request of a client that is bound once more', (client) => boundTo(new AbortController().signal, client).get(path)],
+  ])('ends %s with its reason, and no others', async (_what, call) => {
+    const { client, received } = await connected([never, json({ kind: 'Answer' })]);
+    const ending = new AbortController();
+    const calling = call(boundTo(ending.signal, client));
+    calling.catch(() => undefined);
+    await vi.waitFor(() => expect(received).toHaveLength(1));
+    ending.abort(new Error('the component stops'));
+    await expect(calling).rejects.toThrow('the component stops');
+    expect(await client.get(path)).toEqual({ kind: 'Answer' });
   });
 });
 

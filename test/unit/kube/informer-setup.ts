@@ -1,6 +1,7 @@
 /** An informer of ConfigMaps on an API server of the test, whose backoff takes no time. */
 import { onTestFinished } from 'vitest';
-import { type ApiClient, connectApi, type KubeObject } from '../../../src/kube/api-client.ts';
+import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
+import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { createInformer, type InformerOptions } from '../../../src/kube/informer.ts';
 import type { Clock } from '../../../src/time/clock.ts';
 import { recordingLog, type scriptedApi } from './scripted-api.ts';

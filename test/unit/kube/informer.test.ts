@@ -275,7 +275,7 @@ describe('watchCollection', () => {
     passTime(stallAfter);
     await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'watch 11']));
     await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'info']));
-    expect(log.lines[0]?.message).toContain('silent for 1000 s');
+    expect(log.lines[0]?.message).toContain('no data for 1000 s. Reconnecting');
     expect(informer.lastContact()).toBe(stallAfter);
     await vi.waitFor(async () => expect(await connections()).toBe(1));
   });
@@ -328,14 +328,20 @@ describe('watchCollection', () => {
     await vi.waitFor(() => expect(loud().map((each) => each.level)).toEqual(['warn', 'info', 'warn', 'info']));
     expect(loud()[0]?.message).toContain('GET /apis/build.openshift.io/v1/namespaces/ns/buildconfigs: Forbidden (403)');
     expect(loud()[0]?.message).toContain(
-      'a Role in the namespace ns must grant: apiGroups ["build.openshift.io"], resources ["buildconfigs"], resourceNames ["app"], verbs ["list", "watch"]',
+      'Grant these permissions with a Role in namespace ns: apiGroups ["build.openshift.io"], resources ["buildconfigs"], resourceNames ["app"], verbs ["list", "watch"]',
     );
   });
 
   const permissions: [string, string][] = [
-    ['/api/v1/namespaces', 'a ClusterRole must grant: apiGroups [""], resources ["namespaces"], verbs ["list", "watch"]'],
-    ['/apis/apps/v1/deployments', 'a ClusterRole must grant: apiGroups ["apps"], resources ["deployments"], verbs ["list", "watch"]'],
-    [configMapsPath, 'a Role in the namespace regkeeper must grant: apiGroups [""], resources ["configmaps"], verbs ["list", "watch"]'],
+    ['/api/v1/namespaces', 'Grant these permissions with a ClusterRole: apiGroups [""], resources ["namespaces"], verbs ["list", "watch"]'],
+    [
+      '/apis/apps/v1/deployments',
+      'Grant these permissions with a ClusterRole: apiGroups ["apps"], resources ["deployments"], verbs ["list", "watch"]',
+    ],
+    [
+      configMapsPath,
+      'Grant these permissions with a Role in namespace regkeeper: apiGroups [""], resources ["configmaps"], verbs ["list", "watch"]',
+    ],
   ];
   test.each(permissions)('knows the permission that %s needs', async (path, expected) => {
     const { log } = await scriptedInformer([statusResponse(403, 'Forbidden'), () => undefined], { path });
@@ -349,7 +355,9 @@ describe('watchCollection', () => {
     const keep = ({ metadata: { name } }: KubeObject) => ({ metadata: { name } });
     const { log } = await scriptedInformer([listing('10', [object as never]), () => undefined], { keep });
     await vi.waitFor(() =>
-      expect(log.lines).toEqual([{ level: 'warn', message: `GET ${configMapsPath}: the answer is no list: an object in it has no name` }]),
+      expect(log.lines).toEqual([
+        { level: 'warn', message: `GET ${configMapsPath}: the response is not a list: it contains an object without a name` },
+      ]),
     );
   });
 

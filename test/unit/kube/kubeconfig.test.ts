@@ -105,12 +105,12 @@ describe('loadKubeConfig', () => {
 
     test('it says so where there is no pod', async () => {
       const loading = asOrdinaryUser(() => load({ env: { HOME: 'home', ...inPod } }));
-      await expect(loading).rejects.toThrow(/home\/\.kube\/config cannot be read \(EACCES\)/);
+      await expect(loading).rejects.toThrow(/cannot read \S+home\/\.kube\/config \(EACCES\)/);
     });
 
     test('it says so where somebody named the file', async () => {
       const loading = asOrdinaryUser(() => load({ env: { KUBECONFIG: 'home/.kube/config', ...inPod }, pod: true }));
-      await expect(loading).rejects.toThrow(/home\/\.kube\/config cannot be read \(EACCES\)/);
+      await expect(loading).rejects.toThrow(/cannot read \S+home\/\.kube\/config \(EACCES\)/);
     });
   });
 
@@ -137,30 +137,34 @@ describe('loadKubeConfig', () => {
     [
       'a file that is not there',
       { file: 'missing' },
-      /^kubeconfig \S+missing does not exist: correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG$/,
+      /^kubeconfig \S+missing does not exist. Correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG$/,
     ],
-    ['a folder', { file: 'home' }, /^\S+home cannot be read \(EISDIR\)/],
+    ['a folder', { file: 'home' }, /^cannot read \S+home \(EISDIR\)/],
     [
       'KUBECONFIG without any file',
       { env: { KUBECONFIG: 'missing gone', HOME: 'home' } },
-      /^KUBECONFIG names .*missing, .*gone, which does not exist/,
+      /^no file in KUBECONFIG exists: .*missing, .*gone\. Correct or unset/,
     ],
     ['text that is not YAML', { file: 'broken' }, /^kubeconfig \S+broken is not YAML: /],
     ['YAML that is no mapping', { file: 'sentence' }, /is not a kubeconfig: expected a mapping/],
     ['an empty file', { file: 'empty' }, /is not a kubeconfig: expected a mapping/],
-    ['a cluster without a name', { file: 'nameless' }, /is not usable: clusters\[0\]\.name is missing$/],
+    ['a cluster without a name', { file: 'nameless' }, /is invalid: clusters\[0\]\.name is missing$/],
     [
       'an unknown context',
       { file: 'one', context: 'prod' },
-      /has no context "prod": choose another with --context \(there are: dev, robot\)$/,
+      /has no context "prod"\. Choose another one with --context \(available: dev, robot\)$/,
     ],
-    ['no current context', { file: 'undecided' }, /sets no current-context: choose one with --context \(there are: a, b\)$/],
-    ['a context without its cluster', { file: 'dangling', context: 'no-cluster' }, /names the cluster "nowhere", which is missing/],
-    ['a context without its user', { file: 'dangling', context: 'no-user' }, /names the user "nobody", which is missing/],
-    ['an unencrypted server', { file: 'dangling', context: 'plain' }, /the unencrypted server http:\/\/x:8080: use https/],
-    ['a server without a scheme', { file: 'dangling', context: 'odd' }, /has the server "x:6443": write it as https:\/\/host:port$/],
-    ['nothing anywhere', {}, /^no cluster is configured: there is no ~\/\.kube\/config and no service account token/],
-    ['a home without a kubeconfig', { env: { HOME: 'missing' } }, /^no cluster is configured: there is no \S+missing\/\.kube\/config/],
+    ['no current context', { file: 'undecided' }, /has no current-context\. Choose a context with --context \(available: a, b\)$/],
+    ['a context without its cluster', { file: 'dangling', context: 'no-cluster' }, /refers to cluster "nowhere", which does not exist/],
+    ['a context without its user', { file: 'dangling', context: 'no-user' }, /refers to user "nobody", which does not exist/],
+    ['an unencrypted server', { file: 'dangling', context: 'plain' }, /the unencrypted server http:\/\/x:8080\. Use https/],
+    [
+      'a server without a scheme',
+      { file: 'dangling', context: 'odd' },
+      /has the invalid server "x:6443"\. Write it as https:\/\/host:port$/,
+    ],
+    ['nothing anywhere', {}, /^no cluster is configured: neither ~\/\.kube\/config nor a service account token exists/],
+    ['a home without a kubeconfig', { env: { HOME: 'missing' } }, /^no cluster is configured: neither \S+missing\/\.kube\/config/],
     ['a pod that does not know its server', { pod: true }, /KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set/],
   ];
   test.each(rejections)('refuses %s in one line', async (_name, choice, message) => {

@@ -1,7 +1,7 @@
 /** Tests leader election with a simulated Lease, network faults and random schedules. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Lease } from '../../../src/kube/leader-election.ts';
+import type { Lease } from '../../../src/kube/lease.ts';
 import { propertyTimeout, runs } from '../../property.ts';
 import { leaseWorld, type Network, type Replica, type World } from './lease-world.ts';
 
@@ -27,8 +27,8 @@ describe.each([1, 2, 3])('%i replicas', (count) => {
     await world.pass(600);
     expect(world.leading()).toEqual([leader.name]);
     expect(specOf(world)).toMatchObject({ holderIdentity: leader.identity, leaseDurationSeconds: 15, leaseTransitions: 0, acquireTime });
-    expect(world.messages(leader)).toEqual(['leading']);
-    for (const other of others) expect(world.messages(other)).toEqual([`another replica leads: ${leader.identity}`]);
+    expect(world.messages(leader)).toEqual(['became the leader']);
+    for (const other of others) expect(world.messages(other)).toEqual([`another replica is the leader: ${leader.identity}`]);
     expect([...world.overlaps]).toEqual([]);
   });
 
@@ -79,7 +79,11 @@ describe('a hand-over', () => {
     await released;
     expect(world.leading()).not.toContain(leader.name);
     expect(specOf(world)).toMatchObject({ leaseDurationSeconds: 15, leaseTransitions: 1 });
-    expect(world.messages(leader)).toEqual(['leading', 'not leading any more: this replica ends', expect.stringContaining('is free')]);
+    expect(world.messages(leader)).toEqual([
+      'became the leader',
+      'no longer the leader: shutting down',
+      'released Lease regkeeper/regkeeper',
+    ]);
     expect(leader.log.lines.map(({ level }) => level)).toEqual(['info', 'info', 'info']);
     await world.pass(60);
     expect(world.leading()).toHaveLength(1);
@@ -118,18 +122,19 @@ describe('a hand-over', () => {
     expect(world.time() - renewed).toBeLessThan(15_000 + 2_000 + 1_000 + 700);
     expect(specOf(world)).toMatchObject({ leaseTransitions: 1 });
     const heirs = others.filter(({ leader }) => leader.leads());
-    for (const heir of heirs) expect(world.messages(heir)).toEqual([`another replica leads: ${leader.identity}`, 'leading']);
+    for (const heir of heirs)
+      expect(world.messages(heir)).toEqual([`another replica is the leader: ${leader.identity}`, 'became the leader']);
   });
 
   test('ends soon also where the API server does not answer, and says how long the Lease is held', async () => {
     const { world, leader } = await settled(1);
     leader.network = 'cut';
     let done = false;
-    void leader.leader.stop().then(() => {
+    void Promise.resolve(leader.leader.stop()).then(() => {
       done = true;
     });
     expect(await world.until(() => done)).toBeLessThan(4);
-    expect(world.messages(leader).at(-1)).toContain('another replica takes it over after 15 seconds');
+    expect(world.messages(leader).at(-1)).toContain('another one acquires it after 15 seconds');
   });
 });
 
@@ -140,7 +145,7 @@ describe('a leader that is cut off', () => {
     await world.until(() => !leader.leader.leads(), 10.5);
     expect(world.leading()).toEqual([]);
     await world.pass(0.5);
-    expect(world.messages(leader)).toContain('not leading any more: the Lease regkeeper/regkeeper could not be renewed for 10 seconds');
+    expect(world.messages(leader)).toContain('no longer the leader: Lease regkeeper/regkeeper could not be renewed for 10 seconds');
     await world.until(() => world.leading().length === 1, 60);
     leader.network = 'whole';
     await world.pass(120);
@@ -159,9 +164,9 @@ describe('a leader that is cut off', () => {
     await world.pass(60);
     expect(world.leading()).toEqual([leader.name]);
     expect(world.messages(leader)).toEqual([
-      'leading',
-      expect.stringMatching(/^the Lease regkeeper\/regkeeper could not be renewed: GET .*: Timeout \(0\); trying again$/),
-      'the Lease regkeeper/regkeeper can be had again',
+      'became the leader',
+      expect.stringMatching(/^could not renew Lease regkeeper\/regkeeper: GET .*: Timeout \(0\)\. Retrying$/),
+      'can access Lease regkeeper/regkeeper again',
     ]);
   });
 
@@ -204,7 +209,7 @@ describe('a replica that is not ready', () => {
 
     leader.able = false;
     expect(await world.until(() => world.leading().some((name) => name !== leader.name))).toBeGreaterThan(15);
-    expect(world.messages(leader)).toContain('not leading any more: this replica has not been ready for 15 seconds');
+    expect(world.messages(leader)).toContain('no longer the leader: this replica has not been ready for 15 seconds');
     expect([...world.overlaps]).toEqual([]);
   });
 
@@ -289,14 +294,14 @@ describe('a Lease that cannot be had', () => {
       {
         level: 'error',
         message:
-          'the Lease regkeeper/regkeeper cannot be had, so this replica does not lead, and registers and repairs nothing: a Role in the ' +
-          'namespace regkeeper must grant apiGroups ["coordination.k8s.io"], resources ["leases"], verbs ["create"], and verbs ["get", ' +
-          `"update"] with resourceNames ["regkeeper"] (GET ${world.place}/regkeeper: Forbidden (403))`,
+          `cannot acquire Lease regkeeper/regkeeper: GET ${world.place}/regkeeper: Forbidden (403). This replica is not the leader and ` +
+          'does not manage the webhooks. Grant these permissions with a Role in namespace regkeeper: apiGroups ["coordination.k8s.io"], ' +
+          'resources ["leases"], verbs ["create"], and verbs ["get", "update"] with resourceNames ["regkeeper"]',
       },
     ]);
     replica.network = 'whole';
     expect(await world.until(() => replica.leader.leads())).toBeLessThan(12);
-    expect(world.messages(replica).slice(1)).toEqual(['leading', 'the Lease regkeeper/regkeeper can be had again']);
+    expect(world.messages(replica).slice(1)).toEqual(['became the leader', 'can access Lease regkeeper/regkeeper again']);
   });
 
   test('from an API server that has just started is no reason to tell of rights', async () => {
@@ -306,7 +311,7 @@ describe('a Lease that cannot be had', () => {
     await world.pass(3.5);
     replica.network = 'whole';
     await world.pass(5);
-    expect(world.messages(replica)).toEqual(['leading']);
+    expect(world.messages(replica)).toEqual(['became the leader']);
   });
 
   test('since the API server fails is told once', async () => {
@@ -315,7 +320,7 @@ describe('a Lease that cannot be had', () => {
     replica.network = 'failing';
     await world.pass(60);
     expect(replica.log.lines).toEqual([
-      { level: 'warn', message: expect.stringMatching(/^the Lease .* registers and repairs nothing: .*InternalError.*; trying again$/) },
+      { level: 'warn', message: expect.stringMatching(/^cannot acquire Lease .*InternalError.* does not manage the webhooks\. Retrying$/) },
     ]);
   });
 });

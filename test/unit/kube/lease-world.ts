@@ -1,7 +1,8 @@
 /** A simulation of replicas that compete for one Lease, with clocks and network faults. */
 import { setImmediate } from 'node:timers/promises';
 import { type ApiClient, ApiError, type ApiRequest } from '../../../src/kube/api-client.ts';
-import { createLeaderElection, type LeaderElection, type Lease } from '../../../src/kube/leader-election.ts';
+import { createLeaderElection, type LeaderElection } from '../../../src/kube/leader-election.ts';
+import type { Lease } from '../../../src/kube/lease.ts';
 import { recordingLog } from './scripted-api.ts';
 
 /** How the network treats a replica's requests from now on. A request that is lost or late may still take effect, even long afterwards. */

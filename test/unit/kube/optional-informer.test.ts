@@ -1,16 +1,17 @@
 /** Tests informers of APIs that may not exist. */
 import { setImmediate } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
-import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
+import type { KubeObject } from '../../../src/kube/api-client.ts';
 import type { InformerStore } from '../../../src/kube/informer-store.ts';
 import { createOptionalInformer } from '../../../src/kube/optional-informer.ts';
+import { abortable } from './abortable.ts';
 import { handClock, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
 test('closed while it is asked whether the API is there, it starts no watch', async () => {
   const api = memoryApi();
   const asked = Promise.withResolvers<boolean>();
-  const client: ApiClient = { ...api.client, watchedCollections: new Set(), hasResource: () => asked.promise };
+  const client = abortable({ ...api.client, watchedCollections: new Set(), hasResource: () => asked.promise });
   const reported: boolean[] = [];
   const options = { client, groupVersion: 'a.b/v1', plural: 'cs', log: recordingLog(), clock: handClock(1_000).clock };
   const served = createOptionalInformer({ ...options, onServed: (now) => void reported.push(now) });

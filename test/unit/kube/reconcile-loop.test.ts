@@ -73,11 +73,36 @@ test('what is told now during a check is checked right after it, once', async ()
 test('nothing is checked after the end', async () => {
   const { checks, count, finish, pass } = checking();
   checks.requeue();
-  checks.stop();
+  const stopped = checks.stop();
   await finish();
+  await stopped;
   checks.reconcileNow();
   pass();
   expect(count()).toBe(1);
+});
+
+test('stop aborts a run in progress, waits for its end, and reports no failure of it', async () => {
+  const ended: string[] = [];
+  const loop = createReconcileLoop({
+    reconcile: async (signal) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      ended.push('run');
+      signal.throwIfAborted();
+    },
+    onFailure: () => ended.push('failure'),
+    resyncMilliseconds: 60_000,
+    minIntervalMilliseconds: 5_000,
+  });
+  loop.requeue();
+  loop.start();
+  await loop.stop();
+  expect(ended).toEqual(['run']);
+});
+
+test('stop before the start, and twice, waits for nothing', async () => {
+  const { checks } = checking();
+  await checks.stop();
+  await checks.stop();
 });
 
 test('before the start nothing is checked, then what was told meanwhile is at once', () => {

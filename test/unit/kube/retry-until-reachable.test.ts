@@ -13,7 +13,7 @@ const after = (...failures: Error[]) => {
     return 'done';
   };
 };
-const retryOptions = (log = recordingLog()) => ({ log, requiredRole: 'a Role must grant it', pauseMilliseconds: 0 });
+const retryOptions = (log = recordingLog()) => ({ log, requiredRole: 'Grant it with a Role', pauseMilliseconds: 0 });
 const unreachable = new ApiError(0, 'Unreachable', 'GET /x: connect ECONNREFUSED');
 
 test('waits for an API server that is away, and says so once', async () => {
@@ -21,8 +21,8 @@ test('waits for an API server that is away, and says so once', async () => {
   const starting = new ApiError(503, 'ServiceUnavailable', 'GET /x: starting');
   expect(await retryUntilReachable(retryOptions(log), after(unreachable, unreachable, starting))).toBe('done');
   expect(log.lines.map(({ message }) => message)).toEqual([
-    'GET /x: connect ECONNREFUSED; waiting for the API server',
-    'GET /x: starting; waiting for the API server',
+    'GET /x: connect ECONNREFUSED. Waiting for the API server',
+    'GET /x: starting. Waiting for the API server',
   ]);
 });
 
@@ -53,12 +53,12 @@ test('a refusal is tried again, and at last told with what to do', async () => {
   const log = recordingLog();
   const forbidden = new ApiError(403, 'Forbidden', 'GET /x: no');
   await expect(retryUntilReachable(retryOptions(log), after(...Array(10).fill(forbidden)))).rejects.toThrow(
-    /^GET \/x: no; a Role must grant it$/,
+    /^GET \/x: no\. Grant it with a Role$/,
   );
-  expect(log.lines).toEqual([{ level: 'warn', message: 'GET /x: no; trying again' }]);
+  expect(log.lines).toEqual([{ level: 'warn', message: 'GET /x: no. Retrying' }]);
   const unknown = new ApiError(401, 'Unauthorized', 'GET /x: Unauthorized');
   await expect(retryUntilReachable(retryOptions(), after(...Array(10).fill(unknown)))).rejects.toThrow(
-    /^GET \/x: Unauthorized; the API server does not accept the credential: is the token .* expired or revoked\?$/,
+    /^GET \/x: Unauthorized\. The API server rejected the credential\. Check whether the token .* was revoked$/,
   );
 });
 
@@ -75,8 +75,8 @@ test('says each minute that it still waits, and for whom', async () => {
   expect(log.lines.slice(1).map(({ message }) => message)).toEqual(
     [1, 2].map(
       (minutes) =>
-        `the API server https://10.0.0.1:443 has not been reached for ${minutes} min: GET /x: connect ECONNREFUSED; ` +
-        'correct the kubeconfig if that is not its address',
+        `the API server https://10.0.0.1:443 has been unreachable for ${minutes} min: GET /x: connect ECONNREFUSED. ` +
+        'If this is not its address, correct the kubeconfig',
     ),
   );
 });

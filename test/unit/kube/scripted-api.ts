@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { KubeConfig } from '@kubernetes/client-node';
 import { onTestFinished } from 'vitest';
-import type { KubeObject, Log } from '../../../src/kube/api-client.ts';
+import type { Log } from '../../../src/contracts/log.ts';
+import type { KubeObject } from '../../../src/kube/api-client.ts';
 
 /** One request, and the client's port. Requests with the same port used the same connection. */
 export type Received = {

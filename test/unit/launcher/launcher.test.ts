@@ -101,8 +101,8 @@ test('tells of a program that a signal ended as a shell does', async () => {
 });
 
 test.each<[string, Checkout, boolean, string]>([
-  ['there is no program', {}, false, 'neither src/main.ts nor dist/regkeeper.mjs is there'],
-  ['Node is too old and there is no other', { dist: true }, true, 'Node 20.20.2 is too old, 22.19 or later is needed'],
+  ['there is no program', {}, false, 'neither src/main.ts nor dist/regkeeper.mjs exists'],
+  ['Node is too old and there is no other', { dist: true }, true, 'Node.js 20.20.2 is too old. Install Node.js 22.19 or later'],
 ])('says so when %s', async (_what, content, old, message) => {
   const { code, out, err } = await checkout(content).run(['version'], { old });
   expect(err).toContain(`regkeeper: ${message}`);

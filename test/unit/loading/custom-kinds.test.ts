@@ -27,42 +27,46 @@ test('the example names Rollout, Knative Service, Tekton and one with several te
 
 describe('what is wrong is told with its place', () => {
   test.each([
-    { text: '', problem: 'f:1:1 holds nothing: write a list of kinds under "kinds:"' },
-    { text: '[]', problem: 'f:1:1 the document must hold "kinds:", and is a list' },
-    { text: '{}', problem: 'f:1:1 the document must hold "kinds:", a list of kinds' },
-    { text: 'kinds: x', problem: 'f:1:8 kinds must be a list of kinds, and is a string' },
+    { text: '', problem: 'f:1:1 is empty: write a list of kinds under "kinds:"' },
+    { text: '[]', problem: 'f:1:1 the document must be a mapping with the field "kinds", but is a list' },
+    { text: '{}', problem: 'f:1:1 the document needs "kinds:", a list of kinds' },
+    { text: 'kinds: x', problem: 'f:1:8 kinds must be a list of kinds, but is a string' },
     { text: 'kind: []\nkinds: []', problem: 'f:1:1 unknown field "kind": did you mean "kinds"?' },
-    { text: 'kinds: [1]', problem: 'f:1:9 kinds[0] must be a kind with group, version, resource and kind, and is a number' },
+    { text: 'kinds: [1]', problem: 'f:1:9 kinds[0] must be a kind with group, version, resource and kind, but is a number' },
     { text: 'kinds:\n- a: [\n', problem: 'f:' },
     {
       text: `kinds: [{${rollout}}]`,
-      problem: 'f:1:9 kinds[0] says nowhere where the images are: add "template" (of a pod template), "podSpec" or "images"',
+      problem: 'f:1:9 kinds[0] names no path of images. Add "template" (path of a pod template), "podSpec" or "images".',
     },
     { text: `kinds: [{${rollout}, templat: spec.template}]`, problem: 'unknown field "templat": did you mean "template"?' },
-    { text: 'kinds: [{group: argoproj.io, template: spec}]', problem: 'f:1:9 kinds[0] needs "version", such as v1alpha1' },
-    { text: 'kinds: [{group: 7, template: spec}]', problem: 'f:1:17 kinds[0].group must be text, such as argoproj.io, and is a number' },
-    { text: 'kinds: [{group: apps, template: spec}]', problem: 'f:1:17 kinds[0].group is no name such as argoproj.io: "apps"' },
+    { text: 'kinds: [{group: argoproj.io, template: spec}]', problem: 'f:1:9 kinds[0] needs "version", a name such as v1alpha1' },
+    { text: 'kinds: [{group: 7, template: spec}]', problem: 'f:1:17 kinds[0].group must be a name such as argoproj.io, but is a number' },
+    { text: 'kinds: [{group: apps, template: spec}]', problem: 'f:1:17 kinds[0].group must be a name such as argoproj.io, but is "apps"' },
     {
       text: `kinds: [{${rollout.replace('rollouts', 'rollouts/status')}, template: spec}]`,
-      problem: 'kinds[0].resource is no name the plural name as in URLs',
+      problem: 'kinds[0].resource must be the plural name as in URLs, such as rollouts, but is "rollouts/status"',
     },
     {
       text: `kinds: [{${rollout}, template: [spec.template]}]`,
-      problem: 'kinds[0].template must be a path such as spec.template, and is a list',
+      problem: 'kinds[0].template must be a path such as spec.template, but is a list',
     },
-    { text: `kinds: [{${rollout}, template: "spec.a[*].template"}]`, problem: 'kinds[0].template must be the one place of a pod template' },
-    { text: `kinds: [{${rollout}, images: []}]`, problem: 'kinds[0].images holds no path: remove the field or write one' },
+    {
+      text: `kinds: [{${rollout}, template: "spec.a[*].template"}]`,
+      problem: 'kinds[0].template must be the path of a single pod template',
+    },
+    { text: `kinds: [{${rollout}, images: []}]`, problem: 'kinds[0].images has no path. Add one or remove the field.' },
     {
       text: `kinds: [{${rollout}, images: ["spec.x", 4]}]`,
-      problem: 'kinds[0].images[1] must be a path such as spec.template, and is a number',
+      problem: 'kinds[0].images[1] must be a path such as spec.template, but is a number',
     },
     {
       text: `kinds: [{${rollout}, images: "spec.steps[0]"}]`,
-      problem: 'kinds[0].images must be a path such as spec.template or spec.steps[*].image, and "steps[0]" is no field ("spec.steps[0]")',
+      problem:
+        'kinds[0].images must be a path such as spec.template or spec.steps[*].image, but "steps[0]" is not a field name ("spec.steps[0]")',
     },
     {
       text: 'kinds: [{group: build.openshift.io, version: v1, resource: builds, kind: Build, template: spec}]',
-      problem: 'kinds[0].kind is read anyway: "Build" of group "build.openshift.io"',
+      problem: 'kinds[0].kind is built in: remove "Build" of group "build.openshift.io"',
     },
   ])('$problem', ({ text, problem }) => {
     const parsed = parseCustomKinds(text, 'f');
@@ -83,11 +87,11 @@ describe('what is wrong is told with its place', () => {
     await writeFile(two, `kinds: [{${rollout.replace('kind: Rollout', 'kind: Other')}, template: spec.template}]`);
     expect(await loadCustomKinds([one, two])).toEqual({
       ok: false,
-      problems: [`${two}:1:9 resource rollouts.argoproj.io is named twice, first in ${one}:1:9`],
+      problems: [`${two}:1:9 resource rollouts.argoproj.io is defined twice, first in ${one}:1:9`],
     });
     expect(await loadCustomKinds([one, join(folder, 'none.yaml'), folder])).toEqual({
       ok: false,
-      problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: a folder: name its files`],
+      problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: is a folder. List its files instead.`],
     });
   });
 });

@@ -80,7 +80,7 @@ describe('a document that cannot be read', () => {
 
   test.each([
     ['fails', "throw new Error('a bug')", 'a bug'],
-    ['ends', 'process.exit(1)', 'its thread ended'],
+    ['ends', 'process.exit(1)', 'its parser thread ended'],
   ])('because its thread %s is refused too: never taken for blank', async (_name, does, message) => {
     const result = await parserWith({}, threadThat(does)).parse(document(good));
     expect(result.ok).toBe(false);

@@ -86,10 +86,10 @@ async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = [
   const open = loader.open([ofCluster('rules: [{registry: a.io}]'), ...bundles]);
   // A test that expects a failure awaits it later.
   open.catch(() => undefined);
-  await expect.poll(() => store.current()).toBeDefined();
+  await expect.poll(() => store.written()).toBeDefined();
   const rulesOf = (namespace: string) =>
     store
-      .current()
+      .written()
       ?.namespaceRules.get(namespace)
       ?.map(({ name }) => name) ?? [];
   return { store, loader, changes, clock, open, rulesOf, skipped: () => skipped };
@@ -101,7 +101,7 @@ test("an edit of the cluster's rules does not wait while a document of a namespa
   void loader.offer(ownBundle('tenant', 'own', rule('b.io')));
   await expect.poll(() => asked.length).toBe(1);
   await loader.offer(ofCluster('rules: [{registry: c.io}]'));
-  expect(store.current()?.rules.map(({ name }) => name)).toEqual(['c.io']);
+  expect(store.written()?.rules.map(({ name }) => name)).toEqual(['c.io']);
 });
 
 test('twenty ConfigMaps that are too much are refused without one character being read, and nothing of their text is kept', async () => {
@@ -113,7 +113,7 @@ test('twenty ConfigMaps that are too much are refused without one character bein
   expect(rejected).toHaveLength(20);
   expect(new Set(rejected.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
   expect(rejected[0]?.problems[0]?.message).toBe(
-    'this ConfigMap has 62 documents with 1016118 characters of rules; a namespace may have 20 documents with 131072 characters in all: put the rules into fewer and shorter documents, or delete those that are not needed',
+    'this ConfigMap has 62 documents with 1016118 characters of rules. A namespace may have at most 20 documents with 131072 characters. Use fewer and shorter documents, or delete those that are not needed.',
   );
   expect(JSON.stringify(store.rejected()).length).toBeLessThan(20_000);
 });
@@ -176,11 +176,11 @@ test('changes of several namespaces are put together once', async () => {
     hashed += 1;
     return sha256(text);
   });
-  const loader = createRuleLoader({ store, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => store.current() });
+  const loader = createRuleLoader({ store, parsers: { cluster: readsAtOnce, namespaces: readsAtOnce }, onChange: () => store.written() });
   const ofNamespaces = (registry: string) => Array.from({ length: 50 }, (_, index) => ownBundle(`team-${index}`, 'own', rule(registry)));
   await loader.open([ofCluster('rules: [{registry: a.io}]'), ...ofNamespaces('b.io')]);
   // One hash for each namespace, one for the cluster's rules, and a few for all together, but not one for each change.
-  expect(store.current()?.namespaceRules.size).toBe(50);
+  expect(store.written()?.namespaceRules.size).toBe(50);
   expect(hashed).toBeLessThan(50 + 1 + 51);
 });
 
@@ -218,7 +218,7 @@ test("at the start the cluster's rules are in force before those of namespaces a
   const { parser, asked } = steppingParser();
   const { loader, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
   expect([loader.isStillLoading('tenant'), loader.isStillLoading('other')]).toEqual([true, false]);
-  expect(loader.missing()).toBe('the rules of 1 namespaces have not been read yet');
+  expect(loader.missing()).toBe('the rules of 1 namespaces have not been loaded yet');
   await expect.poll(() => asked.length).toBe(1);
   asked[0]?.answer();
   await open;

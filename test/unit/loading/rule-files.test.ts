@@ -36,7 +36,7 @@ async function watch(...paths: readonly string[]) {
   });
   await files.start();
   open.push(files);
-  const registries = () => (store.current()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
+  const registries = () => (store.written()?.rules ?? []).map(({ pattern }) => pattern.text).sort();
   return { store, changes, problems, registries };
 }
 
@@ -48,7 +48,7 @@ describe('reading', () => {
     ['UTF-16', Buffer.from('\ufeffrules: []\n', 'utf16le'), 1],
   ])('a file in %s is refused, with the line', async (_name, bytes, line) => {
     await writeFile(join(folder, 'a.yaml'), bytes);
-    await expect(watch(folder)).rejects.toThrow(new RegExp(`^rules .*a\\.yaml: not UTF-8 text \\(line ${line}\\); save it as UTF-8$`));
+    await expect(watch(folder)).rejects.toThrow(new RegExp(`^rules .*a\\.yaml: not UTF-8 text \\(line ${line}\\)\\. Save it as UTF-8\\.$`));
   });
 
   test.each<[string, (folder: string) => Promise<string[]>, string[]]>([
@@ -62,8 +62,8 @@ describe('reading', () => {
         return ['pod.yaml', 'pods'];
       },
       [
-        expect.stringMatching(/^rules DIR\/pod\.yaml: holds no rules but Pod/),
-        expect.stringMatching(/^rules folder DIR\/pods holds .* no rules/),
+        expect.stringMatching(/^rules DIR\/pod\.yaml: contains no rules, only Pod/),
+        expect.stringMatching(/^rules folder DIR\/pods contains .* no rules/),
       ],
     ],
   ])('all paths %s are told, a line each', async (_name, make, lines) => {
@@ -85,8 +85,8 @@ describe('reading', () => {
 
   test.each([
     ['a path that is not there', 'nowhere', /rules .*nowhere: no such file or folder/],
-    ['standard input', undefined, /rules -: standard input cannot be followed/],
-    ['a folder without rules', '.', /rules folder .* holds no \.yaml, \.yml or \.json file/],
+    ['standard input', undefined, /rules -: standard input cannot be watched/],
+    ['a folder without rules', '.', /rules folder .* contains no \.yaml, \.yml or \.json file/],
   ])('%s is refused at the start, with its name', async (_name, path, message) => {
     await expect(watch(path === undefined ? '-' : join(folder, path))).rejects.toThrow(message);
   });
@@ -121,7 +121,7 @@ describe('ConfigMaps among other objects', () => {
     await writeFile(join(folder, 'b.yaml'), configMap('b.io', 'more'));
     const { registries, problems } = await watch(folder);
     await writeFile(join(folder, 'b.yaml'), configMap('b.io', 'more').replace('cluster', 'clutser'));
-    await expect.poll(() => problems).toEqual([expect.stringMatching(/b\.yaml:3:\d+: the label .* did you mean "cluster"/)]);
+    await expect.poll(() => problems).toEqual([expect.stringMatching(/b\.yaml:3:\d+: the label .* Did you mean "cluster"/)]);
     expect(registries()).toEqual(['a.io', 'b.io']);
   });
 
@@ -129,9 +129,9 @@ describe('ConfigMaps among other objects', () => {
     [
       'a file with no rules in it',
       'pod.yaml',
-      /rules .*pod\.yaml: holds no rules but Pod web; give a rules document, or a ConfigMap with the label/,
+      /rules .*pod\.yaml: contains no rules, only Pod web\. Use a rules document, or a ConfigMap with the label/,
     ],
-    ['a folder with none', '.', /rules folder .* holds Kubernetes objects but no rules/],
+    ['a folder with none', '.', /rules folder .* contains Kubernetes objects but no rules/],
   ])('%s is refused at the start', async (_name, path, message) => {
     await writeFile(join(folder, 'pod.yaml'), pod);
     await expect(watch(join(folder, path))).rejects.toThrow(message);
@@ -165,8 +165,8 @@ describe('loading once', () => {
     await writeFile(join(folder, 'b.yaml'), configMap('b.io'));
     const { ruleSet, problems, warnings } = await load('a.yaml', '.');
     expect(problems).toEqual([]);
-    expect(places(warnings)).toEqual(['b.yaml:1:1 configmap-twice']);
-    expect(warnings[0]?.message).toMatch(/^ConfigMap rules is written in .*a\.yaml:1:1 too; .*give them two names/);
+    expect(places(warnings)).toEqual(['b.yaml:1:1 duplicate-configmap']);
+    expect(warnings[0]?.message).toMatch(/^ConfigMap rules is also defined in .*a\.yaml:1:1\. .*Give them different names\.$/);
     expect(ruleSet?.rules).toHaveLength(2);
   });
 
@@ -182,7 +182,7 @@ describe('loading once', () => {
     expect([verdictIn('shop'), verdictIn('other')]).toEqual([true, undefined]);
 
     await writeFile(join(folder, 'own.yaml'), own('other.io'));
-    expect(places((await load('.')).problems)).toEqual(['own.yaml:6:24 namespace-widens']);
+    expect(places((await load('.')).problems)).toEqual(['own.yaml:6:24 namespace-rule-without-effect']);
   });
 
   test('a namespace whose cluster is not given cannot be told that it widens', async () => {
@@ -218,7 +218,7 @@ describe('following', () => {
     await writeFile(join(folder, 'a.yaml'), rule('a.io'));
     const { registries, problems } = await watch(folder);
     await rm(join(folder, 'a.yaml'));
-    await expect.poll(() => problems).toEqual([expect.stringContaining('holds no')]);
+    await expect.poll(() => problems).toEqual([expect.stringContaining('contains no')]);
     expect(registries()).toEqual(['a.io']);
     await writeFile(join(folder, 'a.new'), rule('a.io'));
     await rename(join(folder, 'a.new'), join(folder, 'a.yaml'));

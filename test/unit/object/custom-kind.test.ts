@@ -167,14 +167,14 @@ describe('a path', () => {
   });
 
   test.each([
-    ['', 'and "" is no field'],
-    ['.spec', 'and "" is no field'],
-    ['spec..image', 'and "" is no field'],
-    ['spec.steps[0].image', 'and "steps[0]" is no field'],
-    ['spec["x"]', 'is no field'],
-    ['$.spec', 'and "$" is no field'],
-    ['spec.a b', 'and "a b" is no field'],
-    ['*.image', 'must begin with a field'],
+    ['', 'but "" is not a field name'],
+    ['.spec', 'but "" is not a field name'],
+    ['spec..image', 'but "" is not a field name'],
+    ['spec.steps[0].image', 'but "steps[0]" is not a field name'],
+    ['spec["x"]', 'is not a field name'],
+    ['$.spec', 'but "$" is not a field name'],
+    ['spec.a b', 'but "a b" is not a field name'],
+    ['*.image', 'must start with a field'],
   ])('"%s" is none: %s', (text, message) => {
     const parsed = parsePathPattern(text);
     expect(parsed.ok ? '' : parsed.message).toContain(message);

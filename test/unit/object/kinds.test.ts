@@ -92,8 +92,8 @@ describe('every kind keeps its images where the table says', () => {
       slots: [
         'spec.tags[0].from.name spec.tags[0].from reg.io/a:1',
         'spec.tags[1].from.name spec.tags[1].from reg.io/a:2',
-        'spec.tags[2].from.name spec.tags[2].from ImageStreamTag "2" says what it holds when it is used',
-        'spec.tags[3].from.name spec.tags[3].from ImageStreamImage "a@sha256:00" says what it holds when it is used',
+        'spec.tags[2].from.name spec.tags[2].from ImageStreamTag "2" is resolved only when it is used',
+        'spec.tags[3].from.name spec.tags[3].from ImageStreamImage "a@sha256:00" is resolved only when it is used',
         'spec.dockerImageRepository spec.dockerImageRepository reg.io/whole',
       ],
     },
@@ -129,6 +129,22 @@ describe('every kind keeps its images where the table says', () => {
     },
   ])('$kind', ({ kind, object, slots }) => {
     expect(slotsOf(shapeOf(kind, object))).toEqual(slots);
+  });
+
+  test('ImageStream, in a request to its status', () => {
+    const items = [
+      { dockerImageReference: 'reg.io/a@sha256:00', image: 'sha256:00' },
+      { image: 'sha256:01' },
+      { dockerImageReference: '' },
+    ];
+    const object = { spec: { tags: [{ name: '1', from: docker('reg.io/a:1') }] }, status: { tags: [{ tag: '1', items }, { tag: '2' }] } };
+    const reading = readObject(
+      { group: 'image.openshift.io', kind: 'ImageStream', operation: 'UPDATE', subresource: 'status', fromKubelet: false },
+      object,
+    );
+    expect(reading.kind === 'shape' && slotsOf(reading.shape)).toEqual([
+      'status.tags[0].items[0].dockerImageReference status.tags[0].items[0].dockerImageReference reg.io/a@sha256:00',
+    ]);
   });
 
   test('the table has no kind that is not tried here', () => {
@@ -203,7 +219,7 @@ describe('a field of the wrong type makes the object malformed, and says where',
     { kind: 'Deployment', object: { spec: { template: null } }, problem: 'spec.template.spec must be a pod spec, but is missing' },
     { kind: 'Pod', object: { spec: { containers: null } }, problem: 'spec.containers must be a list of containers, but is null' },
     { kind: 'Pod', object: { spec: { containers: {} } }, problem: 'spec.containers must be a list of containers, but is an object' },
-    { kind: 'Pod', object: { spec: { containers: [] } }, problem: 'spec.containers must hold at least one container' },
+    { kind: 'Pod', object: { spec: { containers: [] } }, problem: 'spec.containers must contain at least one container' },
     { kind: 'Pod', object: { spec: { containers: [null] } }, problem: 'spec.containers[0] must be a container, but is null' },
     { kind: 'Pod', object: { spec: { containers: [{ image: 7 }] } }, problem: 'spec.containers[0].image must be text, but is a number' },
     { kind: 'Pod', object: { spec: { containers: [{ image: ['a'] }] } }, problem: 'spec.containers[0].image must be text, but is a list' },
@@ -283,7 +299,7 @@ describe('a field of the wrong type makes the object malformed, and says where',
     {
       kind: 'BuildConfig',
       object: { spec: { source: { dockerfile: `FROM a${'\n'.repeat(131_072)}` } } },
-      problem: 'spec.source.dockerfile must have at most 131,072 characters, and has 131,078',
+      problem: 'spec.source.dockerfile must have at most 131,072 characters, but has 131,078',
     },
     { kind: 'BuildConfig', object: { spec: { output: { to: 'reg.io/x' } } }, problem: 'spec.output.to must be an object, but is a string' },
     {
@@ -469,7 +485,7 @@ describe('the image trigger of a DeploymentConfig', () => {
 
   test('will fill the container it names, so a placeholder there is no image yet', () => {
     expect(imageOf('web', [{ type: 'ConfigChange' }, trigger('web')])).toEqual([
-      { kind: 'unresolved', why: '"web" is a placeholder that an image trigger replaces' },
+      { kind: 'unresolved', written: 'web', why: '"web" is a placeholder that an image trigger replaces' },
       other,
     ]);
   });

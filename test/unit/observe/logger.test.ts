@@ -255,7 +255,7 @@ describe('what cannot be written', () => {
     const events: string[] = [];
     const destination = openDestination(pipe.path, { onFailing: (reason) => void events.push(reason), maxWaitingBytes: 1024 * 1024 });
     for (let number = 0; number < 20; number += 1) destination.write(`${'x'.repeat(65_536)}\n`);
-    expect(events).toEqual(['1 MiB wait to be written already']);
+    expect(events).toEqual(['the buffer of 1 MiB is full']);
     expect(destination.delivery()).toMatchObject({ failing: true, lost: 5 });
   });
 

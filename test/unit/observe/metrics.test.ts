@@ -189,7 +189,7 @@ describe('what a stranger writes', () => {
       readBundle({ id: 'a', documents: [{ source: source('regkeeper'), text: `delegate: [own.example.com]\nrules: [${corporate}]` }] }),
       readBundle({ id: 'b', scope: { kind: 'namespace', namespace: 'shop' }, documents: [{ source: source('shop'), text: own }] }),
     ]);
-    const inForce = store.current() as RuleSet;
+    const inForce = store.written() as RuleSet;
     const metrics = setUp();
     metrics.rulesInForce(inForce);
     for (const webhook of ['mutate', 'validate'] as const) metrics.decided(record(webhook, pod('own.example.com/x'), { inForce }));

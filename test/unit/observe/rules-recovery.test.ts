@@ -21,11 +21,11 @@ function follow(...opening: readonly ReadBundle[]) {
   const reported: string[] = [];
   const log = {
     info: (fields: object, message: string) => {
-      expect(fields).toEqual({ rulesRevision: store.current()?.revision });
+      expect(fields).toEqual({ rulesRevision: store.written()?.revision });
       reported.push(message);
     },
   };
-  const recovery = createRulesRecovery({ store, inForce: store.current, log });
+  const recovery = createRulesRecovery({ store, inForce: store.written, log });
   const after = (changes: readonly RulesChange[]) => {
     recovery.update(changes);
     return reported.splice(0);
@@ -38,7 +38,7 @@ function follow(...opening: readonly ReadBundle[]) {
   };
 }
 
-const again = 'rules are in force again: nothing of the rules of the cluster is refused or missing any more';
+const again = 'rules of the cluster recovered: none are rejected or missing any more';
 
 describe('the last word after trouble is that there is none', () => {
   test('a typo that is undone', () => {
@@ -80,7 +80,7 @@ describe('the last word after trouble is that there is none', () => {
     offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam);
     offer('own', bad, ofTeam);
     offer('one', bad);
-    expect(offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam)).toEqual([again.replace('the cluster', 'the namespace team-a')]);
+    expect(offer('own', 'rules: [{registry: a.io, trust: false}]', ofTeam)).toEqual([again.replace('the cluster', 'namespace team-a')]);
     expect(offer('one', good)).toEqual([again]);
   });
 });

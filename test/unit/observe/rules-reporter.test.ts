@@ -76,11 +76,11 @@ describe('a change of the rules in force is reported', () => {
     open(bundle('one', 'rules: [{registry: a.io}]'));
     const rejected = offer('one', 'rulez: []');
     expect(rejected.slice(0, 2)).toEqual(['record rejected', 'metrics true']);
-    expect(rejected.slice(2)).toEqual([expect.stringMatching(/^error: rules refused, the last good ones stay in force: .*"rules"/)]);
+    expect(rejected.slice(2)).toEqual([expect.stringMatching(/^error: rules rejected, the last good version stays in force: .*"rules"/)]);
     expect(offer('one', 'rules: [{registry: a.io}]')).toEqual([
       'record accepted',
       'metrics true',
-      expect.stringMatching(/^info: rules are in force again: /),
+      expect.stringMatching(/^info: rules of the cluster recovered: /),
     ]);
   });
 
@@ -107,7 +107,7 @@ describe('a change of the rules in force is reported', () => {
       'record accepted',
       'metrics true',
       'info: rules are in force',
-      expect.stringMatching(/^error: .*the rule names a secret for .* has no effect, remove it$/),
+      expect.stringMatching(/^error: .*the rule names a secret for .* has no effect\. Remove it\.$/),
     ]);
   });
 

@@ -135,20 +135,23 @@ describe('with a client CA', () => {
     expect(running.failures).toEqual([]);
   });
 
-  test.each(['/mutate', '/validate', '/guard', '/probe', '/nothing'])('%s answers others with 401, and records nothing', async (path) => {
-    const running = await run(inMemory(ours.certificate));
-    const { status, body } = await post(running, undefined, path);
-    expect(status).toBe('HTTP/1.1 401 Unauthorized');
-    expect(JSON.parse(body)).toEqual({
-      apiVersion: 'v1',
-      kind: 'Status',
-      status: 'Failure',
-      code: 401,
-      reason: 'Unauthorized',
-      message: 'regkeeper answers authenticated API servers only: there is no client certificate',
-    });
-    expect(running).toMatchObject({ records: [], reviewRecords: [], failures: ['unauthenticated'] });
-  });
+  test.each(['/mutate', '/validate', '/guard', '/probe', '/nothing', '/%zz'])(
+    '%s answers others with 401, and records nothing',
+    async (path) => {
+      const running = await run(inMemory(ours.certificate));
+      const { status, body } = await post(running, undefined, path);
+      expect(status).toBe('HTTP/1.1 401 Unauthorized');
+      expect(JSON.parse(body)).toEqual({
+        apiVersion: 'v1',
+        kind: 'Status',
+        status: 'Failure',
+        code: 401,
+        reason: 'Unauthorized',
+        message: 'regkeeper answers authenticated API servers only: there is no client certificate',
+      });
+      expect(running).toMatchObject({ records: [], reviewRecords: [], failures: ['unauthenticated'] });
+    },
+  );
 
   test.each([
     ['of another CA', async () => stranger, /not accepted \(UNABLE_TO_/],
@@ -285,15 +288,15 @@ describe('the file of the client CA', () => {
     await writeFile(file, 'hello');
     await expect
       .poll(() => problems)
-      .toContain(`client CA file ${file} is not a PEM certificate; put the PEM certificates there (the previous client CA stays in force)`);
+      .toContain(`client CA file ${file} is not a PEM certificate. Put the PEM certificates there. The previous client CA is still in use`);
     expect(watched.current()).toBe(theirs.certificate);
     expect(changes()).toBe(1);
   });
 
   test.each([
-    ['is empty', () => '', /ca\.crt is empty; put the PEM certificates there$/],
-    ['has a leaf', () => ours.certificate + apiServer.certificate, /ca\.crt: certificate 2 is not a CA; put the CA that signed/],
-    ['has a key', () => ours.key, /ca\.crt holds a key, not a certificate/],
+    ['is empty', () => '', /ca\.crt is empty\. Put the PEM certificates there$/],
+    ['has a leaf', () => ours.certificate + apiServer.certificate, /ca\.crt: certificate 2 is not a CA\. Put the CA that signed/],
+    ['has a key', () => ours.key, /ca\.crt contains a private key instead of a certificate/],
   ])('that %s stops the start', async (_what, contents, message) => {
     await expect(watch(contents())).rejects.toThrow(message);
   });

@@ -67,7 +67,7 @@ describe('what a book would refuse is refused', () => {
   test('for what is wrong in it, all documents at once', async () => {
     const { review } = reviewing();
     const { answer, problems } = await review('two', { 'a.yaml': 'rulez: []', 'b.yaml': 'mode: strict' });
-    expect(answer?.response.status?.message).toContain('did you mean "rules"?');
+    expect(answer?.response.status?.message).toContain('Did you mean "rules"?');
     expect(problems).toEqual([
       expect.stringMatching(/^a\.yaml:1:1: .* \(unknown-field\)$/),
       expect.stringMatching(/^b\.yaml:1:7: .* \(unknown-value\)$/),
@@ -90,9 +90,9 @@ describe('what a book would refuse is refused', () => {
 
   test('and nothing is in force by a review', async () => {
     const { store, review } = reviewing();
-    const before = store.current();
+    const before = store.written();
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response).toMatchObject({ allowed: true });
-    expect(store.current()).toBe(before);
+    expect(store.written()).toBe(before);
   });
 });
 
@@ -100,7 +100,7 @@ test('a rule of a namespace that would have no effect is a problem, as long as s
   const { review } = reviewing({ settings: { namespace: 'regkeeper', namespaceRules: true } });
   const { answer, problems } = await review('own', { 'rules.yaml': trusting('a.io', 'b.io') }, 'namespace');
   expect(answer?.response.allowed).toBe(false);
-  expect(problems).toEqual([expect.stringMatching(/^rules\.yaml:1:\d+: b\.io .* \(namespace-widens\)$/)]);
+  expect(problems).toEqual([expect.stringMatching(/^rules\.yaml:1:\d+: b\.io .* \(namespace-rule-without-effect\)$/)]);
 });
 
 describe('advice', () => {
@@ -166,7 +166,7 @@ describe('when reading takes too long', () => {
     const review = decodeReview(reviewOf(object, { namespace: 'regkeeper', operation: 'UPDATE', oldObject: object }));
     const { answer, warnings } = await reviewer((review as { request: ReviewRequest }).request, true);
     expect(answer?.response.allowed).toBe(true);
-    expect(warnings).toEqual([expect.stringContaining('so these were not read; they are as before')]);
+    expect(warnings).toEqual([expect.stringContaining('so these were not. They are unchanged')]);
   });
 });
 
@@ -239,7 +239,7 @@ describe('rules of namespaces', () => {
     const { answer, problems } = await review('own', data, 'namespace');
     expect(answer?.response.allowed).toBe(false);
     expect(problems).toEqual([
-      expect.stringMatching(/^k0\.yaml:1:1: this ConfigMap has 21 documents .* 20 documents .*: put .* \(namespace-quota\)$/),
+      expect.stringMatching(/^k0\.yaml:1:1: this ConfigMap has 21 documents .* 20 documents .* Use fewer .*\. \(namespace-quota\)$/),
     ]);
   });
 

@@ -113,6 +113,19 @@ describe('a request to', () => {
       },
       denied: 'Pod shop/web: ephemeral container "debugger-0": image "evil.example.com/debug"',
     },
+    {
+      name: 'imagestreams/status with an unknown one',
+      asked: {
+        group: 'image.openshift.io',
+        kind: 'ImageStream',
+        resource: 'imagestreams',
+        subResource: 'status',
+        operation: 'UPDATE',
+        object: { metadata: { name: 'web' }, status: { tags: [{ tag: '1', items: [{ dockerImageReference: 'evil.example.com/base' }] }] } },
+        oldObject: { metadata: { name: 'web' }, status: {} },
+      },
+      denied: 'ImageStream shop/web: status.tags[0].items[0].dockerImageReference: image "evil.example.com/base"',
+    },
   ])('$name', async ({ asked, denied }) => {
     const mutated = await ask('mutate', asked);
     const validated = await ask('validate', asked);

@@ -105,7 +105,7 @@ exemptions:
   });
 
   test.each(tags)('the answer names the stream: %s', async (tag) => {
-    const expected = `what image stream \\"victim/app:${tag}\\" contains is not allowed here`;
+    const expected = `what image stream \\"victim/app:${tag}\\" contains is denied here`;
     expect((await send(rulesIn('enforce'), facts, '/validate', reviewOf(build(tag)))).answers).toContain(expected);
     expect((await send(rulesIn('enforce'), facts, '/validate', reviewOf(triggered(tag)))).answers).toContain(expected);
   });
@@ -113,12 +113,12 @@ exemptions:
   test('a stream that is too large is not described', async () => {
     const large = { ...facts, imageStream: () => ({ kind: 'too-large' as const, why: 'a hidden reason' }) };
     const { answers } = await send(rulesIn('enforce'), large, '/validate', reviewOf(build('any')));
-    expect(answers).toContain('the image stream is too large to be evaluated');
+    expect(answers).toContain('image stream victim/app:any is too large to be evaluated');
     expect(answers).not.toContain('hidden');
   });
 
-  test('an authenticated caller reads the image', () => {
-    const request = requestOf(build('untrusted'));
+  test('an authenticated caller reads the image of a stream of its own namespace', () => {
+    const request = { ...requestOf(build('untrusted')), namespace: 'victim' };
     const change = changeOf(request, { hideStreamContents: false });
     const rules = rulesIn('enforce');
     const decision = change && decide(change, rules, facts);
@@ -187,7 +187,7 @@ describe('of rules ConfigMaps', () => {
       'the rule that makes another redundant',
       'rules: [{registry: a.io, pullSecret: s}, {registry: b.io, namespaces: [hidden-team]}]',
       'rules: [{registry: a.io/path, pullSecret: s}, {registry: b.io/path, namespaces: [hidden-team]}]',
-      /b\.io for [^"]*of ConfigMap|says what a\.io/,
+      /b\.io for [^"]*in ConfigMap|same effect as the rule of a\.io/,
     ],
   ];
 

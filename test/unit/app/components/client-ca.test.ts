@@ -97,7 +97,7 @@ test('a file that cannot be used is a mistake of the operator at the start, and 
   await writeFile(at('client-ca.crt'), 'hello');
   await expect
     .poll(() => log.lines.map(({ message }) => message).join('\n'), { timeout: 5_000 })
-    .toContain('(the previous client CA stays in force)');
+    .toContain('The previous client CA is still in use');
 
   const settings = readSettings({ rules: ['x.yaml'], clientCa: at('client-ca.crt') }, {});
   const component = createClientCa({ settings, log: log as unknown as Logger, clock: systemClock });

@@ -85,7 +85,10 @@ describe('a certificate of another authority', () => {
     expect(serves()).toBe('old');
     pass(1);
     expect([serves(), publishes()]).toEqual(['coming', ['coming']]);
-    expect(messages).toEqual([expect.stringContaining('the one before stays'), expect.stringContaining('goes into service')]);
+    expect(messages).toEqual([
+      expect.stringContaining('does not trust the CA of the new certificate yet'),
+      expect.stringContaining('serving the new certificate'),
+    ]);
   });
 
   test('waits until each client knows it, also where only one of them takes the one in service', () => {
@@ -217,17 +220,17 @@ function justStarted() {
 
 test('a server that has just started waits until every client knows its authority, and never again', () => {
   const after = justStarted();
-  expect(after([old.ca])).toBe('the API server does not know its authority yet');
-  expect(after([coming.ca + old.ca, old.ca])).toBe('the API server does not know its authority yet');
+  expect(after([old.ca])).toBe('the API server does not trust its CA yet');
+  expect(after([coming.ca + old.ca, old.ca])).toBe('the API server does not trust its CA yet');
   expect(after([coming.ca + old.ca, coming.ca])).toBeUndefined();
   expect(after([old.ca])).toBeUndefined();
 });
 
 test('it waits twenty seconds to learn what clients know', () => {
   const after = justStarted();
-  expect(after(undefined, 19)).toBe('which authorities the API server knows has not been read yet');
+  expect(after(undefined, 19)).toBe('the CA bundles that the API server trusts have not been read yet');
   expect(after(undefined, 20)).toBeUndefined();
-  expect(after([old.ca], 21)).toBe('the API server does not know its authority yet');
+  expect(after([old.ca], 21)).toBe('the API server does not trust its CA yet');
 });
 
 test('it does not wait where nobody calls', () => {

@@ -22,7 +22,7 @@ describe('an empty place', () => {
       keyFile: join(directory, 'tls.key'),
       created: true,
       caCreated: true,
-      reason: 'there was none',
+      reason: 'it did not exist',
     });
     expect(await servedBy(directory)).toMatchObject({
       dnsNames: ['localhost', 'regkeeper.example.test'],
@@ -42,18 +42,18 @@ describe('a second run', () => {
     const before = await contents(directory);
     await chmod(join(directory, 'tls.key'), 0o644);
     const kept = await ensure(directory, { hosts: ['[::1]'] });
-    expect(kept).toMatchObject({ created: false, caCreated: false, reason: 'it is good until 2027-06-01T12:00:00.000Z' });
+    expect(kept).toMatchObject({ created: false, caCreated: false, reason: 'it is valid until 2027-06-01T12:00:00.000Z' });
     expect(await contents(directory)).toEqual(before);
     expect(await modes(directory, 'tls.key')).toEqual(['600']);
   });
 
   test.each([
-    { title: 'is asked for another host', later: 0, hosts: ['new.example.test'], reason: 'it is not made out for new.example.test' },
+    { title: 'is asked for another host', later: 0, hosts: ['new.example.test'], reason: 'it is not valid for new.example.test' },
     {
       title: 'comes after two thirds of the life',
       later: 250,
       hosts: [],
-      reason: expect.stringMatching(/^renewal was due at .*, it ends at 2027-06-01T12:00:00.000Z$/),
+      reason: expect.stringMatching(/^it was due for renewal at .* and expires at 2027-06-01T12:00:00.000Z$/),
     },
     { title: 'comes after the end', later: 400, hosts: [], reason: 'it expired at 2027-06-01T12:00:00.000Z' },
   ])('makes a new certificate under the same authority, with the old hosts, when it $title', async ({ later, hosts, reason }) => {
@@ -74,9 +74,9 @@ describe('a second run', () => {
 
   test.each([
     { title: 'the key of the server', gone: ['tls.key'], caCreated: false, reason: 'its key was missing' },
-    { title: 'the server pair', gone: ['tls.crt', 'tls.key'], caCreated: false, reason: 'there was none' },
-    { title: 'the key of the authority', gone: ['ca.key'], caCreated: true, reason: 'the authority is a new one' },
-    { title: 'the authority', gone: ['ca.crt', 'ca.key'], caCreated: true, reason: 'the authority is a new one' },
+    { title: 'the server pair', gone: ['tls.crt', 'tls.key'], caCreated: false, reason: 'it did not exist' },
+    { title: 'the key of the authority', gone: ['ca.key'], caCreated: true, reason: 'its CA is new' },
+    { title: 'the authority', gone: ['ca.crt', 'ca.key'], caCreated: true, reason: 'its CA is new' },
   ])('mends a folder that has lost $title', async ({ gone, caCreated, reason }) => {
     const directory = await prepared();
     for (const name of gone) await rm(join(directory, name));
@@ -91,7 +91,7 @@ describe('a second run', () => {
     expect(await ensure(directory)).toMatchObject({
       created: true,
       caCreated: false,
-      reason: 'the certificate does not belong to the key',
+      reason: 'the certificate does not match the key',
     });
     await copyFile(join(directory, 'tls.key'), join(directory, 'ca.key'));
     await copyFile(join(directory, 'tls.crt'), join(directory, 'ca.crt'));
@@ -110,12 +110,12 @@ describe("somebody else's file", () => {
       files: { 'tls.crt': foreign.certificate, 'tls.key': foreign.key },
       says: 'tls.crt was issued by "CN=sample authority"',
     },
-    { title: 'a key alone', files: { 'tls.key': foreign.key }, says: 'tls.key stands there without its certificate' },
+    { title: 'a key alone', files: { 'tls.key': foreign.key }, says: 'tls.key exists without its certificate' },
     { title: 'an authority', files: { 'ca.crt': foreign.certificate }, says: 'ca.crt was issued by "CN=sample authority"' },
   ])('$title is never overwritten', async ({ files, says }) => {
     const directory = await temporaryFolder();
     for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
-    const message = `${directory}/${says}, so it is not a development certificate of regkeeper: move it away or choose another folder`;
+    const message = `${directory}/${says}, so it is not a development certificate of regkeeper. Move it away, or choose another folder`;
     await expect(ensure(directory)).rejects.toThrow(new Error(message));
     expect(await contents(directory)).toEqual(files);
   });
@@ -140,14 +140,14 @@ describe('the command', () => {
     const first = await generate('--out', directory, '--host', 'a.example.test', 'b.example.test');
     expect(first).toEqual({
       code: 0,
-      stdout: `made ${directory}/tls.crt: there was none\nmade ${directory}/ca.crt: let clients trust it\n`,
+      stdout: `created ${directory}/tls.crt: it did not exist\ncreated ${directory}/ca.crt. Add it to the trusted CAs of your clients\n`,
       stderr: '',
     });
     const second = await generate('--out', directory, '--host', 'b.example.test');
-    expect(second.stdout).toMatch(new RegExp(`^kept ${directory}/tls\\.crt: it is good until \\d{4}-`));
+    expect(second.stdout).toMatch(new RegExp(`^kept ${directory}/tls\\.crt: it is valid until \\d{4}-`));
     expect(await generate('--out', directory, '--host', 'c.example.test')).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining(`kept ${directory}/ca.crt: clients that trust it need no change`),
+      stdout: expect.stringContaining(`kept ${directory}/ca.crt. Clients that trust it need no change`),
     });
     expect((await servedBy(directory)).dnsNames).toEqual(['localhost', 'c.example.test', 'a.example.test', 'b.example.test']);
   });

@@ -25,39 +25,39 @@ describe('at the start', () => {
     {
       title: 'an absent certificate',
       files: { 'tls.key': first.key },
-      message: 'certificate file DIR/tls.crt: no such file; check the path, and that the Secret holding it is mounted',
+      message: 'certificate file DIR/tls.crt: no such file. Check the path, and that the Secret is mounted',
     },
     {
       title: 'an absent key',
       files: { 'tls.crt': first.certificate },
-      message: 'key file DIR/tls.key: no such file; check the path, and that the Secret holding it is mounted',
+      message: 'key file DIR/tls.key: no such file. Check the path, and that the Secret is mounted',
     },
     {
       title: 'a certificate that is none',
       files: { 'tls.crt': 'hello', 'tls.key': first.key },
-      message: 'certificate file DIR/tls.crt is not a PEM certificate; put the PEM certificate of the server there, leaf first',
+      message: 'certificate file DIR/tls.crt is not a PEM certificate. Put the PEM certificate of the server there, leaf first',
     },
     {
       title: 'two certificates and no key',
       files: { 'tls.crt': first.certificate, 'tls.key': first.certificate },
-      message: 'key file DIR/tls.key holds a certificate, not a key; put the PEM private key of the certificate there',
+      message: 'key file DIR/tls.key contains a certificate instead of a private key. Put the PEM private key of the certificate there',
     },
     {
       title: 'a torn pair',
       files: { 'tls.crt': first.certificate, 'tls.key': second.key },
       message:
-        'certificate file DIR/tls.crt does not belong to key file DIR/tls.key; take both from the same Secret or the same run of their maker',
+        'certificate file DIR/tls.crt does not match key file DIR/tls.key. Use both files of the same Secret, or of the same issuance',
     },
     {
       title: 'authorities that are none',
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': '' },
-      message: 'authorities file DIR/ca.crt is empty; put the PEM certificates there',
+      message: 'CA file DIR/ca.crt is empty. Put the PEM certificates there',
     },
     {
       title: 'a certificate of another authority',
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleCa().certificate },
       message:
-        'certificate file DIR/tls.crt is not signed by an authority of DIR/ca.crt; take both from the same Secret, with every intermediate certificate',
+        'certificate file DIR/tls.crt is not signed by a CA in DIR/ca.crt. Use both files of the same Secret, with all intermediate certificates',
     },
   ])('rejects $title', async ({ files, message }) => {
     const folder = await temporaryFolder();
@@ -66,11 +66,11 @@ describe('at the start', () => {
     await expect(watched({ ...inside(folder), ...caBundle })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
   });
 
-  test('rejects a certificate that is not made out for the names by which clients call', async () => {
+  test('rejects a certificate that is not valid for the names by which clients call', async () => {
     const mount = await mounted(first);
     const names = ['localhost', 'regkeeper.regkeeper.svc'];
     await expect(watched({ ...inside(mount), names })).rejects.toThrow(
-      `certificate file ${mount}/tls.crt is not made out for regkeeper.regkeeper.svc, by which the API server calls; ask its maker`,
+      `certificate file ${mount}/tls.crt is not valid for regkeeper.regkeeper.svc, which the API server calls. Request a certificate with this name`,
     );
   });
 
@@ -84,7 +84,9 @@ describe('at the start', () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, 'tls.crt'));
     await writeFile(join(folder, 'tls.key'), first.key);
-    await expect(watched(inside(folder))).rejects.toThrow(`certificate file ${folder}/tls.crt: is a folder; name the file inside it`);
+    await expect(watched(inside(folder))).rejects.toThrow(
+      `certificate file ${folder}/tls.crt: is a folder. Use the path of the file in it`,
+    );
   });
 });
 
@@ -124,7 +126,7 @@ describe('later', () => {
     const source = await watched({ ...inside(mount), onProblem, pollMilliseconds: 5 });
 
     await mountSecret(mount, { 'tls.crt': second.certificate, 'tls.key': first.key });
-    await untilProblem(/tls\.crt does not belong to key file .*tls\.key; .* \(the previous certificate stays in force\)$/);
+    await untilProblem(/tls\.crt does not match key file .*tls\.key\. .*\. The previous certificate is still in use$/);
     await mountSecret(mount, { 'tls.crt': second.certificate, 'tls.key': 'hello' });
     await untilProblem(/tls\.key is not a PEM private key/);
     await rename(join(mount, 'tls.crt'), join(mount, 'tls.away'));
@@ -143,7 +145,7 @@ describe('later', () => {
     const { onProblem, untilProblem } = problemList();
     const source = await watched({ ...inside(mount), names: ['localhost'], onProblem, pollMilliseconds: 5 });
     await mountSecret(mount, secretOf(sampleServer({ dnsNames: ['other.example.test'] })));
-    await untilProblem(/tls\.crt is not made out for localhost, .* \(the previous certificate stays in force\)$/);
+    await untilProblem(/tls\.crt is not valid for localhost, .*\. The previous certificate is still in use$/);
     expect(source.current()).toMatchObject(first);
   });
 
@@ -169,7 +171,7 @@ describe('later', () => {
       throw new Error('no context');
     });
     await mountSecret(mount, secretOf(second));
-    await untilProblem(/could not be put into service: no context/);
+    await untilProblem(/cannot use the new version of \S+: no context/);
     stop();
     const next = nextOf(source);
     await mountSecret(mount, secretOf(first));

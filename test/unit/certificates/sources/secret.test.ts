@@ -6,6 +6,7 @@ import type { ServerCertificate } from '../../../../src/certificates/source.ts';
 import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
+import { abortable } from '../../kube/abortable.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -106,12 +107,12 @@ describe('at the start', () => {
     const { replica, remove, failNext } = cluster();
     remove(path);
     failNext('create', new ApiError(403, 'Forbidden', 'POST /api/v1/namespaces/regkeeper/secrets: Forbidden (403)'));
-    await expect(replica()).rejects.toThrow(/Secret regkeeper\/regkeeper-tls does not exist .* apply the deployment again/);
+    await expect(replica()).rejects.toThrow(/Secret regkeeper\/regkeeper-tls does not exist, .* Apply the deployment again/);
   });
 
   test("leaves a Secret alone that is not regkeeper's", async () => {
     const { replica, data } = cluster({ ...shipped(), metadata: { name: 'regkeeper-tls', labels: {} }, data: { 'tls.crt': 'bWluZQ==' } });
-    await expect(replica()).rejects.toThrow("Secret regkeeper/regkeeper-tls is not regkeeper's own: it has no label");
+    await expect(replica()).rejects.toThrow('Secret regkeeper/regkeeper-tls does not belong to regkeeper: it has no label');
     expect(data()).toEqual({ 'tls.crt': 'bWluZQ==' });
   });
 });
@@ -165,7 +166,7 @@ describe('renewing', () => {
     await vi.waitFor(() => expect(heard).toHaveLength(1));
     expect(source.current().caBundle).toBe(before.caBundle);
     expect(isTrusted(source.current())).toBe(true);
-    expect(messages('info').join()).toContain('renewal was due at');
+    expect(messages('info').join()).toContain('it was due for renewal at');
   });
 
   test('lets clients learn of a new authority before its certificates are shown', async () => {
@@ -290,7 +291,7 @@ describe('a Secret that somebody changed', () => {
     damage({ [key]: value });
     await vi.waitFor(() => expect(source.current().certificate).not.toBe(before.certificate));
     expect(isTrusted(source.current())).toBe(true);
-    expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls is damaged: ${problem}; what is missing is made anew`]);
+    expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls is damaged: ${problem}. The missing parts are recreated`]);
   });
 
   test('into a torn pair is mended under the same authority', async () => {
@@ -300,7 +301,7 @@ describe('a Secret that somebody changed', () => {
     await other.replica();
     const { caBundle } = source.current();
     one.damage({ 'tls.key': other.data()['tls.key'] });
-    await vi.waitFor(() => expect(one.messages('warn').join()).toContain('tls.crt does not belong to tls.key'));
+    await vi.waitFor(() => expect(one.messages('warn').join()).toContain('tls.crt does not match tls.key'));
     await vi.waitFor(() => expect(one.text('tls.crt')).toBe(source.current().certificate));
     expect(source.current().caBundle).toBe(caBundle);
   });
@@ -320,7 +321,7 @@ describe('a Secret that somebody changed', () => {
     const before = source.current();
     const written = calls.filter(({ method }) => method === 'replace').length;
     put(path, { metadata: { name: 'regkeeper-tls' } });
-    await vi.waitFor(() => expect(messages('error').join()).toContain("is not regkeeper's own"));
+    await vi.waitFor(() => expect(messages('error').join()).toContain('does not belong to regkeeper'));
     expect(source.current()).toBe(before);
     expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(written);
   });
@@ -331,11 +332,38 @@ describe('a Secret that somebody changed', () => {
     const before = source.current();
     failNext('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
     later(61);
-    await vi.waitFor(() => expect(messages('error')).toEqual(['GET: no answer; the certificate in service stays, and is tried again']));
+    await vi.waitFor(() =>
+      expect(messages('error')).toEqual([
+        'cannot reconcile Secret regkeeper/regkeeper-tls: GET: no answer. The current certificate is still served. Retrying',
+      ]),
+    );
     log.lines.length = 0;
     await vi.waitFor(() => {
       later(0);
       expect(source.current().certificate).not.toBe(before.certificate);
     });
   });
+});
+
+test('closing ends a request in progress, and nothing of it is logged', async () => {
+  const api = memoryApi({ [path]: shipped() });
+  const log = recordingLog();
+  const timers = handClock();
+  let hangs = false;
+  const asked = Promise.withResolvers<void>();
+  const get: typeof api.client.get = (...input) => {
+    if (!hangs) return api.client.get(...input);
+    asked.resolve();
+    return new Promise<never>(() => {});
+  };
+  const client = abortable({ ...api.client, get });
+  const source = await manageCertificateSecret({ client, ...started, log, clock: { ...timers.clock, now: () => installed.getTime() } });
+  hangs = true;
+  log.lines.length = 0;
+  const refreshed = source.refresh?.();
+  refreshed?.catch(() => undefined);
+  await asked.promise;
+  await source.close();
+  await expect(refreshed).rejects.toThrow('aborted');
+  expect(log.lines).toEqual([]);
 });

@@ -4,8 +4,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { notEvaluatedCodes } from '../../../../src/evaluate/not-evaluated.ts';
 import { parseManifests } from '../../../../src/evaluate/parse-manifests.ts';
 import { runCommand } from '../run.ts';
+import { sarifRun } from '../sarif-run.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -35,6 +37,8 @@ const build = (spec: string) => `---\napiVersion: build.openshift.io/v1\nkind: B
 const stream = build('{strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}');
 const argument = build('{strategy: {dockerStrategy: {}}, source: {dockerfile: "ARG Q\\nFROM base-$Q\\n"}}');
 const blank = `---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: app, image: " "}]}}}\n`;
+
+const placeholder = `---\napiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{name: app, image: web}]}}, triggers: [{type: ImageChange, imageChangeParams: {containerNames: [app]}}]}\n`;
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -73,6 +77,19 @@ describe('registry Secrets among the objects', () => {
       { ...location, code: 'auth-not-base64', entry: 'b.io', message: expect.any(String) },
     ]);
     expect(JSON.stringify(json)).not.toMatch(/hunter2|aHVudGVyMg/);
+  });
+
+  test('are findings in CI, and with --quiet', async () => {
+    const { out } = await check(bad, '-o', 'github');
+    expect(out.split('\n')).toHaveLength(3);
+    expect(out).toMatch(
+      /^::warning file=\S+objects\.yaml,line=2,title=Secret shop\/bad%3A malformed::Entry "reg\.io": "auth" has no colon/m,
+    );
+    expect(sarifRun((await check(bad, '-o', 'sarif')).out).results).toMatchObject([
+      { ruleId: 'malformed-secret', level: 'warning' },
+      { ruleId: 'malformed-secret', message: { text: expect.stringContaining('is not base64') } },
+    ]);
+    expect((await check(bad, '--quiet')).err).toMatch(/^regkeeper: Secret shop\/bad .*\nregkeeper: Secret shop\/bad .*\n$/);
   });
 
   test('of other types are not read', async () => {
@@ -123,11 +140,13 @@ describe('check -o json', () => {
           ],
         }),
       ],
+      withoutImages: [],
       skipped: [],
+      notEvaluated: [],
       malformedSecrets: [],
-      summary: { allowed: 1, warned: 0, denied: 1, undecided: 0 },
+      summary: { allowed: 1, warned: 0, denied: 1, undecided: 0, withoutImages: 0 },
     });
-    expect(err).toMatch(/^regkeeper: service accounts that are not among the objects: default\/default; .*\n$/);
+    expect(err).toMatch(/^regkeeper: service accounts not found: default\/default\. .*\n$/);
   });
 
   test('imagesSha256 is that of the record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
@@ -153,12 +172,14 @@ describe('check -o json', () => {
     expect(exitCode).toBe(0);
     expect(json).toMatchObject({
       results: [],
-      skipped: [
+      withoutImages: [
         { apiVersion: 'v1', kind: 'ConfigMap', count: 2 },
         { apiVersion: 'example.com/v1', kind: 'Pod', count: 1 },
       ],
+      summary: { withoutImages: 3 },
     });
-    expect(err).toBe('regkeeper: skipped: kinds that contain no images: 3 objects: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n');
+    expect(err).toBe('regkeeper: objects that contain no images: 2 ConfigMap (v1), 1 Pod (example.com/v1)\n');
+    expect((await check(others)).out).toBe('3 objects evaluated: 0 allowed, 0 warned, 0 denied, 3 without images\n');
   });
 });
 
@@ -175,10 +196,10 @@ describe('facts come from the objects', () => {
   test('without them nothing is sure, which is a failure and says what to give', async () => {
     const { exitCode, json } = await checkJson(pod('web', 'team.example.com/x'));
     expect(exitCode).toBe(1);
-    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1 });
+    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1, withoutImages: 0 });
     expect(json.results[0].undecided).toEqual([
       expect.stringMatching(
-        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects: give the Namespace with -f$/,
+        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects\. Add the Namespace with -f$/,
       ),
     ]);
   });
@@ -212,12 +233,23 @@ describe('facts come from the objects', () => {
   });
 
   test.each([
-    ['an image stream that is not there yet', stream, 'not known: image stream default/base:1'],
-    ['an argument that only the build knows', argument, 'not known: "base-$Q" contains a build argument whose value is unknown'],
-    ['nothing at all', blank, 'not known: the image is blank'],
-  ])('the table says why an image is not known: %s', async (_what, object, why) => {
+    ['an image stream', stream, 'default/base:1', 'the image stream is not among the objects. Add it with -f'],
+    ['a build argument', argument, 'base-$Q', '"base-$Q" contains a build argument whose value is unknown'],
+    ['a placeholder', placeholder, 'web', '"web" is a placeholder that an image trigger replaces'],
+    ['a blank', blank, '(no image)', 'the image is blank'],
+  ])('the table shows what is written and why it is unresolved: %s', async (_what, object, written, why) => {
     const { out } = await check(object);
-    expect(out).toContain(`pull  (${why})\n`);
+    expect(out).toContain(`        pull  ${written}\n              unresolved: ${why}\n`);
+  });
+
+  test('the table shows the variable of a custom resource', async () => {
+    const task =
+      'apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: t}\nspec: {steps: [{name: s, image: "reg.example.com/$(params.image)"}]}\n';
+    const { out, exitCode } = await check(task, '--custom-kinds', 'deploy/custom-kinds/custom-kinds.yaml');
+    expect(exitCode).toBe(0);
+    expect(out).toContain(
+      '        pull  reg.example.com/$(params.image)\n              unresolved: "reg.example.com/$(params.image)" contains a variable',
+    );
   });
 
   test('with --assume-complete an account that nobody gives cannot be judged by', async () => {
@@ -225,7 +257,7 @@ describe('facts come from the objects', () => {
     const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*give it with -f/)] },
+      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*Add it with -f/)] },
     ]);
   });
 
@@ -310,11 +342,129 @@ describe('modes soften what is told as the server would', () => {
   });
 });
 
+describe('for CI systems', () => {
+  const softened = async (mode: string) => write('softened.yaml', `mode: ${mode}\n${rules}`);
+  const objects = `${pod('web', 'reg.example.com/web:1')}${pod('bad', 'evil.example.com/x')}${pod('labelled', 'team.example.com/x')}`;
+
+  test('-o github: an annotation for each object that is not allowed, at its line', async () => {
+    const { exitCode, out } = await check(objects, '-o', 'github');
+    const file = relative(process.cwd(), join(folder, 'objects.yaml'));
+    expect(exitCode).toBe(1);
+    expect(out.split('\n')).toEqual([
+      expect.stringMatching(
+        `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
+      ),
+      expect.stringMatching(
+        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*Add the Namespace with -f%0APod default/labelled: `,
+      ),
+      '',
+    ]);
+  });
+
+  test('-o github: a warning in mode warn', async () => {
+    const { exitCode, out } = await runCommand(
+      'check',
+      ...['-f', await write('objects.yaml', pod('bad', 'evil.example.com/x'))],
+      ...['--rules', await softened('warn'), '-o', 'github'],
+    );
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(
+      /^::warning file=\S+objects\.yaml,line=2,title=Pod default\/bad%3A warned::regkeeper: will be denied once enforced: /,
+    );
+  });
+
+  test('-o junit: a case for each object, with what the table shows', async () => {
+    const { exitCode, out } = await check(objects, '-o', 'junit');
+    expect(exitCode).toBe(1);
+    const file = relative(process.cwd(), join(folder, 'objects.yaml'));
+    expect(out).toContain('<testsuite name="regkeeper" tests="3" failures="2" errors="0" skipped="0">');
+    expect(out).toContain(`<testcase classname="${file}" name="Pod default/web"/>`);
+    expect(out).toMatch(
+      /name="Pod default\/bad">\n +<failure message="Pod default\/bad: denied">DENIED +Pod default\/bad .*evil\.example\.com/,
+    );
+    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: undecided">UNSURE /);
+  });
+
+  test('-o junit: a warning is no failure', async () => {
+    const { exitCode, out } = await runCommand(
+      'check',
+      ...['-f', await write('objects.yaml', pod('bad', 'evil.example.com/x'))],
+      ...['--rules', await softened('warn'), '-o', 'junit'],
+    );
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: will be denied once enforced: /);
+  });
+
+  test('-o sarif: a result for each object that is not allowed', async () => {
+    const { exitCode, out } = await check(objects, '-o', 'sarif');
+    expect(exitCode).toBe(1);
+    const { tool, results } = sarifRun(out);
+    expect(tool.driver.rules.map(({ id }: { id: string }) => id)).toEqual([
+      'denied',
+      'undecided',
+      'warned',
+      'malformed-secret',
+      ...notEvaluatedCodes,
+    ]);
+    expect(results).toMatchObject([
+      {
+        ruleId: 'denied',
+        level: 'error',
+        message: { text: expect.stringContaining('is not from a configured registry') },
+        locations: [{ physicalLocation: { artifactLocation: { uri: expect.stringMatching(/objects\.yaml$/) }, region: { startLine: 8 } } }],
+      },
+      { ruleId: 'undecided', ruleIndex: 1, level: 'error' },
+    ]);
+    expect(sarifRun((await check(pod('web', 'reg.example.com/web:1'), '-o', 'sarif')).out).results).toEqual([]);
+  });
+});
+
+describe('--quiet', () => {
+  test('prints only the objects that are not simply allowed', async () => {
+    const { exitCode, out, err } = await check(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'), '--quiet');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: '' });
+    expect(out).toMatch(/^DENIED +Pod default\/bad /);
+    expect(out).not.toContain('evaluated');
+  });
+
+  test('prints nothing if all are allowed', async () => {
+    expect(await check(pod('web', 'reg.example.com/web:1'), '-q')).toEqual({ exitCode: 0, out: '', err: '' });
+  });
+
+  test('keeps the documents for programs complete', async () => {
+    const { json } = await checkJson(pod('web', 'reg.example.com/web:1'), '-q');
+    expect(json).toEqual((await checkJson(pod('web', 'reg.example.com/web:1'))).json);
+  });
+
+  test('prints problems of rules, but not their warnings', async () => {
+    const warned = await write(
+      'warned.yaml',
+      'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {regkeeper.io/rules: cluster}}\ndata: {notes.txt: a, rules.yaml: "rules: [{registry: reg.example.com}]"}\n',
+    );
+    const objects = ['-f', await write('objects.yaml', pod('web', 'reg.example.com/web:1'))];
+    const quiet = await runCommand('check', ...objects, '--rules', warned, '-q');
+    expect(quiet).toEqual({ exitCode: 0, out: '', err: '' });
+    const bad = await write('bad.yaml', 'rulez: []');
+    expect(await runCommand('check', ...objects, '--rules', bad, '-q')).toMatchObject({
+      exitCode: 2,
+      err: expect.stringContaining('unknown-field'),
+    });
+  });
+});
+
 describe('exit code 2: what cannot be read', () => {
-  test('objects: all problems, with file, line and column, and no result', async () => {
+  test('objects: all problems, with file, line and column, after the results of the others', async () => {
     const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
+    expect(exitCode).toBe(2);
+    expect(out).toMatch(/^DENIED {2}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 not evaluated\n$/s);
+    expect(err).toMatch(/objects\.yaml:8:1: .*apiVersion missing\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 not evaluated\n$/);
+  });
+
+  test('objects, also where the rules have problems', async () => {
+    const objects = await write('objects.yaml', '- a\n');
+    const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', await write('bad.yaml', 'rulez: []\n'));
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
-    expect(err).toMatch(/objects\.yaml:8:1: .*missing: apiVersion\n.*objects\.yaml:10:1: holds a list.*\n$/);
+    expect(err).toMatch(/unknown-field.*objects\.yaml:1:1: contains a list/s);
   });
 
   test('rules: place, code and sentence', async () => {
@@ -322,14 +472,14 @@ describe('exit code 2: what cannot be read', () => {
     const objects = await write('objects.yaml', pod('a', 'x'));
     const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', bad);
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
-    expect(err).toMatch(/bad\.yaml:3:3 unknown-field .*did you mean "pullSecret"/);
+    expect(err).toMatch(/bad\.yaml:3:3 unknown-field .*Did you mean "pullSecret"/);
   });
 
   test.each([
     ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
     ['no --rules', ['-f', 'x'], /required option '--rules/],
-    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /a day is written YYYY-MM-DD/],
-    ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml/],
+    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
+    ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
     expect(await runCommand('check', ...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message) });
   });
@@ -337,7 +487,7 @@ describe('exit code 2: what cannot be read', () => {
   test.each([
     ['no such objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or folder/],
     ['no such rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or folder/],
-    ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be given once/],
+    ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be used only once/],
   ])('%s', async (_name, argv, message) => {
     const { exitCode, err } = await runCommand('check', ...argv).catch((error: Error) => ({ exitCode: error.name, err: error.message }));
     expect(err).toMatch(message);
@@ -359,7 +509,7 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
     expect(json.results).toMatchObject([
       { outcome: 'allowed', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
     ]);
-    expect((await checkJson(rollout)).json).toMatchObject({ results: [], skipped: [{ kind: 'Rollout', count: 1 }] });
+    expect(await checkJson(rollout)).toMatchObject({ exitCode: 2, json: { results: [], notEvaluated: [{ code: 'unknown-kind' }] } });
   });
 
   test('tells what is wrong with a file and judges nothing', async () => {

@@ -69,7 +69,7 @@ describe('a change that takes the trust from one path', () => {
       undecided: 0,
       unchanged: 5,
     });
-    expect(json.skipped).toEqual([{ apiVersion: 'v1', kind: 'Service', count: 1 }]);
+    expect(json.withoutImages).toEqual([{ apiVersion: 'v1', kind: 'Service', count: 1 }]);
   });
 
   test('which are those that check lets in before and refuses after', async () => {
@@ -186,9 +186,9 @@ describe('what else changes for objects', () => {
     const after = 'rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]';
     const { exitCode, json, changes } = await changesOf('rules: []', after, pod('web', 'reg.io/web'));
     expect(changes).toEqual([['web', undefined]]);
-    expect(json.changes[0].undecided).toEqual([expect.stringContaining('give the Namespace with -f')]);
+    expect(json.changes[0].undecided).toEqual([expect.stringContaining('Add the Namespace with -f')]);
     expect(exitCode).toBe(1);
-    expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(/^UNSURE +Pod shop\/web.*not sure: \S*new\.yaml:1:20/s);
+    expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(/^UNSURE +Pod shop\/web.*uncertain: \S*new\.yaml:1:20/s);
     const namespace = '---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n';
     expect((await changesOf('rules: []', after, namespace + pod('web', 'reg.io/web'))).changes).toEqual([['web', 'newly-allowed']]);
   });
@@ -225,10 +225,10 @@ describe('without objects the rules themselves are compared', () => {
     });
   });
 
-  test('and where they say the same it is exit code 0', async () => {
+  test('exit code is 0 if they do not differ', async () => {
     expect(await diff('rules: [{registry: a.io}, {registry: b.io}]', 'rules: [{registry: [b.io, a.io]}]', undefined)).toEqual({
       exitCode: 0,
-      out: 'the rules say the same\n',
+      out: 'no differences\n',
       err: '',
     });
   });
@@ -246,12 +246,20 @@ test.each([
   ['a rule set with problems', ['bad.yaml', 'good.yaml'], /bad\.yaml:1:1 unknown-field/],
   ['rules that are not there', ['nowhere.yaml', 'good.yaml'], /nowhere\.yaml: no such file/],
   ['one rule set only', ['good.yaml'], /missing required argument 'new'/],
-  ['standard input for two', ['-', '-'], /standard input \(-\) can be given once/],
-  ['objects that are none', ['good.yaml', 'good.yaml', '-f', 'good.yaml'], /good\.yaml/],
+  ['standard input for two', ['-', '-'], /standard input \(-\) can be used only once/],
 ])('%s: exit code 2', async (_name, argv, message) => {
   await write('good.yaml', 'rules: []');
   await write('bad.yaml', 'rulez: []');
   const at = argv.map((word) => (word.endsWith('.yaml') ? join(folder, word) : word));
   const result = runCommand('diff', ...at).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));
   expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });
+});
+
+test('--quiet prints only what changes', async () => {
+  const line = ['diff', 'deploy/starter-rules', 'deploy/examples/rules', '-f', 'deploy/examples/objects'];
+  const [loud, quiet] = [await runCommand(...line), await runCommand(...line, '--quiet')];
+  expect(quiet).toEqual({ exitCode: 1, out: loud.out.slice(0, loud.out.indexOf('3 objects: ')), err: '' });
+  const same = ['diff', 'deploy/examples/rules', 'deploy/examples/rules', '-q'];
+  expect(await runCommand(...same)).toEqual({ exitCode: 0, out: '', err: '' });
+  expect(await runCommand(...same, '-f', 'deploy/examples/objects')).toEqual({ exitCode: 0, out: '', err: '' });
 });

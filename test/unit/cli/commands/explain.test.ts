@@ -1,7 +1,10 @@
 /** Tests `explain`. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text as textOf } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { runCommand } from '../run.ts';
@@ -26,14 +29,15 @@ overrides:
 - {namespaces: off, inject: off}
 `;
 
-async function explain(image: string, ...more: readonly string[]) {
+/** `more` are images and options. */
+async function explain(...more: readonly string[]) {
   const file = join(folder, 'rules.yaml');
   await writeFile(file, text);
-  return runCommand('explain', image, '--rules', file, ...more);
+  return runCommand('explain', ...more, '--rules', file);
 }
 
-async function explainJson(image: string, ...more: readonly string[]) {
-  const { out, ...rest } = await explain(image, '-o', 'json', ...more);
+async function explainJson(...more: readonly string[]) {
+  const { out, ...rest } = await explain(...more, '-o', 'json');
   return { ...rest, json: JSON.parse(out) };
 }
 
@@ -48,7 +52,7 @@ test('explain is sure of a trusted image although settings select by labels, and
   await writeFile(file, 'rules: [{registry: reg.io}]\noverrides: [{namespaces: {matchLabels: {tier: sandbox}}, mode: warn}]\n');
   const trusted = await runCommand('explain', 'reg.io/x', '--rules', file);
   expect(trusted.exitCode).toBe(0);
-  expect(trusted.out).toMatch(/settings +mode enforce, .* \(perhaps others, by labels\)\n/);
+  expect(trusted.out).toMatch(/settings +mode enforce, .* \(may differ by namespace labels\)\n/);
   expect(trusted.out).not.toContain('unsure');
   const denied = await runCommand('explain', 'far.io/x', '--rules', file);
   expect(denied.exitCode).toBe(1);
@@ -94,7 +98,7 @@ describe('explain -o json', () => {
         verdict: 'trusted',
         canonical: 'docker.io/library/nginx',
         rule: { name: 'officials' },
-        others: [{ name: 'hub', pattern: 'docker.io', trust: false, why: expect.stringContaining('shorter path') }],
+        others: [{ name: 'hub', pattern: 'docker.io', trust: false, why: expect.stringContaining('has no path') }],
       },
     ],
     [
@@ -139,7 +143,7 @@ describe('explain -o json', () => {
       {
         verdict: 'unconfigured',
         unsure: [expect.stringMatching(/rules\.yaml:7:26/)],
-        others: [{ name: 'team', why: expect.stringContaining('labels of namespace "shop" are not known') }],
+        others: [{ name: 'team', why: expect.stringContaining('labels of namespace "shop" are unknown') }],
       },
     ],
     [
@@ -152,7 +156,7 @@ describe('explain -o json', () => {
       'quay.io/team/x',
       ['-n', 'shop', '--no-namespace-labels'],
       1,
-      { verdict: 'unconfigured', unsure: [], others: [{ why: expect.stringContaining('is for namespaces with team=a') }] },
+      { verdict: 'unconfigured', unsure: [], others: [{ why: expect.stringContaining('applies to namespaces with team=a') }] },
     ],
   ] as const)('%s %j', async (image, more, expectedCode, expected) => {
     const { exitCode, json } = await explainJson(image, ...more);
@@ -162,40 +166,118 @@ describe('explain -o json', () => {
 });
 
 describe('explain for people', () => {
-  test('tells understanding, winner and losers', async () => {
+  test('shows how the name is read, the deciding rule and the others', async () => {
     const { out, err } = await explain('nginx');
     expect(err).toBe('');
     expect(out.replaceAll(`${folder}/`, '')).toBe(`image        nginx
-understood   registry docker.io on the default port, 443, repository library/nginx, no tag, which runtimes read as latest
-             no registry is written, so it is Docker Hub, docker.io, where official images are in library/
-namespace    default (none was given: -n), labels not known
+understood   registry docker.io, default port 443, repository library/nginx, no tag, which means latest
+             no registry, which means Docker Hub, docker.io, with library/ for official images
+namespace    default (choose another with -n), labels unknown
 verdict      trusted: allowed
 decided by   rule "officials", rules.yaml:6:31: trusts docker.io/library
-             over "hub", which has the shorter path: no segment against 1 segment
-pull secret  none needed
-push secret  none named
+             over "hub", which has no path (less specific than 1 segment)
+pull secret  none
+push secret  none
 settings     mode enforce, unconfigured deny, inject all
 message      "nginx" is trusted (rule "officials", rules.yaml:6:31).
 
-other rules that hold the image, the more specific first:
-  rule "hub", rules.yaml:5:25: refuses docker.io
-    has the shorter path: no segment against 1 segment
+other matching rules, most specific first:
+  rule "hub", rules.yaml:5:25: denies docker.io
+    has no path (less specific than 1 segment)
 `);
   });
 
   test.each([
-    ['index.docker.io/nginx', [], /index\.docker\.io is another name of Docker Hub, docker\.io, where official images are in library\//],
+    ['index.docker.io/nginx', [], /index\.docker\.io is another name of Docker Hub, docker\.io, with library\/ for official images/],
     ['docker.io/nginx', [], /official images of Docker Hub are in library\//],
-    ['Reg.Example.com:5000/x', [], /registry reg\.example\.com on port 5000.*\n +upper and lower case are the same in a host/],
-    [`reg.example.com:5000/x:1@sha256:${'a'.repeat(64)}`, [], /digest sha256:a+; the tag 1 beside it means nothing/],
-    ['bitnami/redis', ['-n', 'lab'], /verdict +untrusted: allowed with a warning, softened by mode warn/],
+    ['Reg.Example.com:5000/x', [], /registry reg\.example\.com, port 5000.*\n +hosts are not case-sensitive/],
+    [`reg.example.com:5000/x:1@sha256:${'a'.repeat(64)}`, [], /digest sha256:a+ \(runtimes ignore the tag 1\)/],
+    ['bitnami/redis', ['-n', 'lab'], /verdict +untrusted: allowed with a warning, because mode is warn/],
     ['old.example.com/x', ['--date', '2027-03-31'], /verdict +unconfigured: allowed by an exemption/],
-    ['reg.example.com:5000/x', ['-n', 'off', '--push'], /push secret +p \(not written into objects: inject off\)\npull secret +a, b/],
-    ['quay.io/team/x', [], /unsure +.*rules\.yaml:7:26 selects by labels .* --namespace-label key=value, or --no-namespace-labels/],
-    ['quay.io/team/x', ['--namespace-label', 'team=b'], /labels team=b\n.*none of which decides:\n[^\n]*"team"/s],
-    ['registry.svc:5000/a', [], /internal registries are trusted whatever rules say/],
+    ['reg.example.com:5000/x', ['-n', 'off', '--push'], /push secret +p \(not injected: inject is off\)\npull secret +a, b/],
+    ['quay.io/team/x', [], /unsure +.*rules\.yaml:7:26 selects by labels .* --namespace-label key=value or --no-namespace-labels\.\n/],
+    ['quay.io/team/x', ['--namespace-label', 'team=b'], /labels team=b\n.*none of which applies:\n[^\n]*"team"/s],
+    ['registry.svc:5000/a', [], /internal registries are always trusted/],
   ])('%s %j', async (image, more, expected) => {
     expect((await explain(image, ...more)).out).toMatch(expected);
+  });
+});
+
+describe('several images', () => {
+  const start = (input: string, ...argv: readonly string[]) => {
+    const child = spawn(process.execPath, ['src/main.ts', 'explain', '--rules', join(folder, 'rules.yaml'), ...argv], {
+      env: { PATH: process.env.PATH },
+    });
+    child.stdin.end(input);
+    return Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, 'exit')]).then(([out, err, [exitCode]]) => ({
+      out,
+      err,
+      exitCode,
+    }));
+  };
+
+  test('are explained in their order, with the worst exit code', async () => {
+    const both = await explain('nginx', '-o', 'table');
+    const { out, exitCode } = await explain('nginx', 'bitnami/redis');
+    expect(exitCode).toBe(1);
+    expect(out).toBe(`${both.out}\n${(await explain('bitnami/redis')).out}`);
+  });
+
+  test('are a list in JSON and YAML, and one image is one object', async () => {
+    const { json } = await explainJson('nginx', 'bitnami/redis');
+    expect(json).toEqual([(await explainJson('nginx')).json, (await explainJson('bitnami/redis')).json]);
+    expect(parse((await explain('nginx', 'bitnami/redis', '-o', 'yaml')).out)).toEqual(json);
+  });
+
+  test('come from standard input, without blank lines and comments', async () => {
+    const { out, err, exitCode } = await start('# ours\nnginx\n\n  registry.svc:5000/a \r\n', '-', '-o', 'json');
+    expect({ err, exitCode }).toEqual({ err: '', exitCode: 0 });
+    expect(JSON.parse(out).map(({ image }: { image: string }) => image)).toEqual(['nginx', 'registry.svc:5000/a']);
+  });
+
+  test('of standard input are a list, also if it is only one', async () => {
+    expect(JSON.parse((await start('nginx\n', '-o', 'json', '-')).out)).toHaveLength(1);
+  });
+
+  test('stand between others where - does', async () => {
+    const { out } = await start('b.io/b\n', 'a.io/a', '-', 'c.io/c', '-o', 'json');
+    expect(JSON.parse(out).map(({ image }: { image: string }) => image)).toEqual(['a.io/a', 'b.io/b', 'c.io/c']);
+  });
+
+  test('none at all is exit code 2', async () => {
+    expect(await start('\n# none\n', '-')).toEqual({ out: '', err: 'regkeeper: standard input has no images\n', exitCode: 2 });
+  });
+
+  test('--quiet leaves out those that are allowed', async () => {
+    const { out, exitCode } = await explain('nginx', 'bitnami/redis', '--quiet');
+    expect(exitCode).toBe(1);
+    expect(out).toBe((await explain('bitnami/redis')).out);
+    expect((await explain('nginx', '-q')).out).toBe('');
+  });
+
+  test('follow --rules, as a newcomer types', async () => {
+    const file = join(folder, 'rules.yaml');
+    expect(await runCommand('explain', '--rules', file, 'nginx')).toEqual(await explain('nginx'));
+    expect(await runCommand('explain', '--rules', file, '-n', 'shop', '--namespace-label', 'team=a,tier=dev', 'quay.io/team/x')).toEqual(
+      await explain('quay.io/team/x', '-n', 'shop', '--namespace-label', 'team=a', 'tier=dev'),
+    );
+  });
+
+  test('are not the files that a shell adds to --rules', async () => {
+    const files = ['deploy/examples/rules/registries.yaml', 'deploy/starter-rules/rules.yaml'];
+    await expect(runCommand('explain', '--rules', ...files, 'nginx')).rejects.toThrow(
+      `${files[1]} is a file, not an image. Repeat --rules: --rules ${files[0]} --rules ${files[1]}`,
+    );
+  });
+
+  test('after a path of --rules are taken for paths, which the error explains', async () => {
+    await expect(runCommand('explain', 'nginx', '--rules', 'deploy/examples/rules', 'redis')).rejects.toThrow(
+      'rules redis: no such file or folder. Write images before --rules, or right after its first path',
+    );
+  });
+
+  test('and rules cannot both come from standard input', async () => {
+    await expect(runCommand('explain', '--rules', '-', '-')).rejects.toThrow('standard input (-) can be used only once');
   });
 });
 
@@ -204,15 +286,15 @@ test('short names that may mean several registries are all told', async () => {
   await writeFile(file, 'shortNames: [a.io, b.io]\nrules: [{registry: a.io, pullSecret: a}, {registry: b.io, pullSecret: b}]');
   const { exitCode, out } = await runCommand('explain', 'web', '--rules', file);
   expect(exitCode).toBe(0);
-  expect(out).toMatch(/no registry is written, and shortNames is a\.io, b\.io\n +a node may find it as any of a\.io\/web, b\.io\/web/);
+  expect(out).toMatch(/no registry, and shortNames is a\.io, b\.io\n +a node may resolve it to any of a\.io\/web, b\.io\/web/);
   expect(out).toMatch(/pull secret +a, b/);
 });
 
 describe('what cannot be explained is exit code 2', () => {
   test.each([
     ['no rules', [], /required option '--rules/],
-    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /a label is written key=value/],
-    ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /a day is written YYYY-MM-DD/],
+    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /A label is written key=value/],
+    ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
     ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],
   ])('%s', async (_name, more, message) => {
     const result = runCommand('explain', 'nginx', ...more).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));

@@ -4,12 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { levelOf, type ProblemCode, problemCodes } from '../../../../src/rules/language/problem.ts';
 import { brokenDocuments } from '../../rules/language/broken.ts';
 import { runCommand } from '../run.ts';
+import { sarifRun } from '../sarif-run.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -55,7 +55,7 @@ const marked: readonly (readonly [code: string, text: string])[] = [
   ['internal-conflict', 'internalRegistries: ["reg:5000"]\nrules:\n- registry: ‹reg:5000/app\n  trust: false\n'],
   ['unknown-field', configMap('cluster', block('mode: warn\n‹modus: warn\n'))],
   ['wrong-type', configMap('cluster', block('# ours\n\nrules:\n- registry: reg.io\n  trust: ‹"yes"\n'))],
-  ['namespace-scope', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
+  ['cluster-only-field', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
   ['unknown-value', `${configMap('cluster', block('rules: []'))}\n---\n${configMap('cluster', block('mode: ‹loud\n'))}`],
   ['bad-manifest', configMap('‹clutser', block('rules: []\n'))],
   ['bad-manifest', configMap('cluster', '\n    ‹rules: []\n')],
@@ -67,7 +67,7 @@ describe('a broken document is told at its line and column', () => {
     const before = text.slice(0, text.indexOf('‹'));
     const [line, column] = [before.split('\n').length, before.length - before.lastIndexOf('\n')];
     const { exitCode, out } = await lint(text.replace('‹', ''));
-    const [first] = out.split('\n').filter((each) => !each.includes(' configmap-twice '));
+    const [first] = out.split('\n').filter((each) => !each.includes(' duplicate-configmap '));
     expect(first?.split(' ').slice(0, 2)).toEqual([`rules.yaml:${line}:${column}`, code]);
     expect(exitCode).toBe(1);
   });
@@ -95,8 +95,8 @@ describe('warnings', () => {
     expect(await lint(warned, '--date', '2026-02-01')).toEqual({
       exitCode: 0,
       out: [
-        'rules.yaml:2:11 exemption-expired warning: the exemption of reg.io/x ended with 2026-01-31, so it has no effect any more; remove it, or write a later day',
-        'rules.yaml:5:13 rule-redundant warning: reg.io/a says what reg.io of rules.yaml:4:13 says of its images already; remove it, or write what shall be different',
+        'rules.yaml:2:11 exemption-expired warning: the exemption of reg.io/x ended on 2026-01-31, so it has no effect. Remove it, or set a later day.',
+        'rules.yaml:5:13 rule-redundant warning: reg.io/a has the same effect as the rule of reg.io in rules.yaml:4:13, which matches all its images. Remove it, or change its effect.',
         '',
       ].join('\n'),
       err: 'read 1 document with 2 rules in 1 file: 0 problems, 2 warnings\n',
@@ -136,7 +136,7 @@ describe('machine output', () => {
           column: 13,
           level: 'problem',
           code: 'rule-tie',
-          message: expect.stringContaining('reg.io has a rule already'),
+          message: expect.stringContaining('reg.io already has a rule'),
           related: { file: 'rules.yaml', line: 2, column: 13 },
         },
       ],
@@ -151,96 +151,9 @@ describe('machine output', () => {
 });
 
 describe('SARIF', () => {
-  const text = { type: 'object', required: ['text'], properties: { text: { type: 'string', minLength: 1 } } };
-  const location = {
-    type: 'object',
-    required: ['physicalLocation'],
-    properties: {
-      physicalLocation: {
-        type: 'object',
-        required: ['artifactLocation', 'region'],
-        properties: {
-          artifactLocation: {
-            type: 'object',
-            required: ['uri'],
-            properties: { uri: { type: 'string', pattern: "^[\\w.~!$&'()*+,;=:@%/-]+$" } },
-          },
-          region: {
-            type: 'object',
-            required: ['startLine', 'startColumn'],
-            additionalProperties: false,
-            properties: { startLine: { type: 'integer', minimum: 1 }, startColumn: { type: 'integer', minimum: 1 } },
-          },
-        },
-      },
-    },
-  };
-  const level = { enum: ['none', 'note', 'warning', 'error'] };
-  /** What SARIF 2.1.0 requires of the parts that are used here (OASIS, Static Analysis Results Interchange Format, section 3). */
-  const validate = new Ajv2020({ strict: false, allErrors: true }).compile({
-    type: 'object',
-    required: ['version', 'runs'],
-    properties: {
-      version: { const: '2.1.0' },
-      runs: {
-        type: 'array',
-        items: {
-          type: 'object',
-          required: ['tool', 'results'],
-          properties: {
-            columnKind: { enum: ['utf16CodeUnits', 'unicodeCodePoints'] },
-            tool: {
-              type: 'object',
-              required: ['driver'],
-              properties: {
-                driver: {
-                  type: 'object',
-                  required: ['name', 'rules'],
-                  properties: {
-                    name: { type: 'string' },
-                    semanticVersion: { type: 'string', pattern: '^\\d+\\.\\d+\\.\\d+' },
-                    rules: {
-                      type: 'array',
-                      uniqueItems: true,
-                      items: {
-                        type: 'object',
-                        required: ['id', 'shortDescription', 'help', 'defaultConfiguration'],
-                        properties: {
-                          id: { type: 'string' },
-                          shortDescription: text,
-                          help: text,
-                          defaultConfiguration: { properties: { level } },
-                        },
-                      },
-                    },
-                  },
-                },
-              },
-            },
-            results: {
-              type: 'array',
-              items: {
-                type: 'object',
-                required: ['ruleId', 'ruleIndex', 'level', 'message', 'locations'],
-                properties: {
-                  level,
-                  message: text,
-                  locations: { type: 'array', minItems: 1, items: location },
-                  relatedLocations: { type: 'array', items: { ...location, required: ['id', 'physicalLocation', 'message'] } },
-                },
-              },
-            },
-          },
-        },
-      },
-    },
-  });
-
   async function sarif(...argv: readonly string[]) {
     const { out } = await runCommand('lint', ...argv, '-o', 'sarif');
-    const log = JSON.parse(out);
-    expect(validate(log), JSON.stringify(validate.errors)).toBe(true);
-    return log.runs[0];
+    return sarifRun(out);
   }
 
   test('has every code with its level and what to do, also where nothing is found', async () => {
@@ -265,7 +178,7 @@ describe('SARIF', () => {
         ruleId: 'rule-tie',
         ruleIndex: Object.keys(problemCodes).indexOf('rule-tie'),
         level: 'error',
-        message: { text: expect.stringContaining('reg.io has a rule already') },
+        message: { text: expect.stringContaining('reg.io already has a rule') },
         locations: [{ physicalLocation: { artifactLocation: file, region: { startLine: 6, startColumn: 13 } } }],
         relatedLocations: [
           {
@@ -284,25 +197,49 @@ describe('SARIF', () => {
   });
 });
 
-test('standard input is a file called -', async () => {
-  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-'], { env: { PATH: process.env.PATH } });
+describe('-o github', () => {
+  test('annotates the place of each problem and warning', async () => {
+    const { exitCode, out } = await lint('rules:\n- registry: reg.io\n- registry: reg.io\n', '-o', 'github');
+    expect(exitCode).toBe(1);
+    expect(out).toMatch(/^::error file=rules\.yaml,line=3,col=13,title=rule-tie::reg\.io already has a rule.*\n$/);
+    const { out: warning } = await lint(warned, '--date', '2026-02-01', '-o', 'github');
+    expect(warning).toMatch(/^::warning file=rules\.yaml,line=2,col=11,title=exemption-expired::the exemption .*\n::warning file=.*\n$/);
+  });
+
+  test('escapes what the runner would read as its own', async () => {
+    const { out } = await lint('rules:\n- {registry: reg.io, "100%\\n::error::": 1}\n', '-o', 'github');
+    expect(out.split('\n')).toHaveLength(2);
+    expect(out).toContain('100%25');
+  });
+});
+
+test('--quiet prints no summary', async () => {
+  expect(await lint('rules: [{registry: reg.io}]', '--quiet')).toEqual({ exitCode: 0, out: '', err: '' });
+  expect(await lint(warned, '-q', '--date', '2026-02-01')).toMatchObject({ out: expect.stringContaining('exemption-expired'), err: '' });
+});
+
+test.each([
+  ['table', /^-:10:5 unknown-field unknown field "modus"/],
+  ['github', /^::error title=unknown-field::standard input:10: unknown field "modus"/],
+])('standard input is a file called -, with -o %s', async (format, expected) => {
+  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-', '-o', format], { env: { PATH: process.env.PATH } });
   child.stdin.end(configMap('cluster', block('rules: []\nmodus: warn\n')));
-  expect(await textOf(child.stdout)).toMatch(/^-:10:5 unknown-field unknown field "modus"/);
+  expect(await textOf(child.stdout)).toMatch(expected);
 });
 
 describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {
   test.each([
     ['no file given', [], /missing required argument 'files'/],
     ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or folder/],
-    ['a folder of other objects', ['deploy/examples/objects'], /holds Kubernetes objects but no rules/],
-    ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /holds no rules but Pod sample-app/],
-    ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, sarif/],
+    ['a folder of other objects', ['deploy/examples/objects'], /contains Kubernetes objects but no rules/],
+    ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /contains no rules, only Pod sample-app/],
+    ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, github, sarif/],
   ])('%s', async (_name, argv, message) => {
     const result = runCommand('lint', ...argv).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));
     expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });
   });
 
   test('a ConfigMap without documents', async () => {
-    await expect(lint(configMap('cluster', '').replace('rules.yaml: ', 'notes: x'))).rejects.toThrow(/nothing was found to read/);
+    await expect(lint(configMap('cluster', '').replace('rules.yaml: ', 'notes: x'))).rejects.toThrow(/no rules found/);
   });
 });

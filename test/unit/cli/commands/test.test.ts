@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { escapeXml } from '../../../../src/cli/output/render-tests.ts';
+import { escapeXml } from '../../../../src/cli/output/junit.ts';
 import { runCommand } from '../run.ts';
 
 let folder: string;
@@ -89,7 +89,7 @@ describe('a test passes where everything agrees that is written', () => {
     const { 'rules.yaml': own, ...rest } = good;
     await write(rest);
     await writeFile(join(folder, 'shared.yml'), own);
-    expect(await failures()).toEqual([expect.stringMatching(/^rules\.yaml .* is missing; --rules/)]);
+    expect(await failures()).toEqual([expect.stringMatching(/^neither rules\.yaml nor a folder rules exists\. Pass --rules/)]);
     expect(await failures('--rules', join(folder, 'shared.yml'))).toEqual([]);
   });
 });
@@ -106,57 +106,78 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'an object without an entry',
       { 'expected.yaml': 'results: []' },
-      ['no entry for Pod shop/web, objects.yaml:2; its outcome is allowed'],
+      ['Pod shop/web (objects.yaml:2) has no entry. Its outcome is allowed.'],
     ],
     [
       'an entry without an object',
       { 'expected.yaml': `${expected}- {object: {kind: Pod, name: wub}, outcome: denied}\n` },
-      ['3: no object that is judged is Pod wub'],
+      ['3: no evaluated object matches Pod wub.'],
     ],
     [
       'a second entry',
       { 'expected.yaml': `${expected}- {object: {kind: Pod, name: web}, outcome: allowed}\n` },
-      ['3: a second entry for Pod shop/web'],
+      ['3: Pod shop/web has a second entry. Remove one of the two.'],
     ],
     [
       'an entry that could be two',
       { 'objects.yaml': pod('web', 'reg.example.com/web') + pod('web', 'reg.example.com/web', 'other') },
-      ['2: 2 objects are Pod web: write namespace or apiVersion too'],
+      ['2: 2 objects match Pod web. Add the namespace or the apiVersion.'],
     ],
     ['no objects file', { 'objects.yaml': undefined }, ['objects.yaml: no such file or folder']],
-    ['no expected file', { 'expected.yaml': undefined }, ['expected.yaml is missing; --update writes it from what comes out']],
-    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: holds a list/)]],
+    [
+      'no expected file',
+      { 'expected.yaml': undefined },
+      ['expected.yaml does not exist. Create it from the current results with --update.'],
+    ],
+    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: contains a list/)]],
     [
       'nothing to judge',
       { 'objects.yaml': 'apiVersion: v1\nkind: Secret\n', 'expected.yaml': 'results: []' },
-      ['objects.yaml holds no object that could be judged'],
+      ['objects.yaml contains no object that can be evaluated.'],
+    ],
+    [
+      'an object of an unknown kind with an image',
+      { 'objects.yaml': `${good['objects.yaml']}---\napiVersion: example.com/v1\nkind: App\nmetadata: {name: a}\nspec: {image: x}\n` },
+      [expect.stringMatching(/^objects\.yaml:7: App default\/a is not of a known kind, and spec\.image looks like an image/)],
     ],
     ['rules with a problem', { 'rules.yaml': 'rulez: []' }, [expect.stringMatching(/^rules\.yaml:1:1 unknown-field /)]],
     [
       'labels that nobody gave',
       { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allowed', 'denied') },
-      [expect.stringMatching(/^Pod shop\/web cannot be judged for sure: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/)],
+      [
+        expect.stringMatching(
+          /^Pod shop\/web cannot be evaluated with certainty: rules\.yaml:5:\d+ selects by the labels of namespace "shop"/,
+        ),
+      ],
     ],
     ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
-    ['an alias to nothing', { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' }, [expect.stringMatching(/^2: .*there is no anchor &x/)]],
-    ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with "results"']],
+    [
+      'an alias to nothing',
+      { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' },
+      [expect.stringMatching(/^2: .*no anchor &x precedes this alias/)],
+    ],
+    ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with the field "results".']],
     ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
-    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat"; did you mean "date"?']],
-    ['no such day', { 'expected.yaml': `date: 2027-02-30\n${expected}` }, ['1: "date" takes a day, YYYY-MM-DD, and is "2027-02-30"']],
+    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat". Did you mean "date"?']],
+    [
+      'no such day',
+      { 'expected.yaml': `date: 2027-02-30\n${expected}` },
+      ['1: "date" must be a day such as 2027-03-31, but is "2027-02-30".'],
+    ],
     [
       'an entry that names nothing',
       { 'expected.yaml': 'results:\n- outcome: allowed\n' },
-      [expect.stringMatching(/^2: an entry needs "object"/)],
+      [expect.stringMatching(/^2: the entry has no "object"/)],
     ],
     [
       'an entry without a name',
       { 'expected.yaml': 'results:\n- {object: {kind: Pod}, outcome: allowed}\n' },
-      [expect.stringMatching(/^2: "object" needs kind and name/)],
+      [expect.stringMatching(/^2: "object" must have a kind and a name/)],
     ],
     [
       'an entry with a strange field',
       { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web, nmespace: shop}, outcome: allowed}\n' },
-      ['2: unknown field "nmespace"; did you mean "namespace"?'],
+      ['2: unknown field "nmespace". Did you mean "namespace"?'],
     ],
     [
       'an entry that expects nothing',
@@ -171,7 +192,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
 
   test('a folder without any test is no test that passed', async () => {
     await mkdir(join(folder, 'empty'));
-    await expect(runCommand('test', folder)).rejects.toThrow(/no test in there/);
+    await expect(runCommand('test', folder)).rejects.toThrow(/no policy tests found/);
     await expect(runCommand('test', join(folder, 'nowhere'))).rejects.toThrow(/nowhere: no such folder/);
   });
 });
@@ -191,6 +212,14 @@ describe('what is told', () => {
 
 1 test: 0 passed, 1 failed
 `);
+  });
+
+  test('--quiet shows only tests that failed', async () => {
+    await write(good, 'a');
+    await write({ ...good, 'expected.yaml': expected.replace('allowed', 'denied') }, 'b');
+    const { exitCode, out, err } = await runCommand('test', folder, '--quiet');
+    expect({ exitCode, err }).toEqual({ exitCode: 1, err: '' });
+    expect(out).toMatch(/^FAIL {2}b {2}1 object\n {6}expected\.yaml:2: Pod shop\/web: outcome\n.*\n.*\n$/);
   });
 
   test('JUnit', async () => {
@@ -221,10 +250,32 @@ describe('--update', () => {
     await write({ ...files, 'objects.yaml': pod('web', 'reg.example.com/web') + pod('bad', 'evil.example.com/x') });
     const { exitCode, out, err } = await runCommand('test', folder, '--update');
     expect(exitCode).toBe(0);
-    expect(out).toContain('WROTE case  2 objects');
-    expect(err).toMatch(/^regkeeper: WROTE case\/expected\.yaml from what comes out now\. Nothing was tested there/);
+    expect(out).toBe('WROTE case  2 objects\n\n1 test: 0 passed, 0 failed, 1 written and not tested\n');
+    expect(err).toMatch(/^regkeeper: wrote case\/expected\.yaml from the current results\. Nothing was tested\. Review it/);
     expect(await failures()).toEqual([]);
     expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).not.toMatch(/line|revision|file:/);
+  });
+
+  test('does not count a test that it wrote as passed, in any format', async () => {
+    const { 'expected.yaml': _none, ...files } = good;
+    const output = async (format: string) => {
+      await write(files, 'new');
+      await rm(join(folder, 'new/expected.yaml'), { force: true });
+      await write(good, 'old');
+      return (await runCommand('test', folder, '--update', '-o', format)).out;
+    };
+    expect(await output('table')).toMatch(/\n2 tests: 1 passed, 0 failed, 1 written and not tested\n$/);
+    const { tests, summary } = JSON.parse(await output('json'));
+    expect({ tests, summary }).toMatchObject({
+      tests: [
+        { name: 'new', passed: false, written: true, failures: [] },
+        { name: 'old', passed: true, written: false },
+      ],
+      summary: { passed: 1, failed: 0, written: 1 },
+    });
+    const junit = await output('junit');
+    expect(junit).toContain('<testsuite name="regkeeper" tests="2" failures="0" errors="0" skipped="1">');
+    expect(junit).toMatch(/name="new">\s*<skipped message="expected\.yaml was written, so nothing was tested"\/>/);
   });
 
   test('leaves a test that passes as its author wrote it, and keeps the settings of one that does not', async () => {

@@ -50,7 +50,9 @@ test('streams of all namespaces are known by what they hold, the namespace opens
 
 test('a cluster without image streams does not wait for them, and nothing is logged', async () => {
   const { api, streams, log } = watching({}, []);
+  expect(streams.served()).toBe(true);
   await expect.poll(() => streams.waiting()).toBe(false);
+  expect(streams.served()).toBe(false);
   expect(streams.get('shop', 'node')).toEqual({ kind: 'unknown' });
   expect(api.calls).toEqual([]);
   expect(log.lines).toEqual([]);
@@ -63,7 +65,7 @@ test('what is installed later is followed from then on, and the server does not 
   api.put(path('shop', 'node'), stream('shop', 'node', 'a.io/node'));
   groups.push(group);
   await expect.poll(time.passing(() => streams.get('shop', 'node'))).toEqual(holding('a.io/node'));
-  expect(streams.waiting()).toBe(false);
+  expect([streams.waiting(), streams.served()]).toEqual([false, true]);
 });
 
 test('an API that does not answer is waited for a while, told once, and asked again', async () => {
@@ -79,10 +81,11 @@ test('an API that does not answer is waited for a while, told once, and asked ag
   await expect.poll(() => asked).toBeGreaterThan(0);
   expect(streams.waiting()).toBe(true);
   await expect.poll(time.passing(() => streams.waiting())).toBe(false);
+  expect(streams.served()).toBe(true);
   await expect.poll(time.passing(() => asked)).toBeGreaterThan(3);
   expect(log.lines.map(({ level, message }) => [level, message])).toEqual([
-    ['warn', expect.stringContaining('whether the cluster has imagestreams of image.openshift.io/v1 cannot be told')],
-    ['warn', expect.stringContaining('the image streams of the cluster could not be read yet')],
+    ['warn', expect.stringContaining('cannot determine whether the API server serves imagestreams of image.openshift.io/v1')],
+    ['warn', expect.stringContaining('image streams have not been read yet')],
   ]);
   api.client.hasResource = served;
   await expect.poll(time.passing(() => streams.get('shop', 'node'))).toEqual(holding('a.io/node'));

@@ -67,6 +67,24 @@ describe('internal registries are', () => {
   });
 });
 
+test.each<[sentence: string, hostnames: { spec?: unknown; status?: unknown }, registries: readonly string[]]>([
+  [
+    'that `oc registry info --public` prints, and those that administrators name',
+    { status: ['default-route.apps.example.com', 'other.apps.example.com:8443'], spec: ['registry.example.com'] },
+    ['default-route.apps.example.com', 'other.apps.example.com:8443', 'registry.example.com'],
+  ],
+  ['once each, without what is blank or no text', { status: ['a.example.com', '', null, 5], spec: ['a.example.com'] }, ['a.example.com']],
+  ['not from what is no list', { status: 'a.example.com', spec: { 0: 'b.example.com' } }, []],
+  ['none where nothing is exposed', {}, []],
+])('external names of the registry are those %s', (_sentence, { spec, status }, registries) => {
+  const exposed = {
+    metadata: { name: 'cluster' },
+    spec: { externalRegistryHostnames: spec },
+    status: { externalRegistryHostnames: status },
+  };
+  expect(readPlatform(exposed, undefined).externalRegistries ?? []).toEqual(registries.map((registry) => ({ registry, object: ofConfig })));
+});
+
 describe('a name without registry is', () => {
   test.each<[sentence: string, search: unknown, shortNames: unknown]>([
     ['searched where the nodes search', ['registry.access.redhat.com', 'quay.io'], ['registry.access.redhat.com', 'quay.io']],
@@ -96,7 +114,7 @@ describe('watched', () => {
   test('on a cluster without OpenShift’s configuration, nothing is asked for, nothing is said, and no Service is believed', async () => {
     const { api, log, platform } = watching({ [servicePath]: service({ clusterIP: '10.0.0.1', ports: [{ port: 5000 }] }) }, []);
     expect(platform.current()).toBeUndefined();
-    expect(platform.missing()).toBe('what the cluster says of its own registries has not been read yet');
+    expect(platform.missing()).toBe("the cluster's registry configuration has not been read yet");
     await expect.poll(() => platform.current()).toEqual({ internalRegistries: [] });
     expect(platform.missing()).toBeUndefined();
     expect(api.calls).toEqual([]);
@@ -133,7 +151,7 @@ describe('watched', () => {
     await expect.poll(time.passing(() => platform.missing())).toBeUndefined();
     expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
     expect(changes()).toBeGreaterThan(0);
-    expect(log.lines.filter(({ message }) => message.includes('cannot be read')).map(({ level }) => level)).toEqual(['warn']);
+    expect(log.lines.filter(({ message }) => message.includes('cannot read')).map(({ level }) => level)).toEqual(['warn']);
     api.client.hasResource = served;
     await expect.poll(time.passing(() => platform.current()?.shortNames)).toEqual(['quay.io']);
   });

@@ -187,7 +187,7 @@ describe('a right that is taken away', () => {
     const before = failures();
     for (let turn = 0; turn < 50; turn += 1) await setImmediate();
     expect(failures()).toBe(before);
-    expect(log.lines.filter(({ message }) => message.includes('is not known'))).toHaveLength(1);
+    expect(log.lines.filter(({ message }) => message.includes('no permission to watch'))).toHaveLength(1);
   });
 
   test('costs nothing when it is back at once', async () => {
@@ -219,7 +219,7 @@ describe('a right that is taken away', () => {
     answering(answer);
     await expect.poll(timers.passing(() => asked.length)).toBeGreaterThanOrEqual(8);
     expect(watched.get('team-a', 'pull')).toBe('present');
-    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('could not be asked')]);
+    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining('cannot check the permission to watch secrets')]);
   });
 });
 

@@ -3,6 +3,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createDiscovery } from '../../../../src/cluster/registration/discovery.ts';
 import { ApiError } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
+import { abortable } from '../../kube/abortable.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 
@@ -103,7 +104,22 @@ describe('whether this is OpenShift', () => {
 test('trouble is reported once, told with its reason and time, and so is its end', async () => {
   const { discovery, log } = await discovering([{ [api]: unavailable }, { [api]: unresponsive }, { [api]: unresponsive }]);
   expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
-    expect.stringContaining(`${api} cannot be asked what it serves: unavailable`),
+    expect.stringContaining(`discovery of the API ${api} failed, retrying: unavailable. Until it answers`),
   ]);
   expect(discovery.unavailable()).toEqual([{ api, reason: 'no answer within 3 s', since: 0 }]);
+});
+
+test('a stop ends the requests in progress, and nothing of them is logged', async () => {
+  const asked = Promise.withResolvers<void>();
+  const resourcesOf = () => {
+    asked.resolve();
+    return new Promise<never>(() => {});
+  };
+  const client = abortable({ ...memoryApi().client, resourcesOf });
+  const log = recordingLog();
+  const discovery = createDiscovery({ client, kinds, log, onChange: () => expect.unreachable(), clock: handClock(0).clock });
+  discovery.start();
+  await asked.promise;
+  await discovery.stop();
+  expect(log.lines).toEqual([]);
 });

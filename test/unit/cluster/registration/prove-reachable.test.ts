@@ -29,7 +29,7 @@ function probing() {
   return {
     ...api,
     log,
-    prove: (seen = api.get(configuration) as KubeObject) => prove(seen),
+    prove: (seen = api.get(configuration) as KubeObject) => prove(seen, new AbortController().signal),
     block: (blocked: boolean) => {
       free = !blocked;
     },

@@ -10,6 +10,7 @@ import { customKindRow } from '../../../../src/object/custom-kind.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { systemClock } from '../../../../src/time/clock.ts';
 import { sampleCa } from '../../certificates/samples.ts';
+import { abortable } from '../../kube/abortable.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -77,7 +78,7 @@ describe('the desired entries', () => {
   test.each([
     ['buildrequests.build.openshift.io', ['buildconfigs/instantiate CREATE', 'builds/clone CREATE']],
     ['builds.build.openshift.io', ['builds CREATE UPDATE']],
-    ['imagestreams.image.openshift.io', ['imagestreams CREATE UPDATE']],
+    ['imagestreams.image.openshift.io', ['imagestreams CREATE UPDATE', 'imagestreams/status UPDATE']],
     ['imagestreamtags.image.openshift.io', ['imagestreamtags CREATE UPDATE']],
     ['imagetags.image.openshift.io', ['imagetags CREATE UPDATE']],
     ['imagestreamimports.image.openshift.io', ['imagestreamimports CREATE']],
@@ -87,16 +88,18 @@ describe('the desired entries', () => {
     expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(entryPoints);
   });
 
-  test('name every subresource, and no status', () => {
+  test('name every subresource, and no status but that of image streams', () => {
     const resources = mutating.flatMap(({ rules }) => (rules as { resources: string[] }[]).flatMap((rule) => rule.resources));
     const subresources = resources.filter((resource) => resource.includes('/'));
-    expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone']);
+    expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone', 'imagestreams/status']);
     expect(resources.some((resource) => resource.includes('*'))).toBe(false);
   });
 
   test.each([
     ['pods', 'object.?spec.?ephemeralContainers != oldObject.?spec.?ephemeralContainers'],
     ['pods', 'object.?spec.?volumes != oldObject.?spec.?volumes'],
+    ['pods', 'object.?spec.?imagePullSecrets != oldObject.?spec.?imagePullSecrets'],
+    ['imagestreams.image.openshift.io', 'object.?status.?tags != oldObject.?status.?tags'],
     ['podtemplates', 'object.?template != oldObject.?template'],
     ['replicationcontrollers', 'object.?spec.?template != oldObject.?spec.?template'],
     ['deployments.apps', 'object.?spec.?template != oldObject.?spec.?template'],
@@ -310,7 +313,11 @@ describe('registering', () => {
       ['builds CREATE UPDATE', 'builds/clone CREATE'],
     ],
     [['deploymentconfigs', 'deploymentconfigs/instantiate'], ['deploymentconfigs CREATE UPDATE']],
-    [['imagestreams', 'imagestreams/status'], ['imagestreams CREATE UPDATE']],
+    [['imagestreams', 'imagestreams/layers'], ['imagestreams CREATE UPDATE']],
+    [
+      ['imagestreams', 'imagestreams/status'],
+      ['imagestreams CREATE UPDATE', 'imagestreams/status UPDATE'],
+    ],
     [[], []],
   ])('registers what the cluster serves: of %j', async (served, expected) => {
     const { start, filled, entries, client } = registering();
@@ -335,7 +342,7 @@ describe('registering', () => {
     const { start, log, applies } = registering({ caBundle: '' });
     start();
     await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'error').length).toBeGreaterThanOrEqual(2));
-    expect(log.lines.at(-1)?.message).toContain('does not tell its authorities');
+    expect(log.lines.at(-1)?.message).toContain('provides no CA bundle');
     expect(applies()).toEqual([]);
   });
 });
@@ -473,7 +480,7 @@ describe('afterwards', () => {
       expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
     });
     expect(get(mutatingPath)).toBeUndefined();
-    expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('there is no MutatingWebhookConfiguration regkeeper');
+    expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('the MutatingWebhookConfiguration regkeeper does not exist');
   });
 
   test('fills a configuration again that an administrator brought back', async () => {
@@ -540,7 +547,7 @@ describe('an API that cannot be asked', () => {
     expect(names(entries(validatingPath))).not.toContain('imagestreams.image.openshift.io.validate.regkeeper.io');
     const entryPoints = kindsWithImages.find(({ kind }) => kind === 'DeploymentConfig')?.entryPoints.length;
     expect(entries(validatingPath).find(({ name }) => name === entry)?.rules).toHaveLength(entryPoints ?? 0);
-    expect(log.lines.filter(({ message }) => message.startsWith(`${api} cannot be asked what it serves`))).toHaveLength(1);
+    expect(log.lines.filter(({ message }) => message.startsWith(`discovery of the API ${api} failed`))).toHaveLength(1);
     expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeUndefined();
   });
 
@@ -607,7 +614,7 @@ describe('what a repair can do without', () => {
     put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: wanted.slice(1) } as Configuration);
     await vi.waitFor(() => expect(entries(validatingPath)).toHaveLength(wanted.length));
     expect(new Set(entries(validatingPath).map(bundleOf))).toEqual(new Set(['authority 1']));
-    expect(log.lines.filter(({ message }) => message.includes('the CAs that are registered stay'))).toHaveLength(1);
+    expect(log.lines.filter(({ message }) => message.includes('the registered CA bundle stays unchanged'))).toHaveLength(1);
   });
 
   test('is the other configuration: what of one cannot be written keeps nothing of the other', async () => {
@@ -616,8 +623,10 @@ describe('what a repair can do without', () => {
     await filled();
     const wanted = entries(validatingPath);
     const apply = client.patchApply;
+    const hanging = Promise.withResolvers<never>();
+    onTestFinished(() => hanging.reject(new Error('the test is over')));
     client.patchApply = ((path: string, ...rest: [unknown, never]) =>
-      path === mutatingPath ? new Promise(() => undefined) : apply(path, ...rest)) as typeof apply;
+      path === mutatingPath ? hanging.promise : apply(path, ...rest)) as typeof apply;
     for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
     await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
   });
@@ -702,7 +711,7 @@ describe('a replica that does not lead', () => {
     leadership.become(false);
     remove(mutatingPath);
     await vi.waitFor(() =>
-      expect(log.lines.some(({ message }) => message.includes('there is no MutatingWebhookConfiguration'))).toBe(true),
+      expect(log.lines.some(({ message }) => message.includes('the MutatingWebhookConfiguration regkeeper does not exist'))).toBe(true),
     );
     put('/api/v1/namespaces/regkeeper', {
       metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
@@ -762,7 +771,9 @@ test('a namespace that is not there is told once, and a configuration that goes 
   await filled();
   before('apply', () => remove(mutatingPath));
   certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
-  await vi.waitFor(() => expect(log.lines.some(({ message }) => message.includes('there is no MutatingWebhookConfiguration'))).toBe(true));
+  await vi.waitFor(() =>
+    expect(log.lines.some(({ message }) => message.includes('the MutatingWebhookConfiguration regkeeper does not exist'))).toBe(true),
+  );
   remove('/api/v1/namespaces/regkeeper');
   const asked = timesAsked();
   await vi.waitFor(() => {
@@ -770,5 +781,46 @@ test('a namespace that is not there is told once, and a configuration that goes 
     expect(timesAsked()).toBeGreaterThan(asked + 3);
   });
   expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
-  expect(log.lines.filter(({ message }) => message.includes('there is no namespace regkeeper'))).toHaveLength(1);
+  expect(log.lines.filter(({ message }) => message.includes('the namespace regkeeper does not exist'))).toHaveLength(1);
+});
+
+describe('a stop', () => {
+  const never = new Promise<never>(() => {});
+
+  test.each(['the proof', 'the write', 'the read of the certificate'])(
+    'ends %s in progress, and nothing of it is logged',
+    async (which) => {
+      const begun = Promise.withResolvers<void>();
+      const hang = () => {
+        begun.resolve();
+        return never;
+      };
+      const api = memoryApi({
+        '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
+        [mutatingPath]: shipped(),
+        [validatingPath]: shipped(),
+      });
+      const log = recordingLog();
+      const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', caBundle: 'authority' });
+      const proof = Promise.withResolvers<never>();
+      const registration = createRegistration({
+        client: abortable(which === 'the write' ? { ...api.client, patchApply: hang } : api.client),
+        namespace: 'regkeeper',
+        service: 'regkeeper',
+        certificates: which === 'the read of the certificate' ? { ...certificates, refresh: hang } : certificates,
+        prove: (_mutating, signal) => {
+          if (which !== 'the proof') return Promise.resolve(true);
+          signal.addEventListener('abort', () => proof.reject(signal.reason));
+          begun.resolve();
+          return proof.promise;
+        },
+        ready: () => true,
+        log,
+      });
+      registration.start();
+      await begun.promise;
+      await registration.stop();
+      expect(log.lines.filter(({ level }) => level !== 'info')).toEqual([]);
+    },
+  );
 });

@@ -73,16 +73,16 @@ function reported() {
 }
 
 test.each<['narrowed' | 'weakened', string, string, RegExp]>([
-  ['narrowed', 'x: namespaceSelector', 'admissionsenforcer', /choose --admissions-enforcer tolerate/],
-  ['narrowed', 'x: namespaceSelector', 'other', /less and less often.*choose --namespace-selector/],
-  ['narrowed', 'metadata.labels: admissions.enforcer/disabled', 'argocd', /choose --admissions-enforcer tolerate/],
-  ['narrowed', 'metadata.annotations: cert-manager.io/inject-ca-from', 'argocd', /remove the annotation where it comes from/],
-  ['weakened', 'x: clientConfig', 'cainjector', /put back at once each time.*ignore what the field manager regkeeper writes/],
+  ['narrowed', 'x: namespaceSelector', 'admissionsenforcer', /Set --admissions-enforcer tolerate/],
+  ['narrowed', 'x: namespaceSelector', 'other', /increasing delays.*set --namespace-selector/],
+  ['narrowed', 'metadata.labels: admissions.enforcer/disabled', 'argocd', /set --admissions-enforcer tolerate/],
+  ['narrowed', 'metadata.annotations: cert-manager.io/inject-ca-from', 'argocd', /Remove the annotation at its source/],
+  ['weakened', 'x: clientConfig', 'cainjector', /reverted at once.*ignore the fields that the field manager regkeeper owns/],
 ])('a fight about what is %s (%s, %s) gets two warnings, the second with what ends it', (severity, field, manager, remedy) => {
   const { repaired, warnings } = reported();
   for (let count = 0; count < 50; count += 1) repaired(severity, [field], manager);
   expect(warnings()).toHaveLength(2);
-  expect(warnings()[0]).toContain(`${manager} changed the K regkeeper (${field}): put back`);
+  expect(warnings()[0]).toContain(`restored the K regkeeper after a change by ${manager} (${field})`);
   expect(warnings()[1]).toMatch(remedy);
 });
 
@@ -95,5 +95,5 @@ test('a fight that goes on is reported again after hours, and another one after 
   expect(warnings()).toHaveLength(4);
   pass(60 * 60_000);
   repaired('narrowed', ['x: namespaceSelector']);
-  expect(warnings().at(-1)).toBe('enforcer changed the K regkeeper (x: namespaceSelector): put back');
+  expect(warnings().at(-1)).toBe('restored the K regkeeper after a change by enforcer (x: namespaceSelector)');
 });

@@ -1,7 +1,8 @@
 /** Tests the snapshot of the last good rules. */
 import { describe, expect, test } from 'vitest';
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
-import { type ApiClient, ApiError, type Log } from '../../../../src/kube/api-client.ts';
+import type { Log } from '../../../../src/contracts/log.ts';
+import { type ApiClient, ApiError } from '../../../../src/kube/api-client.ts';
 import { configMapBundle } from '../../../../src/rules/language/config-map.ts';
 import { systemClock } from '../../../../src/time/clock.ts';
 import { handClock } from '../../kube/memory-api.ts';
@@ -102,8 +103,10 @@ describe('the snapshot of the rules', () => {
     });
     started(place).save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
-    await expect.poll(() => change).toEqual([expect.stringContaining('is written again')]);
-    expect(errors).toEqual([expect.stringContaining('could not be written: as scripted')]);
+    await expect.poll(() => change).toEqual([expect.stringContaining('saved the rules to the ConfigMap')]);
+    expect(errors).toEqual([
+      expect.stringContaining('cannot save the rules to the ConfigMap regkeeper/regkeeper-rules-snapshot, retrying: as scripted'),
+    ]);
     expect(textsOf(writes)).toEqual(['rules: []']);
   });
 

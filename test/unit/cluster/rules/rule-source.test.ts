@@ -37,7 +37,7 @@ function watching(
     lastGood: async () => [],
     log,
   });
-  void source.start();
+  void source.start(new AbortController().signal);
   onTestFinished(() => source.stop());
   return { api, calls };
 }
@@ -98,7 +98,7 @@ test("what waits for a namespace's turn holds no text: the newest version is ask
     lastGood: async () => [],
     log: recordingLog(),
   });
-  void source.start();
+  void source.start(new AbortController().signal);
   onTestFinished(() => source.stop());
   await expect.poll(() => bundles.length).toBe(1);
   const texts = () => bundles[0]?.readNewest?.()?.documents.map(({ text }) => text);

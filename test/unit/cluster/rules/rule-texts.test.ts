@@ -166,7 +166,7 @@ test('a ConfigMap that was left out is read again once there is room', async () 
     clock: { ...systemClock, schedule },
   };
   const source = createClusterRuleSource(options);
-  void source.start();
+  void source.start(new AbortController().signal);
   onTestFinished(() => source.stop());
   await expect.poll(() => offered.map(({ droppedSize }) => droppedSize !== undefined)).toEqual([false, false, true]);
   api.remove(path('a'));

@@ -338,6 +338,50 @@ describe('a Build', () => {
     ]);
   });
 
+  describe("gets back what its author's own file took out, which the API server would refuse", () => {
+    const withImages = { ...before, spec: { ...before.spec, source: { images: [{ from: image('c.io/y'), paths: [{}] }] } } };
+    const stored = inject(change('Build', withImages), rules);
+
+    test('where the file has none of it', () => {
+      expect(secretsOf(stored)).toEqual({ sourceStrategy: 'a-pull', 'images[0]': 'c-pull', push: 'a-push' });
+      expect(inject(change('Build', withImages, stored), rules)).toEqual(stored);
+      expect(decided(change('Build', withImages, stored), rules).injected.map(({ secret }) => secret)).toEqual([
+        'a-pull',
+        'c-pull',
+        'a-push',
+      ]);
+    });
+
+    test('where the file has the field without a name', () => {
+      const emptied = s2i(image('a.io/x'), { pullSecret: {} }, { output: { to: image('a.io/out'), pushSecret: null } });
+      expect(secretsOf(inject(change('Build', emptied, inject(change('Build', before), rules)), rules))).toEqual({
+        sourceStrategy: 'a-pull',
+        push: 'a-push',
+      });
+    });
+
+    test('also where rules name another secret by now, since the Build cannot change', () => {
+      const now = ruleSetOf('rules: [{registry: a.io, pullSecret: new}, {registry: c.io}]');
+      expect(inject(change('Build', withImages, stored), now)).toEqual(stored);
+    });
+
+    test.each([
+      [
+        'names another secret',
+        s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }),
+        marked(s2i(image('a.io/x'), { pullSecret: { name: 'a-pull' } }), { 'spec.strategy.sourceStrategy.pullSecret': 'a-pull' }),
+      ],
+      ['takes out what was its own', s2i(image('a.io/x')), s2i(image('a.io/x'), { pullSecret: { name: 'a-pull' } })],
+      [
+        'takes out what was replaced since',
+        s2i(image('a.io/x')),
+        marked(s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }), { 'spec.strategy.sourceStrategy.pullSecret': 'a-pull' }),
+      ],
+    ])('but no secret where it %s', (_what, now, old) => {
+      expect(secretsOf(inject(change('Build', now, old), rules))).toEqual(secretsOf(now));
+    });
+  });
+
   test('of a custom strategy gets the secret in its slot; the build pod is given it as a Pod', () => {
     const custom: Build = { spec: { strategy: { customStrategy: { from: image('a.io/x') } } } };
     expect(inject(change('Build', custom), rules).spec.strategy).toMatchObject({ customStrategy: { pullSecret: { name: 'a-pull' } } });

@@ -283,10 +283,46 @@ describe('an update of a template', () => {
       after: pod(corp, ['mine', 'corp'], { rules: ['corp'] }),
     },
     {
-      name: "where the author lists our secret without our mark is the author's",
+      name: 'that lost only our annotation gets it back, as of a writer that leaves out annotations it does not know',
       old: injected,
       now: pod(corp, ['corp', 'dockercfg']),
-      after: pod(corp, ['corp', 'dockercfg']),
+      after: injected,
+    },
+    {
+      name: 'that lost only our annotation gets it back beside what the author listed',
+      old: withMine,
+      now: pod(corp, ['mine', 'corp']),
+      after: withMine,
+    },
+    {
+      name: "that lost our annotation and changes something else is the author's",
+      old: injected,
+      now: { ...pod(corp, ['corp', 'dockercfg']), metadata: { name: 'web', labels: { a: 'b' } } },
+      after: { ...pod(corp, ['corp', 'dockercfg']), metadata: { name: 'web', labels: { a: 'b' } } },
+    },
+    {
+      name: "that lost our annotation and lists another secret is the author's",
+      old: injected,
+      now: pod(corp, ['corp', 'dockercfg', 'mine']),
+      after: pod(corp, ['corp', 'dockercfg', 'mine']),
+    },
+    {
+      name: 'that empties our annotation gets it back',
+      old: injected,
+      now: pod(corp, ['corp', 'dockercfg'], {}),
+      after: injected,
+    },
+    {
+      name: 'that forges our annotation gets the right one back',
+      old: injected,
+      now: pod(corp, ['corp', 'dockercfg'], { rules: ['dockercfg', 'other'] }),
+      after: injected,
+    },
+    {
+      name: "that brings our annotation for the author's secret loses it",
+      old: pod(corp, ['corp']),
+      now: pod(corp, ['corp'], { rules: ['other'] }),
+      after: pod(corp, ['corp']),
     },
     {
       name: 'that brings a marked secret which was not there is a change, not a loss',
@@ -378,6 +414,68 @@ describe('an update of a template', () => {
     test('and nothing where the author changes the list, which is refused anyway', () => {
       const now = author({ imagePullSecrets: secrets('mine') });
       expect(inject(change('Job', now, stored), rules, facts)).toEqual(now);
+    });
+
+    test('and our annotation alone, also beside what may change while it is suspended', () => {
+      const { metadata: _mark, ...template } = stored.spec.template;
+      const sent = (more: object) => ({
+        ...stored,
+        spec: { ...stored.spec, template: { ...template, spec: { ...template.spec, ...more } } },
+      });
+      for (const more of [{}, { nodeSelector: { disk: 'fast' } }]) {
+        const after = inject(change('Job', sent(more), stored), rules, facts);
+        expect(credentialsOf(after.spec.template)).toEqual(credentialsOf(stored.spec.template));
+      }
+    });
+  });
+
+  describe("of a Pod puts back what the author's own file took out, which the API server would refuse", () => {
+    const author = pod(corp);
+    const stored = inject(change('Pod', author), rules, accounts({ default: [] }));
+
+    test('where nothing else changes', () => {
+      expect(stored).not.toEqual(author);
+      expect(inject(change('Pod', author, stored), rules, facts)).toEqual(stored);
+    });
+
+    test('beside the image, which may change', () => {
+      const now = pod('corp.io/app:2');
+      const decision = decided(change('Pod', now, stored), rules, facts);
+      expect(credentialsOf(patched(now, decision))).toEqual(credentialsOf(stored));
+      expect([decision.injected, decision.notices]).toEqual([[{ path: 'spec.imagePullSecrets', secret: 'corp', from: 'rule' }], []]);
+    });
+
+    test('beside what the author listed', () => {
+      const file = pod(corp, ['mine']);
+      const made = inject(change('Pod', file), rules, facts);
+      expect(credentialsOf(made).list).toEqual(['mine', 'corp']);
+      expect(inject(change('Pod', file, made), rules, facts)).toEqual(made);
+    });
+
+    test('with a warning that another image lacks its secret', () => {
+      const decision = decided(change('Pod', pod('multi.io/x'), stored), rules, facts);
+      expect(decision.notices.map(({ reason }) => reason)).toEqual(['pod-immutable']);
+      expect(credentialsOf(patched(pod('multi.io/x'), decision)).list).toEqual(['corp']);
+    });
+
+    test.each([
+      ['where the file changes the list, which is refused anyway', pod(corp, ['mine']), stored],
+      [
+        'where secrets of the account are missing too, which we did not write',
+        author,
+        pod(corp, ['dockercfg', 'corp'], { rules: ['corp'] }),
+      ],
+      ['where nothing of the Pod is marked', author, pod(corp, ['corp'])],
+    ])('and nothing %s', (_where, now, old) => {
+      expect(decided(change('Pod', now, old), rules, facts).patch).toEqual([]);
+    });
+
+    test('and nothing of the mirror Pod of a node', () => {
+      const mirrored = (object: PodObject) => ({
+        ...object,
+        metadata: { ...object.metadata, annotations: { ...object.metadata?.annotations, 'kubernetes.io/config.mirror': 'x' } },
+      });
+      expect(decided(change('Pod', mirrored(author), mirrored(stored), 'system:node:n'), rules, facts).patch).toEqual([]);
     });
   });
 

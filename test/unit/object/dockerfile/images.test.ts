@@ -118,7 +118,7 @@ describe('build arguments', () => {
     { name: 'are given by buildArgs', text: 'ARG T\nFROM reg.io/a:$T', args: { T: '2' }, image: 'reg.io/a:2' },
     { name: 'that are not declared take no buildArgs, and stand for nothing', text: 'FROM reg.io/a$T', args: { T: '2' }, image: a },
     { name: 'declared too late do not count', text: 'FROM reg.io/a$T\nARG T=1', image: a },
-    { name: 'whose value nobody sees', text: 'ARG T=1\nFROM reg.io/a:$T', args: { T: undefined }, image: undefined },
+    { name: 'whose value nobody sees', text: 'ARG T=a\nFROM reg.io/$T', args: { T: undefined }, image: undefined },
     { name: 'with - and unset', text: 'FROM ${X-reg.io/a}', image: a },
     { name: 'with :- and empty', text: 'ARG X=\nFROM ${X:-reg.io/a}', image: a },
     { name: 'with - and empty', text: 'ARG X=\nFROM reg.io/a${X-no}', image: a },
@@ -197,9 +197,39 @@ describe('build arguments', () => {
   });
 
   test('that are unresolved keep what is written', () => {
-    expect(imagesIn('ARG T\nFROM reg.io/a:${T}', growing)).toEqual([
-      { instruction: 'FROM', line: 2, written: 'reg.io/a:${T}', image: undefined, lastFrom: true },
+    expect(imagesIn('ARG T\nFROM reg.io/${T}', growing)).toEqual([
+      { instruction: 'FROM', line: 2, written: 'reg.io/${T}', image: undefined, lastFrom: true },
     ]);
+  });
+
+  test.each([
+    ['a tag', 'reg.io/a:$X', a],
+    ['the end of a tag', 'reg.io/a:stable${X}', a],
+    ['the start of a tag', 'reg.io/a:$X-alpine', a],
+    ['two parts of a tag', 'reg.io/a:$X-$X', a],
+    ['the tag of a short name', 'busybox:stable${X}', 'busybox'],
+    ['the tag of a registry with a port', 'reg.io:5000/a:1.$X', 'reg.io:5000/a'],
+    ['a digest', 'reg.io/a@sha256:$X', a],
+    ['what follows a name with a digest', 'reg.io/a:1@$X', a],
+  ])('that are only %s leave the image to be read at once', (_what, written, image) => {
+    for (const text of [
+      `ARG X\nFROM ${written}`,
+      `FROM ${b}\nARG X\nCOPY --from=${written} x y`,
+      `FROM ${b}\nARG X\nRUN --mount=from=${written} ls`,
+    ])
+      expect(imagesIn(text, growing)).toContainEqual(expect.objectContaining({ image, openTag: true }));
+  });
+
+  test.each([
+    ['more than the tag', 'reg.io/a$X'],
+    ['a name and its tag', 'reg.io/$X:1'],
+    ['the registry', '$X/a:1'],
+    ['the port of a registry', 'reg.io:$X/a'],
+    ['the port of a registry, and the tag', 'reg.io:$X/a:$X'],
+    ['everything', '$X'],
+  ])('that are %s leave the image open', (_what, written) => {
+    const [image] = imagesIn(`ARG X\nFROM ${written}`, growing);
+    expect([image?.image, image?.openTag]).toEqual([undefined, undefined]);
   });
 });
 

@@ -135,7 +135,7 @@ describe('of more images than there is room for', () => {
     const { record } = recordOf(object);
     const manifest = { apiVersion: object.apiVersion, kind: object.kind, object, file: 'a.yaml', line: 1 };
     const options = { namespace: 'shop', user: 'alice', assumeComplete: false, now: 0 };
-    const [result] = evaluate([manifest], rules, options).results;
+    const [result] = evaluate({ manifests: [manifest], problems: [] }, rules, options).results;
     const lines = result?.images.map(({ path, image = null, action }) => `${JSON.stringify([path, image, action])}\n`) ?? [];
     expect(record.imagesSha256).toBe(createHash('sha256').update(lines.join('')).digest('hex'));
     expect(JSON.stringify(lines)).not.toContain('me:secret');

@@ -35,7 +35,7 @@ describe('settings of several documents', () => {
 
   test('that differ are a problem naming both places', () => {
     expect(problemsOf('mode: warn', 'rules: []\nmode: audit')).toEqual([
-      expect.stringMatching(/^b\.yaml setting-conflict 2:7 mode is "audit" here and "warn" in a\.yaml:1:7;/),
+      expect.stringMatching(/^b\.yaml setting-conflict 2:7 mode is "audit" here, but "warn" in a\.yaml:1:7\. Set it in one place\.$/),
     ]);
     expect(problemsOf('mode: enforce', 'mode: audit')).toHaveLength(1);
   });
@@ -46,7 +46,7 @@ describe('settings of several documents', () => {
       because: 'inject in two ways',
       one: { inject: 'pods' },
       other: { inject: 'off' },
-      says: ['setting-conflict inject is "off" here and "pods"'],
+      says: ['setting-conflict inject is "off" here, but "pods"'],
     },
     { because: 'a search list twice alike', one: { shortNames: ['a.io', 'b.io'] }, other: { shortNames: ['a.io', 'b.io'] }, says: [] },
     {
@@ -111,14 +111,16 @@ describe('rules that tie are a problem naming both places', () => {
   test('trusted here and refused there in the same words is one, though the refusal is about every port', () => {
     const there = 'rules: [{registry: reg.io/a, trust: false}]';
     expect(problemsOf('rules: [{registry: reg.io/a}]', there)).toEqual([
-      expect.stringMatching(/^b\.yaml rule-tie 1:20 reg\.io\/a is refused here, and trusted in a\.yaml:1:20, .*, as in reg\.io:443\/a$/),
+      expect.stringMatching(
+        /^b\.yaml rule-tie 1:20 reg\.io\/a is denied here, but trusted in a\.yaml:1:20, .*, for example reg\.io:443\/a\.$/,
+      ),
     ]);
     expect(problemsOf(there, 'rules: [{registry: reg.io/a}]')).toEqual([
-      expect.stringMatching(/reg\.io\/a is trusted here, and refused in a\.yaml/),
+      expect.stringMatching(/reg\.io\/a is trusted here, but denied in a\.yaml/),
     ]);
     const labelled = (label: string, more = '') => `rules: [{registry: reg.io, namespaces: {matchLabels: {${label}}}${more}}]`;
     expect(problemsOf(labelled('a: x'), labelled('b: y', ', trust: false'))).toEqual([
-      expect.stringMatching(/trusted for namespaces with a=x in a\.yaml:1:20, .*: a namespace may have the labels of both/),
+      expect.stringMatching(/trusted for namespaces with a=x in a\.yaml:1:20, .*\. A namespace can have the labels of both\./),
     ]);
     expect(problemsOf(labelled('a: x'), labelled('a: y', ', trust: false'))).toEqual([]);
     expect(problemsOf('rules: [{registry: reg.io}]', labelled('b: y', ', trust: false'))).toEqual([]);
@@ -138,13 +140,13 @@ describe('internal registries', () => {
   });
 
   test.each([
-    { because: 'a secret for it', rule: '{registry: "a.svc:5000", pullSecret: a}', says: 'never given a secret' },
-    { because: 'a push secret for a part of it', rule: '{registry: "a.svc:5000/team", pushSecret: a}', says: 'never given a secret' },
+    { because: 'a secret for it', rule: '{registry: "a.svc:5000", pullSecret: a}', says: 'never gets a secret' },
+    { because: 'a push secret for a part of it', rule: '{registry: "a.svc:5000/team", pushSecret: a}', says: 'never gets a secret' },
     { because: 'a refusal of a part of it', rule: '{registry: "a.svc:5000/team", trust: false}', says: 'always trusted' },
     {
       because: 'a secret for a wildcard inside a wildcard',
       rule: '{registry: "*.in.example.com", pullSecret: a}',
-      says: 'never given a secret',
+      says: 'never gets a secret',
     },
   ])('refuse $because', ({ rule, says }) => {
     expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`)).toEqual([

@@ -13,25 +13,25 @@ describe('rules of one pattern tie', () => {
   test.each<{ because: string; one?: NamespaceSelector; other?: NamespaceSelector; says: RegExp }>([
     {
       because: 'both for all namespaces',
-      says: /neither is the more specific; keep one, or give one a longer path or namespaces of its own/,
+      says: /neither rule is more specific\. Remove one, or give one a longer path or different namespaces\./,
     },
     {
       because: 'for one name',
       one: names('team-a', 'shop'),
       other: names('shop', 'till'),
-      says: /rule for namespace shop already in a\.yaml:.*; keep one, or take shop out of the namespaces of one/,
+      says: /already has a rule for namespace shop in a\.yaml:.*\. Remove one, or remove shop from the namespaces of one\./,
     },
     {
       because: 'for globs of equal length that hold one name',
       one: names('team-*'),
       other: names('*-prod'),
-      says: /rule for namespaces team-\* already in a\.yaml:.*: both hold a namespace team-prod; keep one, or write one glob longer/,
+      says: /already has a rule for namespaces team-\* in a\.yaml:.*\. Both match namespace team-prod\. Remove one, or write a longer namespace pattern/,
     },
     {
       because: 'for as many labels as the other, which a namespace may have together',
       one: labels('team=a'),
       other: labels('tier=x'),
-      says: /rule for namespaces with team=a already in a\.yaml:.*: a namespace may have the labels of both; keep one, or ask for one label more/,
+      says: /already has a rule for namespaces with team=a in a\.yaml:.*\. A namespace can have the labels of both\. Remove one, or require another label/,
     },
     { because: 'for the same labels in another order', one: labels('team=a', '!x'), other: labels('!x', 'team=a'), says: /rule-tie/ },
   ])('$because', ({ one, other, says }) => {
@@ -96,7 +96,7 @@ describe('overrides tie', () => {
     const other = override(labels('team=a'), { mode: 'warn', inject: 'off' }, 'b.yaml');
     expect(problemsWith({ overrides: [one] }, { overrides: [other] })).toEqual([
       expect.stringMatching(
-        /^override-tie mode is warn here for namespaces with team=a, and audit for namespaces with tier=sandbox in a\.yaml:.*write mode in one/,
+        /^override-tie mode is warn here for namespaces with team=a, but audit for namespaces with tier=sandbox in a\.yaml:.*Set mode in one/,
       ),
     ]);
   });

@@ -11,6 +11,7 @@ describe('a mistake is found where it stands', () => {
     const problems = parsed.ok ? [] : briefly(parsed.problems);
     expect(problems).toEqual([expect.stringContaining(says)]);
     expect(problems[0]).toContain(problem);
+    expect(problems[0]).toMatch(/[.?]$/);
   });
 });
 
@@ -22,7 +23,7 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'override-tie',
   'too-many-rules',
   'namespace-quota',
-  'namespace-widens',
+  'namespace-rule-without-effect',
 ];
 /**
  * The first needs more than one mistake, see parse.test.ts. The second is reported by the code that waits for the parser, the third by the

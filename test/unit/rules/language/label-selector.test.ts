@@ -27,21 +27,21 @@ describe('a label selector in one line', () => {
   });
 
   test.each([
-    ['', /^has a blank where a requirement is expected; write it like /],
-    ['team,', /^has a blank/],
-    ['team=', /^team is compared with a blank; give a value, or write team alone for any$/],
-    ['team in ()', /^team is compared with a blank/],
-    ['team in (a,)', /^team is compared with a blank/],
-    ['team in (a', /^"team in \(a" cannot be read; write it like/],
-    ['team in a', /^"team in a" cannot be read/],
-    ['team exists', /^"team exists" cannot be read/],
+    ['', /^a requirement is empty\. Write it like /],
+    ['team,', /^a requirement is empty/],
+    ['team=', /^the label team has an empty value\. Add a value, or write team alone for any value\.$/],
+    ['team in ()', /^the label team has an empty value/],
+    ['team in (a,)', /^the label team has an empty value/],
+    ['team in (a', /^"team in \(a" is not a label requirement\. Write it like/],
+    ['team in a', /^"team in a" is not a label requirement/],
+    ['team exists', /^"team exists" is not a label requirement/],
     ['size > 3', /^"size > 3" compares numbers/],
-    ['team=a b', /cannot be read/],
-    ['team==a=b', /cannot be read/],
-    ['te/a/m', /^"te\/a\/m" is no key of a label$/],
-    ['team=a*', /^"a\*" is no value of a label$/],
-    [`team=${'a'.repeat(64)}`, /is no value of a label$/],
-  ])('refuses %j', (text, problem) => {
+    ['team=a b', /is not a label requirement/],
+    ['team==a=b', /is not a label requirement/],
+    ['te/a/m', /^the label key "te\/a\/m" is invalid\.$/],
+    ['team=a*', /^the label value "a\*" is invalid\.$/],
+    [`team=${'a'.repeat(64)}`, /^the label value "a{64}" is invalid\.$/],
+  ])('rejects %j', (text, problem) => {
     expect(parseLabelSelector(text)).toEqual({ ok: false, problem: expect.stringMatching(problem) });
   });
 });

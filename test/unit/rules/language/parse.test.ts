@@ -233,7 +233,7 @@ describe('namespaces', () => {
 
   test('a name twice is a warning', () => {
     const text = 'rules:\n- registry: reg.io\n  namespaces: [a, b, a]\n';
-    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] is a once more; remove it']);
+    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] repeats a. Remove it.']);
     expect(documentOf(text).rules[0]?.namespaces).toEqual({ kind: 'names', names: ['a', 'b'] });
   });
 });
@@ -243,8 +243,8 @@ describe('the rules of a namespace of its own', () => {
 
   test('carry its name', () => {
     const parsed = parseRulesDocument('rules:\n- {registry: reg.io, pullSecret: own}', fileSource('rules.yaml'), scope);
-    expect(parsed).toMatchObject({ ok: true, document: { scope, rules: [{ owner: 'team-a', pullSecrets: ['own'] }] } });
-    expect(documentOf('rules: [{registry: reg.io}]').rules[0]).not.toHaveProperty('owner');
+    expect(parsed).toMatchObject({ ok: true, document: { scope, rules: [{ ownerNamespace: 'team-a', pullSecrets: ['own'] }] } });
+    expect(documentOf('rules: [{registry: reg.io}]').rules[0]).not.toHaveProperty('ownerNamespace');
   });
 
   test('may be none', () => {
@@ -355,9 +355,9 @@ describe('all mistakes are found in one go', () => {
     const problems = problemsOf(`a0: &a0 lol\n${levels.join('\n')}\n`);
     expect(problems).toHaveLength(101);
     const aliases = problems.filter((problem) => !problem.startsWith('unknown-field'));
-    expect(aliases[0]).toMatch(/^yaml-alias 1:9 the anchor "&a0"/);
-    expect(aliases[1]).toMatch(/^yaml-alias 2:9 the anchor "&a1"/);
-    expect(aliases[2]).toMatch(/^yaml-alias 2:10 the alias "\*a0"/);
+    expect(aliases[0]).toMatch(/^yaml-alias 1:9 the YAML anchor "&a0"/);
+    expect(aliases[1]).toMatch(/^yaml-alias 2:9 the YAML anchor "&a1"/);
+    expect(aliases[2]).toMatch(/^yaml-alias 2:10 the YAML alias "\*a0"/);
   });
 
   test('every alias and anchor', () => {

@@ -60,7 +60,7 @@ test.each(clean)('nothing is said of %s', (_name, text) => {
 describe('exemptions', () => {
   test('that are past say so at their image', () => {
     expect(warningsOf('exemptions:\n- {image: [reg.io, a.io/b], until: 2026-11-20, reason: moved}')).toEqual([
-      expect.stringMatching(/^exemption-expired 2:12 the exemption of reg\.io ended with 2026-11-20, .*remove it/),
+      expect.stringMatching(/^exemption-expired 2:12 the exemption of reg\.io ended on 2026-11-20, .*Remove it/),
       expect.stringMatching(/^exemption-expired 2:20 the exemption of a\.io\/b ended/),
     ]);
   });
@@ -100,30 +100,42 @@ describe('a rule is redundant', () => {
     [
       'inside one that says the same',
       'rules:\n- {registry: reg.io, pullSecret: s}\n- {registry: reg.io/team, pullSecret: s}',
-      /^rule-redundant 3:14 reg\.io\/team .* reg\.io of a\.yaml:2:14/,
+      /^rule-redundant 3:14 reg\.io\/team has the same effect as the rule of reg\.io in a\.yaml:2:14/,
     ],
-    ['under a wildcard host', 'rules: [{registry: "*.io"}, {registry: reg.io/team}]', /reg\.io\/team says what \*\.io/],
-    ['under a wildcard segment', 'rules: [{registry: "reg.io/*/app"}, {registry: reg.io/team/app}]', /reg\.io\/team\/app says what/],
-    ['on one port of any', 'rules: [{registry: "reg.io:*"}, {registry: "reg.io:5000/a"}]', /reg\.io:5000\/a says what reg\.io:\*/],
+    [
+      'under a wildcard host',
+      'rules: [{registry: "*.io"}, {registry: reg.io/team}]',
+      /reg\.io\/team has the same effect as the rule of \*\.io/,
+    ],
+    [
+      'under a wildcard segment',
+      'rules: [{registry: "reg.io/*/app"}, {registry: reg.io/team/app}]',
+      /reg\.io\/team\/app has the same effect as/,
+    ],
+    [
+      'on one port of any',
+      'rules: [{registry: "reg.io:*"}, {registry: "reg.io:5000/a"}]',
+      /reg\.io:5000\/a has the same effect as the rule of reg\.io:\*/,
+    ],
     [
       'refused twice',
       'rules: [{registry: reg.io, trust: false}, {registry: reg.io/evil, trust: false}]',
-      /says what the refusal of reg\.io/,
+      /has the same effect as the denial of reg\.io/,
     ],
     [
       'for a namespace that has it anyway',
       'rules: [{registry: reg.io}, {registry: reg.io, namespaces: a}]',
-      /reg\.io says what reg\.io of/,
+      /reg\.io has the same effect as the rule of reg\.io in/,
     ],
     [
       'for a name that a list has already',
       'rules: [{registry: reg.io, namespaces: [a, b]}, {registry: reg.io/x, namespaces: b}]',
-      /says what reg\.io for namespaces a, b of/,
+      /has the same effect as the rule of reg\.io for namespaces a, b in/,
     ],
     [
       'inside an internal registry',
       'internalRegistries: ["reg:5000"]\nrules: [{registry: "reg:5000/team"}]',
-      /inside the internal registry reg:5000 of a\.yaml:1:22/,
+      /inside the internal registry reg:5000 in a\.yaml:1:22/,
     ],
   ])('%s', (_name, text, message) => {
     const warnings = warningsOf(text).filter((warning) => warning.startsWith('rule-redundant'));
@@ -140,27 +152,27 @@ describe('a rule can never win', () => {
     [
       'under a star of its own',
       'rules: [{registry: reg.io}, {registry: "reg.io/*", trust: false}]',
-      /reg\.io can never win: the refusal of reg\.io\/\*/,
+      /reg\.io never applies: the denial of reg\.io\/\*/,
     ],
     [
       'on Docker Hub, whose names have two segments',
       'rules: [{registry: docker.io/library}, {registry: "docker.io/*/*", pullSecret: s}]',
-      /docker\.io\/library can never win/,
+      /docker\.io\/library never applies/,
     ],
     [
       'any port, where every port is refused',
       'rules: [{registry: "reg.io:*/team"}, {registry: reg.io, trust: false}]',
-      /reg\.io:\*\/team can never win: the refusal of reg\.io of/,
+      /reg\.io:\*\/team never applies: the denial of reg\.io in/,
     ],
     [
       'everywhere, beside a glob of all names',
       'rules: [{registry: reg.io}, {registry: reg.io, namespaces: "*", pullSecret: s}]',
-      /reg\.io can never win: reg\.io for namespaces \* of/,
+      /reg\.io never applies: the rule of reg\.io for namespaces \* in/,
     ],
     [
       'with labels that exclude each other',
       'rules: [{registry: reg.io, namespaces: {matchLabels: {a: b}, matchExpressions: [{key: a, operator: DoesNotExist}]}}]',
-      /no namespace can have labels for "namespaces with !a,a=b"/,
+      /the label requirements in "namespaces with !a,a=b" exclude each other/,
     ],
   ])('%s', (_name, text, message) => {
     const warnings = warningsOf(text).filter((warning) => warning.startsWith('shadowed-rule'));
@@ -173,14 +185,14 @@ describe('a refusal is overtaken', () => {
     [
       'by a star beside it',
       'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app"}]',
-      /^denial-overridden 1:20 .* reg\.io\/evil\/app: reg\.io\/\*\/app of a\.yaml/,
+      /^denial-overridden 1:20 .* reg\.io\/evil\/app: the rule of reg\.io\/\*\/app in a\.yaml/,
     ],
     ['by a wildcard host', 'rules: [{registry: "*.io/evil", trust: false}, {registry: "*.reg.io"}]', /any\.reg\.io\/evil/],
-    ['by a whole host', 'rules: [{registry: "*/evil", trust: false}, {registry: reg.io}]', /reg\.io\/evil: reg\.io of/],
+    ['by a whole host', 'rules: [{registry: "*/evil", trust: false}, {registry: reg.io}]', /reg\.io\/evil: the rule of reg\.io in/],
     [
       'in some namespaces',
       'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app", namespaces: a}]',
-      /reg\.io\/evil\/app: reg\.io\/\*\/app for namespace a of/,
+      /reg\.io\/evil\/app: the rule of reg\.io\/\*\/app for namespace a in/,
     ],
     [
       'at one length, by a written segment further left',

@@ -18,13 +18,13 @@ describe('a pattern hardly matches', () => {
     [
       'as a web site',
       'rules: [{registry: hub.docker.com}]',
-      'hub.docker.com is a web site, and no image name begins with it. The registry is docker.io.',
+      'hub.docker.com is a web site, and no image name starts with it. The registry is docker.io.',
     ],
     ['as a web site with a path', 'rules: [{registry: github.com/acme}]', 'The registry is ghcr.io.'],
     [
       'with the path of the API',
       'rules: [{registry: index.docker.io/v1}]',
-      '/v1 is the path of the registry\'s API and in no image name. Write "docker.io".',
+      '/v1 is the path of the registry API, and no image name contains it. Write "docker.io".',
     ],
     ['with the path of the second API', 'rules: [{registry: "reg.io:5000/v2"}]', 'Write "reg.io:5000".'],
     [
@@ -58,11 +58,14 @@ describe('a pattern hardly matches', () => {
 });
 
 describe('a pull secret for a registry that serves public images too', () => {
-  test.each(['docker.io', 'docker.io/library', 'docker.io/library/nginx', 'quay.io', 'ghcr.io'])('is hinted at for %s', (registry) => {
-    expect(findingsOf(`rules: [{registry: ${registry}, pullSecret: s}]`)).toEqual([
-      expect.stringMatching(/^secret-on-public-registry 1:20 .* a wrong or expired credential/),
-    ]);
-  });
+  test.each(['docker.io', 'docker.io/library', 'docker.io/library/nginx', 'quay.io', 'quay.io/*', 'ghcr.io/*/*'])(
+    'is hinted at for %s',
+    (registry) => {
+      expect(findingsOf(`rules: [{registry: ${registry}, pullSecret: s}]`)).toEqual([
+        expect.stringMatching(/^secret-on-public-registry 1:20 .* a wrong or expired credential/),
+      ]);
+    },
+  );
 
   test.each([
     ['without a secret', '{registry: quay.io}'],

@@ -11,50 +11,40 @@ import { compileTexts, fileSource, referenceOf, ruleSetOf, sha256, shop, winnerO
 const unlabelled: NamespaceContext = { namespace: 'shop', labels: undefined };
 
 test.each([
-  ['the host', 'reg.io/a', '[{registry: "*.io"}, {registry: reg.io}]', 'has the less specific host: *.io against reg.io'],
-  ['any host', 'reg.io/a', '[{registry: "*"}, {registry: "*.io"}]', 'has the less specific host: * against *.io'],
-  [
-    'the port',
-    'reg.io:5/a',
-    '[{registry: "reg.io:*/a"}, {registry: "reg.io:5"}]',
-    'trusts every port, which is less specific than a written or default one',
-  ],
+  ['the host', 'reg.io/a', '[{registry: "*.io"}, {registry: reg.io}]', 'has the host *.io (less specific than reg.io)'],
+  ['any host', 'reg.io/a', '[{registry: "*"}, {registry: "*.io"}]', 'has the host * (less specific than *.io)'],
+  ['the port', 'reg.io:5/a', '[{registry: "reg.io:*/a"}, {registry: "reg.io:5"}]', 'trusts every port (less specific than one port)'],
   [
     'a refusal of every port',
     'reg.io:5/a',
     '[{registry: "reg.io:*/a"}, {registry: reg.io, trust: false}]',
-    'trusts every port, which is less specific than a refusal',
+    'trusts every port (less specific than a denial)',
   ],
-  [
-    'the length of the path',
-    'reg.io/a/b',
-    '[{registry: reg.io}, {registry: reg.io/a}]',
-    'has the shorter path: no segment against 1 segment',
-  ],
-  ['a star in the path', 'reg.io/a/b', '[{registry: "reg.io/*"}, {registry: reg.io/a}]', 'has * in its path where the other one has "a"'],
+  ['the length of the path', 'reg.io/a/b', '[{registry: reg.io}, {registry: reg.io/a}]', 'has no path (less specific than 1 segment)'],
+  ['a star in the path', 'reg.io/a/b', '[{registry: "reg.io/*"}, {registry: reg.io/a}]', 'has * in its path (less specific than "a")'],
   [
     'the namespaces',
     'reg.io/a',
     '[{registry: reg.io}, {registry: reg.io, namespaces: shop}]',
-    'has the less specific namespaces: all namespaces against namespace shop',
+    'applies to all namespaces (less specific than namespace shop)',
   ],
   [
     'the refused ports',
     'reg.io/a',
     '[{registry: reg.io, trust: false}, {registry: "reg.io:443"}]',
-    'refuses every port, and the other one names this port',
+    'denies every port (less specific than this port)',
   ],
   [
     'being internal',
     'reg:5/a',
     '[{registry: "reg:5/a"}]\ninternalRegistries: ["reg:5"]',
-    'does not count, since internal registries are trusted whatever rules say',
+    'has no effect, because internal registries are always trusted',
   ],
   [
     'another namespace',
     'reg.io/a',
     '[{registry: reg.io/a, namespaces: [x, "y-*"]}, {registry: reg.io}]',
-    'is for namespaces x, y-*, and this is namespace "shop"',
+    'applies to namespaces x, y-*, not to namespace "shop"',
   ],
 ])('a rule loses by %s', (_name, image, rules, lost) => {
   const others = explainMatch(ruleSetOf(`rules: ${rules}`), referenceOf(image), shop).slice(1);
@@ -64,7 +54,7 @@ test.each([
 test('a trusting rule for labels that nobody knows does not decide, and says so', () => {
   const rules = ruleSetOf('rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]');
   expect(explainMatch(rules, referenceOf('reg.io/a'), unlabelled)).toMatchObject([
-    { applies: 'unknown', lost: 'is for namespaces with team=a, and the labels of namespace "shop" are not known' },
+    { applies: 'unknown', lost: 'applies to namespaces with team=a, but the labels of namespace "shop" are unknown' },
   ]);
 });
 
@@ -73,23 +63,25 @@ test.each([
     'of the cluster at equal pattern',
     'rules: [{registry: reg.io}]',
     'reg.io',
-    ["is of the cluster, and at equal pattern the namespace's own rule comes first"],
+    ['is a cluster rule, and a namespace rule with the same pattern takes precedence'],
   ],
-  ['less specific than the cluster’s', 'rules: [{registry: reg.io/a}]', 'reg.io', ['has the shorter path: no segment against 1 segment']],
+  ['less specific than the cluster’s', 'rules: [{registry: reg.io/a}]', 'reg.io', ['has no path (less specific than 1 segment)']],
   [
     'refused by the cluster',
     'rules: [{registry: reg.io, trust: false}]',
     'reg.io/a',
-    ['is of the namespace itself, and cannot trust what the cluster refuses'],
+    ['is a namespace rule, and cannot trust what the cluster rules deny'],
   ],
-  ['not delegated', 'rules: []', 'reg.io', ['is of the namespace itself, and the cluster leaves this image to no namespace (delegate)']],
+  ['not delegated', 'rules: []', 'reg.io', ['is a namespace rule, and the cluster rules do not delegate this image']],
 ])('rules of the namespace: %s', (_name, cluster, registry, lost) => {
   const own = parseRulesDocument(`rules: [{registry: ${registry}}]`, fileSource('own.yaml'), { kind: 'namespace', namespace: 'shop' });
   const compiled = compileNamespaceRules('shop', own.ok ? [own.document] : []);
   if (!compiled.ok) throw new Error('no problem was expected');
   const rules = withNamespaceRules(ruleSetOf(cluster), new Map([['shop', compiled.rules]]), sha256);
   expect(explainMatch(rules, referenceOf('reg.io/a'), shop).flatMap((each) => each.lost ?? [])).toEqual(lost);
-  expect(explainMatch(rules, referenceOf('reg.io/a'), { ...shop, namespace: 'other' }).filter(({ rule }) => rule.owner)).toEqual([]);
+  expect(explainMatch(rules, referenceOf('reg.io/a'), { ...shop, namespace: 'other' }).filter(({ rule }) => rule.ownerNamespace)).toEqual(
+    [],
+  );
 });
 
 test('the order is the one in which rules would decide if those before were not there', () => {

@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
+import { compileNamespaceRules, withNamespaceRules } from '../../../../src/rules/compile/namespace-rules.ts';
 import { type Platform, withPlatform } from '../../../../src/rules/store/add-platform-rules.ts';
-import { referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
+import { documentOf, referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
 
 const config = 'images.config.openshift.io/cluster';
 const registries = (...names: readonly string[]): Platform => ({
@@ -29,14 +30,14 @@ describe('registries of the cluster', () => {
     [
       'a refusal of it',
       `rules: [{registry: "${internal}/evil", trust: false}]`,
-      `the rule refuses ${internal}/evil, which is the cluster's own registry ${internal} (${config}) and always trusted: the rule has no effect, remove it`,
+      `the rule denies ${internal}/evil, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
     ],
     [
       'a secret for it',
       `rules: [{registry: "${internal}", pullSecret: x}]`,
-      `the rule names a secret for ${internal}, which is the cluster's own registry ${internal} (${config}) and never given a secret: the rule has no effect, remove it`,
+      `the rule names a secret for ${internal}, but the cluster's own registry ${internal} (${config}) never gets a secret. The rule has no effect. Remove it.`,
     ],
-  ])('win over %s, which is told and not refused', (_sentence, text, message) => {
+  ])('win over %s, which is reported and not rejected', (_sentence, text, message) => {
     const { ruleSet, conflicts } = withPlatform(ruleSetOf(text), registries(internal), sha256);
     expect(winnerOf(ruleSet, referenceOf(`${internal}/evil/x`))).toMatchObject({ internal: true, pullSecrets: [] });
     expect(conflicts().map((conflict) => [conflict.code, conflict.message])).toEqual([['internal-conflict', message]]);
@@ -59,6 +60,50 @@ describe('registries of the cluster', () => {
   test('that are no registries are left out', () => {
     const written = ruleSetOf('rules: []');
     expect(withPlatform(written, registries('', 'https://x', '*', 'a.io/path', 'a.io:99999'), sha256).ruleSet).toBe(written);
+  });
+});
+
+describe('an external name of the cluster’s registry', () => {
+  const route = 'default-route.apps.example.com';
+  const platform: Platform = { internalRegistries: [], externalRegistries: [{ registry: route, object: config }] };
+  const winner = (text: string, image = `${route}/shop/web`) =>
+    winnerOf(withPlatform(ruleSetOf(text), platform, sha256).ruleSet, referenceOf(image));
+
+  test('is trusted without a secret, and names what says so', () => {
+    expect(winner('rules: [{registry: quay.io}]')).toMatchObject({
+      trust: true,
+      internal: false,
+      pullSecrets: [],
+      origin: { source: { kind: 'cluster', object: config } },
+    });
+    expect(winner('rules: [{registry: quay.io}]', 'other.apps.example.com/shop/web')).toBeUndefined();
+  });
+
+  test.each([
+    ['a refusal of everything else', 'rules: [{registry: "*", trust: false}]', { trust: true }],
+    ['a refusal of many hosts', 'rules: [{registry: "*.apps.example.com", trust: false}]', { trust: true }],
+    ['a refusal of this host, which holds', `rules: [{registry: ${route}, trust: false}]`, { trust: false }],
+    ['a refusal of a part of it, which holds', `rules: [{registry: ${route}/shop, trust: false}]`, { trust: false }],
+    ['a secret for it, which is given', `rules: [{registry: ${route}, pullSecret: route-pull}]`, { pullSecrets: ['route-pull'] }],
+    ['a secret for many hosts, which is given', 'rules: [{registry: "*.apps.example.com", pullSecret: x}]', { pullSecrets: ['x'] }],
+  ])('beside %s', (_sentence, text, expected) => {
+    expect(winner(text)).toMatchObject(expected);
+    expect(withPlatform(ruleSetOf(text), platform, sha256).conflicts()).toEqual([]);
+  });
+
+  test('beside a refusal of many hosts by the namespace itself, which holds', () => {
+    const own = documentOf('rules: [{registry: "*.apps.example.com", trust: false}]');
+    const compiled = compileNamespaceRules('shop', [own]);
+    if (!compiled.ok) throw new Error('the rules of the namespace do not compile');
+    const written = withNamespaceRules(ruleSetOf('rules: []'), new Map([['shop', compiled.rules]]), sha256);
+    const { ruleSet } = withPlatform(written, platform, sha256);
+    const trusted = (namespace: string) => ruleSet.match(referenceOf(`${route}/web`), { namespace, labels: {} }).value?.trust;
+    expect([trusted('shop'), trusted('other')]).toEqual([false, true]);
+  });
+
+  test('changes the revision, since it changes what is allowed', () => {
+    const written = ruleSetOf('rules: [{registry: quay.io}]');
+    expect(withPlatform(written, platform, sha256).ruleSet.revision).not.toBe(written.revision);
   });
 });
 

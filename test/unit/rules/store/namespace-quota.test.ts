@@ -55,7 +55,7 @@ describe('the quota covers what is in force', () => {
   /** As the queue does: a bundle over the quota is rejected without parsing. */
   const offer = (store: ReturnType<typeof storeWith>, bundle: ReturnType<typeof own>) =>
     store.offer(store.rejectIfOverQuota(bundle) ?? readBundle(bundle));
-  const rulesInForce = (store: ReturnType<typeof storeWith>) => store.current()?.namespaceRules.get('team')?.length ?? 0;
+  const rulesInForce = (store: ReturnType<typeof storeWith>) => store.written()?.namespaceRules.get('team')?.length ?? 0;
 
   test.each<[string, number, (name: string) => readonly string[]]>([
     ['bad, where the book remembers as many bad ones as it may', 20, () => ['rules: [']],

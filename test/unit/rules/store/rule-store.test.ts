@@ -17,7 +17,7 @@ const bad = 'rulez: []';
 
 /** Registries among a.io, b.io and c.io that are trusted now. Undefined while nothing may be evaluated. */
 function trusted(store: RuleStore): string[] | undefined {
-  const rules = store.current();
+  const rules = store.written();
   return (
     rules &&
     ['a.io', 'b.io', 'c.io'].filter((host) => {
@@ -30,14 +30,14 @@ function trusted(store: RuleStore): string[] | undefined {
 describe('opening', () => {
   test('nothing is judged before the rules have been read', () => {
     const store = createRuleStore(sha256);
-    expect(store.current()).toBeUndefined();
+    expect(store.written()).toBeUndefined();
     expect(store.missing()).toBe('the rules have not been read yet');
   });
 
   test('no bundle at all leaves nothing to judge by', () => {
     const store = createRuleStore(sha256);
     store.open([]);
-    expect(store.current()).toBeUndefined();
+    expect(store.written()).toBeUndefined();
     expect(store.missing()).toBe('there are no rules');
   });
 
@@ -47,15 +47,15 @@ describe('opening', () => {
     expect(trusted(store)).toEqual(['a.io', 'b.io', 'c.io']);
     expect(store.missing()).toBeUndefined();
     expect(changes.map(({ problems, before, after }) => [problems.length, before, after?.revision])).toEqual([
-      [0, undefined, store.current()?.revision],
-      [0, undefined, store.current()?.revision],
+      [0, undefined, store.written()?.revision],
+      [0, undefined, store.written()?.revision],
     ]);
   });
 
   test('a bundle that has never been good keeps everything shut: what it would refuse must not come in', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
-    expect(store.current()).toBeUndefined();
+    expect(store.written()).toBeUndefined();
     expect(store.missing()).toBe('rules with problems: two');
     expect(changes.flatMap(({ problems }) => problems.map(({ code }) => code))).toEqual(['unknown-field']);
     store.offer(bundle('two', trusting('b.io')));
@@ -67,7 +67,7 @@ describe('opening', () => {
     store.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
     const changes = store.withdraw('two');
     expect(trusted(store)).toEqual(['a.io']);
-    expect(changes).toMatchObject([{ before: undefined, after: { revision: store.current()?.revision } }]);
+    expect(changes).toMatchObject([{ before: undefined, after: { revision: store.written()?.revision } }]);
   });
 
   test('a version that was good before stands in for a bad one, with an alert', () => {
@@ -75,7 +75,7 @@ describe('opening', () => {
     const changes = store.open([bundle('one', bad), bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io'))]);
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
     expect(changes[0]).toMatchObject({
-      alert: expect.stringContaining('good before this server started'),
+      alert: expect.stringContaining('the last good version from before this server started'),
       problems: [{ code: 'unknown-field' }],
     });
     store.offer(bundle('one', trusting('c.io')));
@@ -90,7 +90,7 @@ describe('opening', () => {
     const withoutLive = createRuleStore(sha256);
     const changes = withoutLive.open([], [bundle('one', trusting('a.io'))]);
     expect(trusted(withoutLive)).toEqual(['a.io']);
-    expect(changes).toMatchObject([{ alert: expect.stringContaining('is gone') }]);
+    expect(changes).toMatchObject([{ alert: expect.stringContaining('was deleted') }]);
   });
 
   test('a blank bundle alone is not taken at its word: it would refuse every image', () => {
@@ -131,11 +131,11 @@ describe('changes', () => {
 
   test('a new version replaces the old one at once', () => {
     const store = opened(bundle('one', trusting('a.io')));
-    const before = store.current();
+    const before = store.written();
     const changes = store.offer(bundle('one', trusting('b.io')));
     expect(trusted(store)).toEqual(['b.io']);
     expect(changes).toMatchObject([
-      { before: { revision: before?.revision }, after: { revision: store.current()?.revision }, problems: [] },
+      { before: { revision: before?.revision }, after: { revision: store.written()?.revision }, problems: [] },
     ]);
   });
 
@@ -203,7 +203,7 @@ describe('changes', () => {
   test('a mode without rules is not lost either: enforcing without rules would refuse every image', () => {
     const store = opened(bundle('one', 'mode: audit'));
     expect(store.offer(bundle('one', ''))).toMatchObject([{ alert: expect.stringContaining('stay in force') }]);
-    expect(store.current()?.settings.mode).toBe('audit');
+    expect(store.written()?.settings.mode).toBe('audit');
   });
 
   test('a blank document beside others only removes its own rules', () => {
@@ -214,12 +214,12 @@ describe('changes', () => {
 
   test('a preview says what an offer would, and changes nothing', () => {
     const store = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
-    const before = store.current();
+    const before = store.written();
     expect(store.preview(bundle('two', trusting('a.io')))).toMatchObject({ problems: [{ code: 'rule-tie' }], warnings: [] });
     expect(store.preview(bundle('two', bad))).toMatchObject({ problems: [{ code: 'unknown-field' }] });
     expect(store.preview(bundle('one', trusting('a.io', 'c.io')))).toMatchObject({ problems: [], warnings: [] });
     expect(store.preview(bundle('two', ''))).toMatchObject({ problems: [], warnings: [{ code: 'blank-document' }] });
-    expect(store.current()).toBe(before);
+    expect(store.written()).toBe(before);
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
   });
 
@@ -228,7 +228,7 @@ describe('changes', () => {
     store.offer(bundle('one', bad));
     const next = createRuleStore(sha256);
     next.open([bundle('one', bad), bundle('two', trusting('b.io'))], store.accepted().map(readBundle));
-    expect(next.current()?.revision).toBe(store.current()?.revision);
+    expect(next.written()?.revision).toBe(store.written()?.revision);
   });
 });
 
@@ -250,23 +250,23 @@ describe('rules of namespaces', () => {
   const trustedIn = (store: RuleStore, namespace: string) =>
     ['a.io', 'b.io', 'c.io', 'd.io'].filter((host) => {
       const parsed = parseImage(`${host}/x`);
-      return parsed.ok && store.current()?.match(parsed.reference, { namespace, labels: {} }).value?.trust === true;
+      return parsed.ok && store.written()?.match(parsed.reference, { namespace, labels: {} }).value?.trust === true;
     });
 
   test('count in their namespace alone, from the opening on, and follow edits', () => {
     const store = opened(own('team', 'rules', refusing('a.io')));
     expect([trustedIn(store, 'team'), trustedIn(store, 'other')]).toEqual([['b.io'], ['a.io', 'b.io']]);
-    const before = store.current();
+    const before = store.written();
     const [change] = store.offer(own('team', 'rules', refusing('b.io'), trusting('d.io')));
     expect(trustedIn(store, 'team')).toEqual(['a.io', 'd.io']);
     expect(change).toMatchObject({
       scope: { kind: 'namespace', namespace: 'team' },
       before: { revision: before?.revision },
-      after: { revision: store.current()?.revision },
+      after: { revision: store.written()?.revision },
       problems: [],
       warnings: [],
     });
-    expect(store.current()?.revision).not.toBe(before?.revision);
+    expect(store.written()?.revision).not.toBe(before?.revision);
   });
 
   test('a bad bundle that has never been good is left out: no tenant can stop the cluster', () => {
@@ -305,7 +305,7 @@ describe('rules of namespaces', () => {
     expect([...store.widening(idle)].map((problems) => problems.map(({ code, origin }) => [code, origin.source]))).toEqual([
       [],
       [],
-      [['namespace-widens', { kind: 'configMap', namespace: 'team', name: 'two', key: '1.yaml' }]],
+      [['namespace-rule-without-effect', { kind: 'configMap', namespace: 'team', name: 'two', key: '1.yaml' }]],
     ]);
     expect([...store.widening(cluster)]).toEqual([]);
     expect([...createRuleStore(sha256).widening(idle)].flat()).toEqual([]);
@@ -321,7 +321,7 @@ describe('rules of namespaces', () => {
     const store = createRuleStore(sha256);
     store.open([own('team', 'rules', refusing('a.io'))]);
     expect(store.missing()).toBe('there are no rules');
-    expect(store.current()).toBeUndefined();
+    expect(store.written()).toBeUndefined();
     store.offer(cluster);
     expect(trustedIn(store, 'team')).toEqual(['b.io']);
   });
@@ -377,7 +377,7 @@ describe('what is refused just now', () => {
 test('several steps at once are one change of what is in force: all of them lead from before the first to after the last', () => {
   const store = createRuleStore(sha256);
   store.open([bundle('one', trusting('a.io'))]);
-  const before = store.current()?.revision;
+  const before = store.written()?.revision;
   const changes = store.change([{ offer: bundle('two', trusting('b.io')) }, { offer: bundle('three', bad) }, { withdraw: 'one' }]);
   expect(changes.map(({ id, problems }) => [id, problems.length])).toEqual([
     ['two', 0],
@@ -385,7 +385,7 @@ test('several steps at once are one change of what is in force: all of them lead
     ['one', 0],
   ]);
   expect(new Set(changes.map((change) => change.before?.revision))).toEqual(new Set([before]));
-  expect(new Set(changes.map((change) => change.after?.revision))).toEqual(new Set([store.current()?.revision]));
+  expect(new Set(changes.map((change) => change.after?.revision))).toEqual(new Set([store.written()?.revision]));
   expect(trusted(store)).toEqual(['b.io']);
 });
 

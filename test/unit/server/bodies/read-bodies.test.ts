@@ -91,11 +91,11 @@ describe('the structure of a body', () => {
   // The review and its request are two levels, the object is the third.
   test.each([
     ['as deep as is allowed', podWith(nested(7)), undefined],
-    ['one deeper', podWith(nested(8)), /nested deeper than 10 levels/],
-    ['very deep, and small', podWith(nested(60_000)), /nested deeper than 10 levels/],
+    ['one deeper', podWith(nested(8)), /nested too deeply\. The limit is 10 levels/],
+    ['very deep, and small', podWith(nested(60_000)), /nested too deeply\. The limit is 10 levels/],
     ['very deep, in a text', podWith(JSON.stringify(nested(60_000))), undefined],
     ['many entries', podWith(entries(200)), undefined],
-    ['too many entries', podWith(entries(300)), /more than 300 lists, objects and entries/],
+    ['too many entries', podWith(entries(300)), /too many lists, objects and entries\. The limit is 300/],
   ])('%s', async (_name, object, message) => {
     const { post, failures, bugs } = setUp({ bodies: limits });
     const answer = await post(reviewText(object));
@@ -112,7 +112,10 @@ describe('the structure of a body', () => {
   test('where no uid can be read, it is HTTP 400', async () => {
     const { post, failures, bugs } = setUp();
     const answer = await post('['.repeat(200_000));
-    expect(answer).toMatchObject({ code: 400, body: { kind: 'Status', message: expect.stringMatching(/deeper than 500 levels/) } });
+    expect(answer).toMatchObject({
+      code: 400,
+      body: { kind: 'Status', message: expect.stringMatching(/nested too deeply\. The limit is 500 levels/) },
+    });
     expect(failures).toEqual(['unreadable']);
     expect(bugs).toEqual([]);
   });
@@ -165,7 +168,7 @@ describe('a body that is too large', () => {
         status: 'Failure',
         code: 413,
         reason: 'RequestEntityTooLarge',
-        message: `regkeeper: the AdmissionReview has ${large.length} bytes, and regkeeper reads at most 4000: make the object smaller, or split it`,
+        message: `regkeeper: the AdmissionReview has ${large.length} bytes. The limit is 4000 bytes. Make the object smaller, or split it.`,
       },
     } satisfies AdmissionAnswer['response']);
     expect(failures).toEqual(['unreadable']);
@@ -195,7 +198,7 @@ describe('a body that is too large', () => {
     const chunk = (part: string) => `${part.length.toString(16)}\r\n${part}\r\n`;
     const head = 'POST /validate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n';
     socket.write(head + chunk(large.slice(0, 3_000)) + chunk(large.slice(3_000)) + chunk(''));
-    expect(await nextAnswer()).toMatch(/has more than 4000 bytes, and regkeeper reads at most 4000/);
+    expect(await nextAnswer()).toMatch(/has more than 4000 bytes\. The limit is 4000/);
   });
 
   test('beyond what is thrown away its connection ends', async () => {
@@ -343,7 +346,7 @@ describe('large bodies are parsed one at a time', () => {
     expect(answers.map(({ code }) => code)).toEqual([200, 200, 503]);
     expect(answers[2]).toMatchObject({
       headers: { 'retry-after': '1' },
-      body: { message: expect.stringContaining('waiting for other large requests') },
+      body: { message: expect.stringContaining('busy with other large requests') },
     });
     expect(failures).toEqual(['overload']);
     expect(records).toHaveLength(2);

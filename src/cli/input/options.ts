@@ -1,0 +1,41 @@
+/** Options that several commands have. */
+import { InvalidArgumentError, Option } from 'commander';
+import { parseDay } from '../../evaluate/parse-day.ts';
+
+export function rulesOption(description = 'rules: files or folders'): Option {
+  return new Option('--rules <paths...>', description);
+}
+
+export function manifestsOption(): Option {
+  return new Option('-f, --filename <paths...>', 'manifests: files or folders, - for standard input');
+}
+
+export function namespaceOption(): Option {
+  return new Option('-n, --namespace <name>', 'namespace of objects without one').default('default');
+}
+
+export function userOption(): Option {
+  return new Option('--user <name>', 'user who creates the objects').default('developer');
+}
+
+export function assumeCompleteOption(): Option {
+  return new Option('--assume-complete', 'treat secrets and accounts outside the files as missing');
+}
+
+export function quietOption(): Option {
+  return new Option('-q, --quiet', 'print only findings');
+}
+
+/** The day for which exemptions are evaluated. Its value is noon in UTC, in milliseconds since 1970. */
+export function dateOption(): Option {
+  return new Option('--date <day>', 'evaluate exemptions on this day, YYYY-MM-DD (default: today, UTC)').argParser((text) => {
+    const time = parseDay(text);
+    if (time === undefined) throw new InvalidArgumentError('A day is written YYYY-MM-DD, such as 2027-03-31.');
+    return time;
+  });
+}
+
+/** Accepts what `check` and `diff` report as `unknown-kind`. */
+export function skipUnknownOption(): Option {
+  return new Option('--skip-unknown', 'accept unknown kinds that may contain images');
+}
