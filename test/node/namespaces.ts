@@ -1,5 +1,5 @@
 /**
- * The node runs in mount, network and process namespaces of its own. Kubelet and containerd leave processes, mounts, interfaces, iptables
+ * The node runs in its own mount, network and process namespaces. Kubelet and containerd leave processes, mounts, interfaces, iptables
  * chains and files at fixed paths. All of these end with the namespaces, however the run ends.
  */
 

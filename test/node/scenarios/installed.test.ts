@@ -1,4 +1,4 @@
-/** Tests regkeeper as users run it: its own image in Pods of the node, two replicas, certificates of its own, called through its Service. */
+/** Tests regkeeper as users run it: its own image in Pods of the node, two replicas, self-managed certificates, called through its Service. */
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createHelm, findHelm } from '../../cluster/helm.ts';
