@@ -32,8 +32,6 @@ export interface NodeCluster {
   readonly plane: ControlPlane;
   /** One JSON line for each request to a registry. */
   readonly registryLog: string;
-  /** Folder of the node's files and logs. */
-  readonly folder: string;
   readonly kubeletKubeconfig: string;
   /** Folder with containerd and ctr. */
   readonly containerd: string;
@@ -75,7 +73,6 @@ export async function startNodeCluster(folder: string): Promise<NodeCluster> {
   return {
     plane,
     registryLog,
-    folder,
     kubeletKubeconfig: plane.kubeconfigOf(kubeletUser),
     containerd: binaries.containerd,
     stopNode,
