@@ -42,6 +42,7 @@ async function main(args: readonly string[]): Promise<number> {
       await way.install(kubectl, helm);
       await ground.podsReady(kubectl);
       await waitUntilFilled(kubectl);
+      if (ground.runsPods) await way.test?.(helm);
       if (!(await runScenarios(ground, helmBinary, scenarios))) {
         log(`scenarios failed on the installation with ${way.name}`);
         failed += 1;

@@ -10,6 +10,8 @@ const root = resolve(import.meta.dirname, '../..');
 export type Way = {
   readonly name: string;
   install(kubectl: Kubectl, helm: Helm): Promise<unknown>;
+  /** A check of the installation that users can run too. */
+  test?(helm: Helm): Promise<unknown>;
   remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
 };
 
@@ -26,6 +28,7 @@ export function ways(): readonly Way[] {
     {
       name: 'Helm',
       install: (_kubectl, helm) => helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']),
+      test: (helm) => helm(['test', 'regkeeper', '-n', ownNamespace]),
       async remove(kubectl, helm) {
         await helm(['uninstall', 'regkeeper', '-n', ownNamespace, '--wait']);
         await removeNamespace(kubectl);
