@@ -62,7 +62,7 @@ function renderDenied({ messages }: ObjectResult, rules: RuleSet): string {
 
 function renderUnknownImages({ object, images }: ObjectResult): readonly string[] {
   const unknown = images.filter(({ verdict }) => verdict === 'unresolved' || verdict === 'invalid');
-  return unknown.map((image) => `${renderSubject(object)}, ${image.path}: ${renderUnknown(image)}`);
+  return [...new Set(unknown.map((image) => `${renderSubject(object)}, ${image.path}: ${renderUnknown(image)}`))];
 }
 
 function renderUnknown({ image, stream, written, why = 'not a valid image name' }: EvaluatedImage): string {

@@ -1,5 +1,5 @@
 /** Renders a draft as a rules document with comments. */
-import { documentLimits } from '../rules/language/parse.ts';
+import { parseRulesDocument } from '../rules/language/parse.ts';
 import type { Mode } from '../rules/rule-set.ts';
 import { printCommentedYaml } from '../yaml/print-commented-yaml.ts';
 import type { Draft, DraftRule, DraftSecret, RegistryUse } from './draft-rules.ts';
@@ -17,20 +17,17 @@ export type DraftNotes = {
 export type RenderedDraft = { readonly text: string; readonly fits: boolean };
 
 /**
- * The most detailed document that still fits into a ConfigMap: with comments about each rule, with counts only, or without. `fits` is false
- * if even the rules alone are too long.
+ * The most detailed document within the limits of rules documents, which are those of a ConfigMap: with comments about each rule, with counts
+ * only, or without. `fits` is false if even the rules alone exceed a limit.
  */
 export function renderDraft(draft: Draft, notes: DraftNotes, mode: Mode = 'audit'): RenderedDraft {
   let text = '';
   for (const detail of details) {
     text = renderWith(draft, notes, mode, detail);
-    if (text.length <= maxLength) return { text, fits: true };
+    if (parseRulesDocument(text, { kind: 'file', file: '' }).ok) return { text, fits: true };
   }
   return { text, fits: false };
 }
-
-/** A ConfigMap has the same limit with its metadata, and its text is indented by four spaces in a file. */
-const maxLength = documentLimits.cluster.maxLength - 4_096;
 
 const details = ['examples', 'counts', 'none'] as const;
 type Detail = (typeof details)[number];

@@ -59,7 +59,7 @@ export const maxProblems = { cluster: 100, namespace: 20 } as const;
  * write one. `maxLexemes` counts the tokens of YAML's lexer, about 25 for a rule: 12,000 rules of the cluster. The 200 rules of a
  * namespace, each with every field and a comment, need 10,000.
  */
-export const documentLimits = {
+const documentLimits = {
   cluster: { maxLength: 1_048_576, maxLexemes: 300_000 },
   namespace: { maxLength: 65_536, maxLexemes: 16_000 },
 } as const;
