@@ -3,7 +3,8 @@
  * and with it every pull of the Pods that list it, also of images of other registries (kubernetes pkg/credentialprovider/secrets: an error
  * in one secret ends the lookup; seen on a node). The API server accepts such secrets: it checks only that the content is a JSON object.
  *
- * The result has no user name, no password and no token, so it may be printed.
+ * The problems have no user name, no password and no token, so they may be printed. A key of `auths` is as in the Secret, where a password may be
+ * in it by mistake.
  */
 import { quote } from '../image/problem.ts';
 import { isAbsent, isObject, type JsonObject, valueAt } from '../object/json.ts';

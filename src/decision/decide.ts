@@ -50,7 +50,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings);
-  const before = imagesBefore(request, rules, facts);
+  const before = imagesBefore(request, { rules, place, facts });
   const context: SlotContext = { rules, place, settings, facts, shape, before, writes, streams: streamMemo() };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
 
@@ -163,13 +163,13 @@ type SlotContext = EvaluationContext & {
 };
 
 function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
-  const { shape, before, rules } = context;
+  const { shape, before } = context;
   const decision = requireSecrets(evaluateContent(slot, context), context);
   if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
   // A warning would be wrong too: `oc new-app` looks a name up in every place where it could be.
   if (slot.lookupOnly && decision.outcomeBeforeMode !== 'allowed')
     return { ...decision, outcomeBeforeMode: 'allowed', reason: 'lookup-only' };
-  if (before.size > 0 && identities(decision, context.place, rules).some((each) => before.has(each)))
+  if (before.size > 0 && identities(decision, context).some((each) => before.has(each)))
     return { ...weaken(decision, 'not-introduced'), old: true };
   return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
 }
@@ -206,7 +206,7 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
 }
 
 /** The image stream that a name without a registry and path means, because the stream has `lookupPolicy.local`. */
-function localStream({ content, localLookup }: ImageSlot, { place, facts }: SlotContext): StreamReference | undefined {
+function localStream({ content, localLookup }: ImageSlot, { place, facts }: IdentityContext): StreamReference | undefined {
   if (!localLookup || content.kind !== 'image' || content.text.includes('/')) return undefined;
   const parsed = parseImage(content.text);
   if (!parsed.ok || parsed.reference.digest !== undefined) return undefined;
@@ -326,39 +326,39 @@ function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced'
   return decision.outcomeBeforeMode === 'denied' ? { ...decision, outcomeBeforeMode: 'warned', reason } : decision;
 }
 
-function imagesBefore(
-  request: ChangeRequest,
-  rules: RuleSet,
-  facts: Pick<Facts, 'kinds' | 'work' | 'imageStreamsServed'>,
-): ReadonlySet<string> {
+type IdentityContext = Pick<SlotContext, 'rules' | 'place' | 'facts'>;
+
+function imagesBefore(request: ChangeRequest, context: IdentityContext): ReadonlySet<string> {
   if (request.operation !== 'UPDATE') return new Set();
+  const { facts } = context;
   const reading = readObject(contextOf(request, facts), request.oldObject, facts.kinds);
   // If the old object cannot be read, or is too large to have been stored, every image of the new one counts as introduced.
   if (reading.kind !== 'shape' || reading.shape.slots.length > mostImages) return new Set();
   facts.work?.count('images', reading.shape.slots.length);
-  return new Set(reading.shape.slots.map((slot) => identity(slot, request.namespace, rules)));
+  return new Set(reading.shape.slots.map((slot) => identity(slot, context)));
 }
 
 /**
  * Two images are the same before and after a change if their identities are: image and action. The path is not part of it, since a container
  * that moves in its list introduces nothing. Two spellings of one image are the same, with the default tag or without it. So is a stream
- * whose image has changed: this change did not introduce that image.
+ * whose image has changed: this change did not introduce that image. A name that means a stream is that stream, not the image of that name.
  */
-function identity({ action, content, imported }: ImageSlot, objectNamespace: string, { settings }: RuleSet): string {
-  if (content.kind === 'image') return `${action} ${imageIdentity(content, imported ? 'docker.io' : settings.shortNames)}`;
-  if (!content.stream) return `${action} unresolved`;
-  const { kind, namespace = objectNamespace, name } = content.stream;
-  return `${action} ${kind} ${namespace}/${name}`;
+function identity(slot: ImageSlot, context: IdentityContext): string {
+  const { action, content, imported } = slot;
+  const stream = content.kind === 'image' ? localStream(slot, context) : content.stream;
+  if (stream) return `${action} ${stream.kind} ${stream.namespace ?? context.place.namespace}/${stream.name}`;
+  if (content.kind !== 'image') return `${action} unresolved`;
+  return `${action} ${imageIdentity(content, imported ? 'docker.io' : context.rules.settings.shortNames)}`;
 }
 
 /**
  * A stream reference is also the same as its image, which the old object may have named directly. Not that of another namespace: the result
  * would show whether a guess of the image is right.
  */
-function identities({ slot, stream }: ImageDecision, { namespace }: NamespaceContext, rules: RuleSet): readonly string[] {
-  const written = identity(slot, namespace, rules);
+function identities({ slot, stream }: ImageDecision, context: IdentityContext): readonly string[] {
+  const written = identity(slot, context);
   if (stream?.kind !== 'resolved' || stream.elsewhere) return [written];
-  return [written, `${slot.action} ${imageIdentity({ text: stream.image }, rules.settings.shortNames)}`];
+  return [written, `${slot.action} ${imageIdentity({ text: stream.image }, context.rules.settings.shortNames)}`];
 }
 
 /** Container runtimes and builders ignore the tag of a name that has a digest too. */

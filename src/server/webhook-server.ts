@@ -51,6 +51,8 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
+    // Fastify answers a path with a broken escape itself, before any hook runs. No path of ours has an escape.
+    rewriteUrl: ({ url = '' }) => url.replaceAll('%', '%25'),
     logger: false,
     logController: new LogController({ disableRequestLogging: true }),
   }) as unknown as FastifyInstance<Server>;

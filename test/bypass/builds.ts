@@ -67,7 +67,7 @@ export const builds: readonly Attack[] = [
     },
     { right: 'admitted', why: 'it is a build whose Dockerfile cannot be seen, as any from Git, and is reported as one' },
   ),
-  ...['Dockerfile', './Dockerfile', 'a/../Dockerfile', '/Dockerfile'].flatMap((dockerfilePath) =>
+  ...['Dockerfile', './Dockerfile', 'a/../Dockerfile', '/Dockerfile', 'Dockerfile/.', '.', './', 'a/..'].flatMap((dockerfilePath) =>
     hidden(`in a Dockerfile whose path is ${dockerfilePath}, which is that of the text`, `FROM ${evil}\nFROM ${good}`, { dockerfilePath }),
   ),
   ...hidden('behind an escaped here-document', `FROM ${good}\nRUN echo \\<<EOF\nFROM ${evil}`),

@@ -321,7 +321,7 @@ type ReadImage = { readonly text: string | undefined; readonly openTag?: true };
 
 /**
  * The name before a tag or digest with an unseen value, which decides alone. A value with a slash could turn the tag into the port of a
- * registry. No one writes that, and a Build that has the value is evaluated with it.
+ * registry. But who can set such a value can also set all of the name, and an image with an unseen name is allowed.
  */
 function withoutOpenTag(text: string): ReadImage {
   const [known = ''] = text.split(unseenCharacter, 1);

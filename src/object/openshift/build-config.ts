@@ -89,7 +89,8 @@ function readBuildSpec(object: JsonObject, context: BuildContext): ShapeReading<
 function findOtherDockerfile(spec: JsonObject): string | undefined {
   const path = textAt(spec, ['strategy', 'dockerStrategy', 'dockerfilePath']);
   if (path === undefined || textAt(spec, ['source', 'dockerfile']) === undefined) return undefined;
-  return cleanPath(path) === 'Dockerfile' ? undefined : path;
+  // The API server replaces a path of the context directory itself, such as `.`, by the default (build validation: validateRelativePath).
+  return ['Dockerfile', ''].includes(cleanPath(path)) ? undefined : path;
 }
 
 /** The inline Dockerfile that the build uses. */

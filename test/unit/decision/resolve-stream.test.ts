@@ -347,6 +347,24 @@ describe('a DockerImage of a BuildConfig with the name of a stream', () => {
     expect(outcomeOf('BuildConfig', { spec: { strategy: {}, output: { to: dockerImage('lk:1') } } })).toEqual(['denied', 'untrusted']);
   });
 
+  test.each([
+    ['the name of a stream with the image of that name', 'lk:1', 'docker.io/library/lk:1', 'untrusted'],
+    ['the name of a stream with the image of that name, in a path', 'lk:1', 'library/lk:1', 'untrusted'],
+    ['an image with the stream of its name', 'docker.io/library/lk', 'lk', 'untrusted'],
+  ])('an update that replaces %s introduces an image', (_what, before, after, reason) => {
+    const { outcome, images } = decided(change('BuildConfig', build(dockerImage(after)), build(dockerImage(before))), hub, looking);
+    expect([outcome, images[0]?.reason]).toEqual(['denied', reason]);
+  });
+
+  test.each([
+    ['the stream by its kind', 'lk', { kind: 'ImageStreamTag', name: 'lk:latest' }],
+    ['the default tag', 'lk', dockerImage('lk:latest')],
+    ['the registry of a name that is no stream', 'plain', dockerImage('docker.io/library/plain:latest')],
+  ])('an update that only writes out %s introduces none', (_what, before, after) => {
+    const { outcome, images } = decided(change('BuildConfig', build(after), build(dockerImage(before))), hub, looking);
+    expect([outcome, images[0]?.reason]).toEqual(['warned', 'not-introduced']);
+  });
+
   test('is not introduced by an update that leaves it, whatever the stream contains by now', () => {
     const { images } = decided(change('BuildConfig', build(dockerImage('lk'), { env: [] }), build(dockerImage('lk:latest'))), hub, looking);
     expect(images[0]?.reason).toBe('not-introduced');

@@ -135,20 +135,23 @@ describe('with a client CA', () => {
     expect(running.failures).toEqual([]);
   });
 
-  test.each(['/mutate', '/validate', '/guard', '/probe', '/nothing'])('%s answers others with 401, and records nothing', async (path) => {
-    const running = await run(inMemory(ours.certificate));
-    const { status, body } = await post(running, undefined, path);
-    expect(status).toBe('HTTP/1.1 401 Unauthorized');
-    expect(JSON.parse(body)).toEqual({
-      apiVersion: 'v1',
-      kind: 'Status',
-      status: 'Failure',
-      code: 401,
-      reason: 'Unauthorized',
-      message: 'regkeeper answers authenticated API servers only: there is no client certificate',
-    });
-    expect(running).toMatchObject({ records: [], reviewRecords: [], failures: ['unauthenticated'] });
-  });
+  test.each(['/mutate', '/validate', '/guard', '/probe', '/nothing', '/%zz'])(
+    '%s answers others with 401, and records nothing',
+    async (path) => {
+      const running = await run(inMemory(ours.certificate));
+      const { status, body } = await post(running, undefined, path);
+      expect(status).toBe('HTTP/1.1 401 Unauthorized');
+      expect(JSON.parse(body)).toEqual({
+        apiVersion: 'v1',
+        kind: 'Status',
+        status: 'Failure',
+        code: 401,
+        reason: 'Unauthorized',
+        message: 'regkeeper answers authenticated API servers only: there is no client certificate',
+      });
+      expect(running).toMatchObject({ records: [], reviewRecords: [], failures: ['unauthenticated'] });
+    },
+  );
 
   test.each([
     ['of another CA', async () => stranger, /not accepted \(UNABLE_TO_/],
