@@ -29,6 +29,8 @@ export type SimulationResult =
       readonly kind: 'answered';
       /** `warned`: allowed, and the client receives warnings. */
       readonly outcome: Outcome;
+      /** The outcome that `mode: enforce` would have, as in audit records. Absent if it is the same. */
+      readonly outcomeIfEnforced?: Outcome;
       /** Of the object as both webhooks left it. Empty if the object could not be read. */
       readonly images: readonly ImageDecision[];
       readonly injected: readonly Injection[];
@@ -63,6 +65,8 @@ export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, fact
   return {
     kind: 'answered',
     outcome: response.allowed ? (warnings.size > 0 ? 'warned' : 'allowed') : 'denied',
+    ...(decision.kind === 'decided' &&
+      decision.outcomeBeforeMode !== decision.outcome && { outcomeIfEnforced: decision.outcomeBeforeMode }),
     images: decision.kind === 'decided' ? decision.images : [],
     injected: mutated.decision.kind === 'decided' ? mutated.decision.injected : [],
     patch,

@@ -70,6 +70,8 @@ export type MalformedSecret = RegistrySecretProblem & {
 export type ObjectResult = {
   readonly object: Subject & { readonly file: string; readonly line: number };
   readonly outcome: Outcome;
+  /** The outcome that `mode: enforce` would have. Absent if it is the same. */
+  readonly outcomeIfEnforced?: Outcome;
   readonly images: readonly EvaluatedImage[];
   /** The same hash as in an audit record that does not list all images. Absent if there are no images. */
   readonly imagesSha256?: string;
@@ -202,10 +204,11 @@ function resultOf(manifest: Manifest, simulation: Exclude<SimulationResult, { ki
     const undecided = [`${simulation.message}. Add it with -f`];
     return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
   }
-  const { outcome, images, injected, patch, warnings, denial, unsure } = simulation;
+  const { outcome, outcomeIfEnforced, images, injected, patch, warnings, denial, unsure } = simulation;
   return {
     object: subject,
     outcome,
+    ...(outcomeIfEnforced !== undefined && { outcomeIfEnforced }),
     images: images.map(evaluatedImage),
     ...(images.length > 0 && { imagesSha256: hashImages(images) }),
     inject: injected.map(({ path, secret, from }) => ({ path, secret, from })),

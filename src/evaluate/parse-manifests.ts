@@ -189,7 +189,9 @@ function whyNoObject(object: JsonObject, file: string): WhyNoObject | undefined 
 
 /** What the file probably is instead, with the next step. */
 function hintFor(object: JsonObject, file: string): string {
-  if (rulesFields.some((field) => Object.hasOwn(object, field))) return '. This looks like registry rules: give them with --rules';
+  if (rulesFields.some((field) => Object.hasOwn(object, field)))
+    return '. This looks like registry rules. Give them as rules, not as manifests';
+  if (Array.isArray(object.kinds)) return '. This looks like a file for --custom-kinds';
   const isValues = /^values.*\.ya?ml$/.test(fileNameOf(file));
   return isValues ? '. For the values of a chart, give the output of "helm template"' : '';
 }

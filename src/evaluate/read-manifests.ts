@@ -1,8 +1,9 @@
 /** Reads Kubernetes objects from files, folders and standard input. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { buffer } from 'node:stream/consumers';
 import { errorCode, errorMessage } from '../errors/error-message.ts';
+import { decodeUtf8 } from '../files/decode-utf8.ts';
 import { type ParsedManifests, parseManifests } from './parse-manifests.ts';
 
 /**
@@ -13,14 +14,15 @@ import { type ParsedManifests, parseManifests } from './parse-manifests.ts';
 export async function readManifests(paths: readonly string[], readStandardInput: () => Promise<string>): Promise<ParsedManifests> {
   const parts: ParsedManifests[] = [];
   for (const path of new Set(paths)) {
-    if (path === '-') parts.push(parseManifests(await readStandardInput(), '-'));
+    if (path === '-') parts.push(await readOne('-', readStandardInput));
     else parts.push(...(await readPath(path)));
   }
   return { manifests: parts.flatMap(({ manifests }) => manifests), problems: parts.flatMap(({ problems }) => problems) };
 }
 
+/** @throws Error if it is not UTF-8 */
 export async function readStandardInput(): Promise<string> {
-  return text(process.stdin);
+  return decodeUtf8(await buffer(process.stdin));
 }
 
 async function readPath(path: string): Promise<readonly ParsedManifests[]> {
@@ -54,9 +56,9 @@ function inDotFolder(folder: string): boolean {
   return folder.split(sep).some((name) => name.startsWith('.'));
 }
 
-async function readOne(file: string): Promise<ParsedManifests> {
+async function readOne(file: string, read = async () => decodeUtf8(await readFile(file))): Promise<ParsedManifests> {
   try {
-    return parseManifests(await readFile(file, 'utf8'), file);
+    return parseManifests(await read(), file);
   } catch (error) {
     return failure(file, reasonOf(error));
   }

@@ -45,6 +45,7 @@ export async function loadKubeConfig(choice: KubeConfigChoice): Promise<KubeConf
   const parts = await findParts(choice, () => new KubeConfig());
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromOptions({ ...parts, currentContext: chooseContext(parts, choice.context) });
+  await checkFiles(parts.where, kubeConfig);
   return kubeConfig;
 }
 
@@ -206,6 +207,22 @@ function checkServer(where: string, cluster: Cluster): void {
     throw new KubeconfigError(
       `${where}: cluster "${cluster.name}" has the unencrypted server ${cluster.server}. Use https, or set insecure-skip-tls-verify: true`,
     );
+  }
+}
+
+/** client-node reads these files at each request, and would report a missing one for every request. */
+async function checkFiles(where: string, kubeConfig: KubeConfig): Promise<void> {
+  const cluster = kubeConfig.getCurrentCluster();
+  const user = kubeConfig.getCurrentUser();
+  const files = {
+    'certificate-authority': cluster?.caFile,
+    'client-certificate': user?.certFile,
+    'client-key': user?.keyFile,
+    tokenFile: user?.authProvider?.config?.tokenFile as string | undefined,
+  };
+  for (const [field, file] of Object.entries(files)) {
+    if (file && (await textOf(file)) === undefined)
+      throw new KubeconfigError(`${where}: ${field} ${file} does not exist. Correct the path`);
   }
 }
 

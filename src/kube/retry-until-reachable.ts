@@ -31,6 +31,8 @@ export async function retryUntilReachable<T>(options: RetryOptions, work: () => 
       return await work();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      // At the end of the process its connections are closed, which is not an error of the API server.
+      signal?.throwIfAborted();
       const rejected = mayBePermanent(error);
       if (rejected) rejections += 1;
       else if (!isTransient(error)) throw error;

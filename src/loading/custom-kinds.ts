@@ -1,5 +1,6 @@
 /** Loads the kinds of custom resources that contain images from the files of `--custom-kinds`. */
 import { readFile } from 'node:fs/promises';
+import { decodeUtf8 } from '../files/decode-utf8.ts';
 import { quote } from '../image/problem.ts';
 import { type CustomKind, customKindRow, parsePathPattern } from '../object/custom-kind.ts';
 import { isAbsent, isObject, type Path } from '../object/json.ts';
@@ -18,9 +19,7 @@ export type CustomKinds = { readonly ok: true; readonly kinds: Kinds } | { reado
 
 /** Adds the kinds of the files to those of Kubernetes and OpenShift. The promise never rejects: a file that cannot be read is a problem. */
 export async function loadCustomKinds(files: readonly string[]): Promise<CustomKinds> {
-  const texts = await Promise.all(
-    files.map(async (file) => ({ file, text: await readFile(file, 'utf8').catch((error) => reasonOf(error)) })),
-  );
+  const texts = await Promise.all(files.map(async (file) => ({ file, text: await readFile(file).then(decodeUtf8).catch(reasonOf) })));
   const parsed = texts.map(({ file, text }) =>
     typeof text === 'string' ? parseCustomKinds(text, file) : failure(`${file}: ${text.reason}`),
   );

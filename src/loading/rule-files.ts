@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buffer as bytesOfStream } from 'node:stream/consumers';
 import { errorCode, errorMessage } from '../errors/error-message.ts';
+import { decodeUtf8 } from '../files/decode-utf8.ts';
 import { watchFolders } from '../files/watch-folders.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
@@ -221,11 +222,12 @@ async function folderOf(path: string): Promise<string> {
 
 async function readText(file: string): Promise<string> {
   const bytes = file === '-' ? await bytesOfStream(process.stdin) : await readFile(file).catch((error: unknown) => fail(file, error));
+  // Behind a pipe, this is a command that failed. An empty file is rules without content, about which there is a warning.
+  if (file === '-' && bytes.length === 0) throw new Error('rules -: standard input is empty');
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    const line = bytes.toString('utf8').split('\ufffd', 1)[0]?.split('\n').length;
-    throw new Error(`rules ${file}: not UTF-8 text (line ${line}). Save it as UTF-8.`);
+    return decodeUtf8(bytes);
+  } catch (error) {
+    throw new Error(`rules ${file}: ${errorMessage(error)}.`);
   }
 }
 

@@ -8,12 +8,21 @@ export function renderTextLine(json: string): string {
   const { time, level, msg, name, err, ...others } = fields;
   const { message = err, stack } = isFields(err) ? err : {};
   // Every line has the name of the program, unless the event has a name.
-  const values = { ...(name !== 'regkeeper' && { name }), ...others, ...(message !== undefined && { err: message }) };
+  const values = {
+    ...(name !== 'regkeeper' && { name }),
+    ...others,
+    ...(message !== undefined && !repeats(msg, message) && { err: message }),
+  };
   const head = [String(time), String(level).toUpperCase().padEnd(5), escapeControls(String(msg ?? ''))].join(' ');
   const pairs = Object.entries(values).map(([key, value]) => ` ${escapeControls(key)}=${renderValue(value)}`);
   // The first line of a stack is the message.
   const trace = typeof stack === 'string' ? stack.split('\n').slice(1) : [];
   return `${head}${pairs.join('')}\n${trace.map((line) => `    ${escapeControls(line.trim())}\n`).join('')}`;
+}
+
+/** Most messages contain the error already, with what to do. */
+function repeats(msg: unknown, error: unknown): boolean {
+  return typeof msg === 'string' && typeof error === 'string' && msg.includes(error);
 }
 
 type Fields = Readonly<Record<string, unknown>>;

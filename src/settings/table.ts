@@ -1,4 +1,5 @@
 /** Every setting of `regkeeper serve`. This table generates flags, variables and --help, and a test compares docs/operations.md with it. */
+import { dnsLabel } from '../rules/language/label-grammar.ts';
 import { parseLabelSelector } from '../rules/language/label-selector.ts';
 
 export type Reading<Value> = { readonly ok: true; readonly value: Value } | { readonly ok: false; readonly problem: string };
@@ -276,7 +277,7 @@ function listChoices(choices: readonly string[]): string {
 }
 
 function readDnsLabel(text: string): Reading<string> {
-  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return { ok: true, value: text };
+  if (new RegExp(dnsLabel).test(text)) return { ok: true, value: text };
   return {
     ok: false,
     problem: `"${text}" is not a valid name. Use at most 63 lower-case letters, digits and hyphens. Patterns are not supported`,

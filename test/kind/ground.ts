@@ -7,6 +7,8 @@ export type Ground = {
   readonly kubeconfig: string;
   /** Path of the executable. */
   readonly kubectl: string;
+  /** Whether nodes run Pods, such as that of `helm test`. */
+  readonly runsPods: boolean;
   /** Resolves when the Pods of the Deployment that was just installed are ready. */
   podsReady(kubectl: Kubectl): Promise<void>;
   /** Called after an uninstallation. Ends what replaced the Pods. */

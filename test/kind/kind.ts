@@ -48,6 +48,7 @@ export async function startKind({ root, keep, log }: KindOptions): Promise<Groun
   return {
     kubeconfig,
     kubectl,
+    runsPods: true,
     async podsReady(asAdministrator) {
       await asAdministrator(['rollout', 'status', 'deployment/regkeeper', '-n', 'regkeeper', '--timeout=180s']);
     },

@@ -41,6 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
       await way.install(kubectl, helm);
       await ground.podsReady(kubectl);
       await waitUntilFilled(kubectl);
+      if (ground.runsPods) await way.test?.(helm);
       if (!(await runScenarios(ground, helmBinary, scenarios))) {
         log(`scenarios failed on the installation with ${way.name}`);
         failed += 1;
@@ -58,6 +59,8 @@ async function main(args: readonly string[]): Promise<number> {
 type Way = {
   readonly name: string;
   install(kubectl: Kubectl, helm: Helm): Promise<unknown>;
+  /** A check of the installation that users can run too. */
+  test?(helm: Helm): Promise<unknown>;
   remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
 };
 
@@ -75,6 +78,7 @@ function ways(): readonly Way[] {
     {
       name: 'Helm',
       install: (_kubectl, helm) => helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']),
+      test: (helm) => helm(['test', 'regkeeper', '-n', ownNamespace]),
       async remove(kubectl, helm) {
         await helm(['uninstall', 'regkeeper', '-n', ownNamespace, '--wait']);
         await removeNamespace(kubectl);

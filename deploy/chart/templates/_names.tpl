@@ -4,21 +4,60 @@ second installation in the same cluster would overwrite those of the first.
 */}}
 
 {{- define "regkeeper.labels" -}}
-app.kubernetes.io/name: regkeeper
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "regkeeper.labelsWith" (list . dict) }}
+{{- end }}
+
+{{/* The labels of an object, with additional ones. Parameters: a list of root and a dictionary. */}}
+{{- define "regkeeper.labelsWith" -}}
+{{- $root := index . 0 }}
+{{- $own := dict
+  "app.kubernetes.io/name" "regkeeper"
+  "app.kubernetes.io/instance" $root.Release.Name
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_")
+}}
+{{- mergeOverwrite (dict) $root.Values.commonLabels (index . 1) $own | toYaml }}
+{{- end }}
+
+{{/* Registry and path of the image. As in Docker, the first part of a name is a registry if it has a dot or a port, or is localhost. */}}
+{{- define "regkeeper.repository" -}}
+{{- with .Values.image -}}
+{{- $path := splitList "/" .repository }}
+{{- if and .registry (gt (len $path) 1) (regexMatch "[.:]|^localhost$" (first $path)) }}
+{{- $path = rest $path }}
+{{- end }}
+{{- join "/" (compact (prepend $path .registry)) }}
+{{- end -}}
 {{- end }}
 
 {{- define "regkeeper.image" -}}
-{{- with .Values.image -}}
-{{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{ include "regkeeper.repository" . }}
+{{- with .Values.image.digest -}}
+@{{ . }}
 {{- else -}}
-{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
-{{- end -}}
+{{- end }}
+
+{{/* As the restricted Pod Security Standard requires. The values can add only fields that keep to it. */}}
+{{- define "regkeeper.podSecurityContext" -}}
+runAsNonRoot: true
+seccompProfile:
+  type: RuntimeDefault
+{{- with .Values.podSecurityContext }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "regkeeper.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- with .Values.securityContext }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- define "regkeeper.serviceAccount" -}}

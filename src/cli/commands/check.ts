@@ -2,12 +2,11 @@
 import { Command } from 'commander';
 import { type Evaluation, evaluate, isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import { type NotEvaluated, renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
-import type { ParsedManifests } from '../../evaluate/parse-manifests.ts';
-import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import { readManifestsOption } from '../input/manifests-from-files.ts';
 import {
   assumeCompleteOption,
   dateOption,
@@ -52,7 +51,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
   return new Command('check')
     .addOption(manifestsOption().makeOptionMandatory())
     .addOption(rulesOption().makeOptionMandatory())
-    .addOption(namespaceOption())
+    .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(dateOption())
     .addOption(assumeCompleteOption())
@@ -105,16 +104,6 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   print(evaluation, options, terminal);
   if (evaluation.notEvaluated.length > 0) return 2;
   return evaluation.results.every(isClean) ? 0 : 1;
-}
-
-/** @throws ConfigurationError if there is nothing to evaluate, because a mistyped path must not look like success */
-export async function readManifestsOption(paths: readonly string[]): Promise<ParsedManifests> {
-  const input = await readManifests(paths, readStandardInput);
-  if (input.manifests.length + input.problems.length === 0) {
-    const places = paths.map((path) => (path === '-' ? 'standard input' : path));
-    throw new ConfigurationError(`${places.join(', ')}: nothing to evaluate: no Kubernetes object found`);
-  }
-  return input;
 }
 
 function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal: Terminal): void {

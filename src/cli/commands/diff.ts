@@ -7,6 +7,7 @@ import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import { readManifestsOption } from '../input/manifests-from-files.ts';
 import {
   assumeCompleteOption,
   dateOption,
@@ -22,7 +23,6 @@ import { type MachineFormat, outputOption, renderMachine } from '../output/machi
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
 import { renderMalformedSecrets, renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
-import { readManifestsOption } from './check.ts';
 
 type DiffOptions = {
   readonly filename?: readonly string[];
@@ -42,7 +42,7 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .argument('<old>', 'rules before the change: a file or folder')
     .argument('<new>', 'rules after the change')
     .addOption(manifestsOption())
-    .addOption(namespaceOption())
+    .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(dateOption())
     .addOption(assumeCompleteOption())

@@ -1,6 +1,7 @@
 /** `explain`: prints which rule decides on an image, and why. */
 import { existsSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
@@ -14,7 +15,7 @@ import { renderOrigin } from '../../rules/language/problem.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { dateOption, quietOption, rulesOption } from '../input/options.ts';
+import { dateOption, namespaceOption, quietOption, rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { explainImageName } from '../output/explain-image-name.ts';
@@ -38,7 +39,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
   return new Command('explain')
     .argument('<images...>', 'images as in a manifest, - for one per line of standard input')
     .addOption(rulesOption().makeOptionMandatory())
-    .addOption(new Option('-n, --namespace <name>', 'namespace of the workload (default: default)'))
+    .addOption(namespaceOption('namespace of the workload (default: default)'))
     .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
     .addOption(new Option('--no-namespace-labels', 'the namespace has no labels'))
     .addOption(new Option('--push', 'the image is pushed by a build'))
@@ -71,7 +72,7 @@ async function explainImages(words: readonly string[], options: ExplainOptions, 
     throw new ConfigurationError(`${error.message}. Write images before --rules, or right after its first path`);
   });
   if (!rules) return 2;
-  const listed = inputs > 0 ? linesOf(await readStandardInput()) : [];
+  const listed = inputs > 0 ? linesOf(await readStandardInput().catch(asConfigurationError)) : [];
   const images = words.flatMap((word) => (word === '-' ? listed : [word]));
   if (images.length === 0) throw new ConfigurationError('standard input has no images');
   const explanations = images.map((image) => explain(image, rules, options));

@@ -5,11 +5,11 @@ import { renderDraft } from '../../draft/render-draft.ts';
 import { rulesLabel } from '../../rules/language/config-map.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import { readManifestsOption } from '../input/manifests-from-files.ts';
 import { manifestsOption, namespaceOption, skipUnknownOption } from '../input/options.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { renderMalformedSecrets, renderNotEvaluatedList, renderResult } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
-import { readManifestsOption } from './check.ts';
 
 type InitOptions = {
   readonly filename: readonly string[];
@@ -24,7 +24,7 @@ export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void
   return new Command('init')
     .addOption(manifestsOption().makeOptionMandatory())
     .addOption(new Option('--per-path', 'write a rule for each top path, not for each registry'))
-    .addOption(namespaceOption())
+    .addOption(namespaceOption().default('default'))
     .addOption(customKindsOption())
     .addOption(skipUnknownOption())
     .addOption(new Option('-o, --output <format>', 'output format').choices(['rules', 'configmap']).default('rules'))
@@ -54,7 +54,8 @@ async function init(options: InitOptions, terminal: Terminal): Promise<ExitCode>
   const { filename, namespace, perPath = false, skipUnknown = false, output } = options;
   const input = await readManifestsOption(filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
-  if (!kinds) {
+  // Without objects there are no rules, and an empty document must not replace a file.
+  if (!kinds || input.manifests.length === 0) {
     terminal.err(renderNotEvaluatedList(input.problems));
     return 2;
   }

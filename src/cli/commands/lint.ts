@@ -91,7 +91,9 @@ function render(
 }
 
 function summarize({ problems, warnings, hints }: Findings, { read, ruleSet }: LoadedRules): string {
-  const what = `read ${pluralize(read.documents, 'document')} with ${pluralize(read.rules, 'rule')} in ${pluralize(read.files, 'file')}`;
+  // Rules of a document with a problem cannot be counted.
+  const rules = ruleSet ? ` with ${pluralize(read.rules, 'rule')}` : '';
+  const what = `read ${pluralize(read.documents, 'document')}${rules} in ${pluralize(read.files, 'file')}`;
   const rest = ruleSet ? '' : '. Rules are compared with each other once the problems are fixed';
   return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${hints > 0 ? `, ${pluralize(hints, 'hint')}` : ''}${rest}`;
 }

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
 import { printYaml } from '../../yaml/print-yaml.ts';
-import { rulesOption } from '../input/options.ts';
+import { namespaceOption, rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
@@ -12,7 +12,7 @@ type RbacOptions = { readonly rules: readonly string[]; readonly namespace: stri
 export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('rbac')
     .addOption(rulesOption().makeOptionMandatory())
-    .addOption(new Option('-n, --namespace <name>', 'namespace of regkeeper').default('regkeeper'))
+    .addOption(namespaceOption('namespace of regkeeper').default('regkeeper'))
     .addOption(new Option('--service-account <name>', 'service account of regkeeper').default('regkeeper'))
     .addHelpText('after', helpNotes({ examples }))
     .action(async ({ rules, namespace, serviceAccount }: RbacOptions) => {

@@ -1,19 +1,20 @@
 /** `review`: sends objects to a running webhook as the API server does, and prints the answers. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import jsonPatch from 'fast-json-patch';
 import type { Dispatcher } from 'undici';
 import type { AdmissionAnswer, AdmissionResponse } from '../../admission/response.ts';
 import type { PatchOperation } from '../../decision/inject/patch.ts';
+import { explainConnectionError } from '../../errors/connection-error.ts';
 import { errorCode, errorMessage } from '../../errors/error-message.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import type { Manifest } from '../../evaluate/parse-manifests.ts';
-import { readManifests, readStandardInput } from '../../evaluate/read-manifests.ts';
-import { type JsonObject, textAt } from '../../object/json.ts';
+import { isObject, type JsonObject, textAt } from '../../object/json.ts';
 import { escapeControls } from '../../object/text.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
+import { readManifestsOption } from '../input/manifests-from-files.ts';
 import { namespaceOption, quietOption, userOption } from '../input/options.ts';
 import { helpNotes } from '../line/help-text.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
@@ -29,9 +30,9 @@ type ReviewOptions = {
 export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('review')
     .argument('<files...>', 'manifests: files or folders, - for standard input')
-    .addOption(new Option('--server <url>', 'address of the webhook').default('https://localhost:8443'))
+    .addOption(new Option('--server <url>', 'address of the webhook').default('https://localhost:8443').argParser(parseServer))
     .addOption(new Option('--ca <file>', 'CA certificate of the webhook').default('certs/dev/ca.crt'))
-    .addOption(namespaceOption())
+    .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
@@ -117,33 +118,67 @@ function splitApiVersion(apiVersion: string): [group: string, version: string] {
 }
 
 async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
-  const { manifests, problems } = await readManifests(files, readStandardInput);
+  const { manifests, problems } = await readManifestsOption(files);
   if (problems.length > 0) throw new ConfigurationError(problems.map(renderNotEvaluated).join('\n'));
   return manifests;
 }
 
+function parseServer(text: string): string {
+  if (!URL.canParse(text) || new URL(text).protocol !== 'https:') throw new InvalidArgumentError('Write it as https://host:port.');
+  return text;
+}
+
 async function connect({ server, ca }: ReviewOptions): Promise<Webhook> {
-  const caCertificate = await readFile(ca, 'utf8').catch(() => {
-    throw new ConfigurationError(`--ca ${ca}: no such file. "npm start" creates certs/dev/ca.crt`);
-  });
+  const caCertificate = await readCa(ca);
   const { Agent, request } = await import('undici');
   const dispatcher: Dispatcher = new Agent({ connect: { ca: caCertificate } });
   return {
     async post(route, body) {
-      const response = await request(new URL(route, server), {
+      const { status, text } = await request(new URL(route, server), {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: printJson(body),
         dispatcher,
-      }).catch((error: unknown) => {
-        const reason = errorMessage(error) || String(errorCode(error));
-        throw new ConfigurationError(`${server}: ${reason}. Is the server running ("npm start")? Use --server for another address`);
-      });
-      const answer = (await response.body.json()) as AdmissionAnswer & { message?: string };
-      if (response.statusCode !== 200)
-        throw new ConfigurationError(`${server}${route} answered ${response.statusCode}: ${answer.message ?? ''}`);
+      })
+        .then(async (response) => ({ status: response.statusCode, text: await response.body.text() }))
+        .catch((error: unknown) => {
+          throw new ConfigurationError(`${server}: ${describeFailure(error, ca)}`);
+        });
+      const answer = parseAnswer(text);
+      if (status !== 200 || answer.response === undefined) {
+        const reason =
+          answer.message === undefined
+            ? ', without an AdmissionReview. Is this the webhook port?'
+            : `: ${escapeControls(String(answer.message))}`;
+        throw new ConfigurationError(`${server}${route} answered ${status}${reason}`);
+      }
       return answer.response;
     },
     close: () => dispatcher.close(),
   };
+}
+
+async function readCa(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (errorCode(error) !== 'ENOENT') throw new ConfigurationError(`--ca ${file}: ${errorMessage(error)}`);
+    throw new ConfigurationError(`--ca ${file}: no such file. "npm start" creates certs/dev/ca.crt`);
+  });
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new ConfigurationError(`--ca ${file} is not a PEM certificate`);
+  return text;
+}
+
+function describeFailure(error: unknown, ca: string): string {
+  const explanation = explainConnectionError(error);
+  if (explanation !== undefined) return `${explanation} (--ca ${ca})`;
+  return `${errorMessage(error) || String(errorCode(error))}. Is the server running ("npm start")? Use --server for another address`;
+}
+
+/** Any server may answer. An error of the webhook server itself is JSON with a `message`. */
+function parseAnswer(text: string): Partial<AdmissionAnswer> & { readonly message?: string } {
+  try {
+    const answer: unknown = JSON.parse(text);
+    return isObject(answer) ? (answer as Partial<AdmissionAnswer>) : {};
+  } catch {
+    return {};
+  }
 }

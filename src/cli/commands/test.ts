@@ -1,4 +1,5 @@
 /** `test`: runs policy tests and prints their results. */
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { findPolicyTests, runPolicyTest, type TestResult } from '../../evaluate/policy-test.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
@@ -42,7 +43,7 @@ async function runTests(
   terminal: Terminal,
 ): Promise<ExitCode> {
   const tests = await findPolicyTests(folder).catch((error: NodeJS.ErrnoException) => {
-    throw new ConfigurationError(`${folder}: ${error.code === 'ENOENT' || error.code === 'ENOTDIR' ? 'no such folder' : error.message}`);
+    throw new ConfigurationError(`${folder}: ${folderProblems.get(error.code) ?? error.message}`);
   });
   if (tests.length === 0)
     throw new ConfigurationError(`${folder}: no policy tests found. A test is a folder with rules.yaml, objects.yaml and expected.yaml`);
@@ -53,10 +54,17 @@ async function runTests(
   for (const test of tests) results.push(await runPolicyTest(test, { rules, update, now: Date.now(), kinds }));
   terminal.out(render(results, output, { paint: terminal.paint.out, quiet: quiet === true }));
   for (const { name } of results.filter(({ updated }) => updated)) {
-    terminal.err(`regkeeper: wrote ${name}/expected.yaml from the current results. Nothing was tested. Review it before you commit it\n`);
+    terminal.err(
+      `regkeeper: wrote ${join(folder, name, 'expected.yaml')} from the current results. Nothing was tested. Review it before you commit it\n`,
+    );
   }
   return results.some(({ failures }) => failures.length > 0) ? 1 : 0;
 }
+
+const folderProblems: ReadonlyMap<string | undefined, string> = new Map([
+  ['ENOENT', 'no such folder'],
+  ['ENOTDIR', 'a file, not a folder. Give the folder of the policy test'],
+]);
 
 function render(results: readonly TestResult[], output: TestCommandOptions['output'], options: RenderTestsOptions): string {
   switch (output) {

@@ -13,6 +13,6 @@ export async function readCustomKindsOption(files: readonly string[] | undefined
   const { loadCustomKinds } = await import('../../loading/custom-kinds.ts');
   const loaded = await loadCustomKinds(files ?? []);
   if (loaded.ok) return loaded.kinds;
-  for (const problem of loaded.problems) terminal.err(`${problem}\n`);
+  for (const problem of loaded.problems) terminal.err(`regkeeper: --custom-kinds: ${problem}\n`);
   return undefined;
 }

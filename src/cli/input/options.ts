@@ -1,6 +1,7 @@
 /** Options that several commands have. */
 import { InvalidArgumentError, Option } from 'commander';
 import { parseDay } from '../../evaluate/parse-day.ts';
+import { dnsLabel } from '../../rules/language/label-grammar.ts';
 
 export function rulesOption(description = 'rules: files or folders'): Option {
   return new Option('--rules <paths...>', description);
@@ -10,8 +11,11 @@ export function manifestsOption(): Option {
   return new Option('-f, --filename <paths...>', 'manifests: files or folders, - for standard input');
 }
 
-export function namespaceOption(): Option {
-  return new Option('-n, --namespace <name>', 'namespace of objects without one').default('default');
+export function namespaceOption(description = 'namespace of objects without one'): Option {
+  return new Option('-n, --namespace <name>', description).argParser((text) => {
+    if (!new RegExp(dnsLabel).test(text)) throw new InvalidArgumentError('Use at most 63 lower-case letters, digits and hyphens.');
+    return text;
+  });
 }
 
 export function userOption(): Option {

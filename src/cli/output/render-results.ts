@@ -15,12 +15,14 @@ export function renderResults(results: readonly ObjectResult[], paint: Paint = p
 }
 
 export function renderResult(result: ObjectResult, paint: Paint = plain): string {
-  const { object, outcome, images, inject, messages, undecided = [] } = result;
+  const { object, outcome, outcomeIfEnforced, images, inject, messages, undecided = [] } = result;
   const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
   const meaning = undecided.length > 0 ? 'uncertain' : outcome;
   const lines = [
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
+    // In mode audit, no message says it.
+    ...(outcomeIfEnforced === 'denied' && outcome === 'allowed' ? ['will be denied once enforced'] : []),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
   const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;

@@ -2,6 +2,7 @@
 import type { AgentOptions, RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Dispatcher } from 'undici';
+import { explainConnectionError } from '../../errors/connection-error.ts';
 import { ApiError, type ApiRequest, type Query } from '../api-client.ts';
 import { oneLine } from './response.ts';
 
@@ -30,6 +31,8 @@ export async function withApiErrors<T>({ what, callerSignal, timeout }: Exchange
 
 /** undici wraps the error of the socket. A connection error for several addresses is an AggregateError without a message. */
 function causeOf(error: unknown): string {
+  const explanation = explainConnectionError(error);
+  if (explanation !== undefined) return explanation;
   const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
   return oneLine([message || code, cause instanceof Error ? causeOf(cause) : ''].filter(Boolean).join(': ') || String(error));
 }

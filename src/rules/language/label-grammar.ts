@@ -2,6 +2,8 @@
 
 /** Kubernetes' limit for the names of namespaces (DNS labels) and for label values, in characters. */
 export const maxLabelLength = 63;
+/** A DNS label (RFC 1123), the grammar of namespace names. */
+export const dnsLabel = '^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$';
 /** A DNS subdomain (RFC 1123), the grammar of secret names. */
 export const dnsSubdomain = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*';
 /** A name, optionally preceded by a DNS subdomain and a slash. */

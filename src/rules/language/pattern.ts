@@ -4,6 +4,7 @@ import { dockerHub, dockerHubHost, readsAsHost } from '../../image/docker-hub.ts
 import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
 import { canonicalHost, type ImageReference } from '../../image/reference.ts';
+import { findUnreplacedVariable } from '../../image/unreplaced-variable.ts';
 import type { ProblemCode } from './problem.ts';
 
 /**
@@ -43,6 +44,19 @@ export type PatternResult =
  * `docker.io/bitnami` is that organisation, `docker.io/library/nginx` the official image.
  */
 export function parsePattern(text: string): PatternResult {
+  const result = parseGrammar(text);
+  // With an `@`, the text before it may be a password. A long text would make a long message.
+  if (result.ok || text.includes('@') || result.code === 'pattern-too-long') return result;
+  const variable = findUnreplacedVariable(text);
+  if (variable === undefined) return result;
+  const what = variable === text ? quote(text) : `${quote(text)} contains ${quote(variable)}, which`;
+  return invalidPattern(
+    result.code,
+    `${what} looks like a variable that was not replaced. Write the registry, or run the tool that replaces the variable.`,
+  );
+}
+
+function parseGrammar(text: string): PatternResult {
   const mistake = commonMistake(text);
   if (mistake) return mistake;
 
@@ -109,6 +123,8 @@ function commonMistake(text: string): PatternResult | undefined {
     return invalidPattern('pattern-too-long', `${quote(text)} has ${text.length} characters. At most ${maxPatternLength} are allowed.`);
   if (/[\s\p{Cc}]/u.test(text))
     return invalidPattern('pattern-space', `${quote(text)} contains a space. Write one registry without spaces, or a list.`);
+  if (text.includes(','))
+    return invalidPattern('pattern-host', `${quote(text)} contains a comma. Write a list with one registry in each entry.`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
     return invalidPattern(
@@ -187,6 +203,12 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   if (hostText === '*') return undefined;
   const name = hostText.startsWith('*.') ? hostText.slice(2) : hostText;
   const wildcard = name !== hostText;
+  if (/[\\^$()|+?]/.test(name)) {
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} looks like a regular expression, but only * is special in a pattern, as a whole label or segment. Write the registry.`,
+    );
+  }
   if (/\.dkr\.ecr\..*\*.*\.amazonaws\.com/.test(name)) {
     return invalidPattern(
       'pattern-wildcard',

@@ -153,8 +153,9 @@ const placeOfLevel: Readonly<Record<Level, string>> = {
   requirement: 'in an entry of matchExpressions',
 };
 
-/** Fields that have another name at another level, so that authors confuse them. */
+/** Names that authors confuse with those of a level, and that differ in more than a typing error. */
 const otherNames: { readonly [Name in Level]?: Readonly<Record<string, string>> } = {
+  document: { internalRegistry: 'internalRegistries', registries: 'rules' },
   rule: { image: 'registry' },
   exemption: { registry: 'image' },
 };

@@ -48,6 +48,10 @@ const webSites: ReadonlyMap<string, string> = new Map([
 
 function webSite(pattern: RegistryPattern): string | undefined {
   const host = hostOf(pattern) ?? '';
+  const [first, ...repository] = pattern.path;
+  if (host === 'quay.io' && first === 'repository') {
+    return `quay.io/repository is the address of web pages about images. Write ${quote(['quay.io', ...repository].join('/'))}.`;
+  }
   const registry = webSites.get(host);
   if (registry === undefined || typeof pattern.port === 'number') return undefined;
   return `${host} is a web site, and no image name starts with it. The registry is ${registry}.`;

@@ -218,7 +218,7 @@ describe('the same choice gives the same objects with Helm as with kustomize', (
 });
 
 async function template(flags: readonly string[]): Promise<Record<string, Manifest>> {
-  const { stdout } = await helm(['template', 'regkeeper', chart, '--namespace', 'regkeeper', ...flags]);
+  const { stdout } = await helm(['template', 'regkeeper', chart, '--namespace', 'regkeeper', '--skip-tests', ...flags]);
   return byName(stdout);
 }
 
@@ -281,6 +281,11 @@ describe('what may be chosen', () => {
     ['certs.mode=certmanager', '/certs/mode'],
     ['certs.secretName=regkeeper-tls', '/certs/secretName'],
     ['replicaCount=two', '/replicaCount'],
+    ['image.registry=registry.example.com/', '/image/registry'],
+    ['commonLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
+    ['commonLabels.regkeeper\\.io/rules=cluster', "invalid propertyName 'regkeeper.io/rules'"],
+    ['securityContext.privileged=true', "'privileged' not allowed"],
+    ['securityContext.seccompProfile.type=Unconfined', '/securityContext/seccompProfile/type'],
     ['logLevel=verbose', '/logLevel'],
     ['logFormat=xml', '/logFormat'],
     ['podSecurityContext.runAsNonRoot=false', "'runAsNonRoot' not allowed"],
@@ -354,6 +359,65 @@ describe('what may be chosen', () => {
     expect(stdout).toContain(sentence);
   });
 
+  test.each([
+    ['image.registry=mirror.example.com', 'mirror.example.com/regkeeper:0.1.0'],
+    [
+      'image.registry=mirror.example.com/hub,image.repository=quay.io/org/regkeeper,image.tag=v1',
+      'mirror.example.com/hub/org/regkeeper:v1',
+    ],
+    ['image.registry=localhost:5000,image.repository=org/regkeeper,image.tag=v1', 'localhost:5000/org/regkeeper:v1'],
+    ['image.registry=mirror.example.com,image.repository=regkeeper,image.tag=v1', 'mirror.example.com/regkeeper:v1'],
+    [`image.registry=mirror.example.com,image.digest=${digest}`, `mirror.example.com/regkeeper@${digest}`],
+    ['image.repository=org/regkeeper,image.tag=v1', 'org/regkeeper:v1'],
+  ])('--set %s runs the image %s', async (setting, image) => {
+    const objects = await template(['--set', setting]);
+    expect(objects['Deployment regkeeper/regkeeper']).toMatchObject({ spec: { template: { spec: { containers: [{ image }] } } } });
+  });
+
+  test('the additional labels are on every object, and the selectors stay', async () => {
+    const values = ['--set', 'commonLabels.team=platform,podLabels.team=web'];
+    const [objects, before] = [await template(values), await template([])];
+    for (const [name, { metadata }] of Object.entries(objects)) expect([name, metadata.labels]).toMatchObject([name, { team: 'platform' }]);
+    const of = (all: Record<string, Manifest>) => all['Deployment regkeeper/regkeeper'] as Manifest & { spec: { selector: object } };
+    expect(of(objects).spec.selector).toEqual(of(before).spec.selector);
+    expect(of(objects)).toMatchObject({ spec: { template: { metadata: { labels: { team: 'web' } } } } });
+  });
+
+  test('additional objects are rendered, with templates, from YAML and from text', async () => {
+    const extraObjects = [
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'one', namespace: '{{ .Release.Namespace }}' } },
+      'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: two\n  namespace: {{ .Release.Namespace }}\n',
+    ];
+    const objects = await template(['--set-json', `extraObjects=${JSON.stringify(extraObjects)}`]);
+    expect(Object.keys(objects)).toEqual(expect.arrayContaining(['ConfigMap regkeeper/one', 'ConfigMap regkeeper/two']));
+  });
+
+  test("the service CA's annotation of the Service cannot be overwritten", async () => {
+    const name = 'service\\.beta\\.openshift\\.io/serving-cert-secret-name';
+    const objects = await template(['--set', `certs.mode=service-ca,service.annotations.${name}=other,service.annotations.note=x`]);
+    expect(objects['Service regkeeper/regkeeper']?.metadata.annotations).toEqual({
+      note: 'x',
+      'service.beta.openshift.io/serving-cert-secret-name': 'regkeeper-serving-cert',
+    });
+  });
+
+  test('helm test runs the image of the release in a Pod that no selector of regkeeper matches', async () => {
+    const flags = ['--set', 'image.repository=registry.example.com/regkeeper,image.tag=v1,healthPort=9090,commonLabels.team=platform'];
+    const { stdout } = await helm(['template', 'regkeeper', chart, '--namespace', 'regkeeper', ...flags]);
+    const hooks = parseAllDocuments(stdout)
+      .map((document) => document.toJS() as Manifest)
+      .filter((manifest) => manifest?.metadata.annotations?.['helm.sh/hook'] === 'test');
+    expect(hooks.map(({ kind, metadata }) => `${kind} ${metadata.name}`).sort()).toEqual(
+      ['NetworkPolicy', 'Pod', 'Service'].map((kind) => `${kind} regkeeper-test`),
+    );
+    const program = readFileSync(join(chart, 'files/test-readiness.mjs'), 'utf8');
+    const command = ['/nodejs/bin/node', '--input-type=module', '--eval', program, 'regkeeper-test.regkeeper.svc', '9090', '60'];
+    expect(hooks.find(({ kind }) => kind === 'Pod')).toMatchObject({
+      metadata: { labels: { 'app.kubernetes.io/name': 'regkeeper-test', team: 'platform' } },
+      spec: { containers: [{ image: 'registry.example.com/regkeeper:v1', command }] },
+    });
+  });
+
   test('takes flags and variables that nothing else goes with', async () => {
     await template(['--set', 'extraArgs={--rules,/etc/rules,--log-level=debug},extraEnv[0].name=REGKEEPER_CONTEXT']);
   });
@@ -381,7 +445,10 @@ describe('what may be chosen', () => {
     expect(objects['Deployment regkeeper/regkeeper']).toMatchObject({
       spec: {
         template: {
-          metadata: { labels: { 'app.kubernetes.io/name': 'regkeeper', team: 'platform' }, annotations: { note: 'x' } },
+          metadata: {
+            labels: { 'app.kubernetes.io/name': 'regkeeper', team: 'platform', cost: 'platform' },
+            annotations: { note: 'x' },
+          },
           spec: {
             serviceAccountName: 'keeper',
             imagePullSecrets: [{ name: 'corp-pull' }],
@@ -393,7 +460,13 @@ describe('what may be chosen', () => {
             affinity: { podAntiAffinity: {} },
             containers: [
               {
+                image: 'registry.example.com/regkeeper:1',
                 imagePullPolicy: 'Always',
+                securityContext: {
+                  runAsUser: 2001,
+                  readOnlyRootFilesystem: true,
+                  seccompProfile: { type: 'Localhost', localhostProfile: 'regkeeper.json' },
+                },
                 args: expect.arrayContaining([
                   '--exclude-namespaces',
                   'calico-system',
@@ -429,6 +502,11 @@ describe('what may be chosen', () => {
     expect(objects).toHaveProperty('HorizontalPodAutoscaler regkeeper/regkeeper');
     expect(objects).not.toHaveProperty('NetworkPolicy regkeeper/regkeeper');
     expect(objects).not.toHaveProperty('PodDisruptionBudget regkeeper/regkeeper');
+    expect(objects['Service regkeeper/regkeeper']).toMatchObject({ metadata: { annotations: { note: 'x' } } });
+    for (const kind of ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration']) {
+      expect(objects[`${kind} -/regkeeper`]).toMatchObject({ metadata: { annotations: { note: 'x' } } });
+    }
+    expect(objects).toHaveProperty('ConfigMap regkeeper/extra');
     expect(objects['ServiceMonitor regkeeper/regkeeper']).toMatchObject({
       metadata: { labels: { 'app.kubernetes.io/name': 'regkeeper', release: 'prometheus' } },
       spec: {
@@ -483,7 +561,7 @@ describe('what may be chosen', () => {
 
   async function everyValue(): Promise<string> {
     const values = {
-      image: { repository: 'registry.example.com/regkeeper', tag: '1', pullPolicy: 'Always' },
+      image: { registry: 'registry.example.com', repository: 'regkeeper', tag: '1', pullPolicy: 'Always' },
       imagePullSecrets: [{ name: 'corp-pull' }],
       autoscaling: { enabled: true, minReplicas: 3, maxReplicas: 6, targetCPUUtilizationPercentage: 60 },
       resources: { requests: { cpu: '1' } },
@@ -503,12 +581,22 @@ describe('what may be chosen', () => {
           securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
         },
       ],
+      commonLabels: { cost: 'platform' },
       podAnnotations: { note: 'x' },
       podLabels: { team: 'platform' },
+      securityContext: {
+        runAsUser: 2001,
+        runAsGroup: 2001,
+        seLinuxOptions: { type: 'container_t', level: 's0:c1,c2' },
+        seccompProfile: { type: 'Localhost', localhostProfile: 'regkeeper.json' },
+        appArmorProfile: { type: 'RuntimeDefault' },
+      },
       podSecurityContext: { runAsUser: 2000, runAsGroup: 2000, fsGroup: 2000, supplementalGroups: [3000] },
       serviceAccount: { name: 'keeper', annotations: { note: 'x' } },
       networkPolicy: { enabled: false },
+      service: { annotations: { note: 'x' } },
       webhook: {
+        annotations: { note: 'x' },
         excludeNamespaces: ['calico-system'],
         namespaceSelector: 'team in (a, b), !legacy',
         matchCondition: 'request.userInfo.username != "x"',
@@ -532,6 +620,7 @@ describe('what may be chosen', () => {
       extraEnv: [{ name: 'HTTPS_PROXY', value: 'http://proxy.example.com' }],
       extraVolumes: [{ name: 'audit', emptyDir: {} }],
       extraVolumeMounts: [{ name: 'audit', mountPath: '/audit' }],
+      extraObjects: [{ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'extra', namespace: '{{ .Release.Namespace }}' } }],
     };
     const file = join(folder, 'every-value.yaml');
     await writeFile(file, JSON.stringify(values));

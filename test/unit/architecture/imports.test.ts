@@ -29,7 +29,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   certificates: ['contracts', 'errors', 'time', 'kube', 'files', 'settings'],
   cluster: ['contracts', 'errors', 'time', ...engineRooms, 'observe', 'kube', 'loading', 'certificates'],
   server: ['errors', 'time', ...engineRooms, 'observe', 'loading'],
-  evaluate: ['errors', ...engineRooms, 'observe', 'loading'],
+  evaluate: ['errors', 'files', ...engineRooms, 'observe', 'loading'],
   draft: [...engineRooms, 'loading', 'evaluate'],
   app: [
     'contracts',

@@ -62,12 +62,14 @@ describe('values.schema.json', () => {
     '.enabled',
     '.global',
     ...['runAsUser', 'runAsGroup', 'fsGroup', 'supplementalGroups'].map((name) => `.podSecurityContext.${name}`),
+    ...['runAsUser', 'runAsGroup', 'seLinuxOptions', 'seccompProfile', 'appArmorProfile'].map((name) => `.securityContext.${name}`),
     ...['group', 'kind', 'name'].map((name) => `.certs.certManager.issuerRef.${name}`),
   ];
 });
 
 test('every value of values.yaml is used by a template', () => {
-  const templates = readdirSync(join(root, 'deploy/chart/templates')).map((file) => read(join('deploy/chart/templates', file)));
+  const files = readdirSync(join(root, 'deploy/chart/templates'), { recursive: true, encoding: 'utf8' });
+  const templates = files.filter((file) => /\.\w+$/.test(file)).map((file) => read(join('deploy/chart/templates', file)));
   const unused = Object.keys(parseDocument(read('deploy/chart/values.yaml')).toJS()).filter(
     (name) => !templates.some((text) => new RegExp(`\\.Values\\.${name}\\b`).test(text)),
   );

@@ -14,3 +14,21 @@ test.each(shown)('what docs/tools.md shows in line $line is what the command pri
   const { out } = await runCommand(...command.split(' ').slice(2));
   expect(out.trimEnd().split('\n')).toEqual(printed);
 });
+
+const synopses = blocks(readPage('docs/tools.md')).flatMap(({ text }) => {
+  const [, command] = /^regkeeper ([a-z]+) .*\[-/.exec(text) ?? [];
+  return command === undefined ? [] : [{ command, text }];
+});
+
+test('there are synopses', () => {
+  expect(synopses.map(({ command }) => command)).toEqual(['init', 'lint', 'explain', 'check', 'test', 'diff']);
+});
+
+test.each(synopses)('the synopsis of $command in docs/tools.md has every option of the command', async ({ command, text }) => {
+  const { out } = await runCommand(command, '--help');
+  const help = out.slice(0, out.indexOf('\nGlobal Options:'));
+  const options = [...help.matchAll(/^ {2}(?:(-[a-z]), )?(--[a-z-]+)/gm)].map(([, short = '', long = '']) => [short, long]);
+  const written: readonly string[] = text.match(/(?<![\w-])--?[a-z][a-z-]*/g) ?? [];
+  expect(options.filter((names) => !names.includes('--help') && !names.some((name) => written.includes(name)))).toEqual([]);
+  expect(written.filter((name) => !options.flat().includes(name))).toEqual([]);
+});

@@ -45,6 +45,7 @@ describe('a rule for each registry', () => {
     ['the order of texts', ['b.io/x', 'a.io/y', 'b.io/w'], ['a.io', 'b.io'], ['a.io/y', 'b.io/w', 'b.io/x']],
     ['a path that looks like that of the registry API', ['a.io/v2/x', 'a.io/team/x', 'b.io/v1'], ['a.io', 'b.io'], ['a.io', 'b.io']],
     ['a path that looks like a range of addresses', ['10.0.0.5/24', '10.0.0.5/x/y'], ['10.0.0.5'], ['10.0.0.5']],
+    ['a path that looks like a web page', ['quay.io/repository/x', 'quay.io/team/x'], ['quay.io'], ['quay.io']],
     ['nothing', [], [], []],
   ])('%s', (_title, images, registries, paths) => {
     const objects = pod(images.length > 0 ? images : [' ']);

@@ -112,8 +112,9 @@ describe('what is not an object is reported with its position and the fix', () =
     [
       'rules',
       'rules:\n- registry: reg.example.com\n',
-      /apiVersion and kind missing\. This looks like registry rules: give them with --rules$/,
+      /apiVersion and kind missing\. This looks like registry rules\. Give them as rules, not as manifests$/,
     ],
+    ['custom kinds', 'kinds:\n- kind: Rollout\n', /apiVersion and kind missing\. This looks like a file for --custom-kinds$/],
     [
       'an entry of a list',
       'apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- 7\n',

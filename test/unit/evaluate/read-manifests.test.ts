@@ -79,3 +79,16 @@ test.each([
   expect(manifests).toEqual([]);
   expect(problems.map(renderNotEvaluated)).toEqual([expect.stringMatching(message)]);
 });
+
+test('text that is not UTF-8 is unreadable, with the line, and not read with other characters', async () => {
+  await writeFile(join(folder, 'utf16.yaml'), Buffer.from('\ufeffapiVersion: v1\nkind: Pod\n', 'utf16le'));
+  await writeFile(join(folder, 'latin1.yaml'), Buffer.from('apiVersion: v1\nkind: Pod # gr\u00fcn\n', 'latin1'));
+  const notUtf8 = async () => {
+    throw new Error('not UTF-8 text (line 1). Save it as UTF-8');
+  };
+  const { manifests, problems } = await readManifests([join(folder, 'utf16.yaml'), join(folder, 'latin1.yaml'), '-'], notUtf8);
+  expect(manifests).toEqual([]);
+  expect(problems.map(({ code, message }) => [code, message])).toEqual(
+    [1, 2, 1].map((line) => ['unreadable', `not UTF-8 text (line ${line}). Save it as UTF-8`]),
+  );
+});

@@ -1,6 +1,9 @@
 /** Tests the API client against scripted HTTP servers. */
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -8,6 +11,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type ApiClient, ApiError, boundTo, type KubeObject, type WatchEvent } from '../../../src/kube/api-client.ts';
 import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { splitLines } from '../../../src/kube/client/response.ts';
+import { sampleServer } from '../certificates/samples.ts';
 import {
   type Answer,
   bookmark,
@@ -125,6 +129,23 @@ describe('failures', () => {
     });
     await client.close();
     await expect(client.get(path)).rejects.toMatchObject({ status: 0, message: expect.stringContaining('the client is closed') });
+  });
+
+  test.each([
+    ['a certificate that the CA did not sign', 'https', /the certificate of the server is signed by an unknown CA\. Check the CA/],
+    ['a port without TLS', 'http', /the server does not use TLS on this port\. Check the address and the port/],
+  ])('%s is Unreachable, with what to check', async (_name, scheme, message) => {
+    const pair = sampleServer();
+    const listener = scheme === 'https' ? createTlsServer({ cert: pair.certificate, key: pair.key }) : createServer();
+    await once(listener.listen(0, '127.0.0.1'), 'listening');
+    onTestFinished(() => void listener.close());
+    const { kubeConfig } = await connected([]);
+    const config = kubeConfig();
+    const url = `https://127.0.0.1:${(listener.address() as AddressInfo).port}`;
+    config.loadFromOptions({ ...config, clusters: [{ name: 'scripted', server: url, skipTLSVerify: false }] });
+    const client = connectApi(config);
+    onTestFinished(() => client.close());
+    await expect(client.get(path)).rejects.toMatchObject({ reason: 'Unreachable', message: expect.stringMatching(message) });
   });
 
   test('a server that does not answer is a Timeout', async () => {

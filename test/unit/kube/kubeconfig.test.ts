@@ -39,6 +39,21 @@ contexts:
 - {name: plain, context: {cluster: plain}}
 - {name: odd, context: {cluster: odd}}
 `,
+  incomplete: `
+clusters: [{name: no-ca, cluster: {server: "https://x", certificate-authority: pki/nope.crt}}, {name: c, cluster: {server: "https://x"}}]
+users:
+- {name: no-certificate, user: {client-certificate: pki/nope.crt, client-key: pki/ca.crt}}
+- {name: no-key, user: {client-certificate: pki/ca.crt, client-key: pki/nope.key}}
+- {name: no-token, user: {tokenFile: tokens/nope}}
+contexts:
+- {name: no-ca, context: {cluster: no-ca}}
+- {name: no-certificate, context: {cluster: c, user: no-certificate}}
+- {name: no-key, context: {cluster: c, user: no-key}}
+- {name: no-token, context: {cluster: c, user: no-token}}
+`,
+  'pki/ca.crt': 'a certificate',
+  'tokens/robot': 'robot-token',
+  'pod/ca.crt': 'a certificate',
   'pod/token': 'pod-token',
   'pod/namespace': 'regkeeper\n',
 };
@@ -163,6 +178,18 @@ describe('loadKubeConfig', () => {
       { file: 'dangling', context: 'odd' },
       /has the invalid server "x:6443"\. Write it as https:\/\/host:port$/,
     ],
+    [
+      'a CA file that does not exist',
+      { file: 'incomplete', context: 'no-ca' },
+      /^kubeconfig \S+incomplete: certificate-authority \S+pki\/nope\.crt does not exist\. Correct the path$/,
+    ],
+    [
+      'a client certificate that does not exist',
+      { file: 'incomplete', context: 'no-certificate' },
+      /: client-certificate \S+pki\/nope\.crt does not exist/,
+    ],
+    ['a client key that does not exist', { file: 'incomplete', context: 'no-key' }, /: client-key \S+pki\/nope\.key does not exist/],
+    ['a token file that does not exist', { file: 'incomplete', context: 'no-token' }, /: tokenFile \S+tokens\/nope does not exist/],
     ['nothing anywhere', {}, /^no cluster is configured: neither ~\/\.kube\/config nor a service account token exists/],
     ['a home without a kubeconfig', { env: { HOME: 'missing' } }, /^no cluster is configured: neither \S+missing\/\.kube\/config/],
     ['a pod that does not know its server', { pod: true }, /KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set/],

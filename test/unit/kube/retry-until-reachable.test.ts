@@ -80,3 +80,14 @@ test('says each minute that it still waits, and for whom', async () => {
     ),
   );
 });
+
+test('logs no failure that the end of the process causes', async () => {
+  const log = recordingLog();
+  const stopping = new AbortController();
+  const work = async () => {
+    stopping.abort(new Error('stopping'));
+    throw new ApiError(0, 'Unreachable', 'GET /x: The client is destroyed');
+  };
+  await expect(retryUntilReachable({ ...retryOptions(log), signal: stopping.signal }, work)).rejects.toThrow('stopping');
+  expect(log.lines).toEqual([]);
+});

@@ -41,6 +41,13 @@ describe('a line of the log as text', () => {
     expect(write((log) => log.error({ err: error }, 'words'))).toBe('TIME ERROR words err="GET /api: forbidden"\n');
   });
 
+  test('shows an error that is part of the message only once', () => {
+    const error = Object.assign(new Error('GET /api: forbidden'), { name: 'ApiError', status: 403 });
+    expect(write((log) => log.warn({ err: error, path: '/api' }, 'GET /api: forbidden. Retrying'))).toBe(
+      'TIME WARN  GET /api: forbidden. Retrying path=/api\n',
+    );
+  });
+
   test('escapes characters that would control the terminal', () => {
     const text = write((log) => log.info({ name: '\u001b[2J\u009b\u202e' }, 'a\r\nTIME INFO  forged\u001b]0;x\u0007'));
     expect(text).toBe('TIME INFO  a\\u000d\\u000aTIME INFO  forged\\u001b]0;x\\u0007 name=\\u001b[2J\\u009b\\u202e\n');

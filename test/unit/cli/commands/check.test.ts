@@ -52,6 +52,20 @@ async function checkJson(objects: string, ...more: readonly string[]) {
   return { ...rest, json: JSON.parse(out) };
 }
 
+test.each([
+  ['audit', 'allowed', /^allowed Pod .*\n.*\n.*unconfigured\n {8}will be denied once enforced\n/],
+  ['warn', 'warned', /^warned {2}Pod .*\n.*\n.*unconfigured\n {8}regkeeper: will be denied once enforced: /],
+])('mode %s: the result says what will be denied once enforced', async (mode, outcome, table) => {
+  const objects = pod('new', 'other.example.com/web:1') + pod('known', 'reg.example.com/web:1');
+  const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
+  const inputs = ['check', '-f', await write('objects.yaml', objects), '--rules', softened];
+  const { exitCode, out } = await runCommand(...inputs);
+  expect({ exitCode, out }).toEqual({ exitCode: 0, out: expect.stringMatching(table) });
+  const { results } = JSON.parse((await runCommand(...inputs, '-o', 'json')).out);
+  expect(results).toMatchObject([{ outcome, outcomeIfEnforced: 'denied' }, { outcome: 'allowed' }]);
+  expect(results[1]).not.toHaveProperty('outcomeIfEnforced');
+});
+
 describe('registry Secrets among the objects', () => {
   const secret = (name: string, config: string) =>
     `---\napiVersion: v1\nkind: Secret\nmetadata: {name: ${name}, namespace: shop}\ntype: kubernetes.io/dockerconfigjson\ndata: {.dockerconfigjson: ${btoa(config)}}\n`;
@@ -478,6 +492,7 @@ describe('exit code 2: what cannot be read', () => {
   test.each([
     ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
     ['no --rules', ['-f', 'x'], /required option '--rules/],
+    ['a namespace that is none', ['-f', 'x', '--rules', 'x', '-n', 'team_a'], /Use at most 63 lower-case letters, digits and hyphens/],
     ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
     ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {

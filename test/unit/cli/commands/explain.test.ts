@@ -294,6 +294,7 @@ describe('what cannot be explained is exit code 2', () => {
   test.each([
     ['no rules', [], /required option '--rules/],
     ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /A label is written key=value/],
+    ['a namespace that is none', ['--rules', 'deploy/examples', '-n', 'Shop'], /Use at most 63 lower-case letters, digits and hyphens/],
     ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
     ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],
   ])('%s', async (_name, more, message) => {

@@ -74,16 +74,13 @@ test('--skip-unknown accepts unknown kinds', async () => {
 });
 
 test('custom kinds are read', async () => {
-  const kinds = await write(
-    'kinds.yaml',
-    'kinds:\n- {group: example.com, version: v1, kind: App, resource: apps, images: [spec.image]}\n',
-  );
+  const kinds = await write('kinds.yaml', 'kinds:\n- {group: example.com, version: v1, kind: App, resource: apps, images: [spec.image]}\n');
   const { out, err } = await init(app, '--custom-kinds', kinds);
   expect({ err, rules: parse(out).rules }).toEqual({ err: '', rules: [{ registry: 'b.io' }] });
 });
 
 test('without objects there is no document', async () => {
-  await expect(init('')).rejects.toThrow('no Kubernetes object found');
+  expect(await init('')).toMatchObject({ exitCode: 2, out: '', err: expect.stringContaining('no Kubernetes object found') });
 });
 
 const hostile = ['x\nmode: enforce\n', '#', '"', "'", '&a', '*a', '\u001b[2J', '{{', '- a', '\u2028rules: []', '<<', '::error::x', '%YAML'];

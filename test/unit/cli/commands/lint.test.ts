@@ -1,5 +1,6 @@
 /** Tests `lint`. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,7 +85,7 @@ describe('a broken document is told at its line and column', () => {
     });
     expect(lost).toEqual([]);
     expect(exitCode).toBe(1);
-    expect(err).toMatch(new RegExp(`read ${documents.length} documents .* in ${documents.length} files: \\d+ problems`));
+    expect(err).toMatch(new RegExp(`read ${documents.length} documents in ${documents.length} files: \\d+ problems`));
   });
 });
 
@@ -225,6 +226,18 @@ test.each([
   const child = spawn(process.execPath, ['src/main.ts', 'lint', '-', '-o', format], { env: { PATH: process.env.PATH } });
   child.stdin.end(configMap('cluster', block('rules: []\nmodus: warn\n')));
   expect(await textOf(child.stdout)).toMatch(expected);
+});
+
+test('empty standard input is an error, because a command before the pipe may have failed', async () => {
+  const child = spawn(process.execPath, ['src/main.ts', 'lint', '-'], { env: { PATH: process.env.PATH } });
+  child.stdin.end();
+  const [err, [code]] = await Promise.all([textOf(child.stderr), once(child, 'exit')]);
+  expect({ code, err }).toEqual({ code: 2, err: 'regkeeper: rules -: standard input is empty\n' });
+});
+
+test('the summary counts no rules while there are problems, because those of a broken document are unknown', async () => {
+  const { err } = await lint('rules:\n- {registry: reg.io, nmae: x}\n');
+  expect(err).toMatch(/^read 1 document in 1 file: 1 problem, 0 warnings\. /);
 });
 
 describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {

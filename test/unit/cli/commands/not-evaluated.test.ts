@@ -317,14 +317,16 @@ test.each([
   ['an empty file', '# nothing yet\n'],
   ['an empty list', 'apiVersion: v1\nkind: List\nitems: []\n'],
   ['a list without items', 'apiVersion: v1\nkind: List\n'],
-])('nothing to evaluate at all is a configuration error: %s', async (_what, text) => {
+])('nothing to evaluate at all is reported in every format: %s', async (_what, text) => {
   const root = await input({ 'a.yaml': text });
   const rules = join(folder, 'rules.yaml');
-  const message = `${root}: nothing to evaluate: no Kubernetes object found`;
-  for (const command of [['check'], ['diff', rules, rules]]) {
-    const more = command[0] === 'check' ? ['--rules', rules] : [];
-    await expect(runCommand(...command, '-f', root, ...more)).rejects.toThrow(message);
-  }
+  const err = `${root}: no Kubernetes object found\nregkeeper: 1 not evaluated\n`;
+  expect(await runCommand('check', '-f', root, '--rules', rules)).toMatchObject({ exitCode: 2, err });
+  expect(await runCommand('diff', rules, rules, '-f', root)).toMatchObject({ exitCode: 2, err });
+  const json = await runCommand('check', '-f', root, '--rules', rules, '-o', 'json');
+  expect(JSON.parse(json.out)).toMatchObject({ results: [], notEvaluated: [{ file: root, code: 'unreadable' }] });
+  const github = await runCommand('check', '-f', root, '--rules', rules, '-o', 'github');
+  expect(github.out).toMatch(/^::error .*::no Kubernetes object found\n$/);
 });
 
 describe('every format reports what was not evaluated', () => {

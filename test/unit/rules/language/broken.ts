@@ -64,6 +64,8 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: '1: 2', problem: 'unknown-field 1:1 ', says: '"1"' },
   { text: 'rules:\n- regsitry: reg.io', problem: 'unknown-field 2:3 ', says: 'Did you mean "registry"?' },
   { text: 'rules:\n- name: a', problem: 'missing-field 2:3 ', says: 'rules[0] has no registry' },
+  { text: 'internalRegistry: [reg.io]', problem: 'unknown-field 1:1 ', says: 'Did you mean "internalRegistries"?' },
+  { text: 'registries: [reg.io]', problem: 'unknown-field 1:1 ', says: 'Did you mean "rules"?' },
   { text: 'delegates: [reg.io]', problem: 'unknown-field 1:1 ', says: 'Did you mean "delegate"?' },
   {
     text: 'namespaces: [a]',

@@ -21,6 +21,7 @@ describe('a pattern hardly matches', () => {
       'hub.docker.com is a web site, and no image name starts with it. The registry is docker.io.',
     ],
     ['as a web site with a path', 'rules: [{registry: github.com/acme}]', 'The registry is ghcr.io.'],
+    ['as a page of Quay', 'rules: [{registry: quay.io/repository/acme/app}]', 'Write "quay.io/acme/app".'],
     [
       'with the path of the API',
       'rules: [{registry: index.docker.io/v1}]',
@@ -46,6 +47,7 @@ describe('a pattern hardly matches', () => {
     ['a repository of digits on a port', 'rules: [{registry: "10.0.0.5:5000/8"}]'],
     ['a path that goes on', 'rules: [{registry: 10.0.0.5/8/app}]'],
     ['a path of digits at a name', 'rules: [{registry: reg.io/8}]'],
+    ['a repository with that name elsewhere', 'rules: [{registry: reg.io/repository/acme}]'],
     ['a team of the name v2', 'rules: [{registry: reg.io/v2/app}]'],
     ['a path like the API’s', 'rules: [{registry: reg.io/v3}]'],
     ['the other name of Docker Hub alone', 'rules: [{registry: registry.hub.docker.com}]'],

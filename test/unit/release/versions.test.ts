@@ -1,0 +1,53 @@
+/** The check that a tag, the package, the chart, the manifests and the changelog have the same version. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { versionOfTag, versionProblems } from '../../../release/versions.ts';
+
+const read = (file: string) => readFileSync(join(import.meta.dirname, '../../..', file), 'utf8');
+const { version } = JSON.parse(read('package.json')) as { version: string };
+/** The repository with a changelog that is ready for a release. */
+const released = (file: string) =>
+  file === 'CHANGELOG.md' ? `# Changelog\n\n## [${version}] - 2027-01-31\n\n### Added\n\n- All.\n` : read(file);
+
+test('the files of this repository have one version', () => {
+  expect(versionProblems(`v${version}`, released)).toEqual([]);
+});
+
+test('another tag is a problem of every file', () => {
+  const problems = versionProblems('v9.8.7', released).map(({ file, problem }) => `${file} ${problem}`);
+  expect(problems).toEqual([
+    ...[
+      'package.json',
+      'package-lock.json',
+      'Dockerfile',
+      'deploy/chart/Chart.yaml',
+      'deploy/chart/Chart.yaml',
+      'deploy/program/deployment.yaml',
+    ].map((file) => `${file} has version ${version}, but the tag is v9.8.7`),
+    'CHANGELOG.md has no section for 9.8.7',
+  ]);
+});
+
+test.each([
+  ['package.json', '{}'],
+  ['package-lock.json', '{\n  "version": "0.0.1",\n}'],
+  ['Dockerfile', 'LABEL org.opencontainers.image.version="0.0.1"'],
+  ['deploy/chart/Chart.yaml', `version: ${version}\nappVersion: 0.0.1\n`],
+  ['deploy/chart/Chart.yaml', `version: 0.0.1\nappVersion: "${version}"\n`],
+  ['deploy/program/deployment.yaml', '        image: regkeeper.invalid/regkeeper:0.0.1\n'],
+  ['CHANGELOG.md', `## [${version}] - unreleased\n`],
+])('%s alone is a problem', (changed, text) => {
+  expect(versionProblems(`v${version}`, (file) => (file === changed ? text : released(file))).map(({ file }) => file)).toEqual([changed]);
+});
+
+test.each(['1.2.3', 'v1.2', 'v1.2.3+build', 'version', 'v1.2.3 '])('%j is no tag of a release', (tag) => {
+  expect(() => versionOfTag(tag)).toThrow('is not vMAJOR.MINOR.PATCH');
+});
+
+test.each([
+  ['v1.2.3', '1.2.3'],
+  ['v1.2.3-rc.1', '1.2.3-rc.1'],
+])('%s is version %s', (tag, expected) => {
+  expect(versionOfTag(tag)).toBe(expected);
+});
