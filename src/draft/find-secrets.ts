@@ -42,19 +42,23 @@ export function createSecretFinder(secrets: RegistrySecrets): SecretFinder {
       const { lookup } = credentials;
       const action = lookup.by === 'builder' ? lookup.action : 'pull';
       const listed = credentials.secrets.filter((name) => !isOfInternalRegistry(name));
-      const unread = listed.filter((name) => !secrets.has(namespace, name));
+      const unread = new Set<string>();
       const unexplained = new Set<string>();
       for (const image of images) {
         const rule = ruleOf(image);
         if (rule === undefined) continue;
-        const serving = secrets.serving(namespace, image, lookup);
-        const proved = listed.filter((name) => serving.includes(name));
+        const answers = listed.map((name) => [name, secrets.serves(namespace, name, image, lookup)] as const);
+        const proved = answers.flatMap(([name, serves]) => (serves === true ? [name] : []));
+        for (const [name, serves] of answers) if (serves === undefined) unread.add(name);
         if (proved.length > 0) note('proved', action, rule, proved, namespace);
-        else if (unread.length > 0) unexplained.add(rule);
-        else note(serving.length === 1 ? 'proved' : 'possible', action, rule, serving, namespace);
+        else if (unread.size > 0) unexplained.add(rule);
+        else {
+          const unlisted = secrets.serving(namespace, image, lookup);
+          note(unlisted.length === 1 ? 'proved' : 'possible', action, rule, unlisted, namespace);
+        }
       }
-      const evidence = unexplained.size === 1 && unread.length === 1 ? 'sole' : 'possible';
-      for (const rule of unexplained) note(evidence, action, rule, unread, namespace);
+      const evidence = unexplained.size === 1 && unread.size === 1 ? 'sole' : 'possible';
+      for (const rule of unexplained) note(evidence, action, rule, [...unread], namespace);
     },
     found(rule, action) {
       const isSole = (name: string) => soleRegistries.get(name)?.size === 1;

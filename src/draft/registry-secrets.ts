@@ -4,15 +4,18 @@ import { findCredentials } from '../credentials/kubelet.ts';
 import { parseRegistrySecret, type RegistryAuth, registrySecretProblems } from '../credentials/registry-secret.ts';
 import type { Lookup } from '../credentials/usual-key.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
-import { type ImageReference, repositoryAsWritten } from '../image/reference.ts';
+import type { ImageReference } from '../image/reference.ts';
 import { type JsonObject, textAt } from '../object/json.ts';
 
 export type RegistrySecrets = {
-  /** Whether the Secret is among the objects, so that its keys are known. */
-  has(namespace: string, name: string): boolean;
-  /** The names of the Secrets in the namespace that have a credential for the image, sorted. */
+  /** Whether the Secret has a credential for the image. Undefined if it is not among the objects, so that its keys are unknown. */
+  serves(namespace: string, name: string, image: ImageReference, lookup: Lookup): boolean | undefined;
+  /** The names of the Secrets in the namespace that have a credential for the image. None in a namespace with very many Secrets. */
   serving(namespace: string, image: ImageReference, lookup: Lookup): readonly string[];
 };
+
+/** Registry Secrets in a namespace that are tried for an image that lists none. Otherwise the work would be their number times the images. */
+const mostTried = 100;
 
 export function registrySecrets(manifests: readonly Manifest[], defaultNamespace: string): RegistrySecrets {
   const byNamespace = new Map<string, Map<string, readonly RegistryAuth[]>>();
@@ -22,15 +25,15 @@ export function registrySecrets(manifests: readonly Manifest[], defaultNamespace
     const secrets = byNamespace.get(namespace) ?? new Map<string, readonly RegistryAuth[]>();
     byNamespace.set(namespace, secrets.set(textAt(object, ['metadata', 'name']) ?? '', usableAuths(object)));
   }
-  const memo = new Map<string, readonly string[]>();
+  const secretsIn = (namespace: string) => byNamespace.get(namespace) ?? new Map<string, readonly RegistryAuth[]>();
   return {
-    has: (namespace, name) => byNamespace.get(namespace)?.has(name) === true,
+    serves(namespace, name, image, lookup) {
+      const auths = secretsIn(namespace).get(name);
+      return auths && hasCredential(auths, image, lookup);
+    },
     serving(namespace, image, lookup) {
-      const key = JSON.stringify([namespace, lookup, repositoryAsWritten(image)]);
-      const secrets = [...(byNamespace.get(namespace) ?? [])];
-      const names = memo.get(key) ?? secrets.flatMap(([name, auths]) => (hasCredential(auths, image, lookup) ? [name] : [])).sort();
-      memo.set(key, names);
-      return names;
+      const secrets = [...secretsIn(namespace)].filter(([, auths]) => auths.length > 0);
+      return secrets.length > mostTried ? [] : secrets.flatMap(([name, auths]) => (hasCredential(auths, image, lookup) ? [name] : []));
     },
   };
 }

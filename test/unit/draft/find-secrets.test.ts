@@ -149,6 +149,11 @@ describe('a secret is not named', () => {
   });
 });
 
+test('among more than 100 Secrets of a namespace, only those that objects list are tried', () => {
+  const many = Array.from({ length: 101 }, (_, index) => secret(`s${index}`, [`r${index}.io`])).join('');
+  expect(secretsOf(tryText(many + pod(['r7.io/x'], ['s7']) + pod(['r8.io/x'])).text)).toEqual(['r7.io pull s7']);
+});
+
 test('contents of Secrets are never printed', () => {
   const { text } = tryText(secret('one', ['me:hunter2@a.io', 'a.io']) + secret('two', ['a.io']) + pod(['a.io/x']));
   expect(text).not.toMatch(/hunter2|bWU6aHVudGVyMg/);
