@@ -45,7 +45,7 @@ const examples = [
 ];
 
 const exitCodes = [
-  'every image is allowed by a rule',
+  'a rule allows every known image',
   'no rule can allow an image, or the rules are too long',
   'something was not evaluated, or wrong usage',
 ];
