@@ -128,7 +128,7 @@ function warnOfRemovedRules(before: ConfigMapRole | undefined, after: ConfigMapR
   if (!before || before.scope === 'none' || before.scope === after.scope) return [];
   const how = after.label === undefined ? `without the label ${rulesLabel}` : `with the label ${rulesLabel}: ${String(after.label)}`;
   const lasting =
-    before.scope === 'cluster' ? '. If these are the last cluster rules, they stay in force until new ones are written.' : '.';
+    before.scope === 'cluster' ? '. Exception: if no other cluster rules exist, they stay in force until new ones are written.' : '.';
   return [`${how}, the rules of this ConfigMap are no longer in force${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
 }
 

@@ -44,13 +44,13 @@ async function readCa(file: string): Promise<FilesReading<string>> {
   try {
     const text = await readText('client CA', file);
     const reading = readCertificates(text);
-    if (!reading.ok) return { ok: false, problem: `client CA file ${file} ${reading.problem}. Put the PEM certificates there` };
+    if (!reading.ok) return { ok: false, problem: `client CA file ${file} ${reading.problem}. It must contain PEM certificates` };
     // A leaf in this file would be pinned by some checks and rejected by others.
     const number = reading.certificates.findIndex(({ ca }) => !ca) + 1;
     if (number === 0) return { ok: true, value: text };
     return {
       ok: false,
-      problem: `client CA file ${file}: certificate ${number} is not a CA. Put the CA that signed the client certificate there`,
+      problem: `client CA file ${file}: certificate ${number} is not a CA. Use the CA that signed the client certificates`,
     };
   } catch (error) {
     if (error instanceof UnreadableFile) return { ok: false, problem: error.message };

@@ -46,7 +46,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: 'explain',
-    description: 'show which rule decides on an image, and why',
+    description: 'show which rule applies to an image, and why',
     load: async ({ terminal, finish }) => (await import('./commands/explain.ts')).explainCommand(terminal, finish),
   },
   {
@@ -71,7 +71,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: 'rbac',
-    description: 'print the RBAC for reporting missing secrets',
+    description: 'print the RBAC needed to report missing secrets',
     load: async ({ terminal, finish }) => (await import('./commands/rbac.ts')).rbacCommand(terminal, finish),
   },
   {
@@ -117,11 +117,13 @@ export async function runProgram(argv: readonly string[], actions: ProgramAction
 function createProgram(output: Output): Command {
   return (
     new Command('regkeeper')
-      .description('Admission webhook: allows images by rules, and injects the secrets they need')
+      .description('Admission webhook that allows or denies images by rules, and injects the secrets they need')
       .version(versionText, '-V, --version', 'print the version')
-      .addOption(new Option('--color <when>', 'use colors: auto means on a terminal').choices(['auto', 'always', 'never']).default('auto'))
+      .addOption(
+        new Option('--color <when>', 'when to use colors (auto: only on a terminal)').choices(['auto', 'always', 'never']).default('auto'),
+      )
       .helpOption('-h, --help', 'show help')
-      .helpCommand('help [command]', 'show the help of a command')
+      .helpCommand('help [command]', 'show help for a command')
       .exitOverride()
       .configureOutput({ writeOut: (text) => output.out(text), writeErr: (text) => output.err(text) })
       // The arguments of commands that are not loaded are unknown, so the list shows none.

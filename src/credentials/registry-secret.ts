@@ -86,7 +86,7 @@ function readContent(secret: JsonObject, key: string): Content {
   const encoded = valueAt(secret, ['data', key]);
   const text = typeof plain === 'string' ? plain : typeof encoded === 'string' ? decodeBase64(encoded, 'padded') : '';
   if (text === undefined) return { problem: problem('content-not-base64', `data[${quote(key)}] is not base64.`) };
-  if (text === '') return { problem: problem('no-content', `It has no ${quote(key)}, which its type requires.`) };
+  if (text === '') return { problem: problem('no-content', `It has no key ${quote(key)}, which its type requires.`) };
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -106,7 +106,7 @@ function readConfig(json: JsonObject): RegistrySecret {
   return {
     auths: parts.flatMap(({ auths }) => auths),
     problems: [
-      ...(badHeaders ? [problem('field-type', '"HttpHeaders" is not a mapping of names to texts.')] : []),
+      ...(badHeaders ? [problem('field-type', '"HttpHeaders" is not a mapping of names to strings.')] : []),
       ...parts.flatMap(({ problems }) => problems),
     ],
   };
@@ -114,7 +114,8 @@ function readConfig(json: JsonObject): RegistrySecret {
 
 function readAuths(json: unknown, name: string): RegistrySecret {
   if (isAbsent(json)) return { auths: [], problems: [] };
-  if (!isObject(json)) return { auths: [], problems: [problem('auths-type', `${quote(name)} is not a mapping of registries to logins.`)] };
+  if (!isObject(json))
+    return { auths: [], problems: [problem('auths-type', `${quote(name)} is not a mapping of registries to credentials.`)] };
   const auths: RegistryAuth[] = [];
   const problems: RegistrySecretProblem[] = [];
   for (const [key, entry] of Object.entries(json)) {
@@ -133,7 +134,7 @@ function readEntry(key: string, entry: unknown): RegistryAuth | RegistrySecretPr
     fieldsNamed(entry, name),
   );
   if (![...login, ...password, ...email, ...auth].every(isTextOrNull)) {
-    return entryProblem('field-type', key, '"username", "password", "email" and "auth" must be text');
+    return entryProblem('field-type', key, '"username", "password", "email" and "auth" must be strings');
   }
   const encoded = auth.findLast((text) => typeof text === 'string' && text !== '');
   if (typeof encoded !== 'string') return { key, hasLogin: [...login, ...password].some((text) => !isAbsent(text) && text !== '') };

@@ -59,7 +59,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
   if ((unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
-    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not in the cache yet` };
+    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
   if (injection.kind === 'not-yet') return injection;
@@ -275,11 +275,11 @@ function renderSpelling(reference: ImageReference): Message {
   const written = registryOf(repositoryAsWritten(reference));
   const usual = registryOf(canonicalName(reference));
   // A name without a dot is a host only with a port, so it cannot be written without.
-  const fix = usual === written ? 'Use that spelling' : `Write ${quote(usual)} in the image, or use that spelling`;
-  const found = `credentials are found only under ${quote(written)}. ${fix} for the key in the secret.`;
+  const fix = usual === written ? 'Use' : `Write ${quote(usual)} in the image, or use`;
+  const found = `credentials under the usual key do not apply. ${fix} the key ${quote(written)} in the secret.`;
   return {
-    message: `image ${quote(reference.written)} spells its registry unusually, so ${found}`,
-    brief: `an image spells its registry unusually, so ${found}`,
+    message: `image ${quote(reference.written)} spells its registry in an unusual way, so ${found}`,
+    brief: `an image spells its registry in an unusual way, so ${found}`,
   };
 }
 
@@ -301,7 +301,7 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   const { content } = slot;
   if (content.kind !== 'image' || !reference || !isShortName(content.text)) return [];
   const [alias] = aliasesOf(content.text);
-  const otherwise = alias === undefined ? 'pull it from another registry' : `pull ${quote(alias)} for it`;
+  const otherwise = alias === undefined ? 'pull it from another registry' : `pull ${quote(alias)} instead`;
   const fix = `The node may ${otherwise}, or reject it. Write the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
   return [{ message: `image ${quote(content.text)} has no registry. ${fix}`, brief: `an image has no registry. ${fix}` }];
 }
@@ -313,7 +313,7 @@ function isShortName(text: string): boolean {
 
 function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
   if (shape.kind !== 'build' || shape.otherDockerfile === undefined) return [];
-  const message = `the inline Dockerfile is not used, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images of that file cannot be evaluated. Remove one of the two.`;
+  const message = `the inline Dockerfile is ignored, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images of that file cannot be evaluated. Remove one of the two.`;
   return [{ reason: 'dockerfile-unused', message }];
 }
 

@@ -83,7 +83,7 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
     case 'placeholder':
       return 'allowed now, but will be denied when the image trigger sets the image: ';
     case 'mirror-pod':
-      return 'static Pod that already runs, so it is not denied: ';
+      return 'static Pod is already running, so it is not denied: ';
     default:
       return '';
   }
@@ -100,7 +100,7 @@ export function hidesContents({ stream }: ImageDecision, hideStreamContents = fa
 
 function renderHidden({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
   const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
-  return `what image stream ${quote(stream?.stream ?? '')} contains is ${isDenied ? 'denied' : 'not trusted'} here.`;
+  return `the image in image stream ${quote(stream?.stream ?? '')} is ${isDenied ? 'denied' : 'not trusted'} here.`;
 }
 
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
@@ -139,7 +139,7 @@ function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wo
     case 'unresolved':
       return 'is not known yet.';
     case 'untrusted':
-      if (!rule) return 'has no registry, and names without a registry are denied.';
+      if (!rule) return 'has no registry, and such names are denied.';
       return sentence(`is from an untrusted registry${locate.rule(rule)}${rule.reason === undefined ? '' : `: ${rule.reason}`}`);
     case 'unconfigured':
       return 'is not from a configured registry.';
@@ -175,7 +175,7 @@ function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, p
 function oneOfSeveral({ searched }: ImageEvaluation): string {
   if (!searched) return '';
   const names = searched.map(canonicalName).join(', ');
-  return `A node may pull a name without a registry as any of ${names}, so all of them must be trusted. Write the registry.`;
+  return `A node may resolve a name without a registry to any of ${names}, so all of them must be trusted. Write the registry.`;
 }
 
 function exemptionOf({ exemption, reason }: ImageEvaluation, { locate }: Wording): string {

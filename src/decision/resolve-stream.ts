@@ -116,7 +116,7 @@ function originOf(start: TagLocation, facts: MemoFacts): ImageOrigin | NotFound 
   while (seen.size < longestChain) {
     const { namespace, streamName, tagName } = location;
     const label = `${namespace}/${streamName}:${tagName}`;
-    if (seen.has(label)) return { why: `image stream tag ${label} follows itself` };
+    if (seen.has(label)) return { why: `image stream tag ${label} refers to itself` };
     seen.add(label);
     const stream = facts.imageStream(namespace, streamName);
     if (stream.kind !== 'known') return missing(stream, namespace, streamName);
@@ -134,7 +134,7 @@ function originOf(start: TagLocation, facts: MemoFacts): ImageOrigin | NotFound 
     location = { namespace: namespaceOfFrom, streamName: otherStream ?? streamName, tagName: otherTag ?? from.name };
   }
   const { namespace, streamName, tagName } = start;
-  return { why: `image stream tag ${namespace}/${streamName}:${tagName} follows more than ${longestChain} others` };
+  return { why: `image stream tag ${namespace}/${streamName}:${tagName} refers to a chain of more than ${longestChain} other tags` };
 }
 
 function originOfImage(name: string, { namespace, streamName }: TagLocation, label: string, facts: MemoFacts) {

@@ -158,7 +158,7 @@ function evaluateObject(manifest: Manifest, simulate: () => SimulationResult, ki
   if (why) return { kind: 'not-evaluated', why };
   if (!row) return { kind: 'without-images' };
   const simulation = simulate();
-  if (simulation.kind === 'unread') throw new Error(`the simulation reads no ${manifest.kind} of ${manifest.apiVersion}`);
+  if (simulation.kind === 'unread') throw new Error(`the simulation does not support ${manifest.kind} in ${manifest.apiVersion}`);
   const isBlank = simulation.kind === 'answered' && simulation.outcome !== 'denied' && simulation.images.length === 0;
   const whyBlank = isBlank ? whyNothingFound(manifest, row) : undefined;
   return whyBlank ? { kind: 'not-evaluated', why: whyBlank } : { kind: 'simulated', simulation };
@@ -201,7 +201,7 @@ export function isClean({ outcome, undecided }: ObjectResult): boolean {
 function resultOf(manifest: Manifest, simulation: Exclude<SimulationResult, { kind: 'unread' }>, defaultNamespace: string): ObjectResult {
   const subject = { ...subjectOf(manifest, defaultNamespace), file: manifest.file, line: manifest.line };
   if (simulation.kind === 'not-yet') {
-    const undecided = [`${simulation.message}. Add it with -f`];
+    const undecided = [`${simulation.message}. Pass it with -f`];
     return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
   }
   const { outcome, outcomeIfEnforced, images, injected, patch, warnings, denial, unsure } = simulation;
@@ -232,13 +232,13 @@ function evaluatedImage(image: ImageDecision): EvaluatedImage {
   const isMissing = slot.path.at(-1) === 'name' && stream?.kind === 'unresolved' && stream.why === undefined;
   return {
     ...describeImage(image),
-    ...(isMissing && { why: 'the image stream is not among the objects. Add it with -f' }),
+    ...(isMissing && { why: 'the image stream is not in the input. Pass it with -f' }),
     ...(written !== undefined && { written }),
   };
 }
 
 function missingNamespace(origin: Origin, namespace: string): string {
-  return `${renderOrigin(origin)} selects by the labels of namespace "${namespace}", which is not among the objects. Add the Namespace with -f`;
+  return `${renderOrigin(origin)} selects namespaces by label, and namespace "${namespace}" is not in the input. Pass it with -f`;
 }
 
 /** `Deployment shop/web` */

@@ -100,7 +100,7 @@ class ExpectationReader {
     const value = root[field];
     if (isAbsent(value)) return undefined;
     if (typeof value === 'string' && value !== '') return value;
-    this.fail([field], `"${field}" must be text. Put the value in quotes.`);
+    this.fail([field], `"${field}" must be a string. Put the value in quotes.`);
     return undefined;
   }
 
@@ -120,11 +120,11 @@ class ExpectationReader {
     }
     this.failOnUnknownFields(object, matchedFields, [...path, 'object']);
     const wrong = Object.entries(object).find(([, value]) => typeof value !== 'string');
-    if (wrong) this.fail([...path, 'object', wrong[0]], `"${wrong[0]}" must be text. Put the value in quotes.`);
+    if (wrong) this.fail([...path, 'object', wrong[0]], `"${wrong[0]}" must be a string. Put the value in quotes.`);
     if (object.kind === undefined || (object.name === undefined && object.generateName === undefined)) {
       this.fail([...path, 'object'], '"object" must have a kind and a name, so that it identifies one object.');
     }
-    if (Object.keys(fields).length === 0) this.fail(path, 'the entry expects nothing. Add at least "outcome".');
+    if (Object.keys(fields).length === 0) this.fail(path, 'the entry contains no expectation. Add at least "outcome".');
     return [{ object: object as ExpectedEntry['object'], fields, line: this.lineOf(path) }];
   }
 
@@ -172,7 +172,7 @@ export function compareResults(expectation: Expectation, results: readonly Objec
     failures.push({ message: `${renderSubject(object)} (${object.file}:${object.line}) has no entry. Its outcome is ${outcome}.` });
   }
   for (const { object, undecided = [] } of results) {
-    for (const reason of undecided) failures.push({ message: `${renderSubject(object)} cannot be evaluated with certainty: ${reason}` });
+    for (const reason of undecided) failures.push({ message: `${renderSubject(object)} has an uncertain result: ${reason}` });
   }
   return failures;
 }

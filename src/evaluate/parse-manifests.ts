@@ -104,7 +104,7 @@ function notAnObject(message: string): WhyNoObject {
 }
 
 function notRendered(what: string, command: string): WhyNoObject {
-  return { code: 'not-rendered', message: `${what} must be rendered first. Give the output of "${command}"` };
+  return { code: 'not-rendered', message: `${what} must be rendered first. Pass the output of "${command}"` };
 }
 
 /** A template of a chart is rarely valid YAML. Where it is, such as with braces in quotes, it is read like any file. */
@@ -112,20 +112,20 @@ function whyTemplate({ code }: YamlError, text: string, file: string): WhyNoObje
   // Without quotes, `{{ .Values.x }}` is a mapping with a mapping for its field name.
   if ((code !== 'syntax' && code !== 'field-name-not-scalar' && code !== 'field-name-null') || !text.includes('{{')) return undefined;
   const chart = /^(.*?)(?:^|\/)templates\//.exec(file)?.[1];
-  return notRendered('a template, such as of a Helm chart,', `helm template ${chart === undefined ? 'CHART' : chart || '.'}`);
+  return notRendered('a template, for example of a Helm chart,', `helm template ${chart === undefined ? 'CHART' : chart || '.'}`);
 }
 
 function describe(error: YamlError): string {
   if (error.code === 'syntax') return syntaxSentence(error.cause, error.reason);
   if (error.code !== 'duplicate-field') return describeYamlError(error);
   const { name, firstLine } = error;
-  return `the field "${name}" is already set in line ${firstLine}, and kubectl would ignore that one. Keep one of the two.`;
+  return `the field "${name}" is already set on line ${firstLine}, and kubectl would ignore that one. Keep one of the two.`;
 }
 
 function syntaxSentence(cause: string, reason: string): string {
   if (cause === 'TAB_AS_INDENT') return 'this line is indented with a tab. YAML allows only spaces.';
   const short = reason.slice(0, 160);
-  return `not valid YAML: ${short.charAt(0).toLowerCase()}${short.slice(1)}. Check quotes, brackets and indentation here and just before.`;
+  return `not valid YAML: ${short.charAt(0).toLowerCase()}${short.slice(1)}. Check quotes, brackets and indentation on this line and the one before.`;
 }
 
 /** Adds apiVersion and kind to an entry of a typed list, such as a PodList, because the API server leaves them out there. */
@@ -145,7 +145,7 @@ function whyNotRendered(object: JsonObject, file: string): WhyNoObject | undefin
     return notRendered('a Template', `oc process --local -f ${file === '-' ? 'FILE' : file} -o yaml`);
   }
   if (isOf(object, 'template.openshift.io', 'TemplateInstance')) {
-    return notRendered('the Template in it', 'oc process --local -f FILE -o yaml');
+    return notRendered('the Template of this TemplateInstance', 'oc process --local -f FILE -o yaml');
   }
   return undefined;
 }
@@ -182,18 +182,16 @@ function folderOf(file: string): string | undefined {
 /** Why this object could not be applied. Undefined if it could. */
 function whyNoObject(object: JsonObject, file: string): WhyNoObject | undefined {
   const missing = ['apiVersion', 'kind'].filter((field) => textAt(object, [field]) === undefined);
-  return missing.length === 0
-    ? undefined
-    : notAnObject(`not a Kubernetes object: ${missing.join(' and ')} missing${hintFor(object, file)}`);
+  return missing.length === 0 ? undefined : notAnObject(`not a Kubernetes object: no ${missing.join(' and no ')}${hintFor(object, file)}`);
 }
 
 /** What the file probably is instead, with the next step. */
 function hintFor(object: JsonObject, file: string): string {
   if (rulesFields.some((field) => Object.hasOwn(object, field)))
-    return '. This looks like registry rules. Give them as rules, not as manifests';
+    return '. This looks like registry rules. Pass them as rules, not as manifests';
   if (Array.isArray(object.kinds)) return '. This looks like a file for --custom-kinds';
   const isValues = /^values.*\.ya?ml$/.test(fileNameOf(file));
-  return isValues ? '. For the values of a chart, give the output of "helm template"' : '';
+  return isValues ? '. If these are the values of a chart, pass the output of "helm template"' : '';
 }
 
 const rulesFields = ['rules', 'unconfigured', 'internalRegistries', 'exemptions', 'overrides', 'delegate'];

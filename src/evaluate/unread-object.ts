@@ -30,7 +30,7 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
   const fix = presets.some((preset) => preset.group === group && preset.kind === kind)
     ? `Read it with --custom-kinds ${presetFile}`
     : 'Describe the kind in a file for --custom-kinds (docs/kinds.md)';
-  return { code: 'unknown-kind', message: `is not of a known kind, and ${renderPath(path)} looks like an image. ${fix}` };
+  return { code: 'unknown-kind', message: `has an unknown kind, and ${renderPath(path)} looks like an image. ${fix}` };
 }
 
 /**
@@ -39,7 +39,7 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
  */
 export function whyNothingFound({ object }: Manifest, row: KindRow): WhyUnread | undefined {
   const path = isCustom(row) ? findImageField(object) : undefined;
-  const message = `names no image at the paths of --custom-kinds, but ${renderPath(path ?? [])} looks like an image. Add its path`;
+  const message = `has no image at the paths from --custom-kinds, but ${renderPath(path ?? [])} looks like an image. Add its path`;
   return path && { code: 'unknown-kind', message };
 }
 

@@ -53,7 +53,7 @@ export function createOptionalInformer<T extends KubeObject>(options: OptionalIn
     onFailure: (err) => {
       const message = errorMessage(err);
       if (message !== lastFailure)
-        log.warn({ err }, `cannot determine whether the API server serves ${plural} of ${groupVersion}: ${message}`);
+        log.warn({ err }, `cannot determine whether the API server serves ${plural} (${groupVersion}): ${message}. Retrying`);
       lastFailure = message;
     },
     resyncMilliseconds: 60_000,

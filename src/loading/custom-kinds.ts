@@ -40,7 +40,7 @@ export type ParsedCustomKinds =
 export function parseCustomKinds(text: string, file: string): ParsedCustomKinds {
   const read = readDocument(text, { maxLength: 1_048_576, maxLexemes: 300_000, start: { line: 1, column: 1 } });
   if (!read.ok) return { ok: false, problems: read.problems.map(({ message, position }) => `${at(file, position)} ${message}`) };
-  if (!read.data) return failure(`${file}:1:1 is empty: write a list of kinds under "kinds:"`);
+  if (!read.data) return failure(`${file}:1:1 is empty. Write a list of kinds under "kinds:"`);
   const reader = new Reader(read.data, file);
   const kinds = reader.kinds();
   return reader.problems.length > 0 ? { ok: false, problems: reader.problems } : { ok: true, kinds };
@@ -89,7 +89,7 @@ class Reader {
       );
     }
     if (!pathFields.some((field) => field in entry)) {
-      this.report(pointer, 'names no path of images. Add "template" (path of a pod template), "podSpec" or "images".');
+      this.report(pointer, 'has no path to an image. Add "template" (path of a pod template), "podSpec" or "images".');
     }
     if (builtInKinds.find({ group, kind })) this.report(`${pointer}/kind`, `is built in: remove ${quote(kind)} of group ${quote(group)}`);
     if (this.problems.length > problemsBefore) return undefined;
@@ -128,9 +128,9 @@ class Reader {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);
-      const fix = nearest === undefined ? `known fields are ${known.join(', ')}` : `did you mean "${nearest}"?`;
+      const fix = nearest === undefined ? `Allowed fields are ${known.join(', ')}.` : `Did you mean "${nearest}"?`;
       const position = this.data.locateField(pointer + pointerTo(field));
-      this.problems.push(`${at(this.file, position)} unknown field ${quote(field)}: ${fix}`);
+      this.problems.push(`${at(this.file, position)} unknown field ${quote(field)}. ${fix}`);
     }
   }
 

@@ -146,8 +146,8 @@ class ManifestReader {
     if (value === null || typeof value === 'string') {
       return { source: this.source, text: value ?? '', start: document.startOfText(pointer) };
     }
-    const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'not text';
-    const message = `${key} of ${description} is ${actual}, but the data of a ConfigMap must be text. Write "${key}: |" and indent the rules below it.`;
+    const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'not a string';
+    const message = `${key} of ${description} is ${actual}, but the data of a ConfigMap must be strings. Write "${key}: |" and indent the rules below it.`;
     return this.report('bad-manifest', positionOf(located), message);
   }
 

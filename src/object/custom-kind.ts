@@ -67,7 +67,7 @@ function readPatterns(
     if (!found.ok) return { kind: 'malformed', problem: found.problem };
     for (const path of found.paths) {
       const content = readImageField(valueAt(object, path));
-      if (!content) return { kind: 'malformed', problem: problemAt(path, `must be text, but is ${nameType(valueAt(object, path))}`) };
+      if (!content) return { kind: 'malformed', problem: problemAt(path, `must be a string, but is ${nameType(valueAt(object, path))}`) };
       slots.push(pulledByPods({ path, displayName: renderPath(path), action: 'pull', content }));
     }
   }

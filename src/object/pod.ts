@@ -41,7 +41,8 @@ export function readPod(root: JsonObject, location: PodLocation, readOnlyBecause
   if (!Array.isArray(pullSecrets)) return { kind: 'malformed', problem: pullSecrets };
   for (const field of ['serviceAccountName', 'serviceAccount']) {
     const name = spec[field];
-    if (!isAbsent(name) && typeof name !== 'string') return malformed([...location.spec, field], `must be text, but is ${nameType(name)}`);
+    if (!isAbsent(name) && typeof name !== 'string')
+      return malformed([...location.spec, field], `must be a string, but is ${nameType(name)}`);
   }
 
   return {
@@ -93,7 +94,7 @@ function readContainers(spec: JsonObject, at: Path, list: ContainerList, slots: 
   for (const [index, container] of containers.entries()) {
     if (!isObject(container)) return problemAt([...path, index], `must be a container, but is ${nameType(container)}`);
     const content = readImageField(container.image);
-    if (!content) return problemAt([...path, index, 'image'], `must be text, but is ${nameType(container.image)}`);
+    if (!content) return problemAt([...path, index, 'image'], `must be a string, but is ${nameType(container.image)}`);
     const name = textAt(container, ['name']) ?? String(index);
     slots.push({ path: [...path, index, 'image'], displayName: `${list.noun} ${quote(name)}`, action: 'pull', content });
   }
@@ -110,7 +111,7 @@ function readImageVolumes(spec: JsonObject, at: Path, slots: ImageSlot[]): Malfo
     if (isAbsent(volume.image)) continue;
     if (!isObject(volume.image)) return problemAt([...path, index, 'image'], `must be an image volume, but is ${nameType(volume.image)}`);
     const content = readImageField(volume.image.reference);
-    if (!content) return problemAt([...path, index, 'image', 'reference'], `must be text, but is ${nameType(volume.image.reference)}`);
+    if (!content) return problemAt([...path, index, 'image', 'reference'], `must be a string, but is ${nameType(volume.image.reference)}`);
     const name = textAt(volume, ['name']) ?? String(index);
     slots.push({ path: [...path, index, 'image', 'reference'], displayName: `image volume ${quote(name)}`, action: 'pull', content });
   }

@@ -63,7 +63,7 @@ export function readDeploymentConfig(object: JsonObject, context: ReadingContext
   const image = valueAt(object, custom);
   if (isAbsent(image) || image === '') return { kind: 'shape', shape: { ...reading.shape, slots } };
   const content = readImageField(image);
-  if (!content) return { kind: 'malformed', problem: problemAt(custom, `must be text, but is ${nameType(image)}`) };
+  if (!content) return { kind: 'malformed', problem: problemAt(custom, `must be a string, but is ${nameType(image)}`) };
   const slot: ImageSlot = { path: custom, displayName: renderPath(custom), action: 'pull', content, pulledElsewhere: true };
   return { kind: 'shape', shape: { ...reading.shape, slots: [...slots, slot] } };
 }

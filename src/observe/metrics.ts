@@ -68,7 +68,7 @@ export type WebhookChange = 'weakened' | 'narrowed';
 export const ownMetrics = {
   requests: {
     name: 'regkeeper_admission_requests_total',
-    help: 'Answered admission requests, by outcome.',
+    help: 'Admission requests answered, by outcome.',
     labelNames: ['webhook', 'operation', 'group', 'kind', 'outcome'],
   },
   duration: {
@@ -128,7 +128,7 @@ export const ownMetrics = {
   },
   namespaceRules: {
     name: 'regkeeper_namespace_rules_total',
-    help: 'Versions of rules ConfigMaps of namespaces, by outcome.',
+    help: 'Versions of namespace rules ConfigMaps, by outcome.',
     labelNames: ['outcome'],
   },
   waitingNamespaces: {
@@ -158,7 +158,7 @@ export const ownMetrics = {
   },
   webhooksNarrowed: {
     name: 'regkeeper_webhooks_narrowed',
-    help: 'Webhook configurations that another writer keeps narrowing and whose next repair is delayed.',
+    help: 'Webhook configurations whose scope another writer keeps narrowing, and whose next repair is delayed.',
     labelNames: [],
   },
   heldBytes: {

@@ -45,10 +45,14 @@ export function createNamespaceRulesLog(log: Pick<Log, 'info' | 'warn'>, now: ()
     if (unlogged === undefined) return;
     const { code, origin, message } = first;
     const others = problems.length > 0 ? problems.length - 1 : warnings.length - 1;
-    const what = problems.length > 0 ? 'rejected, the last good version stays in force' : 'accepted with a warning';
+    const what = problems.length > 0 ? 'rejected' : 'accepted with a warning';
     const more = others > 0 ? ` (and ${others} more)` : '';
+    const consequence = problems.length > 0 ? '. The last good version stays in force' : '';
     const fields = { code, ...origin, namespace, ...(unlogged > 0 && { unlogged }) };
-    log.warn(fields, `rules of namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message}${more}`);
+    log.warn(
+      fields,
+      `rules of namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message.replace(/\.$/, '')}${more}${consequence}`,
+    );
   }
 
   return {

@@ -46,7 +46,7 @@ export function createRulesRecovery({ store, inForce, log, mayLog = () => true }
         if (affected.has(name) || (name !== cluster && !mayLog(name))) continue;
         log.info(
           { rulesRevision: rules.revision },
-          `rules of ${name === cluster ? 'the cluster' : `namespace ${name}`} recovered: none are rejected or missing any more`,
+          `the rules of ${name === cluster ? 'the cluster' : `namespace ${name}`} are valid and complete again`,
         );
       }
     },

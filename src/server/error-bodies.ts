@@ -20,7 +20,7 @@ export class RequestError extends Error {
 /** The API server retries requests with this answer within the webhook's timeout. */
 export function sendRetryLater(reply: FastifyReply, message: string) {
   reply.header('retry-after', '1');
-  return sendError(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}. Try again in a moment.`);
+  return sendError(reply, 503, 'ServiceUnavailable', `regkeeper: ${message}. Try again shortly.`);
 }
 
 export function internalError(uid: string): AdmissionAnswer {

@@ -195,7 +195,8 @@ export function createRulesReviewer({
   }
 }
 
-const tooManyReviews = 'too many rules are being reviewed, so these were not. They are unchanged, so the update is allowed.';
+const tooManyReviews =
+  'too many rules are being reviewed, so this ConfigMap was not reviewed. Its rules are unchanged, so the update is allowed.';
 
 const nothingFound: RulesReviewFindings = { problems: [], warnings: [] };
 

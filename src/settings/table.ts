@@ -46,7 +46,7 @@ export const settingTable = {
     multiple: true,
     read: readText,
     devDefault: ['deploy/examples/rules'],
-    defaultText: 'ConfigMaps of the namespace',
+    defaultText: 'ConfigMaps in the namespace',
   },
   namespaceRules: {
     group: 'Rules',
@@ -66,11 +66,11 @@ export const settingTable = {
     description: 'connect to the cluster of this kubeconfig',
     placeholder: 'file',
     read: readText,
-    defaultText: 'KUBECONFIG, ~/.kube/config, the service account of the pod',
+    defaultText: "KUBECONFIG, else ~/.kube/config, else the Pod's service account",
   },
   context: {
     group: 'Cluster',
-    description: 'use this context of the kubeconfig',
+    description: 'use this kubeconfig context',
     placeholder: 'name',
     read: readText,
     defaultText: 'the current context',
@@ -81,7 +81,7 @@ export const settingTable = {
     placeholder: 'name',
     short: '-n',
     read: readDnsLabel,
-    defaultText: 'POD_NAMESPACE, the namespace of the pod, regkeeper',
+    defaultText: "POD_NAMESPACE, else the Pod's namespace, else regkeeper",
   },
   service: {
     group: 'Cluster',
@@ -95,7 +95,7 @@ export const settingTable = {
     description: 'get the certificate from a Secret, files, or certs/dev',
     placeholder: 'mode',
     ...oneOf('self', 'files', 'dev'),
-    defaultText: 'files with --tls-cert, otherwise self with a cluster and dev without',
+    defaultText: 'files with --tls-cert, else self with a cluster, else dev',
   },
   tlsCert: { ...certificateFile, description: 'load the certificate chain (PEM), and watch it for changes' },
   tlsKey: { ...certificateFile, description: 'load the private key (PEM)' },
@@ -107,7 +107,7 @@ export const settingTable = {
     placeholder: 'name',
     multiple: true,
     read: readDnsLabel,
-    defaultText: "own namespace, kube-system, kube-node-lease, OpenShift's",
+    defaultText: "regkeeper's own, kube-system, kube-node-lease, those of OpenShift",
   },
   namespaceSelector: {
     ...registration,
@@ -175,7 +175,7 @@ export const settingTable = {
   },
   logLevel: {
     group: 'Server',
-    description: 'log events of this level and above, on standard error',
+    description: 'log events at this level and above, on standard error',
     placeholder: 'level',
     ...oneOf('debug', 'info', 'warn', 'error'),
     default: 'info',

@@ -34,17 +34,17 @@ export type YamlTrouble =
 export function describeYamlError(error: YamlTrouble): string {
   switch (error.code) {
     case 'too-long':
-      return `the text has ${error.length} characters. At most ${error.maxLength} are allowed.`;
+      return `the document has ${error.length} characters. At most ${error.maxLength} are allowed.`;
     case 'too-many-lexemes':
-      return `the text has more than ${error.max} YAML tokens. Split it.`;
+      return `the document has more than ${error.max} YAML tokens. Split it.`;
     case 'nested-too-deep':
-      return 'the text is nested more deeply than any Kubernetes object. Check for stray brackets or dashes.';
+      return 'the document is nested more deeply than any Kubernetes object. Check for stray brackets or dashes.';
     case 'syntax':
       return `${error.reason}.`;
     case 'second-document':
       return 'a second YAML document starts here. Keep one of them.';
     case 'duplicate-field':
-      return `the field "${error.name}" is already set in line ${error.firstLine}. Keep one of the two.`;
+      return `the field "${error.name}" is already set on line ${error.firstLine}. Keep one of the two.`;
     case 'field-name-not-scalar':
       return 'a field name is a list or a mapping. Write a plain name.';
     case 'field-name-null':
@@ -58,7 +58,7 @@ export function describeYamlError(error: YamlTrouble): string {
     case 'tag':
       return `the YAML tag ${shortTag(error.tag)} is not allowed. Remove it.`;
     case 'unknown-anchor':
-      return `no anchor &${error.name} precedes this alias. If the value is text, put it in quotes.`;
+      return `no anchor &${error.name} precedes this alias. If the value is a string, put it in quotes.`;
     case 'recursive-anchor':
       return `the anchor &${error.name} contains itself.`;
     case 'too-many-aliased':
@@ -66,7 +66,7 @@ export function describeYamlError(error: YamlTrouble): string {
     case 'bad-merge':
       return 'the value of a merge key << must be a mapping, an alias of a mapping, or a list of these.';
     case 'not-json-number':
-      return `${error.text} is not a JSON number. If it is text, put it in quotes.`;
+      return `${error.text} is not a JSON number. If it is a string, put it in quotes.`;
     case 'wrong-tag':
       return `"${error.text}" does not match its tag ${shortTag(error.tag)}. Remove the tag.`;
     case 'bad-binary':

@@ -96,7 +96,7 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     { ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-0.5 * day}x120`), ...lasting(0.6 * day) },
     [],
   ],
-  ['rules with problems', { ...on('one', 'regkeeper_rules_problems', '2x120', 'scope="cluster"') }, ['RegkeeperRulesRefused']],
+  ['invalid rules', { ...on('one', 'regkeeper_rules_problems', '2x120', 'scope="cluster"') }, ['RegkeeperRulesRejected']],
   [
     'another revision on one replica',
     {
@@ -227,7 +227,7 @@ test('an alert says which replica, and for want of what', async () => {
   const labels = { namespace: 'regkeeper', job: 'regkeeper', instance: 'one', check: 'rules', severity: 'warning' };
   const annotations = {
     summary: 'Replica one of regkeeper is not ready. The check rules fails.',
-    description: 'The other replicas answer the API server meanwhile. Read /readyz of this replica to see what is missing.',
+    description: 'The other replicas still answer the API server. The /readyz endpoint of this replica shows what is missing.',
     runbook: 'docs/operations.md#health',
   };
   const exp_alerts = [{ exp_labels: labels, exp_annotations: annotations }];
@@ -248,7 +248,7 @@ test('promtool finds nothing to complain of in the metrics of a server that has 
   });
   const [url, healthUrl] = await vi.waitFor(
     () => {
-      const [, ...urls] = /answers on (https:\S+?)\/mutate.*health on (http:\S+?)\/readyz/.exec(log) ?? [];
+      const [, ...urls] = /is running: (https:\S+?)\/mutate[\s\S]*metrics: (http:\S+?)\/readyz/.exec(log) ?? [];
       if (urls.length === 0) throw new Error(log);
       return urls;
     },

@@ -96,7 +96,7 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
   const onProblem = (message: string) => log.error({}, message);
   switch (tls.mode) {
     case 'self': {
-      if (!client || !settings.cluster) throw new Error('--tls self without a cluster');
+      if (!client || !settings.cluster) throw new Error('--tls self requires a cluster');
       const { namespace } = settings.cluster;
       const { secretName } = tls;
       const options = { client, namespace, secretName, service, leadership: leader };

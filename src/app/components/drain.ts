@@ -40,11 +40,11 @@ export function createDrain({ webhook, leader, milliseconds, finishMilliseconds,
       draining = true;
       webhook.drain();
       const released = leader?.stop();
-      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down: no longer ready, still answering requests');
+      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down. This replica is no longer ready, but still answers requests');
       await sleep(clock, milliseconds);
       await webhook.finish();
       await released;
-      log.info({}, 'stopped: all requests were answered');
+      log.info({}, 'stopped. All requests were answered');
     },
     isDraining: () => draining,
   };

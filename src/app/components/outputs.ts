@@ -98,7 +98,7 @@ function reportDelivery(log: Logger, place: string): DestinationOptions {
     onFailing: (reason) =>
       log.error({ file: place }, `cannot write audit records to ${place}: ${reason}. Requests are still answered. Retrying`),
     onRecovered: (lost) => {
-      const recovered = `writing audit records to ${place} again`;
+      const recovered = `audit records are being written to ${place} again`;
       if (lost > 0) log.error({ file: place, lost }, `${recovered}. ${lost} records were lost`);
       else log.info({ file: place, lost }, `${recovered}. No records were lost`);
     },

@@ -49,7 +49,7 @@ export function createWebhook({ settings, certificates, clientCa, collaborators,
   function followClientCa(running: WebhookServer): () => void {
     const stop = clientCa?.onChange(() => {
       running.server.setSecureContext(tlsContext(certificates.current(), clientCa));
-      log.info({}, 'callers are authenticated with a new client CA');
+      log.info({}, 'using a new client CA to authenticate callers');
     });
     return () => stop?.();
   }

@@ -76,18 +76,18 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCe
       const names = missing.join(', ');
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not valid for ${names}, which the API server calls. Request a certificate with this name`,
+        problem: `certificate file ${paths.certificate} is not valid for ${names}, which the API server uses. Request a certificate for this name`,
       };
     }
     const pair = { certificate, key, notAfter: reading.pair.notAfter };
     if (caBundle === undefined) return { ok: true, value: pair };
     const bundle = readCertificates(caBundle);
-    if (!bundle.ok) return { ok: false, problem: `CA file ${paths.caBundle} ${bundle.problem}. Put the PEM certificates there` };
+    if (!bundle.ok) return { ok: false, problem: `CA file ${paths.caBundle} ${bundle.problem}. It must contain PEM certificates` };
     // Otherwise the two files have different versions, or no client with this bundle would accept the certificate.
     if (!isTrusted(certificate, caBundle)) {
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not signed by a CA in ${paths.caBundle}. Use both files of the same Secret, with all intermediate certificates`,
+        problem: `certificate file ${paths.certificate} is not signed by a CA in ${paths.caBundle}. Use the CA that was issued with it, and include all intermediate certificates in the certificate file`,
       };
     }
     return { ok: true, value: { ...pair, caBundle } };
@@ -98,9 +98,9 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCe
 }
 
 const remedies: Record<CertificatePairProblem['part'], string> = {
-  certificate: 'Put the PEM certificate of the server there, leaf first',
-  key: 'Put the PEM private key of the certificate there',
-  pair: 'Use both files of the same Secret, or of the same issuance',
+  certificate: 'It must contain the PEM certificate chain of the server, leaf first',
+  key: 'It must contain the PEM private key of the certificate',
+  pair: 'Use the certificate and the key that were issued together',
 };
 
 function isSame(one: ServerCertificate, other: ServerCertificate): boolean {

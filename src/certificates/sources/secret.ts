@@ -143,7 +143,7 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
       log.warn(
         { ours: local, servers: apiServer },
         `the local clock is ${Math.round(Math.abs(ahead) / minute)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
-          'Certificates are renewed only when they are due by both clocks. Correct the clocks',
+          'Certificates are renewed only when they are due according to both clocks. Synchronize the clocks',
       );
     if (!skewed && wasSkewed) log.info({}, "the local clock agrees with the API server's clock again");
     return { local, apiServer };
@@ -225,7 +225,7 @@ async function writeSecret(options: SecretCertificateOptions, previous: Secret |
     if (!(error instanceof ApiError && error.status === 403)) throw error;
     // RBAC cannot allow the creation of one name only. So the deployment includes the Secret, and no permission to create Secrets.
     throw new ConfigurationError(
-      `Secret ${namespace}/${secretName} does not exist, and regkeeper is not allowed to create it. Apply the deployment again, which includes it, ` +
+      `Secret ${namespace}/${secretName} does not exist, and regkeeper is not allowed to create it. Apply the deployment again to create it, ` +
         `or run: kubectl create secret generic ${secretName} -n ${namespace} && ` +
         `kubectl label secret ${secretName} -n ${namespace} ${ownerLabel}=${owner} (${error.message})`,
     );
@@ -312,7 +312,7 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
   let { ca, next } = kept;
 
   if (next && now.getTime() >= publishedAt(next) + schedule.trustPeriod) {
-    ca = because('the next CA has been published long enough to take over', next);
+    ca = because('the next CA has been published for long enough', next);
     next = undefined;
   }
   if (!ca || !isValid(ca, now)) {
@@ -320,7 +320,7 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
     next = undefined;
   }
   const caRenewal = checkRenewal(datesOf(ca), now, [], schedule.share);
-  if (caRenewal.renew && !next) next = because(`the CA needs a successor: ${caRenewal.reason}`, newCa(now));
+  if (caRenewal.renew && !next) next = because(`the CA must be replaced because ${caRenewal.reason}`, newCa(now));
 
   const leafRenewalReason = explainLeafRenewal(kept.leaf, { ca, dnsNames, now, schedule });
   const leaf = kept.leaf && leafRenewalReason === undefined ? kept.leaf : newLeaf({ ca, dnsNames, now });
@@ -334,9 +334,9 @@ function renew(kept: Kept, { dnsNames, now, schedule }: DesiredState): { state: 
 
 function explainLeafRenewal(leaf: CertificateWithKey | undefined, desired: LeafRequest & DesiredState): string | undefined {
   if (!leaf) return 'there was no server certificate';
-  if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the server certificate was issued by another CA';
+  if (!isIssuedBy(leaf.certificate, desired.ca.certificate)) return 'the server certificate was issued by a different CA';
   const renewal = checkRenewal(datesOf(leaf), desired.now, desired.dnsNames, desired.schedule.share);
-  return renewal.renew ? `the server certificate needed replacement: ${renewal.reason}` : undefined;
+  return renewal.renew ? `the server certificate was replaced because ${renewal.reason}` : undefined;
 }
 
 function newCa(now: Date): CertificateWithKey {

@@ -69,7 +69,7 @@ const examples = [
     line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules',
   },
   {
-    does: 'Check what a chart renders',
+    does: 'Check a rendered chart',
     line: 'helm template web charts/web | regkeeper check -f - --rules deploy/examples/rules',
   },
   {
@@ -85,7 +85,7 @@ const examples = [
 const exitCodes = [
   'every object is allowed',
   'an object is denied, or its result is uncertain',
-  'something was not evaluated, or wrong usage',
+  'something was not evaluated, or invalid usage',
 ];
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {

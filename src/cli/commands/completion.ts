@@ -7,7 +7,7 @@ import type { Terminal } from '../terminal.ts';
 /** `describe` returns the whole program, with every command loaded. */
 export function completionCommand(terminal: Terminal, describe: () => Promise<Command>): Command {
   return new Command('completion')
-    .addArgument(new Argument('<shell>', 'shell that reads the script').choices(['bash', 'zsh', 'fish']))
+    .addArgument(new Argument('<shell>', 'shell to generate the script for').choices(['bash', 'zsh', 'fish']))
     .addHelpText('after', helpNotes({ examples }))
     .action(async (shell: 'bash' | 'zsh' | 'fish') => {
       const completed = describeCommands(await describe());
@@ -24,6 +24,6 @@ export function completionCommand(terminal: Terminal, describe: () => Promise<Co
 
 const examples = [
   { does: 'Load it in the current bash or zsh (or fish: regkeeper completion fish | source)', line: 'source <(regkeeper completion bash)' },
-  { does: 'Load it in every new bash', line: "echo 'source <(regkeeper completion bash)' >> ~/.bashrc" },
+  { does: 'Load it in every new bash session', line: "echo 'source <(regkeeper completion bash)' >> ~/.bashrc" },
   { does: 'Install it for fish', line: 'regkeeper completion fish > ~/.config/fish/completions/regkeeper.fish' },
 ];

@@ -48,7 +48,7 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
     .addOption(skipUnknownOption())
-    .addOption(new Option('--strict', 'exit with 1 for every difference'))
+    .addOption(new Option('--strict', 'exit with 1 on any difference'))
     .addOption(outputOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
@@ -58,11 +58,11 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
 const examples = [
   { does: 'Compare two sets of rules', line: 'regkeeper diff deploy/starter-rules deploy/examples/rules' },
   {
-    does: 'Compare what they do to manifests',
+    does: 'Compare their effect on manifests',
     line: 'regkeeper diff deploy/starter-rules deploy/examples/rules -f deploy/examples/objects',
   },
   {
-    does: 'Compare what they do to a cluster',
+    does: 'Compare their effect on a cluster',
     line: 'kubectl get deploy,sts,ds,cronjob,pods,sa,ns -A -o yaml | regkeeper diff deploy/starter-rules deploy/examples/rules -f -',
   },
 ];
@@ -70,7 +70,7 @@ const examples = [
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
   'an object is newly denied, loses a secret, or is uncertain. Without -f: the rules differ',
-  'something was not evaluated, or wrong usage',
+  'something was not evaluated, or invalid usage',
 ];
 
 async function diff(old: string, now: string, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {

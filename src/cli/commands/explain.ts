@@ -37,12 +37,12 @@ type ExplainOptions = {
 
 export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('explain')
-    .argument('<images...>', 'images as in a manifest, - for one per line of standard input')
+    .argument('<images...>', 'images, or - to read one per line from standard input')
     .addOption(rulesOption().makeOptionMandatory())
     .addOption(namespaceOption('namespace of the workload (default: default)'))
     .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
-    .addOption(new Option('--no-namespace-labels', 'the namespace has no labels'))
-    .addOption(new Option('--push', 'the image is pushed by a build'))
+    .addOption(new Option('--no-namespace-labels', 'evaluate as if the namespace had no labels'))
+    .addOption(new Option('--push', 'evaluate the image as pushed by a build'))
     .addOption(dateOption())
     .addOption(outputOption())
     .addOption(quietOption())
@@ -53,13 +53,13 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
 const examples = [
   { does: 'Explain an image', line: 'regkeeper explain --rules deploy/examples/rules nginx' },
   {
-    does: 'Explain it for a namespace with its labels',
+    does: 'Explain an image in a namespace with labels',
     line: 'regkeeper explain --rules deploy/examples/rules -n payments --namespace-label team=payments quay.io/payments/api:1.0',
   },
-  { does: 'Explain every image of a list', line: 'cat images.txt | regkeeper explain --rules deploy/examples/rules -' },
+  { does: 'Explain every image in a list', line: 'cat images.txt | regkeeper explain --rules deploy/examples/rules -' },
 ];
 
-const exitCodes = ['every image is allowed', 'an image is denied, invalid or uncertain', 'wrong usage, or an unreadable file'];
+const exitCodes = ['every image is allowed', 'an image is denied, invalid or uncertain', 'invalid usage, or an unreadable file'];
 
 async function explainImages(words: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<ExitCode> {
   const { output, quiet } = options;
@@ -110,7 +110,7 @@ function rejectFiles(images: readonly string[], rules: readonly string[]): void 
 function addLabels(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const labels = text.split(',').map((label) => {
     const [, key, value] = /^([^=]+)=(.*)$/.exec(label) ?? [];
-    if (key === undefined || value === undefined) throw new InvalidArgumentError('A label is written key=value, such as team=a.');
+    if (key === undefined || value === undefined) throw new InvalidArgumentError('Write it as key=value, such as team=a.');
     return [key, value] as const;
   });
   return { ...before, ...Object.fromEntries(labels) };
@@ -201,7 +201,7 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
   const [winner, others] = [candidates.find(({ lost }) => lost === undefined), candidates.filter(({ lost }) => lost !== undefined)];
   const rows: readonly (readonly [string, string])[] = [
     ['image', escapeControls(image)],
-    ...nameExplanation.map((sentence, index) => [index === 0 ? 'understood' : '', sentence] as const),
+    ...nameExplanation.map((sentence, index) => [index === 0 ? 'parsed as' : '', sentence] as const),
     ['namespace', `${place.namespace}${namespace === undefined ? ' (choose another with -n)' : ''}, ${renderLabels(place)}`],
     ['verdict', `${evaluation.verdict}: ${renderOutcome(evaluation, settings, paint)}`],
     ...(winner ? [['decided by', `${describeRule(winner)}`] as const, ['', because(winner, others)] as const] : []),
@@ -214,14 +214,14 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
     ...unsure.map(
       (origin) =>
         [
-          'unsure',
-          `${origin} selects by labels of the namespace, which are unknown. The strictest result is shown. Pass --namespace-label key=value or --no-namespace-labels.`,
+          'uncertain',
+          `${origin} selects namespaces by label, and the labels are unknown. The strictest result is shown. Pass --namespace-label key=value or --no-namespace-labels.`,
         ] as const,
     ),
   ];
   const lines = rows.map(([name, text]) => `${name.padEnd(indent)}${text}`.trimEnd());
   if (others.length > 0) {
-    lines.push('', winner ? 'other matching rules, most specific first:' : 'matching rules, none of which applies:');
+    lines.push('', winner ? 'other matching rules, most specific first:' : 'matching rules, none of which apply:');
     for (const other of others) lines.push(`  ${describeRule(other)}`, `    ${other.lost}`);
   }
   return `${lines.join('\n')}\n`;

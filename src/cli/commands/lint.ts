@@ -26,9 +26,9 @@ type LintOptions = {
 
 export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('lint')
-    .argument('<files...>', 'rules: files or folders, - for standard input')
+    .argument('<files...>', 'rules: files or folders, or - for standard input')
     .addOption(outputOption('github', 'sarif'))
-    .addOption(new Option('--strict', 'exit with 1 for warnings too'))
+    .addOption(new Option('--strict', 'exit with 1 on warnings too'))
     .addOption(dateOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
@@ -58,7 +58,7 @@ const examples = [
   },
 ];
 
-const exitCodes = ['no problems', 'problems, or warnings with --strict', 'wrong usage, or an unreadable file'];
+const exitCodes = ['no problems', 'problems, or warnings with --strict', 'invalid usage, or an unreadable file'];
 
 /** `problems`, `warnings` and `hints` are counts. */
 type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number; readonly hints: number };

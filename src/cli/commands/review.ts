@@ -29,7 +29,7 @@ type ReviewOptions = {
 
 export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('review')
-    .argument('<files...>', 'manifests: files or folders, - for standard input')
+    .argument('<files...>', 'manifests: files or folders, or - for standard input')
     .addOption(new Option('--server <url>', 'address of the webhook').default('https://localhost:8443').argParser(parseServer))
     .addOption(new Option('--ca <file>', 'CA certificate of the webhook').default('certs/dev/ca.crt'))
     .addOption(namespaceOption().default('default'))
@@ -57,7 +57,7 @@ const examples = [
   },
 ];
 
-const exitCodes = ['every object is allowed', 'an object is denied', 'wrong usage, or no answer'];
+const exitCodes = ['every object is allowed', 'an object is denied', 'invalid usage, or no response'];
 
 type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
 

@@ -14,7 +14,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
     const { group, description, placeholder, choices } = settingOf(name);
     const defaultText = defaultOf(name);
     const details = [...(defaultText === undefined ? [] : [`default: ${defaultText}`]), `env: ${variableOf(name)}`];
-    const option = new Option(usageOf(name), `${description} (${details.join('; ')})`).helpGroup(`${group}:`);
+    const option = new Option(usageOf(name), `${description} (${details.join(', ')})`).helpGroup(`${group}:`);
     // Set here, because the method `choices` would also check them. Values are validated together with those of variables.
     if (choices) option.argChoices = [...choices];
     command.addOption(option);
@@ -30,7 +30,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
 const examples = [
   { does: 'Run a server for development, without a cluster', line: 'regkeeper serve --dev' },
   {
-    does: 'Run it with the rules of a folder and your certificate',
+    does: 'Run it with the rules in a folder and your own certificate',
     line: 'regkeeper serve --rules rules --tls-cert tls.crt --tls-key tls.key',
   },
   { does: 'Run it in a cluster, and register the webhooks', line: 'regkeeper serve --manage-webhooks' },
@@ -44,6 +44,6 @@ function notes(): string {
   const switches = settingNames.filter((name) => settingOf(name).placeholder === undefined);
   return `
 A flag takes precedence over its variable, and ${variableOf('kubeconfig')} and ${variableOf('namespace')} take precedence over
-KUBECONFIG and POD_NAMESPACE. Blank variables are ignored. Lists in variables are separated by commas.
-Switches are true, false, 1 or 0 in variables. As flags they are turned off with ${switches.map(negated).join(', ')}.`;
+KUBECONFIG and POD_NAMESPACE. Blank variables are ignored. In variables, separate the values of a list with commas, and set
+switches to true, false, 1 or 0. To turn off a switch with a flag, use ${switches.map(negated).join(', ')}.`;
 }

@@ -20,7 +20,7 @@ type TestCommandOptions = {
 export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('test')
     .argument('<dir>', 'folder of policy tests')
-    .addOption(rulesOption('rules for tests that have none: files or folders'))
+    .addOption(rulesOption('rules for tests without rules: files or folders'))
     .addOption(customKindsOption())
     .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'junit']).default('table'))
     .addOption(new Option('--update', 'write expected.yaml where it is missing or differs'))
@@ -30,12 +30,12 @@ export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Run all tests of a folder', line: 'regkeeper test test/cases/exemption-valid' },
-  { does: 'Run them for a CI system', line: 'regkeeper test test/cases/exemption-valid -o junit' },
-  { does: 'Write expected.yaml of a new test', line: 'regkeeper test policy-tests --update' },
+  { does: 'Run all tests in a folder', line: 'regkeeper test test/cases/exemption-valid' },
+  { does: 'Run them in a CI system', line: 'regkeeper test test/cases/exemption-valid -o junit' },
+  { does: 'Write expected.yaml for a new test', line: 'regkeeper test policy-tests --update' },
 ];
 
-const exitCodes = ['every test passed', 'a test failed', 'wrong usage, or no test found'];
+const exitCodes = ['every test passed', 'a test failed', 'invalid usage, or no test found'];
 
 async function runTests(
   folder: string,
@@ -63,7 +63,7 @@ async function runTests(
 
 const folderProblems: ReadonlyMap<string | undefined, string> = new Map([
   ['ENOENT', 'no such folder'],
-  ['ENOTDIR', 'a file, not a folder. Give the folder of the policy test'],
+  ['ENOTDIR', 'a file, not a folder. Pass the folder of the policy test'],
 ]);
 
 function render(results: readonly TestResult[], output: TestCommandOptions['output'], options: RenderTestsOptions): string {

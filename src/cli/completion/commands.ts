@@ -44,7 +44,7 @@ export function describeCommands(program: Command): CompletedProgram {
     options: [...globalOptions, help],
     commands: [
       ...commands,
-      { name: 'help', description: 'show the help of a command', options: [], argument: { kind: 'choices', choices: names } },
+      { name: 'help', description: 'show help for a command', options: [], argument: { kind: 'choices', choices: names } },
     ],
   };
 }

@@ -6,6 +6,6 @@ import { readManifests, readStandardInput } from '../../evaluate/read-manifests.
 export async function readManifestsOption(paths: readonly string[]): Promise<ParsedManifests> {
   const input = await readManifests(paths, readStandardInput);
   if (input.manifests.length + input.problems.length > 0) return input;
-  const problems = paths.map((file) => ({ file, code: 'unreadable' as const, message: 'no Kubernetes object found' }));
+  const problems = paths.map((file) => ({ file, code: 'unreadable' as const, message: 'no Kubernetes objects found' }));
   return { manifests: [], problems };
 }

@@ -8,10 +8,10 @@ export function rulesOption(description = 'rules: files or folders'): Option {
 }
 
 export function manifestsOption(): Option {
-  return new Option('-f, --filename <paths...>', 'manifests: files or folders, - for standard input');
+  return new Option('-f, --filename <paths...>', 'manifests: files or folders, or - for standard input');
 }
 
-export function namespaceOption(description = 'namespace of objects without one'): Option {
+export function namespaceOption(description = 'namespace for objects that have none'): Option {
   return new Option('-n, --namespace <name>', description).argParser((text) => {
     if (!new RegExp(dnsLabel).test(text)) throw new InvalidArgumentError('Use at most 63 lower-case letters, digits and hyphens.');
     return text;
@@ -23,7 +23,7 @@ export function userOption(): Option {
 }
 
 export function assumeCompleteOption(): Option {
-  return new Option('--assume-complete', 'treat secrets and accounts outside the files as missing');
+  return new Option('--assume-complete', 'treat secrets and accounts not in the files as missing');
 }
 
 export function quietOption(): Option {
@@ -34,7 +34,7 @@ export function quietOption(): Option {
 export function dateOption(): Option {
   return new Option('--date <day>', 'evaluate exemptions on this day, YYYY-MM-DD (default: today, UTC)').argParser((text) => {
     const time = parseDay(text);
-    if (time === undefined) throw new InvalidArgumentError('A day is written YYYY-MM-DD, such as 2027-03-31.');
+    if (time === undefined) throw new InvalidArgumentError('Write it as YYYY-MM-DD, such as 2027-03-31.');
     return time;
   });
 }

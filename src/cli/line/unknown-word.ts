@@ -6,7 +6,7 @@ import { hasName } from './has-name.ts';
 /** Names the option that was most likely meant. */
 export function describeUnknownOption(word: string, options: readonly Option[]): string {
   const [name = word] = word.split('=');
-  if (options.some((option) => hasName(option, name))) return `error: option '${name}' has no value, but '${word}' gives one`;
+  if (options.some((option) => hasName(option, name))) return `error: option '${name}' does not accept a value: '${word}'`;
   const nearest = word.startsWith('--')
     ? nearestName(
         name.slice(2),

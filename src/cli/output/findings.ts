@@ -57,13 +57,13 @@ const malformedSecret: FindingCode = {
 
 /** What was not evaluated, by code. */
 const notEvaluatedTexts: Readonly<Record<NotEvaluatedCode, readonly [text: string, help: string]>> = {
-  unreadable: ['A path cannot be read.', 'Correct the path.'],
-  'invalid-yaml': ['A text is not valid YAML.', 'Correct it.'],
+  unreadable: ['A path cannot be read.', 'Correct the path or its permissions.'],
+  'invalid-yaml': ['A file is not valid YAML.', 'Correct the YAML.'],
   'not-an-object': ['A document is not a Kubernetes object.', 'Pass only files and folders with objects.'],
-  'not-rendered': ['A kustomization, chart or Template was not rendered.', 'Pass the output of the command in the message.'],
-  'mistyped-kind': ['No API server serves this kind in this API.', 'Correct kind or apiVersion.'],
+  'not-rendered': ['A kustomization, chart or Template was not rendered.', 'Run the command in the message, and pass its output.'],
+  'mistyped-kind': ['The API version does not have this kind.', 'Correct the kind or the apiVersion.'],
   'unknown-kind': [
-    'An object of an unknown kind may name images.',
+    'An object of an unknown kind may contain images.',
     'Describe the kind with --custom-kinds, or accept it with --skip-unknown.',
   ],
 };

@@ -43,7 +43,7 @@ function renderObjectChange(
   { object, effect, secretsGained, secretsLost, images, messages, undecided = [] }: ObjectChange,
   paint: Paint,
 ): string {
-  const [label, meaning] = effect ? labels[effect] : (['UNSURE', 'uncertain'] as const);
+  const [label, meaning] = effect ? labels[effect] : (['UNCERTAIN', 'uncertain'] as const);
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
     ...images.flatMap(({ path, image, before, after }) => [

@@ -16,7 +16,7 @@ export function renderResults(results: readonly ObjectResult[], paint: Paint = p
 
 export function renderResult(result: ObjectResult, paint: Paint = plain): string {
   const { object, outcome, outcomeIfEnforced, images, inject, messages, undecided = [] } = result;
-  const label = undecided.length > 0 ? 'UNSURE' : outcome === 'denied' ? 'DENIED' : outcome;
+  const label = undecided.length > 0 ? 'UNCERTAIN' : outcome === 'denied' ? 'DENIED' : outcome;
   const meaning = undecided.length > 0 ? 'uncertain' : outcome;
   const lines = [
     ...images.flatMap(renderImage),
@@ -38,12 +38,12 @@ function renderPlace(file: string, line: number): string {
   return file === '-' ? `line ${line} of standard input` : `${file}:${line}`;
 }
 
-const indent = 8;
+const indent = 11;
 
 /** The image has its own line, because names are long. */
 function renderImage({ image, stream, written, why, action, verdict, reason, rule, exemption }: EvaluatedImage): readonly string[] {
   const because = rule ? `${verdict === 'trusted' ? ' by' : ','} rule "${rule.name}", ${renderSource(rule.source)}` : '';
-  const remark = reason === 'exempted' && exemption ? `; exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
+  const remark = reason === 'exempted' && exemption ? `, exempted until ${exemption.until}, ${renderSource(exemption.source)}` : '';
   return [
     `${action}  ${image ?? stream ?? written ?? '(no image)'}`,
     `      ${verdict}${image === undefined && why !== undefined ? `: ${why}` : ''}${because}${remark}`,
@@ -74,7 +74,7 @@ export function renderSummary({ summary, notEvaluated }: Pick<Evaluation, 'summa
 /** A line for each file, document and object that was not evaluated, for standard error. */
 export function renderNotEvaluatedList(notEvaluated: Evaluation['notEvaluated']): string {
   if (notEvaluated.length === 0) return '';
-  const remedy = notEvaluated.some(({ code }) => code === 'unknown-kind') ? '. --skip-unknown accepts objects of unknown kinds' : '';
+  const remedy = notEvaluated.some(({ code }) => code === 'unknown-kind') ? '. To accept objects of unknown kinds, use --skip-unknown' : '';
   return [...notEvaluated.map(renderNotEvaluated), `regkeeper: ${notEvaluated.length} not evaluated${remedy}`]
     .map((line) => `${escapeControls(line)}\n`)
     .join('');
@@ -101,7 +101,7 @@ export function renderRemarks({
   if (skipped.length > 0) lines.push(`skipped: objects of unknown kinds: ${renderKinds(skipped)}`);
   if (unknownAccounts.length > 0) {
     lines.push(
-      `service accounts not found: ${unknownAccounts.join(', ')}. Their own pull secrets would be added too. Pass the ServiceAccounts with -f`,
+      `service accounts not found: ${unknownAccounts.join(', ')}. Pass the ServiceAccounts with -f, so that their own pull secrets are added too`,
     );
   }
   return lines.map((line) => `regkeeper: ${escapeControls(line)}\n`).join('');

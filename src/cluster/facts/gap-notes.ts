@@ -7,8 +7,9 @@ import { maxSecretNames } from './secrets.ts';
 
 export function renderFactGaps({ unwatchedSecrets: { beyondLimit, notPermitted }, namespacesOverBudget }: FactGaps): readonly string[] {
   const notes: string[] = [];
-  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets named in rules are not watched: only the first ${maxSecretNames} are`);
-  if (notPermitted > 0) notes.push(`${notPermitted} secrets named in rules are not watched: no permission to list and watch them`);
+  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets named in rules are not watched. The limit is ${maxSecretNames}`);
+  if (notPermitted > 0)
+    notes.push(`${notPermitted} secrets named in rules are not watched. The permission to list and watch them is missing`);
   if (namespacesOverBudget.length > 0) notes.push(`namespaces over their memory budget: ${listed(namespacesOverBudget)}`);
   return notes;
 }

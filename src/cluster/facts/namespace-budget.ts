@@ -85,7 +85,7 @@ export function createNamespaceBudget({
         over.delete(namespace);
         log.info(
           { namespace },
-          `namespace ${namespace} is within its memory budget again. Its ServiceAccounts and ImageStreams are being reloaded.`,
+          `namespace ${namespace} is within its memory budget again. Its ServiceAccounts and ImageStreams are being reloaded`,
         );
       }
       if (returned.length > 0) for (const { reload } of collections) reload();
@@ -139,7 +139,7 @@ export function createNamespaceBudget({
   function report(err: unknown): void {
     const message = err === undefined ? undefined : errorMessage(err);
     if (message !== undefined && message !== lastFailure)
-      log.warn({ err }, `cannot measure the namespaces that are over their memory budget, retrying: ${message}`);
+      log.warn({ err }, `cannot measure the namespaces that are over their memory budget: ${message}. Retrying`);
     lastFailure = message;
   }
 
@@ -177,15 +177,15 @@ export function createNamespaceBudget({
     }
   }
 
-  const tooMuch = `has more than ${mebibytes(perNamespace)} of names, labels and tags`;
-  const tooMuchInAll = `has the most names, labels and tags, and all namespaces together have more than ${mebibytes(inAll)}`;
+  const tooMuch = `needs more than ${mebibytes(perNamespace)} of memory for names, labels and tags`;
+  const tooMuchInAll = `needs the most memory for names, labels and tags, and all namespaces together need more than ${mebibytes(inAll)}`;
 
   function exceed(namespace: string, what: string): void {
     over.add(namespace);
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only those of the rules, and builds from its ImageStreams are denied. Delete what is not needed. The namespace is measured again every 5 minutes.`,
+      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only those of the rules, and builds from its ImageStreams are denied. Delete what is not needed. The namespace is measured again every 5 minutes`,
     );
   }
 

@@ -96,7 +96,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
     skipped = true;
     log.warn(
       {},
-      'cannot read images.config.openshift.io/cluster or the Service of the internal registry, retrying. Until then, images of the internal registry are allowed only if rules name it, and names without a registry are denied unless rules set shortNames.',
+      'cannot read images.config.openshift.io/cluster or the Service of the internal registry. Until this succeeds, images of the internal registry are allowed only if rules name it. Names without a registry are denied unless rules set shortNames. Retrying',
     );
     onChange();
   }

@@ -96,7 +96,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
     },
     onFailure: (err) => {
       const message = errorMessage(err);
-      if (message !== lastFailure) log.warn({ err }, `cannot check the permission to watch secrets, retrying: ${message}`);
+      if (message !== lastFailure) log.warn({ err }, `cannot check the permission to watch secrets: ${message}. Retrying`);
       lastFailure = message;
     },
     resyncMilliseconds: 300_000,
@@ -143,7 +143,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
     if (list !== reportedLacking && list !== '') {
       log.warn(
         { secrets: names },
-        `no permission to watch the secrets ${list}, so missing ones are not reported. Grant it in a ClusterRole: apiGroups [""], resources ["secrets"], resourceNames ${JSON.stringify(names)}, verbs ["list", "watch"]`,
+        `no permission to watch the secrets ${list}, so missing ones are not reported. Grant it with a ClusterRole: apiGroups [""], resources ["secrets"], resourceNames ${JSON.stringify(names)}, verbs ["list", "watch"]`,
       );
     }
     reportedLacking = list;
@@ -156,7 +156,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       if (beyond > 0 && beyond !== beyondLimit) {
         log.warn(
           {},
-          `the rules name ${all.length} secrets, but only the first ${maxSecretNames} are watched. If another one is missing, it is not reported.`,
+          `the rules name ${all.length} secrets, but only the first ${maxSecretNames} are watched. If one of the others is missing, it is not reported`,
         );
       }
       beyondLimit = beyond;

@@ -98,7 +98,7 @@ async function removeLeftOvers({ client, log, wanted }: ApplyOptions, path: stri
     body: { metadata: { uid: applied.metadata.uid }, webhooks: mergedByName(webhooks) },
   });
   const names = left.map(({ entry, condition }) => (condition === undefined ? entry : `${entry}: matchCondition ${condition}`));
-  log.warn({ webhooks: names }, `removed webhook entries that another writer added under regkeeper's name: ${names.join(', ')}`);
+  log.warn({ webhooks: names }, `removed unexpected entries from the webhook configuration: ${names.join(', ')}`);
 }
 
 /** Several conditions of one entry become one element of the patch. */

@@ -74,7 +74,7 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
       if (stateOf() !== before) onChange();
       return [...apis.values()].some(({ trouble }) => trouble) ? 'requeue' : undefined;
     },
-    onFailure: (err) => log.error({ err }, `API discovery failed: ${errorMessage(err)}`),
+    onFailure: (err) => log.error({ err }, `API discovery failed: ${errorMessage(err)}. Retrying`),
     resyncMilliseconds: 60_000,
     minIntervalMilliseconds: 5_000,
     clock,
@@ -93,7 +93,7 @@ export function createDiscovery({ client, kinds, log, onChange, clock = systemCl
       // Only a response of the API server shows that the API now exists. A lost connection shows nothing.
       api.coming = api.served?.size === 0 && error instanceof ApiError && error.status >= 500;
       if (!api.trouble)
-        log.warn({ api: name, err: error }, `discovery of the API ${name} failed, retrying: ${reason}. ${consequence(name)}`);
+        log.warn({ api: name, err: error }, `discovery of the API ${name} failed: ${reason}. ${consequence(name)}. Retrying`);
       api.trouble = { api: name, reason, since: api.trouble?.since ?? clock.now() };
       if (name === platformApi && api.served === undefined) platformListed = await isListed(bound, platformApi);
     }
@@ -152,8 +152,9 @@ function apiOf({ group, version }: RegisteredKind): string {
 }
 
 function consequence(api: string): string {
-  if (api === platformApi) return 'Until it answers, the webhook configurations show whether this cluster is OpenShift.';
-  return 'Until it answers, its kinds stay registered as they are. A new installation registers all of them.';
+  if (api === platformApi)
+    return 'Until it answers, the existing webhook configurations determine whether this cluster counts as OpenShift';
+  return 'Until it answers, its kinds stay registered as they are, and a new installation registers all of them';
 }
 
 /** The API server answers the list of groups itself, even while the server of a group is unavailable. */

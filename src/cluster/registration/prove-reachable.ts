@@ -59,7 +59,7 @@ export function createReachabilityProbe(
         log.error(
           { reason: failure },
           `the API server cannot reach regkeeper through the Service ${namespace}/${service}, so no webhooks are registered yet: ${failure}. ` +
-            'Check the selector and port of the Service, the NetworkPolicies, and whether a Pod is ready.',
+            'Check the selector and port of the Service, the NetworkPolicies, and whether a Pod is ready',
         );
       }
       reported = true;

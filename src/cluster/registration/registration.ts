@@ -79,7 +79,7 @@ function keepFilled({ client, ...others }: RegistrationOptions, discovery: Disco
     configuration,
     loop: createReconcileLoop({
       reconcile: () => reconcile(configuration),
-      onFailure: (err) => log.error({ err }, `cannot reconcile the webhook configurations: ${errorMessage(err)}`),
+      onFailure: (err) => log.error({ err }, `cannot reconcile the webhook configurations: ${errorMessage(err)}. Retrying`),
       resyncMilliseconds: 60_000,
       minIntervalMilliseconds,
       clock,

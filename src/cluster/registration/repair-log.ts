@@ -25,7 +25,7 @@ export function createRepairLog(log: Log, clock: () => number): RepairLog {
   const known = new Map<string, { count: number; last: number; reported: number }>();
   return {
     repaired({ kind, difference, managers, pause }) {
-      const who = managers.length > 0 ? managers.join(', ') : 'an unknown writer';
+      const who = nameWriters(managers);
       const key = `${kind} ${difference.severity} ${who}`;
       const now = clock();
       for (const [each, { last }] of known) if (now - last > forgetAfter) known.delete(each);
@@ -38,10 +38,16 @@ export function createRepairLog(log: Log, clock: () => number): RepairLog {
       if (seen.count === 1) log.warn(fields, `restored ${what} after a change by ${who} (${changed})${hint(difference)}`);
       else if (seen.count === 2 || now - seen.reported > repeatAfter) {
         seen.reported = now;
-        log.warn(fields, `${who} keeps changing ${what} (${changed}). ${outlook(difference, pause)}. ${remedy(difference, who)}.`);
+        log.warn(fields, `${what} is repeatedly changed by ${who} (${changed}). ${outlook(difference, pause)}. ${remedy(difference, who)}`);
       } else log.debug(fields, `restored ${what} after another change by ${who} (${changed})`);
     },
   };
+}
+
+/** Our own field manager owns the rest of a field that another one changed, so it is named only if it is the only one. */
+function nameWriters(managers: readonly string[]): string {
+  const others = managers.filter((manager) => manager !== ourName);
+  return (others.length > 0 ? others : managers).join(' and ') || 'an unknown writer';
 }
 
 function brief(fields: readonly string[]): string {
@@ -50,14 +56,14 @@ function brief(fields: readonly string[]): string {
 }
 
 function outlook({ severity }: Difference, pause: number): string {
-  if (severity === 'weakened') return 'Each change is reverted at once, and logged again every 6 hours';
-  return `Changes are now reverted with increasing delays: next in ${Math.round(pause / 1_000)} s, at most 10 minutes`;
+  if (severity === 'weakened') return 'Each change is reverted immediately. A reminder is logged every 6 hours';
+  return `Changes are now reverted with increasing delays (next: ${Math.round(pause / 1_000)} s, maximum: 10 minutes)`;
 }
 
 function hint({ fields }: Difference): string {
   const annotation = injectAnnotations.find((name) => fields.some((field) => field.endsWith(name)));
   if (annotation === undefined) return '';
-  return `. The annotation ${annotation} was removed because regkeeper writes caBundle itself. Remove it at its source.`;
+  return `. The annotation ${annotation} was removed because regkeeper writes caBundle itself. Remove it at its source`;
 }
 
 function remedy(difference: Difference, who: string): string {

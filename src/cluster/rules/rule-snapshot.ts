@@ -83,7 +83,7 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
       const kind = err instanceof ApiError ? `${err.status} ${err.reason}` : String(err);
       if (kind === trouble) return;
       trouble = kind;
-      log.error({ err }, `cannot save the rules to the ${snapshotLabel}, retrying: ${errorMessage(err)}`);
+      log.error({ err }, `cannot save the rules to the ${snapshotLabel}: ${errorMessage(err)}. Retrying`);
     },
     resyncMilliseconds: 60_000,
     minIntervalMilliseconds: 1_000,

@@ -27,7 +27,7 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   if (plan.kind === 'not-yet') {
     return {
       kind: 'not-yet',
-      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not in the cache yet`,
+      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not known yet`,
     };
   }
   const path = renderPath([...shape.spec, 'imagePullSecrets']);
@@ -138,7 +138,7 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
       const because =
         tooLarge === undefined
           ? `so ${quoteAll(notPermitted)} was not added. Add it to the imagePullSecrets of the service account.`
-          : `and ${tooLarge.replace(/^it /, 'the account ')}. ${quoteAll(notPermitted)} was not added, because it may not be among them.`;
+          : `and ${tooLarge.replace(/^it /, 'the account ')}. ${quoteAll(notPermitted)} was not added, because it may not be listed.`;
       return `${account} allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), ${because}`;
     }
     case 'account-unknown':
@@ -147,7 +147,7 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
       const consequence =
         stage === 'template'
           ? 'The template was not changed. Its Pods get the secrets of the rules.'
-          : 'Only those that the Pod already lists were kept.';
+          : 'Only the secrets that the Pod already lists remain.';
       return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${consequence}`;
     }
   }

@@ -23,11 +23,7 @@ export async function findResources(
     if (!isNotFound(error)) throw error;
     // The server behind an aggregated API may also answer 404 while it starts. The list of versions comes from the API server itself.
     if (version !== undefined && (await isVersionListed(request, group, groupVersion, timeoutMilliseconds))) {
-      throw new ApiError(
-        503,
-        'ServiceUnavailable',
-        `GET ${path}: this API is registered, but the server behind it does not serve it (404)`,
-      );
+      throw new ApiError(503, 'ServiceUnavailable', `GET ${path}: this API is registered, but its server does not serve it (404)`);
     }
     return new Set<string>();
   }

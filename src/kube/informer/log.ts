@@ -2,7 +2,7 @@
 import type { Log } from '../../contracts/log.ts';
 import { ApiError, isNotFound } from '../api-client.ts';
 import { describeRequiredRole, explainApiError } from '../explain-api-error.ts';
-import { isExpired } from './failures.ts';
+import { isExpired, WatchStalledError } from './failures.ts';
 
 type Selection = { readonly path: string; readonly labelSelector?: string | undefined; readonly fieldSelector?: string | undefined };
 
@@ -11,7 +11,7 @@ export function createTransitionLog(log: Log, selection: Selection): { watching(
   let state = 'watching';
   return {
     watching() {
-      if (state !== 'watching') log.info(selection, `watching ${selection.path} again`);
+      if (state !== 'watching') log.info(selection, `watch of ${selection.path} recovered`);
       state = 'watching';
     },
     failing(err) {
@@ -25,8 +25,13 @@ export function createTransitionLog(log: Log, selection: Selection): { watching(
 }
 
 function explainFailure(failure: Error, { path, fieldSelector }: Selection): string {
-  if (!(failure instanceof ApiError)) return failure.message;
+  if (!(failure instanceof ApiError)) return failure instanceof WatchStalledError ? failure.message : retrying(failure.message);
   if (isNotFound(failure)) return `${failure.message}. The API server does not serve ${path}. Check whether this API is installed`;
   const name = /(?:^|,)metadata\.name=([^,]+)/.exec(fieldSelector ?? '')?.[1];
-  return explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
+  const explanation = explainApiError(failure, describeRequiredRole({ path, name, verbs: ['list', 'watch'] }));
+  return explanation === failure.message ? retrying(explanation) : explanation;
+}
+
+function retrying(message: string): string {
+  return `${message}. Retrying`;
 }

@@ -167,7 +167,7 @@ function findWrongDockerfile(spec: JsonObject): MalformedObject | undefined {
   const path = ['source', 'dockerfile'];
   const text = valueAt(spec, path);
   if (isAbsent(text)) return undefined;
-  if (typeof text !== 'string') return problemAt(['spec', ...path], `must be text, but is ${nameType(text)}`);
+  if (typeof text !== 'string') return problemAt(['spec', ...path], `must be a string, but is ${nameType(text)}`);
   if (text.length <= longestDockerfile) return undefined;
   return problemAt(
     ['spec', ...path],
@@ -256,7 +256,7 @@ const stageAdvice: Readonly<Record<NonNullable<DockerfileImage['stage']>, string
     'A stage of this Dockerfile has the same name, but not all build tools accept it as a stage name. Use only letters, digits, ".", "_" and "-".',
   number: 'A stage of this Dockerfile has this number, but only COPY --from accepts numbers. Give the stage a name and use the name.',
   'other-letters':
-    'A stage of this Dockerfile has the same name in other letter case, and build tools differ in whether it matches. Write both names in lower case.',
+    'A stage of this Dockerfile has the same name in different letter case, and build tools disagree on whether it matches. Write both names in lower case.',
 };
 
 /** Name → value. Undefined for a value from a ConfigMap or Secret. Without `value` and `valueFrom` it is empty: the API omits `""`. */

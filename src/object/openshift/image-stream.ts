@@ -98,7 +98,7 @@ function readTagged(object: JsonObject, path: Path): ImageSlot | undefined {
 
 function wrongText(object: JsonObject, path: Path): MalformedObject | undefined {
   const value = valueAt(object, path);
-  return typeof value === 'string' ? undefined : problemAt(path, `must be text, but is ${nameType(value)}`);
+  return typeof value === 'string' ? undefined : problemAt(path, `must be a string, but is ${nameType(value)}`);
 }
 
 /** The API writes an empty string where no image is set. */

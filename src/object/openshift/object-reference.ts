@@ -15,7 +15,7 @@ export function malformedReference(root: JsonObject, path: Path): MalformedObjec
   if (!isObject(value)) return problemAt(path, `must be a reference with kind and name, but is ${nameType(value)}`);
   for (const field of ['kind', 'name']) {
     if (!isAbsent(value[field]) && typeof value[field] !== 'string') {
-      return problemAt([...path, field], `must be text, but is ${nameType(value[field])}`);
+      return problemAt([...path, field], `must be a string, but is ${nameType(value[field])}`);
     }
   }
   return undefined;

@@ -85,7 +85,7 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
       return { code: 'yaml-tag', message };
     }
     case 'second-document':
-      return { code: 'yaml-several-documents', message: 'a second YAML document starts here. Move it into its own key or file.' };
+      return { code: 'yaml-several-documents', message: 'a second YAML document starts here. Move it to a separate key or file.' };
     case 'alias':
       return describeAlias(trouble.name);
     case 'anchor': {
@@ -93,11 +93,11 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
       return { code: 'yaml-alias', message };
     }
     case 'tag': {
-      const message = `the YAML tag ${quote(shortTag(trouble.tag))} is not supported. Remove it, and put text in quotes.`;
+      const message = `the YAML tag ${quote(shortTag(trouble.tag))} is not supported. Remove it, and put strings in quotes.`;
       return { code: 'yaml-tag', message };
     }
     case 'duplicate-field': {
-      const message = `the field ${quote(trouble.name)} is already set in line ${trouble.firstLine}. Keep one of the two.`;
+      const message = `the field ${quote(trouble.name)} is already set on line ${trouble.firstLine}. Keep one of the two.`;
       return { code: 'duplicate-field', message };
     }
     default:
@@ -124,9 +124,9 @@ function syntaxSentence({ cause, reason }: YamlTrouble & { code: 'syntax' }): st
     case 'BAD_SCALAR_START':
       return 'a value starts with a character that YAML reserves. Put the value in quotes.';
     case 'MISSING_CHAR':
-      return `the text is not valid YAML: ${shorten(reason)}. Check here and just before for the missing character or wrong indentation.`;
+      return `the document is not valid YAML: ${shorten(reason)}. Check this line and the one before for a missing character or wrong indentation.`;
     default:
-      return `the text is not valid YAML: ${shorten(reason)}. Check quotes, brackets and indentation here and just before.`;
+      return `the document is not valid YAML: ${shorten(reason)}. Check quotes, brackets and indentation on this line and the one before.`;
   }
 }
 

@@ -33,7 +33,7 @@ function parseRequirement(text: string): LabelRequirement | string {
     return { key: listed, operator: word === 'in' ? 'In' : 'NotIn', values: [...distinct].sort() };
   }
   if (/^[^\s=!<>()]+$/.test(text)) return { key: text, operator: 'Exists', values: [] };
-  if (/[<>]/.test(text)) return `"${text}" compares numbers, but label selectors of webhooks cannot. ${example}`;
+  if (/[<>]/.test(text)) return `"${text}" compares numbers, which the label selectors of webhooks do not support. ${example}`;
   return `"${text}" is not a label requirement. ${example}`;
 }
 

@@ -237,7 +237,7 @@ class DocumentReader {
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
     const location = renderPointer(pointer);
     if (trust && rule.reason !== undefined) {
-      const message = `${location} trusts its registry, but a reason is shown only with a denial. Add "trust: false", or make the reason a comment.`;
+      const message = `${location} trusts its registry, but a reason is shown only in denials. Add "trust: false", or make the reason a comment.`;
       this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {

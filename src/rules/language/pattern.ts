@@ -124,7 +124,7 @@ function commonMistake(text: string): PatternResult | undefined {
   if (/[\s\p{Cc}]/u.test(text))
     return invalidPattern('pattern-space', `${quote(text)} contains a space. Write one registry without spaces, or a list.`);
   if (text.includes(','))
-    return invalidPattern('pattern-host', `${quote(text)} contains a comma. Write a list with one registry in each entry.`);
+    return invalidPattern('pattern-host', `${quote(text)} contains a comma. Write a list with one registry per entry.`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
     return invalidPattern(

@@ -3,11 +3,11 @@ import type { ProblemCode } from './problem.ts';
 
 /** The fix for each problem and warning, as in docs/rules.md. A test compares the two. */
 export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
-  'yaml-syntax': 'check quotes, brackets, colons, indentation and tabs in this line and the one before',
+  'yaml-syntax': 'check quotes, brackets, colons, indentation and tabs on this line and the one before',
   'yaml-alias': 'write the value itself',
   'yaml-unquoted-wildcard': 'put the pattern in quotes',
-  'yaml-tag': 'remove it, and put text in quotes',
-  'yaml-several-documents': 'move the second document into its own key or file',
+  'yaml-tag': 'remove it, and put strings in quotes',
+  'yaml-several-documents': 'move the second document to a separate key or file',
   'document-too-large': 'split the document',
   'namespace-quota': 'use fewer and shorter documents, or delete those that are not needed',
   'document-too-costly': 'split the document, or remove what is repeated in it',
@@ -16,7 +16,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'duplicate-field': 'keep one of the two',
   'unknown-field': 'use the field that the message suggests, or remove it',
   'missing-field': 'add it',
-  'wrong-type': 'write the type that the message names. Put numbers and `yes` in quotes to make them text',
+  'wrong-type': 'write the type that the message names. Put numbers and `yes` in quotes to make them strings',
   'unknown-value': 'use one of the listed values',
   'empty-value': 'write a value, or remove the field',
   'bad-text': 'write one line, no longer than the limit in the message',
@@ -66,5 +66,5 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'shadowed-rule': 'remove it, or change its pattern or namespaces',
   'unlikely-pattern': 'write the registry as image names do, such as `docker.io`',
   'short-name-alias': 'write `shortNames: reject`, or name the registries of the aliases in rules',
-  'secret-on-public-registry': 'name the secret for the paths that need it, or watch when it expires',
+  'secret-on-public-registry': 'name the secret only for the paths that need it, or monitor its expiry',
 };

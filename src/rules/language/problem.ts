@@ -17,11 +17,11 @@ export type Origin = Position & { readonly source: RuleSource | ClusterObject };
  * with only warnings is accepted. A test compares the documentation with this table.
  */
 export const problemCodes = {
-  'yaml-syntax': { level: 'problem', text: 'The text is not valid YAML 1.2.' },
+  'yaml-syntax': { level: 'problem', text: 'The document is not valid YAML 1.2.' },
   'yaml-alias': { level: 'problem', text: 'YAML anchors and aliases are not supported.' },
   'yaml-unquoted-wildcard': { level: 'problem', text: 'A pattern that starts with * has no quotes, so YAML reads it as an alias.' },
   'yaml-tag': { level: 'problem', text: 'YAML tags and directives are not supported.' },
-  'yaml-several-documents': { level: 'problem', text: 'The text contains more than one YAML document.' },
+  'yaml-several-documents': { level: 'problem', text: 'The file or key contains more than one YAML document.' },
   'document-too-large': {
     level: 'problem',
     text: 'The document is longer than 1 MiB (64 KiB for rules of a namespace), or has too many YAML tokens.',
@@ -42,10 +42,10 @@ export const problemCodes = {
   'wrong-type': { level: 'problem', text: 'The value has the wrong type.' },
   'unknown-value': { level: 'problem', text: 'The value is not one of the allowed values.' },
   'empty-value': { level: 'problem', text: 'A field has no value.' },
-  'bad-text': { level: 'problem', text: 'A text is too long or blank, or contains line breaks or control characters.' },
+  'bad-text': { level: 'problem', text: 'A value is too long or blank, or contains line breaks or control characters.' },
   'bad-url': { level: 'problem', text: 'A URL does not start with http:// or https://, is too long, or contains spaces.' },
   'bad-secret-name': { level: 'problem', text: 'A secret name is not a valid Kubernetes object name.' },
-  'bad-namespace': { level: 'problem', text: 'A text is not a valid namespace name.' },
+  'bad-namespace': { level: 'problem', text: 'A value is not a valid namespace name.' },
   'bad-label': { level: 'problem', text: 'The key or the value of a label is invalid.' },
   'empty-selector': { level: 'problem', text: 'A label selector is empty, so it would select every namespace.' },
   'selector-values': {
@@ -81,7 +81,7 @@ export const problemCodes = {
   'setting-conflict': { level: 'problem', text: 'Two documents set the same setting to different values.' },
   'rule-tie': {
     level: 'problem',
-    text: 'Two rules have the same pattern and can apply in the same namespace, so neither is more specific.',
+    text: 'Two rules have the same pattern and can apply in the same namespace, and neither is more specific.',
   },
   'internal-conflict': { level: 'problem', text: 'A rule denies an internal registry or names a secret for it.' },
   'override-tie': {
@@ -95,7 +95,7 @@ export const problemCodes = {
   },
   'bad-manifest': {
     level: 'problem',
-    text: 'A rules ConfigMap is invalid: its label, its namespace, or data that is not text.',
+    text: 'A rules ConfigMap has an invalid label, no namespace, or data that is not a string.',
   },
   'blank-document': { level: 'warning', text: 'The document is empty, so it contains no rules.' },
   'duplicate-configmap': {
@@ -116,7 +116,7 @@ export const problemCodes = {
     text: 'A rule with `trust: false` does not apply to some of its images, because a more specific rule with a wildcard trusts them.',
   },
   'shadowed-rule': { level: 'warning', text: 'A rule never applies, because another rule always takes precedence.' },
-  'unlikely-pattern': { level: 'warning', text: 'A registry pattern hardly matches any image.' },
+  'unlikely-pattern': { level: 'warning', text: 'A registry pattern is unlikely to match any image.' },
   'short-name-alias': {
     level: 'warning',
     text: 'Nodes may pull a short name that a rule trusts from a registry that no rule trusts.',

@@ -184,7 +184,7 @@ const levels = Object.keys(fieldsOfLevel) as readonly Level[];
 const whyNeeded: Readonly<Record<string, string>> = {
   registry: 'Write the registry that the rule matches.',
   image: 'Write which images are allowed: host[:port][/path].',
-  until: 'Every exemption needs an end. Write its last day, for example "until: 2027-03-31".',
+  until: 'Every exemption needs an end date. Write its last day, for example "until: 2027-03-31".',
   reason: 'Write in one line why the image is allowed.',
   namespaces: 'Write the namespaces to which the settings apply. Settings for all namespaces belong at the top level.',
   key: 'Write the key of the label.',
@@ -250,7 +250,7 @@ const oneEntry = { rules: 'a rule', exemptions: 'an exemption', overrides: 'an o
 
 function describeEntry(place: string, list: keyof typeof oneEntry, value: unknown): Description {
   const first = firstField[list];
-  if (typeof value === 'string') return wrongType(`${place} is a text. Write "${first}: ${shorten(value)}" after the dash.`);
+  if (typeof value === 'string') return wrongType(`${place} is a string. Write "${first}: ${shorten(value)}" after the dash.`);
   if (value === null) {
     return { code: 'empty-value', message: `${place} is empty. Write ${oneEntry[list]} after the dash, or remove the dash.` };
   }
@@ -273,9 +273,9 @@ function describeTrust(place: string, value: unknown): Description {
   if (value === null) return emptyValue(place, 'true or false');
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write true or false.`);
   const word = value.toLowerCase();
-  if (['true', 'yes', 'on', 'y'].includes(word)) return wrongType(`${place} is the text ${quote(value)}. Write true without quotes.`);
-  if (['false', 'no', 'off', 'n'].includes(word)) return wrongType(`${place} is the text ${quote(value)}. Write false without quotes.`);
-  return wrongType(`${place} is the text ${quote(value)}. Write true or false.`);
+  if (['true', 'yes', 'on', 'y'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Write true without quotes.`);
+  if (['false', 'no', 'off', 'n'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Write false without quotes.`);
+  return wrongType(`${place} is the string ${quote(value)}. Write true or false.`);
 }
 
 function describeChoice(place: string, value: unknown, errors: readonly ErrorObject[]): Description {
@@ -297,7 +297,7 @@ function describeShortNames(place: string, value: unknown, errors: readonly Erro
   const fix = near
     ? `Did you mean ${quote(near)}?`
     : parsePattern(value).ok
-      ? `Write a single host as a list too: [${shorten(value)}].`
+      ? `Even a single host must be a list: [${shorten(value)}].`
       : `Write ${oneOf(words)}.`;
   return { code: 'unknown-value', message: `${place} is ${quote(value)}. ${fix}` };
 }
@@ -376,9 +376,7 @@ function describeText(pointer: string, value: unknown, errors: readonly ErrorObj
   const orList = acceptsList.has(field) && !isEntry;
   if (value === null || value === '') return emptyValue(place, what);
   if (typeof value === 'number' || typeof value === 'boolean') {
-    return wrongType(
-      `${place} is ${kindOf(value)} in YAML, not a text. To write it as text, put it in quotes: ${quote(data.spelling(pointer))}.`,
-    );
+    return wrongType(`${place} is ${kindOf(value)} in YAML, not a string. Put it in quotes: ${quote(data.spelling(pointer))}.`);
   }
   if (Array.isArray(value) && value.length === 0 && orList) {
     const removable = field === 'pullSecret' ? ', or remove the field' : '';
@@ -394,7 +392,7 @@ function nameOf(field: string): string {
   if (field === 'namespaces') return 'the name of a namespace';
   if (field === 'image') return 'a pattern: host[:port][/path]';
   if (field === 'helpUrl') return 'a URL';
-  return isPattern.has(field) ? 'a registry' : 'a text';
+  return isPattern.has(field) ? 'a registry' : 'one line of text';
 }
 
 function badSecretName(place: string, value: string): Description {
@@ -417,7 +415,7 @@ function badText(place: string, value: string, errors: readonly ErrorObject[]): 
   const limit = errors.find(({ keyword }) => keyword === 'maxLength')?.params.limit;
   const message =
     limit === undefined
-      ? `${place} must be one line that starts with a visible character and has no control characters. A folded text (">-") becomes one line.`
+      ? `${place} must be one line that starts with a visible character and has no control characters. A folded string (">-") becomes one line.`
       : `${place} has ${value.length} characters. At most ${limit} are allowed.`;
   return { code: 'bad-text', message };
 }
@@ -435,7 +433,7 @@ function kindOf(value: unknown): string {
   if (value === null) return 'empty';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
-  if (typeof value === 'string') return 'a text';
+  if (typeof value === 'string') return 'a string';
   return typeof value === 'number' ? `the number ${value}` : `the boolean ${value}`;
 }
 

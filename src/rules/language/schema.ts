@@ -118,7 +118,7 @@ const ruleSchema = {
 
 const exemptionSchema = {
   type: 'object',
-  description: 'Images that are allowed until a day although no rule trusts them. They get no pull secret.',
+  description: 'Images that are allowed until a certain day although no rule trusts them. They get no pull secret.',
   required: ['image', 'until', 'reason'],
   properties: {
     image: {
@@ -145,7 +145,7 @@ const exemptionSchema = {
 
 const overrideSchema = {
   type: 'object',
-  description: 'Other settings for some namespaces: at least one of mode, unconfigured and inject.',
+  description: 'Different settings for some namespaces: at least one of mode, unconfigured and inject.',
   required: ['namespaces'],
   properties: {
     namespaces: namespacesField(
@@ -221,12 +221,12 @@ export const rulesSchema = {
     exemptions: {
       type: 'array',
       items: exemptionSchema,
-      description: 'Images that are allowed until a day although no rule trusts them.',
+      description: 'Images that are allowed until a certain day although no rule trusts them.',
     },
     overrides: {
       type: 'array',
       items: overrideSchema,
-      description: 'Other settings for some namespaces. The most specific selector takes precedence, regardless of the order.',
+      description: 'Different settings for some namespaces. The most specific selector takes precedence, regardless of the order.',
     },
   },
   additionalProperties: false,

@@ -27,7 +27,7 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
 }
 
 function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][number]): Problem {
-  const message = `the exemption of ${pattern.text} ended on ${until}, so it has no effect. Remove it, or set a later day.`;
+  const message = `the exemption for ${pattern.text} ended on ${until}, so it has no effect. Remove it, or set a later date.`;
   return { code: 'exemption-expired', message, origin };
 }
 

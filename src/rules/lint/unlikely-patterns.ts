@@ -92,7 +92,7 @@ export function servesPublicImages(pattern: RegistryPattern): boolean {
 
 function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonly Problem[] {
   if (pullSecrets.length === 0 || !servesPublicImages(pattern)) return [];
-  const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret for the paths that need it, or watch when it expires.`;
+  const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret only for the paths that need it, or monitor its expiry.`;
   return [{ code: 'secret-on-public-registry', message, origin }];
 }
 

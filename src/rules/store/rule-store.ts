@@ -404,7 +404,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     written,
     missing() {
       if (!opened) return 'the rules have not been read yet';
-      if (neverAccepted.size > 0) return `rules with problems: ${[...neverAccepted].join(', ')}`;
+      if (neverAccepted.size > 0) return `invalid rules: ${[...neverAccepted].join(', ')}`;
       return clusterRules ? undefined : 'there are no rules';
     },
     open(bundles, lastGood = []) {
@@ -442,8 +442,8 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
   };
 }
 
-const earlierInForce = 'the last good version from before this server started is in force.';
-const toHaveNone = 'To have no rules, write a document "rules: []".';
+const earlierInForce = 'the version from before this server started is in force';
+const toHaveNone = 'To have no rules, write a document "rules: []"';
 const stayInForce = `The last good rules stay in force. ${toHaveNone}`;
 
 function scopeOf({ scope }: Bundle): RuleScope {

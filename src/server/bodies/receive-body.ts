@@ -44,7 +44,7 @@ export function receiveBody(
   const reservation: BodyReservation = {
     announced,
     since,
-    evict: () => discardRest(new Overloaded('too many bytes in flight'), clock.monotonic() + limits.evictionGrace),
+    evict: () => discardRest(new Overloaded('too many bytes are being received'), clock.monotonic() + limits.evictionGrace),
   };
   const receiving: Deadline = { deadline, expire: () => settle(failure ?? new TooSlow(deadline - since)) };
   deadlines.add(receiving);
@@ -68,7 +68,7 @@ export function receiveBody(
     overhead += size - chunk.length;
     // The chunks are so small on average that their overhead exceeds the limit for a whole body.
     if (overhead > limits.bytes) {
-      settle(new RequestError(400, 'BadRequest', `the body arrived in chunks that average less than ${smallestChunk} bytes`));
+      settle(new RequestError(400, 'BadRequest', `the body arrived in chunks of less than ${smallestChunk} bytes on average`));
       return;
     }
     chunks.push(chunk);

@@ -88,7 +88,7 @@ describe('the API server', () => {
       },
       { deadlineSeconds: 30, what: 'the certificate to be rejected' },
     );
-    expect(answer).toContain('regkeeper answers authenticated API servers only: the ');
+    expect(answer).toContain('regkeeper answers only authenticated API servers: the ');
     await writeFile(caFile, clientCa);
     await waitFor(async () => (await run(image)).includes('corp-pull'), { deadlineSeconds: 30, what: 'the certificate to be accepted' });
   });
@@ -113,7 +113,7 @@ test('an API server without a certificate registers nothing', async () => {
   await plane.killApiServer();
   await plane.startApiServer();
   const { stderr } = await kubectl(['run', 'try', `--image=${image}`, '--dry-run=server'], { allowFailure: true });
-  expect(stderr).toContain('regkeeper answers authenticated API servers only: there is no client certificate');
+  expect(stderr).toContain('regkeeper answers only authenticated API servers: there is no client certificate');
   await kubectl(['delete', 'mutatingwebhookconfiguration,validatingwebhookconfiguration', 'regkeeper']);
   await applyBase(kubectl);
   await waitFor(() => server.log().some(({ msg }) => String(msg).includes('no webhooks are registered yet')), {

@@ -116,7 +116,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
 
 describe.runIf(cluster.local)('a name without registry', () => {
   test('is refused where the cluster does not say what it searches', async () => {
-    expect((await tryPod('nginx')).error).toContain('has no registry, and names without a registry are denied');
+    expect((await tryPod('nginx')).error).toContain('has no registry, and such names are denied');
   });
 
   test('is what the cluster searches, from the moment it says so', async () => {
@@ -124,7 +124,7 @@ describe.runIf(cluster.local)('a name without registry', () => {
     await waitUntil('the short name to be let in', async () => (await tryPod('nginx')).error === undefined);
     await apply(imageConfig(hostname, ['docker.io', 'quay.io']));
     await waitUntil('one of two to be refused', async () =>
-      /may pull a name without a registry as any of/.test((await tryPod('nginx')).error ?? ''),
+      /may resolve a name without a registry to any of/.test((await tryPod('nginx')).error ?? ''),
     );
   });
 
@@ -177,7 +177,7 @@ describe('a build from an image stream', () => {
 
     await hold(namespace, 'unknown.example.com/base:1');
     // The API server has not authenticated, so the image is in the record alone.
-    const denialOf = (place: string) => `what image stream "${place}/base:1" contains is denied here.`;
+    const denialOf = (place: string) => `the image in image stream "${place}/base:1" is denied here.`;
     await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(denialOf(namespace)) === true);
     expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();
 

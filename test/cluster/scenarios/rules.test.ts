@@ -139,7 +139,7 @@ describe('a rules ConfigMap passes', () => {
     await keeper.writeRules('rulez: []');
     const server = await keeper.restart();
     expect((await readiness(server)).ready).toBe(true);
-    await waitFor(() => server.log().some(({ msg }) => /the last good version from before/.test(String(msg))), {
+    await waitFor(() => server.log().some(({ msg }) => /the version from before this server started/.test(String(msg))), {
       deadlineSeconds: 10,
       what: 'the log to say so',
     });

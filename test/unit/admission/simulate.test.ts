@@ -53,7 +53,7 @@ describe('a rehearsal', () => {
   test.each([7, 9007199254740993n])('refuses what cannot be read, and judges no image of it: %s', (image) => {
     expect(answered(change(image))).toMatchObject({
       outcome: 'denied',
-      denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be text, but is a number.',
+      denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be a string, but is a number.',
       images: [],
       patch: [],
     });

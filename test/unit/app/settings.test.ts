@@ -202,7 +202,7 @@ describe('contradictions name both sides as they were written', () => {
       { REGKEEPER_DEV: '1', REGKEEPER_MANAGE_WEBHOOKS: '1' },
       [/^REGKEEPER_MANAGE_WEBHOOKS=1 requires a cluster/],
     ],
-    ['--tls self without a cluster', { rules: ['r'], tls: 'self' }, {}, [/^--tls self .* requires a cluster/]],
+    ['--tls self requires a cluster', { rules: ['r'], tls: 'self' }, {}, [/^--tls self .* requires a cluster/]],
     ['half a pair of files', { rules: ['r'], tlsCert: 'c' }, {}, ['--tls-cert c requires both --tls-cert FILE and --tls-key FILE']],
     [
       '--tls files alone',

@@ -269,7 +269,7 @@ test('trouble with the rules and its end: the last word of the log is that they 
   await edit(good);
   await expect
     .poll(() => lines().at(-1), { timeout: 30_000 })
-    .toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"rules of the cluster recovered: /);
+    .toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"the rules of the cluster are valid/);
   await rm(file);
   await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('. The previous rules stay in force');
   await edit(good);
@@ -394,6 +394,6 @@ test('SIGTERM under load loses no request: each one is answered until the socket
   expect(lost).toEqual([]);
   expect(afterSignal).toBeGreaterThan(0);
   expect(await exited).toEqual([0, null]);
-  expect(log()).toContain('all requests were answered');
+  expect(log()).toContain('All requests were answered');
   await dispatcher.destroy();
 });

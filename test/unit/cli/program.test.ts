@@ -51,7 +51,7 @@ describe('the command line', () => {
     ['the beginning of an option', ['check', '--file=a', '--rules', 'b'], /^error: unknown option '--file'\n\(Did you mean --filename\?\)/],
     ['an unknown short option', ['explain', '-x', 'nginx'], /^error: unknown option '-x'\nRun/],
     ['an unknown option in place of the argument', ['explain', '--rules', 'r', '--imgae', 'nginx'], /^error: unknown option '--imgae'/],
-    ['a value of a switch', ['lint', 'a', '--strict=yes'], /^error: option '--strict' has no value, but '--strict=yes' gives one\n/],
+    ['a value of a switch', ['lint', 'a', '--strict=yes'], /^error: option '--strict' does not accept a value: '--strict=yes'\n/],
     ['an option instead of a value', ['check', '-f', '--rules', 'r'], /^error: option '-f, --filename <paths\.\.\.>' argument missing/],
     ['a colour', ['--color', 'blue', 'lint', 'a'], /Allowed choices are auto, always, never/],
     ['review without files', ['review'], /^error: missing required argument 'files'\nRun "regkeeper review --help" for usage\.\n$/],

@@ -72,10 +72,10 @@ describe('a name without registry', () => {
 
   test('is refused in words that say what to write', () => {
     expect(messageOf('nginx:1', shortNames('reject'))).toBe(
-      'has no registry, and names without a registry are denied. Write the registry too, for example "docker.io/library/nginx:1".',
+      'has no registry, and such names are denied. Write the registry too, for example "docker.io/library/nginx:1".',
     );
     expect(messageOf('team/app', shortNames(['a.io', 'quay.io']))).toBe(
-      'is not from a configured registry. A node may pull a name without a registry as any of a.io/team/app, quay.io/team/app, so all of them must be trusted. Write the registry.',
+      'is not from a configured registry. A node may resolve a name without a registry to any of a.io/team/app, quay.io/team/app, so all of them must be trusted. Write the registry.',
     );
   });
 });

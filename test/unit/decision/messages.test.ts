@@ -339,9 +339,9 @@ const situations: readonly Situation[] = [
   },
   { what: 'An object that cannot be read', object: { ...pod(corp), spec: { containers: { app: corp } } } },
   { what: 'A kind that is not evaluated', object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } } },
-  { what: 'A service account that is not in the cache yet', object: pod(corp), facts: accounts({}) },
+  { what: 'A service account that is not known yet', object: pod(corp), facts: accounts({}) },
   {
-    what: 'A namespace that is not in the cache yet',
+    what: 'A namespace that is not known yet',
     object: pod('prod.example.com/app'),
     rules: labelled,
     facts: { ...known, namespace: () => ({ kind: 'absent' }) },

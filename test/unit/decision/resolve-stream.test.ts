@@ -123,7 +123,7 @@ describe('a stream says nothing yet', () => {
     ['where the namespace is not written and another is meant', tag('node:24'), 'image stream shop/node does not exist yet'],
     ['where it has no such tag', tag('new:none'), 'image stream shop/new has no tag "none" yet'],
     ['where the tag holds nothing', tag('new:nothing'), 'image stream tag shop/new:nothing has no image yet'],
-    ['where tags follow each other round', tag('new:round'), 'image stream tag shop/new:round follows itself'],
+    ['where tags follow each other round', tag('new:round'), 'image stream tag shop/new:round refers to itself'],
     ['where it follows a stream of its own namespace that is not there', tag('new:strayed'), 'image stream shop/node does not exist yet'],
     ['for a digest that it has not', digest(`pushed@sha256:3`), 'image stream shop/pushed has no image sha256:3'],
     [
@@ -215,7 +215,7 @@ describe('a stream of another namespace', () => {
   const shown = (decision: ReturnType<typeof decided>) =>
     JSON.stringify([decision.findings.map(({ image: _image, ...finding }) => finding), decision.notices]);
   const hidden = /old\.io|unknown\.io|closed|a\.yaml/;
-  const contained = (name: string) => `what image stream "${name}" contains is denied here.`;
+  const contained = (name: string) => `the image in image stream "${name}" is denied here.`;
 
   test.each<[sentence: string, from: object, name: string]>([
     ['is denied', stream('base:1', 'other'), 'other/base:1'],
@@ -260,7 +260,7 @@ describe('a stream of another namespace', () => {
     [
       'where images without a rule only warn',
       () => decided(change('BuildConfig', build(stream('base:1', 'other'))), ruleSetOf('unconfigured: warn'), across('unknown.io/x:1')),
-      'spec.strategy.sourceStrategy.from: what image stream "other/base:1" contains is not trusted here.',
+      'spec.strategy.sourceStrategy.from: the image in image stream "other/base:1" is not trusted here.',
     ],
     [
       'where a stream is too large',

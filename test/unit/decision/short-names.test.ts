@@ -25,7 +25,7 @@ describe('an allowed name without a registry is warned of', () => {
 
   test('with the place where a published alias leads', () => {
     expect(warningsOf(change('Pod', pod('fedora:43')), openShift)).toEqual([
-      expect.stringContaining('The node may pull "registry.fedoraproject.org/fedora" for it, or reject it'),
+      expect.stringContaining('The node may pull "registry.fedoraproject.org/fedora" instead, or reject it'),
     ]);
   });
 

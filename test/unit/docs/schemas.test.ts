@@ -210,7 +210,7 @@ describe('docs/audit.schema.json', () => {
   });
 
   test('knows the reasons of images', () => {
-    const listed = firstCodes(section(readPage('docs/reasons.md'), 'Of images'));
+    const listed = firstCodes(section(readPage('docs/reasons.md'), 'Reasons for images'));
     expect(auditSchema.$defs.image?.properties?.reason?.enum).toEqual(listed);
     expect(listed.filter((reason) => !Object.hasOwn(reasons, reason))).toEqual([]);
   });

@@ -51,7 +51,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
 
   test('reasons in docs/reasons.md', () => {
     const page = readPage('docs/reasons.md');
-    const codes = [...firstCodes(section(page, 'Of images')), ...firstCodes(section(page, 'Of secrets'))];
+    const codes = [...firstCodes(section(page, 'Reasons for images')), ...firstCodes(section(page, 'Reasons for warnings'))];
     // `secret-missing` is in both tables: it denies a Pod, and is a warning for other objects.
     expect(sorted([...new Set(codes)])).toEqual(sorted(Object.keys(reasons)));
   });
@@ -104,7 +104,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(shown).toEqual(
       settingNames.map((name) => {
         const usual = defaultOf(name);
-        const facts = `${usual === undefined ? '' : `default: ${usual}; `}env: ${variableOf(name)}`;
+        const facts = `${usual === undefined ? '' : `default: ${usual}, `}env: ${variableOf(name)}`;
         return [usageOf(name), `${settingOf(name).description} (${facts})`];
       }),
     );

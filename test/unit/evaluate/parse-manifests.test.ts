@@ -97,31 +97,31 @@ describe('objects are found with the line in which they begin', () => {
 
 describe('what is not an object is reported with its position and the fix', () => {
   test.each([
-    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already set in line 4, .*Keep one/],
+    ['a field twice', `${head}spec:\n  a: 1\n  a: 2\n`, /^pod\.yaml:5:3: the field "a" is already set on line 4, .*Keep one/],
     [
       'a field twice in JSON',
       '{"apiVersion": "v1",\n"kind": "Pod", "kind": "Pod"}',
-      /^pod\.yaml:2:16: the field "kind" is already set in line 2/,
+      /^pod\.yaml:2:16: the field "kind" is already set on line 2/,
     ],
     ['a field twice in other letters', `${head}spec: {1: a, "1": b}`, /^pod\.yaml:3:14: the field "1" is already set/],
     ['no closing bracket', `${head}spec: {a: [1, 2}\n`, /^pod\.yaml:3:\d+: not valid YAML: .*Check quotes, brackets/],
     ['a tab', `${head}spec:\n\ta: 1\n`, /^pod\.yaml:4:1: this line is indented with a tab/],
     ['a list', '- a\n- b\n', /^pod\.yaml:1:1: contains a list, not a Kubernetes object$/],
     ['a word', 'hello\n', /^pod\.yaml:1:1: contains a plain value/],
-    ['no kind', 'apiVersion: v1\nmetadata: {}\n', /^pod\.yaml:1:1: not a Kubernetes object: kind missing$/],
+    ['no kind', 'apiVersion: v1\nmetadata: {}\n', /^pod\.yaml:1:1: not a Kubernetes object: no kind$/],
     [
       'rules',
       'rules:\n- registry: reg.example.com\n',
-      /apiVersion and kind missing\. This looks like registry rules\. Give them as rules, not as manifests$/,
+      /no apiVersion and no kind\. This looks like registry rules\. Pass them as rules, not as manifests$/,
     ],
-    ['custom kinds', 'kinds:\n- kind: Rollout\n', /apiVersion and kind missing\. This looks like a file for --custom-kinds$/],
+    ['custom kinds', 'kinds:\n- kind: Rollout\n', /no apiVersion and no kind\. This looks like a file for --custom-kinds$/],
     [
       'an entry of a list',
       'apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n- 7\n',
       /^pod\.yaml:6:3: contains a plain value/,
     ],
     ['a list without a list', 'apiVersion: v1\nkind: PodList\nitems: {a: b}\n', /^pod\.yaml:3:\d+: the items of a PodList must be a list$/],
-    ['an entry without a kind', 'apiVersion: v1\nkind: List\nitems:\n- {metadata: {}}\n', /^pod\.yaml:4:3: .*apiVersion and kind missing$/],
+    ['an entry without a kind', 'apiVersion: v1\nkind: List\nitems:\n- {metadata: {}}\n', /^pod\.yaml:4:3: .*no apiVersion and no kind$/],
     ['an alias of nothing', `${head}spec: *app`, /^pod\.yaml:3:7: .*no anchor &app.*quote/],
     ['an anchor in itself', `${head}spec: &a {b: *a}`, /^pod\.yaml:3:14: the anchor &a contains itself/],
     ['a merge of text', `${head}spec: {<<: hello}`, /^pod\.yaml:3:12: the value of a merge key/],
@@ -129,7 +129,7 @@ describe('what is not an object is reported with its position and the fix', () =
     ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" does not match its tag !!int/],
     ['a field without a name', `${head}spec: {~: 1}`, /^pod\.yaml:3:8: a field has no name/],
     ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field name is a list/],
-    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: the text is nested more deeply/],
+    ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: the document is nested more deeply/],
     ['JSON cut short', '{"apiVersion": "v1", "kind": "Po', /^pod\.yaml:1:\d+: not valid YAML/],
   ])('%s', (_name, text, message) => {
     expect(problemsOf(text)).toEqual([expect.stringMatching(message)]);
@@ -137,7 +137,7 @@ describe('what is not an object is reported with its position and the fix', () =
 
   test.each([
     ['chart/values.yaml', 'image: a', /helm template/],
-    ['-', 'image: a', /^standard input:1:1: .*apiVersion and kind missing$/],
+    ['-', 'image: a', /^standard input:1:1: .*no apiVersion and no kind$/],
   ])('%s', (file, text, message) => {
     expect(problemsOf(text, file)).toEqual([expect.stringMatching(message)]);
   });
@@ -164,7 +164,7 @@ describe('what is not an object is reported with its position and the fix', () =
   ])('%s with %j is rendered with %s', (file, text, command) => {
     const { manifests, problems } = parseManifests(text, file);
     expect(manifests).toEqual([]);
-    expect(problems).toMatchObject([{ code: 'not-rendered', message: expect.stringContaining(`Give the output of "${command}"`) }]);
+    expect(problems).toMatchObject([{ code: 'not-rendered', message: expect.stringContaining(`Pass the output of "${command}"`) }]);
   });
 
   test.each([

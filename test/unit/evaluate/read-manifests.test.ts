@@ -73,7 +73,7 @@ test('a file named Kustomization is read, because kustomize accepts that name', 
 
 test.each([
   ['nowhere', /nowhere: no such file or folder$/],
-  ['empty', /empty: a folder without \.yaml, \.yml or \.json files$/],
+  ['empty', /empty: no \.yaml, \.yml or \.json files in this folder$/],
 ])('%s is a problem', async (name, message) => {
   const { manifests, problems } = await readManifests([join(folder, name)], nothing);
   expect(manifests).toEqual([]);

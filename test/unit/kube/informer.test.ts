@@ -356,7 +356,7 @@ describe('watchCollection', () => {
     const { log } = await scriptedInformer([listing('10', [object as never]), () => undefined], { keep });
     await vi.waitFor(() =>
       expect(log.lines).toEqual([
-        { level: 'warn', message: `GET ${configMapsPath}: the response is not a list: it contains an object without a name` },
+        { level: 'warn', message: `GET ${configMapsPath}: the response is not a list: it contains an object without a name. Retrying` },
       ]),
     );
   });

@@ -27,18 +27,18 @@ test('the example names Rollout, Knative Service, Tekton and one with several te
 
 describe('what is wrong is told with its place', () => {
   test.each([
-    { text: '', problem: 'f:1:1 is empty: write a list of kinds under "kinds:"' },
+    { text: '', problem: 'f:1:1 is empty. Write a list of kinds under "kinds:"' },
     { text: '[]', problem: 'f:1:1 the document must be a mapping with the field "kinds", but is a list' },
     { text: '{}', problem: 'f:1:1 the document needs "kinds:", a list of kinds' },
     { text: 'kinds: x', problem: 'f:1:8 kinds must be a list of kinds, but is a string' },
-    { text: 'kind: []\nkinds: []', problem: 'f:1:1 unknown field "kind": did you mean "kinds"?' },
+    { text: 'kind: []\nkinds: []', problem: 'f:1:1 unknown field "kind". Did you mean "kinds"?' },
     { text: 'kinds: [1]', problem: 'f:1:9 kinds[0] must be a kind with group, version, resource and kind, but is a number' },
     { text: 'kinds:\n- a: [\n', problem: 'f:' },
     {
       text: `kinds: [{${rollout}}]`,
-      problem: 'f:1:9 kinds[0] names no path of images. Add "template" (path of a pod template), "podSpec" or "images".',
+      problem: 'f:1:9 kinds[0] has no path to an image. Add "template" (path of a pod template), "podSpec" or "images".',
     },
-    { text: `kinds: [{${rollout}, templat: spec.template}]`, problem: 'unknown field "templat": did you mean "template"?' },
+    { text: `kinds: [{${rollout}, templat: spec.template}]`, problem: 'unknown field "templat". Did you mean "template"?' },
     { text: 'kinds: [{group: argoproj.io, template: spec}]', problem: 'f:1:9 kinds[0] needs "version", a name such as v1alpha1' },
     { text: 'kinds: [{group: 7, template: spec}]', problem: 'f:1:17 kinds[0].group must be a name such as argoproj.io, but is a number' },
     { text: 'kinds: [{group: apps, template: spec}]', problem: 'f:1:17 kinds[0].group must be a name such as argoproj.io, but is "apps"' },

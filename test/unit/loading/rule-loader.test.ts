@@ -121,5 +121,5 @@ test('rules in binaryData refuse their ConfigMap: left out without a word, they 
   expect(store.written()).toBe(before);
   const book2 = createRuleStore(sha256);
   book2.open([readBundle(edit)]);
-  expect(book2.missing()).toContain('rules with problems');
+  expect(book2.missing()).toContain('invalid rules');
 });

@@ -145,7 +145,7 @@ describe('a field of the wrong type makes the object malformed, and says where',
     {
       of: taskRun,
       object: { spec: { taskSpec: { steps: [{ image: 1 }] } } },
-      problem: 'spec.taskSpec.steps[0].image must be text, but is a number',
+      problem: 'spec.taskSpec.steps[0].image must be a string, but is a number',
     },
     { of: job, object: { spec: { pytorchReplicaSpecs: [] } }, problem: 'spec.pytorchReplicaSpecs must be an object, but is a list' },
   ])('$problem', ({ of, object, problem }) => {

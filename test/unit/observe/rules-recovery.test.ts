@@ -38,7 +38,7 @@ function follow(...opening: readonly ReadBundle[]) {
   };
 }
 
-const again = 'rules of the cluster recovered: none are rejected or missing any more';
+const again = 'the rules of the cluster are valid and complete again';
 
 describe('the last word after trouble is that there is none', () => {
   test('a typo that is undone', () => {

@@ -147,7 +147,7 @@ describe('with a client CA', () => {
         status: 'Failure',
         code: 401,
         reason: 'Unauthorized',
-        message: 'regkeeper answers authenticated API servers only: there is no client certificate',
+        message: 'regkeeper answers only authenticated API servers: there is no client certificate',
       });
       expect(running).toMatchObject({ records: [], reviewRecords: [], failures: ['unauthenticated'] });
     },
@@ -288,14 +288,16 @@ describe('the file of the client CA', () => {
     await writeFile(file, 'hello');
     await expect
       .poll(() => problems)
-      .toContain(`client CA file ${file} is not a PEM certificate. Put the PEM certificates there. The previous client CA is still in use`);
+      .toContain(
+        `client CA file ${file} is not a PEM certificate. It must contain PEM certificates. The previous client CA is still in use`,
+      );
     expect(watched.current()).toBe(theirs.certificate);
     expect(changes()).toBe(1);
   });
 
   test.each([
-    ['is empty', () => '', /ca\.crt is empty\. Put the PEM certificates there$/],
-    ['has a leaf', () => ours.certificate + apiServer.certificate, /ca\.crt: certificate 2 is not a CA\. Put the CA that signed/],
+    ['is empty', () => '', /ca\.crt is empty\. It must contain PEM certificates$/],
+    ['has a leaf', () => ours.certificate + apiServer.certificate, /ca\.crt: certificate 2 is not a CA\. Use the CA that signed/],
     ['has a key', () => ours.key, /ca\.crt contains a private key instead of a certificate/],
   ])('that %s stops the start', async (_what, contents, message) => {
     await expect(watch(contents())).rejects.toThrow(message);

@@ -166,7 +166,7 @@ describe('when reading takes too long', () => {
     const review = decodeReview(reviewOf(object, { namespace: 'regkeeper', operation: 'UPDATE', oldObject: object }));
     const { answer, warnings } = await reviewer((review as { request: ReviewRequest }).request, true);
     expect(answer?.response.allowed).toBe(true);
-    expect(warnings).toEqual([expect.stringContaining('so these were not. They are unchanged')]);
+    expect(warnings).toEqual([expect.stringContaining('so this ConfigMap was not reviewed. Its rules are unchanged')]);
   });
 });
 

@@ -161,7 +161,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     ['containers: null', { containers: null }, /spec\.containers must be a list of containers, but is null/],
     ['containers as text', { containers: 'app' }, /spec\.containers must be a list of containers, but is a string/],
     ['a container that is null', { containers: [null] }, /spec\.containers\[0\] must be a container/],
-    ['an image that is a number', { containers: [{ name: 'a', image: 7 }] }, /containers\[0\]\.image must be text/],
+    ['an image that is a number', { containers: [{ name: 'a', image: 7 }] }, /containers\[0\]\.image must be a string/],
   ])('%s', async (_name, spec, message) => {
     const { answer, failures } = setUp();
     for (const url of ['/mutate', '/validate']) {

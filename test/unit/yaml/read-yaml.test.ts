@@ -219,7 +219,7 @@ describe('errors have a position, and the rest is read', () => {
 
   test('a sentence names what is wrong', () => {
     const sentences = readYaml('a: 1\na: *x\nb: [\n').documents[0]?.errors.map(describeYamlError);
-    expect(sentences).toEqual([expect.stringMatching(/^Flow sequence/), 'the field "a" is already set in line 1. Keep one of the two.']);
+    expect(sentences).toEqual([expect.stringMatching(/^Flow sequence/), 'the field "a" is already set on line 1. Keep one of the two.']);
   });
 });
 

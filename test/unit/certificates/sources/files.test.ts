@@ -35,29 +35,30 @@ describe('at the start', () => {
     {
       title: 'a certificate that is none',
       files: { 'tls.crt': 'hello', 'tls.key': first.key },
-      message: 'certificate file DIR/tls.crt is not a PEM certificate. Put the PEM certificate of the server there, leaf first',
+      message: 'certificate file DIR/tls.crt is not a PEM certificate. It must contain the PEM certificate chain of the server, leaf first',
     },
     {
       title: 'two certificates and no key',
       files: { 'tls.crt': first.certificate, 'tls.key': first.certificate },
-      message: 'key file DIR/tls.key contains a certificate instead of a private key. Put the PEM private key of the certificate there',
+      message:
+        'key file DIR/tls.key contains a certificate instead of a private key. It must contain the PEM private key of the certificate',
     },
     {
       title: 'a torn pair',
       files: { 'tls.crt': first.certificate, 'tls.key': second.key },
       message:
-        'certificate file DIR/tls.crt does not match key file DIR/tls.key. Use both files of the same Secret, or of the same issuance',
+        'certificate file DIR/tls.crt does not match key file DIR/tls.key. Use the certificate and the key that were issued together',
     },
     {
       title: 'authorities that are none',
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': '' },
-      message: 'CA file DIR/ca.crt is empty. Put the PEM certificates there',
+      message: 'CA file DIR/ca.crt is empty. It must contain PEM certificates',
     },
     {
       title: 'a certificate of another authority',
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleCa().certificate },
       message:
-        'certificate file DIR/tls.crt is not signed by a CA in DIR/ca.crt. Use both files of the same Secret, with all intermediate certificates',
+        'certificate file DIR/tls.crt is not signed by a CA in DIR/ca.crt. Use the CA that was issued with it, and include all intermediate certificates in the certificate file',
     },
   ])('rejects $title', async ({ files, message }) => {
     const folder = await temporaryFolder();
@@ -70,7 +71,7 @@ describe('at the start', () => {
     const mount = await mounted(first);
     const names = ['localhost', 'regkeeper.regkeeper.svc'];
     await expect(watched({ ...inside(mount), names })).rejects.toThrow(
-      `certificate file ${mount}/tls.crt is not valid for regkeeper.regkeeper.svc, which the API server calls. Request a certificate with this name`,
+      `certificate file ${mount}/tls.crt is not valid for regkeeper.regkeeper.svc, which the API server uses. Request a certificate for this name`,
     );
   });
 

@@ -53,8 +53,8 @@ async function checkJson(objects: string, ...more: readonly string[]) {
 }
 
 test.each([
-  ['audit', 'allowed', /^allowed Pod .*\n.*\n.*unconfigured\n {8}will be denied once enforced\n/],
-  ['warn', 'warned', /^warned {2}Pod .*\n.*\n.*unconfigured\n {8}regkeeper: will be denied once enforced: /],
+  ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}will be denied once enforced\n/],
+  ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: will be denied once enforced: /],
 ])('mode %s: the result says what will be denied once enforced', async (mode, outcome, table) => {
   const objects = pod('new', 'other.example.com/web:1') + pod('known', 'reg.example.com/web:1');
   const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
@@ -213,7 +213,7 @@ describe('facts come from the objects', () => {
     expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1, withoutImages: 0 });
     expect(json.results[0].undecided).toEqual([
       expect.stringMatching(
-        /rules\.yaml:5:\d+ selects by the labels of namespace "default", which is not among the objects\. Add the Namespace with -f$/,
+        /rules\.yaml:5:\d+ selects namespaces by label, and namespace "default" is not in the input\. Pass it with -f$/,
       ),
     ]);
   });
@@ -247,13 +247,13 @@ describe('facts come from the objects', () => {
   });
 
   test.each([
-    ['an image stream', stream, 'default/base:1', 'the image stream is not among the objects. Add it with -f'],
+    ['an image stream', stream, 'default/base:1', 'the image stream is not in the input. Pass it with -f'],
     ['a build argument', argument, 'base-$Q', '"base-$Q" contains a build argument whose value is unknown'],
     ['a placeholder', placeholder, 'web', '"web" is a placeholder that an image trigger replaces'],
     ['a blank', blank, '(no image)', 'the image is blank'],
   ])('the table shows what is written and why it is unresolved: %s', async (_what, object, written, why) => {
     const { out } = await check(object);
-    expect(out).toContain(`        pull  ${written}\n              unresolved: ${why}\n`);
+    expect(out).toContain(`           pull  ${written}\n                 unresolved: ${why}\n`);
   });
 
   test('the table shows the variable of a custom resource', async () => {
@@ -262,7 +262,7 @@ describe('facts come from the objects', () => {
     const { out, exitCode } = await check(task, '--custom-kinds', 'deploy/custom-kinds/custom-kinds.yaml');
     expect(exitCode).toBe(0);
     expect(out).toContain(
-      '        pull  reg.example.com/$(params.image)\n              unresolved: "reg.example.com/$(params.image)" contains a variable',
+      '           pull  reg.example.com/$(params.image)\n                 unresolved: "reg.example.com/$(params.image)" contains a variable',
     );
   });
 
@@ -271,7 +271,7 @@ describe('facts come from the objects', () => {
     const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*Add it with -f/)] },
+      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*Pass it with -f/)] },
     ]);
   });
 
@@ -322,22 +322,22 @@ ${pod('bad', 'evil.example.com/x')}`;
   test('leaves out what could not be judged for sure', async () => {
     const { out, err, exitCode } = await check(pod('web', 'team.example.com/x'), '-o', 'yaml');
     expect({ out, exitCode }).toEqual({ out: '', exitCode: 1 });
-    expect(err).toMatch(/^UNSURE +Pod default\/web/);
+    expect(err).toMatch(/^UNCERTAIN +Pod default\/web/);
   });
 });
 
 test('the table is plain, and tells object, outcome, images, rules, secrets, messages and the sum', async () => {
   const { out } = await check(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'));
   const file = relative(process.cwd(), folder);
-  expect(out).toBe(`allowed Pod default/web  ${file}/objects.yaml:2
-        pull  reg.example.com/web:1
-              trusted by rule "corp", ${file}/rules.yaml:4
-        + spec.imagePullSecrets: corp-pull
+  expect(out).toBe(`allowed    Pod default/web  ${file}/objects.yaml:2
+           pull  reg.example.com/web:1
+                 trusted by rule "corp", ${file}/rules.yaml:4
+           + spec.imagePullSecrets: corp-pull
 
-DENIED  Pod default/bad  ${file}/objects.yaml:8
-        pull  evil.example.com/x
-              unconfigured
-        Pod default/bad: container "app": image "evil.example.com/x" is not from a configured registry. Contact: the platform team.
+DENIED     Pod default/bad  ${file}/objects.yaml:8
+           pull  evil.example.com/x
+                 unconfigured
+           Pod default/bad: container "app": image "evil.example.com/x" is not from a configured registry. Contact: the platform team.
 
 2 objects evaluated: 1 allowed, 0 warned, 1 denied
 `);
@@ -369,7 +369,7 @@ describe('for CI systems', () => {
         `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
       ),
       expect.stringMatching(
-        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*Add the Namespace with -f%0APod default/labelled: `,
+        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*Pass it with -f%0APod default/labelled: `,
       ),
       '',
     ]);
@@ -396,7 +396,7 @@ describe('for CI systems', () => {
     expect(out).toMatch(
       /name="Pod default\/bad">\n +<failure message="Pod default\/bad: denied">DENIED +Pod default\/bad .*evil\.example\.com/,
     );
-    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: undecided">UNSURE /);
+    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: undecided">UNCERTAIN /);
   });
 
   test('-o junit: a warning is no failure', async () => {
@@ -470,8 +470,8 @@ describe('exit code 2: what cannot be read', () => {
   test('objects: all problems, with file, line and column, after the results of the others', async () => {
     const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
     expect(exitCode).toBe(2);
-    expect(out).toMatch(/^DENIED {2}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 not evaluated\n$/s);
-    expect(err).toMatch(/objects\.yaml:8:1: .*apiVersion missing\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 not evaluated\n$/);
+    expect(out).toMatch(/^DENIED {5}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 not evaluated\n$/s);
+    expect(err).toMatch(/objects\.yaml:8:1: .*no apiVersion\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 not evaluated\n$/);
   });
 
   test('objects, also where the rules have problems', async () => {
@@ -493,7 +493,7 @@ describe('exit code 2: what cannot be read', () => {
     ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
     ['no --rules', ['-f', 'x'], /required option '--rules/],
     ['a namespace that is none', ['-f', 'x', '--rules', 'x', '-n', 'team_a'], /Use at most 63 lower-case letters, digits and hyphens/],
-    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
+    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /Write it as YYYY-MM-DD/],
     ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
     expect(await runCommand('check', ...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message) });
@@ -532,6 +532,6 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
     const { exitCode, out, err } = await check(rollout, '--custom-kinds', file);
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
     expect(err).toContain(`${file}:2:`);
-    expect(err).toContain('unknown field "templates": did you mean "template"?');
+    expect(err).toContain('unknown field "templates". Did you mean "template"?');
   });
 });

@@ -186,9 +186,11 @@ describe('what else changes for objects', () => {
     const after = 'rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]';
     const { exitCode, json, changes } = await changesOf('rules: []', after, pod('web', 'reg.io/web'));
     expect(changes).toEqual([['web', undefined]]);
-    expect(json.changes[0].undecided).toEqual([expect.stringContaining('Add the Namespace with -f')]);
+    expect(json.changes[0].undecided).toEqual([expect.stringContaining('Pass it with -f')]);
     expect(exitCode).toBe(1);
-    expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(/^UNSURE +Pod shop\/web.*uncertain: \S*new\.yaml:1:20/s);
+    expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(
+      /^UNCERTAIN +Pod shop\/web.*uncertain: \S*new\.yaml:1:20/s,
+    );
     const namespace = '---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: a}}\n';
     expect((await changesOf('rules: []', after, namespace + pod('web', 'reg.io/web'))).changes).toEqual([['web', 'newly-allowed']]);
   });

@@ -53,10 +53,10 @@ test('explain is sure of a trusted image although settings select by labels, and
   const trusted = await runCommand('explain', 'reg.io/x', '--rules', file);
   expect(trusted.exitCode).toBe(0);
   expect(trusted.out).toMatch(/settings +mode enforce, .* \(may differ by namespace labels\)\n/);
-  expect(trusted.out).not.toContain('unsure');
+  expect(trusted.out).not.toContain('uncertain');
   const denied = await runCommand('explain', 'far.io/x', '--rules', file);
   expect(denied.exitCode).toBe(1);
-  expect(denied.out).toContain('unsure');
+  expect(denied.out).toContain('uncertain');
 });
 
 describe('explain -o json', () => {
@@ -170,7 +170,7 @@ describe('explain for people', () => {
     const { out, err } = await explain('nginx');
     expect(err).toBe('');
     expect(out.replaceAll(`${folder}/`, '')).toBe(`image        nginx
-understood   registry docker.io, default port 443, repository library/nginx, no tag, which means latest
+parsed as    registry docker.io, default port 443, repository library/nginx, no tag, which means latest
              no registry, which means Docker Hub, docker.io, with library/ for official images
 namespace    default (choose another with -n), labels unknown
 verdict      trusted: allowed
@@ -188,15 +188,19 @@ other matching rules, most specific first:
   });
 
   test.each([
-    ['index.docker.io/nginx', [], /index\.docker\.io is another name of Docker Hub, docker\.io, with library\/ for official images/],
+    ['index.docker.io/nginx', [], /index\.docker\.io is another name for Docker Hub, docker\.io, with library\/ for official images/],
     ['docker.io/nginx', [], /official images of Docker Hub are in library\//],
     ['Reg.Example.com:5000/x', [], /registry reg\.example\.com, port 5000.*\n +hosts are not case-sensitive/],
     [`reg.example.com:5000/x:1@sha256:${'a'.repeat(64)}`, [], /digest sha256:a+ \(runtimes ignore the tag 1\)/],
     ['bitnami/redis', ['-n', 'lab'], /verdict +untrusted: allowed with a warning, because mode is warn/],
     ['old.example.com/x', ['--date', '2027-03-31'], /verdict +unconfigured: allowed by an exemption/],
     ['reg.example.com:5000/x', ['-n', 'off', '--push'], /push secret +p \(not injected: inject is off\)\npull secret +a, b/],
-    ['quay.io/team/x', [], /unsure +.*rules\.yaml:7:26 selects by labels .* --namespace-label key=value or --no-namespace-labels\.\n/],
-    ['quay.io/team/x', ['--namespace-label', 'team=b'], /labels team=b\n.*none of which applies:\n[^\n]*"team"/s],
+    [
+      'quay.io/team/x',
+      [],
+      /uncertain +.*rules\.yaml:7:26 selects namespaces by label.* --namespace-label key=value or --no-namespace-labels\.\n/,
+    ],
+    ['quay.io/team/x', ['--namespace-label', 'team=b'], /labels team=b\n.*none of which apply:\n[^\n]*"team"/s],
     ['registry.svc:5000/a', [], /internal registries are always trusted/],
   ])('%s %j', async (image, more, expected) => {
     expect((await explain(image, ...more)).out).toMatch(expected);
@@ -293,9 +297,9 @@ test('short names that may mean several registries are all told', async () => {
 describe('what cannot be explained is exit code 2', () => {
   test.each([
     ['no rules', [], /required option '--rules/],
-    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /A label is written key=value/],
+    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Write it as key=value/],
     ['a namespace that is none', ['--rules', 'deploy/examples', '-n', 'Shop'], /Use at most 63 lower-case letters, digits and hyphens/],
-    ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /A day is written YYYY-MM-DD/],
+    ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /Write it as YYYY-MM-DD/],
     ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],
   ])('%s', async (_name, more, message) => {
     const result = runCommand('explain', 'nginx', ...more).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));

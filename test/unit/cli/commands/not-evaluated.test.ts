@@ -93,7 +93,7 @@ describe('an object of an unknown kind in which something looks like an image', 
         file: expect.stringMatching(/objects\.yaml$/),
         line: 1,
         code: 'unknown-kind',
-        message: expect.stringContaining(`${kind} shop/web is not of a known kind, and ${path} looks like an image. `),
+        message: expect.stringContaining(`${kind} shop/web has an unknown kind, and ${path} looks like an image. `),
         object: { apiVersion, kind, namespace: 'shop', name: 'web' },
       },
     ]);
@@ -108,8 +108,8 @@ describe('an object of an unknown kind in which something looks like an image', 
   ])('is told how to read %s %s', async (apiVersion, kind, fix) => {
     const { err } = await check(objectOf(apiVersion, kind, '{steps: [{image: evil/a}]}'));
     expect(err).toBe(
-      `objects.yaml:1: ${kind} shop/web is not of a known kind, and spec.steps[0].image looks like an image. ${fix}\n` +
-        'regkeeper: 1 not evaluated. --skip-unknown accepts objects of unknown kinds\n',
+      `objects.yaml:1: ${kind} shop/web has an unknown kind, and spec.steps[0].image looks like an image. ${fix}\n` +
+        'regkeeper: 1 not evaluated. To accept objects of unknown kinds, use --skip-unknown\n',
     );
   });
 
@@ -127,7 +127,7 @@ describe('an object of an unknown kind in which something looks like an image', 
     const { exitCode, notEvaluated } = await check(task, '--custom-kinds', presets);
     expect(exitCode).toBe(2);
     expect(notEvaluated).toMatchObject([
-      { code: 'unknown-kind', message: expect.stringContaining('names no image at the paths of --custom-kinds, but spec.stages[0].image') },
+      { code: 'unknown-kind', message: expect.stringContaining('has no image at the paths from --custom-kinds, but spec.stages[0].image') },
     ]);
   });
 
@@ -274,9 +274,9 @@ describe('a folder in which some files are not objects', () => {
     });
     expect(err).toBe(
       [
-        'kustomization.yaml:1:1: a kustomization must be rendered first. Give the output of "kubectl kustomize ROOT"',
+        'kustomization.yaml:1:1: a kustomization must be rendered first. Pass the output of "kubectl kustomize ROOT"',
         'patch.yaml:1:1: contains a list, not a Kubernetes object',
-        'values.yaml:1:1: not a Kubernetes object: apiVersion and kind missing. For the values of a chart, give the output of "helm template"',
+        'values.yaml:1:1: not a Kubernetes object: no apiVersion and no kind. If these are the values of a chart, pass the output of "helm template"',
         'regkeeper: 3 not evaluated',
         '',
       ].join('\n'),
@@ -320,13 +320,13 @@ test.each([
 ])('nothing to evaluate at all is reported in every format: %s', async (_what, text) => {
   const root = await input({ 'a.yaml': text });
   const rules = join(folder, 'rules.yaml');
-  const err = `${root}: no Kubernetes object found\nregkeeper: 1 not evaluated\n`;
+  const err = `${root}: no Kubernetes objects found\nregkeeper: 1 not evaluated\n`;
   expect(await runCommand('check', '-f', root, '--rules', rules)).toMatchObject({ exitCode: 2, err });
   expect(await runCommand('diff', rules, rules, '-f', root)).toMatchObject({ exitCode: 2, err });
   const json = await runCommand('check', '-f', root, '--rules', rules, '-o', 'json');
   expect(JSON.parse(json.out)).toMatchObject({ results: [], notEvaluated: [{ file: root, code: 'unreadable' }] });
   const github = await runCommand('check', '-f', root, '--rules', rules, '-o', 'github');
-  expect(github.out).toMatch(/^::error .*::no Kubernetes object found\n$/);
+  expect(github.out).toMatch(/^::error .*::no Kubernetes objects found\n$/);
 });
 
 describe('every format reports what was not evaluated', () => {
@@ -342,7 +342,7 @@ describe('every format reports what was not evaluated', () => {
     expect(out).toMatch(
       /^::error file=b\.yaml,line=1,col=1,title=not evaluated%3A not-an-object::contains a list, not a Kubernetes object$/m,
     );
-    expect(out).toMatch(/^::error file=a\.yaml,line=1,title=App shop\/web%3A unknown-kind::App shop\/web is not of a known kind/m);
+    expect(out).toMatch(/^::error file=a\.yaml,line=1,title=App shop\/web%3A unknown-kind::App shop\/web has an unknown kind/m);
   });
 
   test('sarif: a result with a rule for each', async () => {
@@ -374,6 +374,8 @@ describe('every format reports what was not evaluated', () => {
   test('table with --quiet: the list stays', async () => {
     const { out, err } = await render('table', '--quiet');
     expect(out).toBe('');
-    expect(err).toMatch(/^b\.yaml:1:1: contains a list.*\na\.yaml:1: App shop\/web .*\nregkeeper: 2 not evaluated\. --skip-unknown.*\n$/);
+    expect(err).toMatch(
+      /^b\.yaml:1:1: contains a list.*\na\.yaml:1: App shop\/web .*\nregkeeper: 2 not evaluated\. To accept objects of unknown kinds, use --skip-unknown.*\n$/,
+    );
   });
 });

@@ -68,8 +68,8 @@ test.each<[string, Parameters<typeof listening>[1], string, RegExp]>([
 });
 
 test.each([
-  ['nothing to send', 'empty.yaml', /empty\.yaml: no Kubernetes object found$/],
-  ['rules', 'rules.yaml', /This looks like registry rules\. Give them as rules, not as manifests$/],
+  ['nothing to send', 'empty.yaml', /empty\.yaml: no Kubernetes objects found$/],
+  ['rules', 'rules.yaml', /This looks like registry rules\. Pass them as rules, not as manifests$/],
 ])('%s is not success', async (_name, manifest, message) => {
   await expect(review('https://localhost:1', { manifest })).rejects.toThrow(message);
 });

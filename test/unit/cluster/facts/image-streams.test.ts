@@ -84,7 +84,7 @@ test('an API that does not answer is waited for a while, told once, and asked ag
   expect(streams.served()).toBe(true);
   await expect.poll(time.passing(() => asked)).toBeGreaterThan(3);
   expect(log.lines.map(({ level, message }) => [level, message])).toEqual([
-    ['warn', expect.stringContaining('cannot determine whether the API server serves imagestreams of image.openshift.io/v1')],
+    ['warn', expect.stringContaining('cannot determine whether the API server serves imagestreams (image.openshift.io/v1)')],
     ['warn', expect.stringContaining('image streams have not been read yet')],
   ]);
   api.client.hasResource = served;

@@ -83,7 +83,7 @@ describe('a namespace with more than its budget', () => {
     expect(kindOf('honest', 'robot')).toBe('known');
     expect(facts.gaps().heldBytes).toBeLessThan(1_000);
     expect(facts.gaps().namespacesOverBudget).toEqual(['evil']);
-    expect(warnings()).toEqual([expect.stringContaining('namespace evil has more than')]);
+    expect(warnings()).toEqual([expect.stringContaining('namespace evil needs more than')]);
   });
 
   test('is noticed while it grows too', async () => {

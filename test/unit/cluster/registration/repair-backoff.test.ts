@@ -77,7 +77,7 @@ test.each<['narrowed' | 'weakened', string, string, RegExp]>([
   ['narrowed', 'x: namespaceSelector', 'other', /increasing delays.*set --namespace-selector/],
   ['narrowed', 'metadata.labels: admissions.enforcer/disabled', 'argocd', /set --admissions-enforcer tolerate/],
   ['narrowed', 'metadata.annotations: cert-manager.io/inject-ca-from', 'argocd', /Remove the annotation at its source/],
-  ['weakened', 'x: clientConfig', 'cainjector', /reverted at once.*ignore the fields that the field manager regkeeper owns/],
+  ['weakened', 'x: clientConfig', 'cainjector', /reverted immediately.*ignore the fields that the field manager regkeeper owns/],
 ])('a fight about what is %s (%s, %s) gets two warnings, the second with what ends it', (severity, field, manager, remedy) => {
   const { repaired, warnings } = reported();
   for (let count = 0; count < 50; count += 1) repaired(severity, [field], manager);

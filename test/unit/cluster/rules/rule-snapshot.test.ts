@@ -105,7 +105,7 @@ describe('the snapshot of the rules', () => {
     await expect.poll(timers.passing(() => writes.length)).toBe(1);
     await expect.poll(() => change).toEqual([expect.stringContaining('saved the rules to the ConfigMap')]);
     expect(errors).toEqual([
-      expect.stringContaining('cannot save the rules to the ConfigMap regkeeper/regkeeper-rules-snapshot, retrying: as scripted'),
+      expect.stringContaining('cannot save the rules to the ConfigMap regkeeper/regkeeper-rules-snapshot: as scripted. Retrying'),
     ]);
     expect(textsOf(writes)).toEqual(['rules: []']);
   });

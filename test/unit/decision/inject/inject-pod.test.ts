@@ -95,7 +95,7 @@ describe('a new pod', () => {
     const spec = { containers: containers(corp), serviceAccountName: 'new' };
     expect(decide(change('Pod', { spec }), rules, facts)).toEqual({
       kind: 'not-yet',
-      message: 'service account "new" of namespace "shop" is not in the cache yet',
+      message: 'service account "new" of namespace "shop" is not known yet',
     });
   });
 
@@ -707,7 +707,7 @@ describe('an account whose list is too large to be held', () => {
     const decision = decided(change('Pod', pod(corp, ['a'])), rules, strict);
     expect(decision.patch).toEqual([]);
     expect(decision.notices.map(({ message }) => message)).toEqual([
-      'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), and the account lists more than 1,000 pull secrets. "corp" was not added, because it may not be among them.',
+      'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), and the account lists more than 1,000 pull secrets. "corp" was not added, because it may not be listed.',
     ]);
     const template = deployment(pod('corp.io/new', ['corp'], { rules: ['corp'] }));
     const old = deployment(pod(corp, ['corp'], { rules: ['corp'] }));

@@ -60,8 +60,8 @@ test.each(clean)('nothing is said of %s', (_name, text) => {
 describe('exemptions', () => {
   test('that are past say so at their image', () => {
     expect(warningsOf('exemptions:\n- {image: [reg.io, a.io/b], until: 2026-11-20, reason: moved}')).toEqual([
-      expect.stringMatching(/^exemption-expired 2:12 the exemption of reg\.io ended on 2026-11-20, .*Remove it/),
-      expect.stringMatching(/^exemption-expired 2:20 the exemption of a\.io\/b ended/),
+      expect.stringMatching(/^exemption-expired 2:12 the exemption for reg\.io ended on 2026-11-20, .*Remove it/),
+      expect.stringMatching(/^exemption-expired 2:20 the exemption for a\.io\/b ended/),
     ]);
   });
 });

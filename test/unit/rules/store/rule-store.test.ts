@@ -56,7 +56,7 @@ describe('opening', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
     expect(store.written()).toBeUndefined();
-    expect(store.missing()).toBe('rules with problems: two');
+    expect(store.missing()).toBe('invalid rules: two');
     expect(changes.flatMap(({ problems }) => problems.map(({ code }) => code))).toEqual(['unknown-field']);
     store.offer(bundle('two', trusting('b.io')));
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
@@ -75,7 +75,7 @@ describe('opening', () => {
     const changes = store.open([bundle('one', bad), bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io'))]);
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
     expect(changes[0]).toMatchObject({
-      alert: expect.stringContaining('the last good version from before this server started'),
+      alert: expect.stringContaining('the version from before this server started'),
       problems: [{ code: 'unknown-field' }],
     });
     store.offer(bundle('one', trusting('c.io')));
@@ -118,7 +118,7 @@ describe('opening', () => {
   test('of two bundles that contradict each other the first stays; the set is not open before they agree', () => {
     const store = createRuleStore(sha256);
     store.open([bundle('one', 'mode: warn'), bundle('two', 'mode: audit')]);
-    expect(store.missing()).toBe('rules with problems: two');
+    expect(store.missing()).toBe('invalid rules: two');
   });
 });
 
