@@ -3,6 +3,8 @@
  * net/url). What Go accepts is accepted here, and what makes Go fail makes the kubelet skip the key.
  */
 
+import { canonicalIpv6 } from '../image/address.ts';
+
 export type KeyLocation = {
   /** Labels of the host, which may contain wildcards. An address in brackets with a port has none of its brackets. */
   readonly labels: readonly string[];
@@ -46,13 +48,16 @@ function parseUrl(schemeless: string): Url | undefined {
   return path !== undefined && isHost(host) ? { host, path } : undefined;
 }
 
-/** Percent-encoded hosts are not supported, since no image name has one. */
+/**
+ * Since Go 1.26, with which Kubernetes 1.36 is built, brackets are for IPv6 addresses and a colon is for the port. Older kubelets read
+ * `reg[0-9].example.com` as a class of characters. Percent-encoded hosts and embedded IPv4 addresses are not supported, since no image name
+ * has one.
+ */
 function isHost(host: string): boolean {
-  const bracket = host.lastIndexOf(']');
-  if (host.startsWith('[') && bracket < 0) return false;
-  const colon = host.startsWith('[') ? bracket + 1 : host.lastIndexOf(':');
-  const port = colon < 0 ? '' : host.slice(colon);
-  return /^(?::[0-9]*)?$/.test(port) && !/\p{ASCII}/u.test(host.replace(/[A-Za-z0-9\-._~!$&'()*+,;=:[\]<>"]/g, ''));
+  const [, address, name, port = ''] = /^(?:\[(.*)\]|([^[:]*))(:.*)?$/s.exec(host) ?? [];
+  if (!/^(?::[0-9]*)?$/.test(port)) return false;
+  if (address !== undefined) return canonicalIpv6(`[${address}]`) !== undefined;
+  return name !== undefined && !/\p{ASCII}/u.test(name.replace(/[A-Za-z0-9\-._~!$&'()*+,;=\]<>"]/g, ''));
 }
 
 /** Undefined for a `%` without two hex digits after it. Bytes beyond ASCII stay encoded: no image name has them. */

@@ -51,6 +51,7 @@ const healthy: Series = {
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="bug"'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="unknown-kind"'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="overload"'),
+  ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="unauthenticated"'),
   ...onBoth('regkeeper_admission_failures_total', '0+1x120', 'reason="stale-cache"'),
   ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="0.5"'),
   ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="mutate",le="5"'),
@@ -147,6 +148,11 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     'a kind that is not read',
     { ...on('one', 'regkeeper_admission_failures_total', '0x50 1x70', 'reason="unknown-kind"') },
     ['RegkeeperUnknownKind'],
+  ],
+  [
+    'callers without a client certificate',
+    { ...on('one', 'regkeeper_admission_failures_total', '0+1x120', 'reason="unauthenticated"') },
+    ['RegkeeperUnauthenticatedCallers'],
   ],
   ['too much at a time', { ...on('one', 'regkeeper_admission_failures_total', '0+1x120', 'reason="overload"') }, ['RegkeeperOverloaded']],
   [

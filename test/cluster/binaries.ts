@@ -72,7 +72,8 @@ async function findEtcd({ env }: BinarySearch): Promise<string> {
   );
 }
 
-async function findKubernetesTool(tool: string, search: BinarySearch): Promise<string> {
+/** A program of the Kubernetes release in go.mod. Builds it where it is not found. */
+export async function findKubernetesTool(tool: string, search: BinarySearch): Promise<string> {
   const { env, say } = search;
   const fromAssets = await findInAssets(tool, env);
   if (fromAssets !== undefined) return fromAssets;
@@ -121,16 +122,18 @@ export interface GoBuild {
   /** Folder of the go.mod that names its version. */
   readonly module: string;
   readonly linkerFlags: string;
+  /** Build tags. */
+  readonly tags?: readonly string[];
   readonly destination: string;
 }
 
 /**
  * Builds next to the destination and renames, so that an interrupted or a concurrent build never leaves an incomplete program in the cache.
  */
-export async function buildWithGo({ go, env, name, source, module, linkerFlags, destination }: GoBuild): Promise<void> {
+export async function buildWithGo({ go, env, name, source, module, linkerFlags, tags = [], destination }: GoBuild): Promise<void> {
   await mkdir(dirname(destination), { recursive: true });
   const unfinished = `${destination}.${process.pid}.unfinished`;
-  const args = ['build', '-C', module, '-trimpath', '-ldflags', linkerFlags, '-o', unfinished, source];
+  const args = ['build', '-C', module, '-trimpath', '-tags', tags.join(','), '-ldflags', linkerFlags, '-o', unfinished, source];
   try {
     await run(go, args, { ...env, CGO_ENABLED: '0' });
     await rename(unfinished, destination);

@@ -1,6 +1,6 @@
 /**
  * A real control plane on loopback: etcd, kube-apiserver, kube-controller-manager, and the egress proxy for Services.
- * There is no node, no scheduler and no kubelet: Pods are admitted and stored, and stay Pending.
+ * There is no node, no scheduler and no kubelet: Pods are admitted and stored, and stay Pending. test/node adds them.
  */
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -32,6 +32,8 @@ export interface ControlPlane {
   readonly egressSocket: string;
   /** Path of a file with one audit.k8s.io/v1 Event per line. Only written with `auditOf`. */
   readonly auditLog: string;
+  /** Path of a kubeconfig for one of the `accounts`. */
+  kubeconfigOf(user: string): string;
   /** Kills the API server with SIGKILL, as in a power failure. etcd keeps the stored objects. */
   killApiServer(): Promise<void>;
   /** Starts a killed API server again, on the same port, and returns when it is ready. */
@@ -49,6 +51,17 @@ export interface ControlPlaneOptions {
   readonly admissionConfiguration?: string;
   /** Admission plugins in addition to the default ones. */
   readonly admissionPlugins?: readonly string[];
+  /** By default `RBAC`. */
+  readonly authorizationMode?: string;
+  /** Controllers in addition to the default ones. */
+  readonly controllers?: readonly string[];
+  /** Further users, each with a token and a kubeconfig. */
+  readonly accounts?: readonly Account[];
+}
+
+export interface Account {
+  readonly user: string;
+  readonly group?: string;
 }
 
 /** Starts everything and returns when the API server is ready and the controllers work. @throws Error with the end of the failed program's log */
@@ -83,7 +96,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
 
     await writeKubeconfig(files.kubeconfig, server, files.caFile, files.adminToken);
     await writeKubeconfig(files.controllerKubeconfig, server, files.caFile, files.controllerToken);
-    const controllers = await start('kube-controller-manager', binaries.kubeControllerManager, controllerManagerArgs(files));
+    for (const { token, kubeconfig } of files.accounts.values()) await writeKubeconfig(kubeconfig, server, files.caFile, token);
+    const controllers = await start('kube-controller-manager', binaries.kubeControllerManager, controllerManagerArgs(files, options));
     await waitUntilReady('kube-controller-manager', controllers, async () => {
       return (await api('/api/v1/namespaces/default/serviceaccounts/default')).status === 200;
     });
@@ -113,6 +127,11 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       services: egress.routes,
       egressSocket,
       auditLog,
+      kubeconfigOf: (user) => {
+        const account = files.accounts.get(user);
+        if (account === undefined) throw new Error(`${user} is not among the accounts of this control plane`);
+        return account.kubeconfig;
+      },
       killApiServer: () => apiserver.end(),
       startApiServer: async () => {
         apiserver = await startApiServer();
@@ -186,9 +205,10 @@ interface Files {
   readonly controllerKubeconfig: string;
   readonly adminToken: string;
   readonly controllerToken: string;
+  readonly accounts: ReadonlyMap<string, Account & { readonly token: string; readonly kubeconfig: string }>;
 }
 
-async function writeFiles(directory: string, server: string, { auditOf = '' }: ControlPlaneOptions): Promise<Files> {
+async function writeFiles(directory: string, server: string, { auditOf = '', accounts = [] }: ControlPlaneOptions): Promise<Files> {
   const certificateFolder = join(directory, 'certificates');
   const files: Files = {
     certificateFolder,
@@ -206,6 +226,12 @@ async function writeFiles(directory: string, server: string, { auditOf = '' }: C
     controllerKubeconfig: join(directory, 'controllers.kubeconfig'),
     adminToken: randomBytes(24).toString('hex'),
     controllerToken: randomBytes(24).toString('hex'),
+    accounts: new Map(
+      accounts.map((account, index) => {
+        const kubeconfig = join(directory, `account-${index}.kubeconfig`);
+        return [account.user, { ...account, token: randomBytes(24).toString('hex'), kubeconfig }];
+      }),
+    ),
   };
   // The kernel's limit for a socket path is 108 bytes on Linux and 104 on macOS.
   if (files.egressSocket.length >= 100)
@@ -219,6 +245,7 @@ async function writeFiles(directory: string, server: string, { auditOf = '' }: C
   const tokens = [
     `${files.adminToken},admin,admin,"system:masters"`,
     `${files.controllerToken},system:kube-controller-manager,system:kube-controller-manager`,
+    ...[...files.accounts.values()].map(({ token, user, group = '' }) => `${token},${user},${user},"${group}"`),
   ];
   await mkdir(certificateFolder);
   await writeFile(files.serviceAccountKey, serviceAccounts.privateKey, { mode: 0o600 });
@@ -271,13 +298,13 @@ function etcdArgs(directory: string, port: number, peerPort: number): string[] {
 }
 
 function apiserverArgs(files: Files, port: number, etcdPort: number, options: ControlPlaneOptions): string[] {
-  const { auditOf, admissionConfiguration, admissionPlugins = [] } = options;
+  const { auditOf, admissionConfiguration, admissionPlugins = [], authorizationMode = 'RBAC' } = options;
   return [
     '--bind-address=127.0.0.1',
     `--secure-port=${port}`,
     `--cert-dir=${files.certificateFolder}`,
     `--etcd-servers=http://127.0.0.1:${etcdPort}`,
-    '--authorization-mode=RBAC',
+    `--authorization-mode=${authorizationMode}`,
     `--token-auth-file=${files.tokenFile}`,
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-signing-key-file=${files.serviceAccountKey}`,
@@ -294,7 +321,7 @@ function apiserverArgs(files: Files, port: number, etcdPort: number, options: Co
 }
 
 /** The controllers that create or delete objects because of others. The rest would only make the start slower. */
-const controllers = [
+const defaultControllers = [
   'clusterrole-aggregation-controller',
   'cronjob-controller',
   'daemonset-controller',
@@ -313,10 +340,10 @@ const controllers = [
   'statefulset-controller',
 ];
 
-function controllerManagerArgs(files: Files): string[] {
+function controllerManagerArgs(files: Files, { controllers = [] }: ControlPlaneOptions): string[] {
   return [
     `--kubeconfig=${files.controllerKubeconfig}`,
-    `--controllers=${controllers.join(',')}`,
+    `--controllers=${[...defaultControllers, ...controllers].join(',')}`,
     // As in real clusters, each controller uses its own service account, which audit records name.
     '--use-service-account-credentials=true',
     `--service-account-private-key-file=${files.serviceAccountKey}`,

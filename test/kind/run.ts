@@ -7,13 +7,14 @@
 import { spawn } from 'node:child_process';
 import { dirname, join, resolve } from 'node:path';
 import { installCrds } from '../cluster/crds.ts';
-import { createHelm, findHelm, type Helm } from '../cluster/helm.ts';
-import { createKubectl, type Kubectl } from '../cluster/kubectl.ts';
-import { ownNamespace, waitUntilFilled } from '../cluster/regkeeper.ts';
+import { createHelm, findHelm } from '../cluster/helm.ts';
+import { createKubectl } from '../cluster/kubectl.ts';
+import { waitUntilFilled } from '../cluster/regkeeper.ts';
 import { waitFor } from '../cluster/wait-for.ts';
 import type { Ground } from './ground.ts';
 import { startKind } from './kind.ts';
 import { rehearse } from './rehearsal.ts';
+import { nothingIsLeft, ways } from './ways.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const usage = 'usage: npm run test:kind -- [--rehearse | --keep] [SCENARIO…]';
@@ -54,49 +55,6 @@ async function main(args: readonly string[]): Promise<number> {
   } finally {
     await ground.stop();
   }
-}
-
-type Way = {
-  readonly name: string;
-  install(kubectl: Kubectl, helm: Helm): Promise<unknown>;
-  /** A check of the installation that users can run too. */
-  test?(helm: Helm): Promise<unknown>;
-  remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
-};
-
-/** The two ways to install and uninstall that deploy/README.md describes. */
-function ways(): readonly Way[] {
-  return [
-    {
-      name: 'kustomize',
-      install: (kubectl) => kubectl(['apply', '--server-side', '--field-manager=regkeeper-install', '-k', join(root, 'deploy/base')]),
-      async remove(kubectl) {
-        await removeNamespace(kubectl);
-        await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
-      },
-    },
-    {
-      name: 'Helm',
-      install: (_kubectl, helm) => helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']),
-      test: (helm) => helm(['test', 'regkeeper', '-n', ownNamespace]),
-      async remove(kubectl, helm) {
-        await helm(['uninstall', 'regkeeper', '-n', ownNamespace, '--wait']);
-        await removeNamespace(kubectl);
-      },
-    },
-  ];
-}
-
-async function removeNamespace(kubectl: Kubectl): Promise<void> {
-  await kubectl(['delete', 'namespace', ownNamespace, '--timeout=120s']);
-}
-
-async function nothingIsLeft(kubectl: Kubectl): Promise<true> {
-  const kinds = 'namespaces,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings';
-  const { stdout } = await kubectl(['get', kinds, '-o', 'name']);
-  const left = stdout.split('\n').filter((name) => /\/regkeeper(-facts|-openshift|-registration)?$/.test(name));
-  if (left.length > 0) throw new Error(left.join(', '));
-  return true;
 }
 
 function runScenarios({ kubeconfig, kubectl }: Ground, helm: string, scenarios: readonly string[]): Promise<boolean> {

@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { startBalancer } from '../../cluster/balancer.ts';
+import { eventually } from '../../eventually.ts';
 
 const soon = { timeout: 15_000, interval: 5 };
 
@@ -12,10 +13,10 @@ test('new connections go in turn to the endpoints whose probe succeeds', async (
   const balancer = await balancerFor({ lagMilliseconds: 0 });
   const [one, other, never] = [await endpoint('one'), await endpoint('other'), await endpoint('never', false)];
   for (const each of [one, other, never]) balancer.add(each);
-  await vi.waitFor(() => expect(balancer.inUse()).toHaveLength(2), soon);
+  await eventually(() => expect(balancer.inUse()).toHaveLength(2), soon);
   expect([await ask(balancer.port), await ask(balancer.port), await ask(balancer.port)].toSorted()).toEqual(['one', 'one', 'other']);
   one.ready = false;
-  await vi.waitFor(() => expect(balancer.inUse()).toEqual([other]), soon);
+  await eventually(() => expect(balancer.inUse()).toEqual([other]), soon);
   expect([await ask(balancer.port), await ask(balancer.port)]).toEqual(['other', 'other']);
   expect(balancer.rejected).toEqual([]);
   expect(balancer.opened()).toBe(5);
@@ -47,12 +48,12 @@ test('a connection stays where it is when its endpoint is not ready any more', a
   const balancer = await balancerFor({ lagMilliseconds: 0 });
   const ending = await endpoint('ending');
   balancer.add(ending);
-  await vi.waitFor(() => expect(balancer.inUse()).toEqual([ending]), soon);
+  await eventually(() => expect(balancer.inUse()).toEqual([ending]), soon);
   const socket = connect({ port: balancer.port, host: '127.0.0.1', allowHalfOpen: true });
   await once(socket, 'connect');
-  await vi.waitFor(() => expect(ending.connections).toBe(1), soon);
+  await eventually(() => expect(ending.connections).toBe(1), soon);
   ending.ready = false;
-  await vi.waitFor(() => expect(balancer.inUse()).toEqual([]), soon);
+  await eventually(() => expect(balancer.inUse()).toEqual([]), soon);
   socket.end('?');
   expect(await text(socket)).toBe('ending');
 });
@@ -62,7 +63,7 @@ test('without a ready endpoint, and where nobody listens, a connection is cut of
   await expect(ask(balancer.port)).rejects.toThrow('ECONNRESET');
   const dead = await endpoint('dead');
   balancer.add(dead);
-  await vi.waitFor(() => expect(balancer.inUse()).toEqual([dead]), soon);
+  await eventually(() => expect(balancer.inUse()).toEqual([dead]), soon);
   await new Promise((resolve) => dead.server.close(resolve));
   await expect(ask(balancer.port)).rejects.toThrow('ECONNRESET');
   expect(balancer.rejected).toEqual(['no endpoint is ready', expect.stringContaining('ECONNREFUSED')]);

@@ -7,10 +7,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { type ApiClient, ApiError, boundTo, type KubeObject, type WatchEvent } from '../../../src/kube/api-client.ts';
 import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { splitLines } from '../../../src/kube/client/response.ts';
+import { eventually } from '../../eventually.ts';
 import { sampleServer } from '../certificates/samples.ts';
 import {
   type Answer,
@@ -386,13 +387,13 @@ describe('watch', () => {
     })();
     await expect(following).rejects.toThrow('enough');
     expect(seen).toEqual([bookmark('6')]);
-    await vi.waitFor(async () => expect(await connections()).toBe(0));
+    await eventually(async () => expect(await connections()).toBe(0));
   });
 
   test('leaving the loop closes the connection', async () => {
     const { client, connections } = await connected([watching(bookmark('6'))]);
     for await (const _event of client.watch(path, {}, new AbortController().signal)) break;
-    await vi.waitFor(async () => expect(await connections()).toBe(0));
+    await eventually(async () => expect(await connections()).toBe(0));
   });
 
   test('closing the client ends it', async () => {
@@ -401,7 +402,7 @@ describe('watch', () => {
       for await (const _event of client.watch(path, {}, new AbortController().signal)) await client.close();
     })();
     await expect(following).rejects.toMatchObject({ status: 0 });
-    await vi.waitFor(async () => expect(await connections()).toBe(0));
+    await eventually(async () => expect(await connections()).toBe(0));
   });
 });
 
@@ -418,7 +419,7 @@ describe('a client bound to a signal', () => {
     const ending = new AbortController();
     const calling = call(boundTo(ending.signal, client));
     calling.catch(() => undefined);
-    await vi.waitFor(() => expect(received).toHaveLength(1));
+    await eventually(() => expect(received).toHaveLength(1));
     ending.abort(new Error('the component stops'));
     await expect(calling).rejects.toThrow('the component stops');
     expect(await client.get(path)).toEqual({ kind: 'Answer' });

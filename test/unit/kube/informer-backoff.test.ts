@@ -1,7 +1,8 @@
 /** Tests the backoff of an informer. */
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { type ApiClient, ApiError } from '../../../src/kube/api-client.ts';
 import { createInformer } from '../../../src/kube/informer.ts';
+import { eventually } from '../../eventually.ts';
 
 /** The first pauses of an informer whose API server always answers with this error. */
 async function pausesAfter(error: ApiError, random: number, count: number): Promise<readonly number[]> {
@@ -23,7 +24,7 @@ async function pausesAfter(error: ApiError, random: number, count: number): Prom
   const reflector = createInformer({ client, path: '/api/v1/namespaces', log, clock, timings: { random: () => random } });
   reflector.start();
   reflector.whenSynced().catch(() => undefined);
-  await vi.waitFor(() => expect(pauses).toHaveLength(count));
+  await eventually(() => expect(pauses).toHaveLength(count));
   await reflector.stop();
   return pauses;
 }

@@ -1,9 +1,10 @@
 /** Tests informers with every fault of the network and the API server. */
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { KubeObject } from '../../../src/kube/api-client.ts';
 import type { InformerEvent, InformerOptions } from '../../../src/kube/informer.ts';
+import { eventually } from '../../eventually.ts';
 import { runs } from '../../property.ts';
 import { type Connection, stallAfter, startInformer } from './informer-setup.ts';
 import { type Moment, modelApi, requestFaults, stateOf, streamFaults } from './model-api.ts';
@@ -41,7 +42,7 @@ function following(server: Server, { onChange, timings, ...connection }: Followi
       const asked = server.received.length;
       const reported = listener.reported.length;
       await close();
-      await vi.waitFor(async () => expect(await server.connections()).toBe(0), soon);
+      await eventually(async () => expect(await server.connections()).toBe(0), soon);
       expect(server.received).toHaveLength(asked);
       expect(listener.reported).toHaveLength(reported);
     },
@@ -86,7 +87,7 @@ type Model = Awaited<ReturnType<typeof modelApi>>;
 type Follower = ReturnType<typeof following>;
 
 async function untilTrue(server: Model, follower: Follower) {
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(server.streams()).toBe(1);
     expect(follower.state()).toEqual(server.state());
   }, soon);
@@ -272,7 +273,7 @@ describe('no storm:', () => {
   test.each(brief)('%s are asked for after a pause, but for the first', async (_name, script) => {
     const server = await scriptedApi([listing('10', []), ...script]);
     const { pauses, leavesNothing } = following(server);
-    await vi.waitFor(() => expect(server.received).toHaveLength(script.length + 2), soon);
+    await eventually(() => expect(server.received).toHaveLength(script.length + 2), soon);
     const streams = server.received.filter(({ query }) => query.watch).length - 1;
     expect(pauses).toEqual([200, ...Array<number>(streams - 2).fill(400)]);
     await leavesNothing();
@@ -335,7 +336,7 @@ describe('stopped', () => {
       answer(response, request);
     });
     const follower = following(server);
-    await vi.waitFor(() => expect(reached).toBe(true), soon);
+    await eventually(() => expect(reached).toBe(true), soon);
     await follower.leavesNothing();
     expect(follower.log.lines).toEqual([]);
   });
@@ -347,7 +348,7 @@ describe('stopped', () => {
     server.breakStreams(streamFaults['ends as it should']);
     changeMeanwhile(server, 0);
     server.forget();
-    await vi.waitFor(() => expect(follower.listener.reported).toEqual(['synced', 'deleted b']), soon);
+    await eventually(() => expect(follower.listener.reported).toEqual(['synced', 'deleted b']), soon);
     await follower.leavesNothing();
   });
 });
@@ -391,7 +392,7 @@ describe('whatever happens', () => {
             if (each.do === 'fail') server.failNext(each.moment, requestFaults[each.how]);
             if (each.do === 'wait') for (let turn = 0; turn < each.turns; turn += 1) await setImmediate();
           }
-          await vi.waitFor(() => {
+          await eventually(() => {
             // Idle streams end only by the timeout of the informer.
             if (server.streams() === 0) follower.passTime(stallAfter);
             expect(server.streams()).toBe(1);

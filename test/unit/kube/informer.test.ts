@@ -1,8 +1,9 @@
 /** Tests informers against a scripted API server: lists, watches, resumes and relists. */
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { KubeObject } from '../../../src/kube/api-client.ts';
 import type { InformerEvent, InformerOptions } from '../../../src/kube/informer.ts';
 import { systemClock } from '../../../src/time/clock.ts';
+import { eventually } from '../../eventually.ts';
 import { configMapsPath, stallAfter, startInformer } from './informer-setup.ts';
 import {
   type Answer,
@@ -202,7 +203,7 @@ const courses: Record<string, Course> = {
 describe('watchCollection', () => {
   test.each(Object.entries(courses))('%s', async (_name, { script, requests, changes, pauses }) => {
     const seen = await scriptedInformer(script);
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(seen.received.map(asked)).toEqual(requests);
       expect(seen.changes).toEqual(changes);
     });
@@ -217,7 +218,7 @@ describe('watchCollection', () => {
       pageSize: 7,
       metadataOnly: true,
     });
-    await vi.waitFor(() => expect(received).toHaveLength(2));
+    await eventually(() => expect(received).toHaveLength(2));
     const timeoutSeconds = '300';
     expect(received.map(({ path, query, headers }) => ({ path, query, accept: headers.accept }))).toEqual([
       {
@@ -248,21 +249,21 @@ describe('watchCollection', () => {
 
   test('keeps answering while it lists again', async () => {
     const { informer, received, names } = await scriptedInformer([listing('10', [a, b]), statusResponse(410, 'Gone'), () => undefined]);
-    await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'list']));
+    await eventually(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'list']));
     expect(names()).toBe('a b');
     expect(informer.synced).toBe(true);
   });
 
   test('reads characters that the network cuts in two', async () => {
     const { informer, received, send, passTime } = await scriptedInformer([listing('10', []), watching()]);
-    await vi.waitFor(() => expect(received).toHaveLength(2));
+    await eventually(() => expect(received).toHaveLength(2));
     const bytes = Buffer.from(line({ type: 'ADDED', object: configMap('a', '11', { owner: 'zoë 🦊' }) }));
     const middle = bytes.indexOf(Buffer.from('🦊')) + 2;
     passTime(1);
     send(bytes.subarray(0, middle));
-    await vi.waitFor(() => expect(informer.lastContact()).toBe(1));
+    await eventually(() => expect(informer.lastContact()).toBe(1));
     send(bytes.subarray(middle));
-    await vi.waitFor(() => expect(informer.get('regkeeper', 'a')?.metadata.labels).toEqual({ owner: 'zoë 🦊' }));
+    await eventually(() => expect(informer.get('regkeeper', 'a')?.metadata.labels).toEqual({ owner: 'zoë 🦊' }));
   });
 
   test('connects anew when a watch falls silent', async () => {
@@ -271,13 +272,13 @@ describe('watchCollection', () => {
       watching(added('a', '11')),
       watching(bookmark('12')),
     ]);
-    await vi.waitFor(() => expect(changes).toEqual(['synced of ', 'added a@11 of a']));
+    await eventually(() => expect(changes).toEqual(['synced of ', 'added a@11 of a']));
     passTime(stallAfter);
-    await vi.waitFor(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'watch 11']));
-    await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'info']));
+    await eventually(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'watch 11']));
+    await eventually(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'info']));
     expect(log.lines[0]?.message).toContain('no data for 1000 s. Reconnecting');
     expect(informer.lastContact()).toBe(stallAfter);
-    await vi.waitFor(async () => expect(await connections()).toBe(1));
+    await eventually(async () => expect(await connections()).toBe(1));
   });
 
   test('waits longer than the three minutes after which a quiet resource is first heard of', async () => {
@@ -287,7 +288,7 @@ describe('watchCollection', () => {
       return () => undefined;
     };
     await scriptedInformer([listing('10', []), watching()], { clock: { now: () => 0, monotonic: () => 0, schedule }, timings: {} });
-    await vi.waitFor(() => expect(waits).toHaveLength(1));
+    await eventually(() => expect(waits).toHaveLength(1));
     expect(waits[0]).toBeGreaterThan(180_000 + 60_000);
   });
 
@@ -298,19 +299,19 @@ describe('watchCollection', () => {
       statusResponse(403, 'Forbidden'),
       watching(),
     ]);
-    await vi.waitFor(() => expect(received).toHaveLength(4));
-    await vi.waitFor(() => expect(informer.lastContact()).toBe(0));
+    await eventually(() => expect(received).toHaveLength(4));
+    await eventually(() => expect(informer.lastContact()).toBe(0));
     passTime(5_000);
     send(line(bookmark('11')));
-    await vi.waitFor(() => expect(informer.lastContact()).toBe(5_000));
+    await eventually(() => expect(informer.lastContact()).toBe(5_000));
   });
 
   test('is among what its client follows, with its last contact, until it is closed', async () => {
     const { informer, client, received, send, passTime } = await scriptedInformer([listing('10', []), watching()]);
-    await vi.waitFor(() => expect(received).toHaveLength(2));
+    await eventually(() => expect(received).toHaveLength(2));
     passTime(5_000);
     send(line(bookmark('11')));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect([...(client.watchedCollections ?? [])].map((each) => [each.path, each.lastContact()])).toEqual([[configMapsPath, 5_000]]),
     );
     await informer.stop();
@@ -323,9 +324,9 @@ describe('watchCollection', () => {
       [forbidden, forbidden, forbidden, listing('10', []), watched(bookmark('11')), forbidden, forbidden, watching(bookmark('12'))],
       { path: '/apis/build.openshift.io/v1/namespaces/ns/buildconfigs', fieldSelector: 'metadata.name=app' },
     );
-    await vi.waitFor(() => expect(received).toHaveLength(8));
+    await eventually(() => expect(received).toHaveLength(8));
     const loud = () => log.lines.filter((each) => each.level !== 'debug');
-    await vi.waitFor(() => expect(loud().map((each) => each.level)).toEqual(['warn', 'info', 'warn', 'info']));
+    await eventually(() => expect(loud().map((each) => each.level)).toEqual(['warn', 'info', 'warn', 'info']));
     expect(loud()[0]?.message).toContain('GET /apis/build.openshift.io/v1/namespaces/ns/buildconfigs: Forbidden (403)');
     expect(loud()[0]?.message).toContain(
       'Grant these permissions with a Role in namespace ns: apiGroups ["build.openshift.io"], resources ["buildconfigs"], resourceNames ["app"], verbs ["list", "watch"]',
@@ -345,7 +346,7 @@ describe('watchCollection', () => {
   ];
   test.each(permissions)('knows the permission that %s needs', async (path, expected) => {
     const { log } = await scriptedInformer([statusResponse(403, 'Forbidden'), () => undefined], { path });
-    await vi.waitFor(() => expect(log.lines).toEqual([{ level: 'warn', message: expect.stringContaining(expected) }]));
+    await eventually(() => expect(log.lines).toEqual([{ level: 'warn', message: expect.stringContaining(expected) }]));
   });
 
   test.each([
@@ -354,7 +355,7 @@ describe('watchCollection', () => {
   ])('says that an object came %s, also where little of each is kept', async (_sentence, object) => {
     const keep = ({ metadata: { name } }: KubeObject) => ({ metadata: { name } });
     const { log } = await scriptedInformer([listing('10', [object as never]), () => undefined], { keep });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(log.lines).toEqual([
         { level: 'warn', message: `GET ${configMapsPath}: the response is not a list: it contains an object without a name. Retrying` },
       ]),
@@ -364,7 +365,7 @@ describe('watchCollection', () => {
   test('says once that an API is not there, and finds it when it comes', async () => {
     const missing = statusResponse(404, 'NotFound');
     const { log, changes } = await scriptedInformer([missing, missing, listing('10', [a]), watching(bookmark('11'))]);
-    await vi.waitFor(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'debug', 'info']));
+    await eventually(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'debug', 'info']));
     expect(log.lines[0]?.message).toContain(`does not serve ${configMapsPath}`);
     expect(changes).toEqual(['synced of a']);
   });
@@ -384,25 +385,25 @@ describe('watchCollection', () => {
     ],
   ])('goes on when a listener %s', async (_how, onChange) => {
     const { log, names } = await scriptedInformer([listing('10', [a]), watching(added('b', '11'))], { onChange });
-    await vi.waitFor(() => expect(log.lines.filter((each) => each.level === 'error')).toHaveLength(2));
+    await eventually(() => expect(log.lines.filter((each) => each.level === 'error')).toHaveLength(2));
     expect(names()).toBe('a b');
   });
 
   test('close ends the watch, its connection and its news', async () => {
     const { informer, client, received, connections, send, changes } = await scriptedInformer([listing('10', [a]), watching()]);
-    await vi.waitFor(() => expect(received).toHaveLength(2));
+    await eventually(() => expect(received).toHaveLength(2));
     const closing = informer.stop();
     send(line(added('b', '11')));
     await closing;
     await client.close();
-    await vi.waitFor(async () => expect(await connections()).toBe(0));
+    await eventually(async () => expect(await connections()).toBe(0));
     expect(changes).toEqual(['synced of a']);
     expect(received).toHaveLength(2);
   });
 
   test('stop before the first list rejects those who wait for it', async () => {
     const { informer, received } = await scriptedInformer([() => undefined]);
-    await vi.waitFor(() => expect(received).toHaveLength(1));
+    await eventually(() => expect(received).toHaveLength(1));
     const waiting = expect(informer.whenSynced()).rejects.toThrow('stopped before its first list');
     await informer.stop();
     await waiting;
@@ -410,7 +411,7 @@ describe('watchCollection', () => {
 
   test('stop ends a pause', async () => {
     const { informer, log } = await scriptedInformer([statusResponse(500, 'InternalError')], { clock: systemClock, timings: {} });
-    await vi.waitFor(() => expect(log.lines).toHaveLength(1));
+    await eventually(() => expect(log.lines).toHaveLength(1));
     await informer.stop();
   });
 });

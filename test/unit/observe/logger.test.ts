@@ -3,9 +3,10 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ApiError } from '../../../src/kube/api-client.ts';
 import { createAuditLog, createLogger, openDestination } from '../../../src/observe/logger.ts';
+import { eventually } from '../../eventually.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'regkeeper-log-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -140,7 +141,7 @@ describe('what cannot be written', () => {
     expect(events).toEqual(['EPIPE: broken pipe, write']);
     expect(destination.delivery()).toEqual({ failing: true, lost: 0, waiting: 3 });
     pipe.come();
-    await vi.waitFor(() => expect(events).toEqual(['EPIPE: broken pipe, write', 'well, 0 lost']), { timeout: 5_000 });
+    await eventually(() => expect(events).toEqual(['EPIPE: broken pipe, write', 'well, 0 lost']), { timeout: 5_000 });
     expect(pipe.read()).toBe(line(1) + line(2) + line(3));
     expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 0 });
   });
@@ -159,7 +160,7 @@ describe('what cannot be written', () => {
     expect(destination.delivery()).toEqual({ failing: true, lost: 3, waiting: 2 });
     await destination.flush();
     pipe.come();
-    await vi.waitFor(() => expect(events).toEqual(['well, 3 lost']), { timeout: 5_000 });
+    await eventually(() => expect(events).toEqual(['well, 3 lost']), { timeout: 5_000 });
     expect(pipe.read()).toBe(line(1) + line(2));
     destination.write(line(6));
     await destination.flush();
@@ -190,7 +191,7 @@ describe('what cannot be written', () => {
     expect(destination.delivery()).toEqual({ failing: true, lost: 2, waiting: 3 });
     await destination.flush();
     pipe.come();
-    await vi.waitFor(() => expect(destination.delivery()).toEqual({ failing: false, lost: 2, waiting: 0 }), { timeout: 5_000 });
+    await eventually(() => expect(destination.delivery()).toEqual({ failing: false, lost: 2, waiting: 0 }), { timeout: 5_000 });
     expect(pipe.read()).toBe(line(1) + long + line(2));
   });
 
@@ -205,7 +206,7 @@ describe('what cannot be written', () => {
     destination.write(part);
     expect(destination.delivery().lost).toBe(1);
     let read = 0;
-    await vi.waitFor(
+    await eventually(
       () => {
         if (read < 60_000) read += pipe.read().length;
         expect(read).toBeGreaterThanOrEqual(60_000);
@@ -213,7 +214,7 @@ describe('what cannot be written', () => {
       { timeout: 5_000 },
     );
     // Now the long line is written, and all waiting lines count.
-    await vi.waitFor(
+    await eventually(
       () => {
         destination.write(long);
         expect(destination.delivery().waiting).toBe(4);
@@ -233,14 +234,14 @@ describe('what cannot be written', () => {
     const part = `${'x'.repeat(49_999)}\n`;
     for (let number = 0; number < 3; number += 1) destination.write(part);
     let read = 0;
-    await vi.waitFor(
+    await eventually(
       () => {
         read += pipe.read().length;
         expect(read).toBeGreaterThan(60_000);
       },
       { timeout: 5_000 },
     );
-    await vi.waitFor(
+    await eventually(
       () => {
         destination.write(part);
         expect(destination.delivery().waiting).toBeGreaterThanOrEqual(4);

@@ -2,7 +2,7 @@
 import { Agent, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { waitForPublishedCa } from '../../../../src/certificates/rotation/wait-for-published-ca.ts';
 import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import type { WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
@@ -12,6 +12,7 @@ import type { KubeObject } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { createWebhookServer, tlsContext } from '../../../../src/server/webhook-server.ts';
 import type { Clock } from '../../../../src/time/clock.ts';
+import { eventually } from '../../../eventually.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -32,7 +33,7 @@ test('authorities and certificates that change all the time cost no request of a
   let { rotation } = load;
   const become = async (next: Rotation) => {
     rotation = write(next);
-    await vi.waitFor(() => {
+    await eventually(() => {
       for (const { source } of replicas) expect(source.current().certificate).toBe(next.leaf.certificate);
     }, soon);
     await load.more(60);
@@ -40,12 +41,12 @@ test('authorities and certificates that change all the time cost no request of a
   for (let turn = 0; turn < 8 && load.failures.length === 0; turn += 1) {
     const announced = announceNext(rotation);
     write(announced);
-    await vi.waitFor(() => expect(published().every((bundle) => bundle.includes(announced.next.certificate))).toBe(true), soon);
+    await eventually(() => expect(published().every((bundle) => bundle.includes(announced.next.certificate))).toBe(true), soon);
     await load.more(60);
     await become(takeOver(announced));
     await become(withNewLeaf(rotation));
     const { ca } = write(forgetOld(rotation));
-    await vi.waitFor(() => {
+    await eventually(() => {
       // Ten minutes.
       for (const { passTime } of replicas) passTime();
       expect(published()).toEqual([ca.certificate, ca.certificate]);
@@ -62,7 +63,7 @@ test('nor does an authority that is put in the place of another all at once', as
   const { write, replicas, load } = await stage();
   for (let turn = 0; turn < 5 && load.failures.length === 0; turn += 1) {
     const { leaf } = write(newCertificates());
-    await vi.waitFor(() => {
+    await eventually(() => {
       for (const { source } of replicas) expect(source.current().certificate).toBe(leaf.certificate);
     }, soon);
     await load.more(20);
@@ -107,7 +108,7 @@ async function stage() {
     };
   };
   const replicas = await Promise.all([replicaOn(api, settle), replicaOn(api, settle)]);
-  await vi.waitFor(() => expect(published()).toEqual([rotation.ca.certificate, rotation.ca.certificate]), soon);
+  await eventually(() => expect(published()).toEqual([rotation.ca.certificate, rotation.ca.certificate]), soon);
 
   let answered = 0;
   asking = true;

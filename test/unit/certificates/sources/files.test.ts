@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { CertificateWithKey } from '../../../../src/certificates/issue.ts';
 import type { CertificateSource, ServerCertificate } from '../../../../src/certificates/source.ts';
 import { type WatchedFiles, watchCertificateFiles } from '../../../../src/certificates/sources/files.ts';
+import { eventually } from '../../../eventually.ts';
 import { END, mountSecret, sampleCa, sampleServer, temporaryFolder } from '../samples.ts';
 
 const first = sampleServer();
@@ -238,6 +239,6 @@ function nextOf(source: CertificateSource): Promise<ServerCertificate> {
 
 function problemList() {
   const problems: string[] = [];
-  const untilProblem = (pattern: RegExp) => vi.waitFor(() => expect(problems.at(-1)).toMatch(pattern), { timeout: 15_000, interval: 5 });
+  const untilProblem = (pattern: RegExp) => eventually(() => expect(problems.at(-1)).toMatch(pattern), { timeout: 15_000, interval: 5 });
   return { problems, onProblem: (problem: string) => problems.push(problem), untilProblem };
 }

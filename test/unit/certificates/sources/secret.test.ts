@@ -1,11 +1,12 @@
 /** Tests the certificate that regkeeper issues itself in a Secret: renewal, rotation, several replicas, and damage. */
 import { X509Certificate } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ServerCertificate } from '../../../../src/certificates/source.ts';
 import { manageCertificateSecret } from '../../../../src/certificates/sources/secret.ts';
 import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
 import type { Leadership } from '../../../../src/kube/leader-election.ts';
+import { eventually } from '../../../eventually.ts';
 import { abortable } from '../../kube/abortable.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
@@ -136,7 +137,7 @@ describe('several replicas', () => {
     const replicas = [await replica(), await replica()];
     const before = replicas[0]?.current().certificate;
     later(61);
-    await vi.waitFor(() => {
+    await eventually(() => {
       const serving = new Set(replicas.map((each) => each.current().certificate));
       expect(serving.size).toBe(1);
       expect(serving).not.toContain(before);
@@ -151,7 +152,7 @@ describe('renewing', () => {
     const reads = () => calls.filter(({ method }) => method === 'get').length;
     const before = reads();
     later(59);
-    await vi.waitFor(() => expect(reads()).toBeGreaterThan(before));
+    await eventually(() => expect(reads()).toBeGreaterThan(before));
     await replica();
     expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(1);
   });
@@ -163,7 +164,7 @@ describe('renewing', () => {
     const heard: ServerCertificate[] = [];
     source.onChange((served) => heard.push(served));
     later(61);
-    await vi.waitFor(() => expect(heard).toHaveLength(1));
+    await eventually(() => expect(heard).toHaveLength(1));
     expect(source.current().caBundle).toBe(before.caBundle);
     expect(isTrusted(source.current())).toBe(true);
     expect(messages('info').join()).toContain('it was due for renewal at');
@@ -174,14 +175,14 @@ describe('renewing', () => {
     const source = await replica();
     const [first] = casOf(source.current());
     later(500);
-    await vi.waitFor(() => expect(casOf(source.current())).toHaveLength(2));
+    await eventually(() => expect(casOf(source.current())).toHaveLength(2));
     expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(true);
     expect(data()).toHaveProperty('next-ca.key');
 
     await quiet({ calls });
     later(2);
-    await vi.waitFor(() => expect(data()).not.toHaveProperty('next-ca.key'));
-    await vi.waitFor(() => expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(false));
+    await eventually(() => expect(data()).not.toHaveProperty('next-ca.key'));
+    await eventually(() => expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(false));
     expect(casOf(source.current())).toHaveLength(2);
     expect(isTrusted(source.current())).toBe(true);
   });
@@ -190,13 +191,13 @@ describe('renewing', () => {
     const { replica, later, calls } = cluster();
     const source = await replica();
     later(500);
-    await vi.waitFor(() => expect(casOf(source.current())).toHaveLength(2));
+    await eventually(() => expect(casOf(source.current())).toHaveLength(2));
     await quiet({ calls });
     later(2);
     const [old] = casOf(source.current()).sort((one, other) => one.validToDate.getTime() - other.validToDate.getTime());
-    await vi.waitFor(() => expect(leafOf(source.current()).checkIssued(old as X509Certificate)).toBe(false));
+    await eventually(() => expect(leafOf(source.current()).checkIssued(old as X509Certificate)).toBe(false));
     later(230);
-    await vi.waitFor(() => expect(casOf(source.current()).map(String)).not.toContain(String(old)));
+    await eventually(() => expect(casOf(source.current()).map(String)).not.toContain(String(old)));
     expect(isTrusted(source.current())).toBe(true);
   });
 
@@ -226,13 +227,13 @@ describe('a replica that does not lead', () => {
     const before = source.current().certificate;
     const read = reads(world);
     world.later(74);
-    await vi.waitFor(() => expect(reads(world)).toBeGreaterThan(read));
+    await eventually(() => expect(reads(world)).toBeGreaterThan(read));
     // A new replica decides at once, and uses the present certificate.
     expect((await world.replica(leadershipByHand())).current().certificate).toBe(before);
     expect(writes(world)).toBe(1);
     await quiet(world);
     leadership.become(true);
-    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+    await eventually(() => expect(source.current().certificate).not.toBe(before));
     expect(writes(world)).toBe(2);
   });
 
@@ -241,7 +242,7 @@ describe('a replica that does not lead', () => {
     const source = await world.replica(leadershipByHand());
     const before = source.current().certificate;
     world.later(76);
-    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+    await eventually(() => expect(source.current().certificate).not.toBe(before));
     expect(isTrusted(source.current())).toBe(true);
   });
 
@@ -259,7 +260,7 @@ describe('a replica that does not lead', () => {
     const source = await world.replica(leadershipByHand());
     const before = source.current().certificate;
     world.damage({ 'tls.crt': undefined });
-    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before));
+    await eventually(() => expect(source.current().certificate).not.toBe(before));
   });
 
   test('gives a new authority a day more than the leader would', async () => {
@@ -267,14 +268,14 @@ describe('a replica that does not lead', () => {
     const leadership = leadershipByHand(true);
     const source = await world.replica(leadership);
     world.later(500);
-    await vi.waitFor(() => expect(world.data()).toHaveProperty('next-ca.key'));
+    await eventually(() => expect(world.data()).toHaveProperty('next-ca.key'));
     leadership.become(false);
     world.later(1.5);
     await world.replica(leadershipByHand());
     expect(world.data()).toHaveProperty('next-ca.key');
     world.later(1);
-    await vi.waitFor(() => expect(world.data()).not.toHaveProperty('next-ca.key'));
-    await vi.waitFor(() => expect(isTrusted(source.current())).toBe(true));
+    await eventually(() => expect(world.data()).not.toHaveProperty('next-ca.key'));
+    await eventually(() => expect(isTrusted(source.current())).toBe(true));
   });
 });
 
@@ -289,7 +290,7 @@ describe('a Secret that somebody changed', () => {
     const source = await replica();
     const before = source.current();
     damage({ [key]: value });
-    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before.certificate));
+    await eventually(() => expect(source.current().certificate).not.toBe(before.certificate));
     expect(isTrusted(source.current())).toBe(true);
     expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls is damaged: ${problem}. The missing parts are recreated`]);
   });
@@ -301,8 +302,8 @@ describe('a Secret that somebody changed', () => {
     await other.replica();
     const { caBundle } = source.current();
     one.damage({ 'tls.key': other.data()['tls.key'] });
-    await vi.waitFor(() => expect(one.messages('warn').join()).toContain('tls.crt does not match tls.key'));
-    await vi.waitFor(() => expect(one.text('tls.crt')).toBe(source.current().certificate));
+    await eventually(() => expect(one.messages('warn').join()).toContain('tls.crt does not match tls.key'));
+    await eventually(() => expect(one.text('tls.crt')).toBe(source.current().certificate));
     expect(source.current().caBundle).toBe(caBundle);
   });
 
@@ -311,7 +312,7 @@ describe('a Secret that somebody changed', () => {
     const source = await replica();
     const before = source.current();
     remove(path);
-    await vi.waitFor(() => expect(source.current().certificate).not.toBe(before.certificate));
+    await eventually(() => expect(source.current().certificate).not.toBe(before.certificate));
     expect(text('tls.crt')).toBe(source.current().certificate);
   });
 
@@ -321,7 +322,7 @@ describe('a Secret that somebody changed', () => {
     const before = source.current();
     const written = calls.filter(({ method }) => method === 'replace').length;
     put(path, { metadata: { name: 'regkeeper-tls' } });
-    await vi.waitFor(() => expect(messages('error').join()).toContain('does not belong to regkeeper'));
+    await eventually(() => expect(messages('error').join()).toContain('does not belong to regkeeper'));
     expect(source.current()).toBe(before);
     expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(written);
   });
@@ -332,13 +333,13 @@ describe('a Secret that somebody changed', () => {
     const before = source.current();
     failNext('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
     later(61);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(messages('error')).toEqual([
         'cannot reconcile Secret regkeeper/regkeeper-tls: GET: no answer. The current certificate is still served. Retrying',
       ]),
     );
     log.lines.length = 0;
-    await vi.waitFor(() => {
+    await eventually(() => {
       later(0);
       expect(source.current().certificate).not.toBe(before.certificate);
     });

@@ -1,8 +1,9 @@
 /** Tests which kinds are registered while APIs answer, fail or do not exist. */
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createDiscovery } from '../../../../src/cluster/registration/discovery.ts';
 import { ApiError } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
+import { eventually } from '../../../eventually.ts';
 import { abortable } from '../../kube/abortable.ts';
 import { handClock, memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -36,7 +37,7 @@ async function discovering(
   const discovery = createDiscovery({ client, kinds, log, onChange: () => undefined, clock: { ...timers.clock, now: () => 0 } });
   discovery.start();
   onTestFinished(() => discovery.stop());
-  await vi.waitFor(() => expect(discovery.queried).toBe(true));
+  await eventually(() => expect(discovery.queried).toBe(true));
   const entryPoints = () =>
     discovery
       .kinds(() => registered)
@@ -49,11 +50,11 @@ async function discovering(
       asked += 1;
       return before(...input);
     };
-    await vi.waitFor(() => {
+    await eventually(() => {
       timers.passTime();
       expect(asked).toBeGreaterThanOrEqual(discovery.apis.length);
     });
-    await vi.waitFor(() => expect(log.lines.length).toBeGreaterThanOrEqual(0));
+    await eventually(() => expect(log.lines.length).toBeGreaterThanOrEqual(0));
   }
   return { discovery, log, entryPoints };
 }

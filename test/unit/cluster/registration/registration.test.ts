@@ -1,5 +1,5 @@
 /** Tests how the webhook configurations are filled and repaired. */
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createCertificateSource } from '../../../../src/certificates/source.ts';
 import { desiredWebhooks, type WebhookEntry } from '../../../../src/cluster/registration/desired.ts';
 import { bundleOf } from '../../../../src/cluster/registration/live-configuration.ts';
@@ -9,6 +9,7 @@ import type { Leadership } from '../../../../src/kube/leader-election.ts';
 import { customKindRow } from '../../../../src/object/custom-kind.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { systemClock } from '../../../../src/time/clock.ts';
+import { eventually } from '../../../eventually.ts';
 import { sampleCa } from '../../certificates/samples.ts';
 import { abortable } from '../../kube/abortable.ts';
 import { leadershipByHand } from '../../kube/leadership.ts';
@@ -267,7 +268,7 @@ function registering({
     timesAsked: () => asked,
     passTime: timers.passTime,
     applies: () => api.calls.filter(({ method }) => method === 'apply'),
-    filled: () => vi.waitFor(() => expect([entries(mutatingPath), entries(validatingPath)].every((each) => each.length > 0)).toBe(true)),
+    filled: () => eventually(() => expect([entries(mutatingPath), entries(validatingPath)].every((each) => each.length > 0)).toBe(true)),
   };
 }
 
@@ -341,7 +342,7 @@ describe('registering', () => {
   test('says so when nobody knows by which authority the API server shall verify us', async () => {
     const { start, log, applies } = registering({ caBundle: '' });
     start();
-    await vi.waitFor(() => expect(log.lines.filter(({ level }) => level === 'error').length).toBeGreaterThanOrEqual(2));
+    await eventually(() => expect(log.lines.filter(({ level }) => level === 'error').length).toBeGreaterThanOrEqual(2));
     expect(log.lines.at(-1)?.message).toContain('provides no CA bundle');
     expect(applies()).toEqual([]);
   });
@@ -362,9 +363,9 @@ describe('the proof that the API server reaches the Service', () => {
     put('/api/v1/namespaces/regkeeper', {
       metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
     } as KubeObject);
-    await vi.waitFor(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
+    await eventually(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
     const before = timesAsked();
-    await vi.waitFor(() => {
+    await eventually(() => {
       passTime();
       expect(timesAsked()).toBeGreaterThan(before + 3);
     });
@@ -425,7 +426,7 @@ describe('afterwards', () => {
     // Defaults of the API server, and an entry of another webhook.
     const webhooks = [...entries(mutatingPath).map((each) => ({ ...each, objectSelector: {} })), { name: 'a.other.example' }];
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks } as Configuration);
-    await vi.waitFor(() => {
+    await eventually(() => {
       passTime();
       expect(timesAsked()).toBeGreaterThan(before + 3);
     });
@@ -442,7 +443,7 @@ describe('afterwards', () => {
     await filled();
     const wanted = entries(mutatingPath);
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: change(wanted) } as Configuration);
-    await vi.waitFor(() => expect(entries(mutatingPath)).toEqual(wanted));
+    await eventually(() => expect(entries(mutatingPath)).toEqual(wanted));
   });
 
   test('takes over a field that somebody else holds, and says whose it was', async () => {
@@ -461,7 +462,7 @@ describe('afterwards', () => {
     await filled();
     certificates.replace({ ...certificates.current(), caBundle: 'authority 1 and 2' });
     const caBundle = Buffer.from('authority 1 and 2').toString('base64');
-    await vi.waitFor(() => {
+    await eventually(() => {
       for (const entry of [...entries(mutatingPath), ...entries(validatingPath)])
         expect(entry).toMatchObject({ clientConfig: { caBundle } });
     });
@@ -474,7 +475,7 @@ describe('afterwards', () => {
     remove(mutatingPath);
     certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
     const caBundle = Buffer.from('authority 2').toString('base64');
-    await vi.waitFor(() => {
+    await eventually(() => {
       passTime();
       expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } });
       expect(log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
@@ -488,7 +489,7 @@ describe('afterwards', () => {
     start();
     await filled();
     remove(mutatingPath);
-    await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'warn')).toBe(true));
+    await eventually(() => expect(log.lines.some(({ level }) => level === 'warn')).toBe(true));
     put(mutatingPath, shipped());
     await filled();
   });
@@ -500,7 +501,7 @@ describe('afterwards', () => {
     setReady(false);
     const before = timesAsked();
     put(mutatingPath, shipped());
-    await vi.waitFor(() => {
+    await eventually(() => {
       passTime();
       expect(timesAsked()).toBeGreaterThan(before + 3);
     });
@@ -514,7 +515,7 @@ describe('afterwards', () => {
     put('/api/v1/namespaces/regkeeper', {
       metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
     } as KubeObject);
-    await vi.waitFor(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
+    await eventually(() => expect([...entries(mutatingPath), ...entries(validatingPath)]).toEqual([]));
     expect(log.lines.some(({ message }) => message.includes('is being deleted'))).toBe(true);
   });
 
@@ -522,7 +523,7 @@ describe('afterwards', () => {
     const { start, filled, failNext, log, passTime } = registering();
     failNext('apply', new ApiError(503, 'Unreachable', 'PATCH: no answer'));
     start();
-    await vi.waitFor(() => expect(log.lines.some(({ level }) => level === 'error')).toBe(true));
+    await eventually(() => expect(log.lines.some(({ level }) => level === 'error')).toBe(true));
     passTime();
     await filled();
   });
@@ -560,10 +561,10 @@ describe('an API that cannot be asked', () => {
     const wanted = entries(validatingPath);
     client.resourcesOf = async () => Promise.reject(away);
     put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
-    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+    await eventually(() => expect(entries(validatingPath)).toEqual(wanted));
     certificates.replace({ ...certificates.current(), caBundle: 'authority 1 and 2' });
     const caBundle = Buffer.from('authority 1 and 2').toString('base64');
-    await vi.waitFor(() => {
+    await eventually(() => {
       for (const each of entries(validatingPath)) expect(each).toMatchObject({ clientConfig: { caBundle } });
     });
     expect(names(entries(validatingPath))).toEqual(names(wanted));
@@ -581,7 +582,7 @@ describe('an API that cannot be asked', () => {
     client.resourcesOf = async () => Promise.reject(away);
     put(mutatingPath, { ...(get(mutatingPath) as Configuration), webhooks: entries(mutatingPath).slice(1) } as Configuration);
     before.start();
-    await vi.waitFor(() => expect(names(entries(mutatingPath))).toContain('pods.mutate.regkeeper.io'));
+    await eventually(() => expect(names(entries(mutatingPath))).toContain('pods.mutate.regkeeper.io'));
     expect(names(entries(validatingPath))).toEqual(expect.arrayContaining(groups.length > 1 ? registered : []));
     expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeDefined();
   });
@@ -612,7 +613,7 @@ describe('what a repair can do without', () => {
     certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
     const wanted = entries(validatingPath);
     put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: wanted.slice(1) } as Configuration);
-    await vi.waitFor(() => expect(entries(validatingPath)).toHaveLength(wanted.length));
+    await eventually(() => expect(entries(validatingPath)).toHaveLength(wanted.length));
     expect(new Set(entries(validatingPath).map(bundleOf))).toEqual(new Set(['authority 1']));
     expect(log.lines.filter(({ message }) => message.includes('the registered CA bundle stays unchanged'))).toHaveLength(1);
   });
@@ -628,7 +629,7 @@ describe('what a repair can do without', () => {
     client.patchApply = ((path: string, ...rest: [unknown, never]) =>
       path === mutatingPath ? hanging.promise : apply(path, ...rest)) as typeof apply;
     for (const path of [mutatingPath, validatingPath]) put(path, { ...(get(path) as Configuration), webhooks: [] } as Configuration);
-    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+    await eventually(() => expect(entries(validatingPath)).toEqual(wanted));
   });
 
   test('is the namespace, where it cannot be read but has been seen', async () => {
@@ -638,7 +639,7 @@ describe('what a repair can do without', () => {
     const wanted = entries(validatingPath);
     failNext('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
     put(validatingPath, { ...(get(validatingPath) as Configuration), webhooks: [] } as Configuration);
-    await vi.waitFor(() => expect(entries(validatingPath)).toEqual(wanted));
+    await eventually(() => expect(entries(validatingPath)).toEqual(wanted));
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 });
@@ -647,7 +648,7 @@ describe('a replica that does not lead', () => {
   /** Long enough to see that nothing more happens. */
   const looked = ({ timesAsked, passTime }: ReturnType<typeof registering>) => {
     const before = timesAsked();
-    return vi.waitFor(() => {
+    return eventually(() => {
       passTime();
       expect(timesAsked()).toBeGreaterThan(before + 3);
     });
@@ -686,7 +687,7 @@ describe('a replica that does not lead', () => {
       },
     });
     start();
-    await vi.waitFor(() => expect(refreshed).toBeGreaterThan(0));
+    await eventually(() => expect(refreshed).toBeGreaterThan(0));
     await looked(registered);
     expect(applies()).toEqual([]);
   });
@@ -699,7 +700,7 @@ describe('a replica that does not lead', () => {
     leadership.become(false);
     certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
     const caBundle = Buffer.from('authority 2').toString('base64');
-    await vi.waitFor(() => expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } }));
+    await eventually(() => expect(entries(validatingPath)[0]).toMatchObject({ clientConfig: { caBundle } }));
     expect(applies()).toHaveLength(4);
   });
 
@@ -710,13 +711,13 @@ describe('a replica that does not lead', () => {
     await filled();
     leadership.become(false);
     remove(mutatingPath);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(log.lines.some(({ message }) => message.includes('the MutatingWebhookConfiguration regkeeper does not exist'))).toBe(true),
     );
     put('/api/v1/namespaces/regkeeper', {
       metadata: { name: 'regkeeper', uid: 'uid-1', deletionTimestamp: '2026-01-01T00:00:00Z' },
     } as KubeObject);
-    await vi.waitFor(() => expect(entries(validatingPath)).toEqual([]));
+    await eventually(() => expect(entries(validatingPath)).toEqual([]));
   });
 });
 
@@ -740,7 +741,7 @@ describe('authorities that another replica may need', () => {
     certificates.replace({ ...certificates.current(), caBundle: coming });
     leadership.become(leads);
     for (const path of [mutatingPath, validatingPath])
-      await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming + old])));
+      await eventually(() => expect(bundles(entries(path))).toEqual(new Set([coming + old])));
   });
 
   test('are taken away after ten minutes', async () => {
@@ -748,9 +749,9 @@ describe('authorities that another replica may need', () => {
     start();
     await filled();
     certificates.replace({ ...certificates.current(), caBundle: coming });
-    await vi.waitFor(() => expect(bundles(entries(validatingPath))).toEqual(new Set([coming + old])));
+    await eventually(() => expect(bundles(entries(validatingPath))).toEqual(new Set([coming + old])));
     passTime();
-    for (const path of [mutatingPath, validatingPath]) await vi.waitFor(() => expect(bundles(entries(path))).toEqual(new Set([coming])));
+    for (const path of [mutatingPath, validatingPath]) await eventually(() => expect(bundles(entries(path))).toEqual(new Set([coming])));
   });
 
   test('are not those that another hand has put in: these are put back', async () => {
@@ -761,7 +762,7 @@ describe('authorities that another replica may need', () => {
     const webhooks = entries(mutatingPath).map((entry) => ({ ...entry, clientConfig: { ...(entry.clientConfig as object), caBundle } }));
     const { metadata } = get(mutatingPath) as Configuration;
     put(mutatingPath, { metadata: { ...metadata, managedFields: [] }, webhooks } as Configuration);
-    await vi.waitFor(() => expect(bundles(entries(mutatingPath))).toEqual(new Set([old])));
+    await eventually(() => expect(bundles(entries(mutatingPath))).toEqual(new Set([old])));
   });
 });
 
@@ -771,12 +772,12 @@ test('a namespace that is not there is told once, and a configuration that goes 
   await filled();
   before('apply', () => remove(mutatingPath));
   certificates.replace({ ...certificates.current(), caBundle: 'authority 2' });
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(log.lines.some(({ message }) => message.includes('the MutatingWebhookConfiguration regkeeper does not exist'))).toBe(true),
   );
   remove('/api/v1/namespaces/regkeeper');
   const asked = timesAsked();
-  await vi.waitFor(() => {
+  await eventually(() => {
     passTime();
     expect(timesAsked()).toBeGreaterThan(asked + 3);
   });

@@ -2,6 +2,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { createPublishedCas } from '../../../../src/cluster/registration/watch-published-cas.ts';
 import type { KubeObject } from '../../../../src/kube/api-client.ts';
+import { eventually } from '../../../eventually.ts';
 import { sampleCa } from '../../certificates/samples.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
@@ -20,7 +21,7 @@ async function published(mutating: KubeObject | undefined, validating: KubeObjec
   const watch = createPublishedCas({ client: api.client, log: recordingLog() });
   watch.start();
   onTestFinished(() => watch.stop());
-  await vi.waitFor(() => expect(watch.current()).toBeDefined());
+  await eventually(() => expect(watch.current()).toBeDefined());
   return { ...api, watch };
 }
 
@@ -47,10 +48,10 @@ test('changes are told, until closed', async () => {
   const heard = vi.fn();
   watch.onChange(heard);
   put(path('mutating'), filled(entry(coming + old)));
-  await vi.waitFor(() => expect(heard).toHaveBeenCalledTimes(1));
+  await eventually(() => expect(heard).toHaveBeenCalledTimes(1));
   expect(watch.current()).toEqual([coming + old, old]);
   put(path('validating'), filled(entry(coming + old)));
-  await vi.waitFor(() => expect(watch.current()).toEqual([coming + old]));
+  await eventually(() => expect(watch.current()).toEqual([coming + old]));
   await watch.stop();
   put(path('validating'), filled());
   expect(heard).toHaveBeenCalledTimes(2);

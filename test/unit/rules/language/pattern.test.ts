@@ -205,7 +205,8 @@ describe('patterns and image names agree on the grammar', () => {
 
   test('a host that a pattern takes is the host of images below it', () => {
     fc.assert(
-      fc.property(text, (any) => {
+      // Most random texts are no patterns, so most of these are.
+      fc.property(fc.oneof({ weight: 4, arbitrary: wellFormed }, text), (any) => {
         const parsed = parsePattern(any);
         fc.pre(parsed.ok && parsed.pattern.host.kind === 'exact' && parsed.pattern.port !== 'any' && !parsed.pattern.path.includes('*'));
         const image = parseImage(`${any}/below/that`);

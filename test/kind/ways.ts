@@ -1,0 +1,51 @@
+/** The two ways to install and uninstall that deploy/README.md describes. */
+
+import { join, resolve } from 'node:path';
+import type { Helm } from '../cluster/helm.ts';
+import type { Kubectl } from '../cluster/kubectl.ts';
+import { ownNamespace } from '../cluster/regkeeper.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+
+export type Way = {
+  readonly name: string;
+  install(kubectl: Kubectl, helm: Helm): Promise<unknown>;
+  /** A check of the installation that users can run too. */
+  test?(helm: Helm): Promise<unknown>;
+  remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
+};
+
+export function ways(): readonly Way[] {
+  return [
+    {
+      name: 'kustomize',
+      install: (kubectl) => kubectl(['apply', '--server-side', '--field-manager=regkeeper-install', '-k', join(root, 'deploy/base')]),
+      async remove(kubectl) {
+        await removeNamespace(kubectl);
+        await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
+      },
+    },
+    {
+      name: 'Helm',
+      install: (_kubectl, helm) => helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']),
+      test: (helm) => helm(['test', 'regkeeper', '-n', ownNamespace]),
+      async remove(kubectl, helm) {
+        await helm(['uninstall', 'regkeeper', '-n', ownNamespace, '--wait']);
+        await removeNamespace(kubectl);
+      },
+    },
+  ];
+}
+
+async function removeNamespace(kubectl: Kubectl): Promise<void> {
+  await kubectl(['delete', 'namespace', ownNamespace, '--timeout=120s']);
+}
+
+/** @throws Error that lists the objects that an uninstallation has left */
+export async function nothingIsLeft(kubectl: Kubectl): Promise<true> {
+  const kinds = 'namespaces,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings';
+  const { stdout } = await kubectl(['get', kinds, '-o', 'name']);
+  const left = stdout.split('\n').filter((name) => /\/regkeeper(-facts|-openshift|-registration)?$/.test(name));
+  if (left.length > 0) throw new Error(left.join(', '));
+  return true;
+}

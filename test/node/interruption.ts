@@ -1,0 +1,44 @@
+/** Checks that Ctrl-C leaves nothing behind, and that a second run at the same time does not start. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+
+/** Starts the node, tries to start another one, and interrupts the first. @throws Error with the output of a run that did not behave */
+export async function checkInterruption(): Promise<void> {
+  const first = start();
+  const output = text(first.stderr);
+  const end = exitCode(first);
+  await Promise.race([lineWith(first, 'is Ready'), end]);
+
+  const second = start();
+  const [message, secondCode] = await Promise.all([text(second.stderr), exitCode(second)]);
+  first.kill('SIGINT');
+  const interrupted = await end;
+  const printed = await output;
+  if (secondCode !== 1 || !message.includes('another test:node is running'))
+    throw new Error(`a second run at the same time started:\n${message}`);
+  if (interrupted !== 130 || !printed.includes('The machine is as before')) {
+    throw new Error(`an interrupted run ended with exit code ${interrupted}:\n${printed}`);
+  }
+}
+
+type Started = ReturnType<typeof start>;
+
+function start() {
+  return spawn(process.execPath, [join(import.meta.dirname, 'run.ts'), '--up'], { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function exitCode(child: ChildProcess): Promise<number | null> {
+  return new Promise((settle) => child.once('exit', settle));
+}
+
+function lineWith({ stdout }: Started, part: string): Promise<void> {
+  let printed = '';
+  return new Promise((settle) => {
+    stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      printed += chunk;
+      if (printed.includes(part)) settle();
+    });
+  });
+}

@@ -1,0 +1,43 @@
+/**
+ * The node runs in its own mount, network and process namespaces. Kubelet and containerd leave processes, mounts, interfaces, iptables
+ * chains and files at fixed paths. All of these end with the namespaces, however the run ends.
+ */
+
+import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** The node's address, from a range for documentation. */
+export const address = '192.0.2.10';
+
+/** Folders in which containerd, runc, the CNI plugins and the kubelet write at fixed paths. */
+const overlaid = ['/etc', '/opt', '/run', '/var'];
+
+/**
+ * The command line that runs a program in new namespaces. They end with the program, and when the process that started it ends, also after
+ * SIGKILL. The shell is the first process there, and reaps processes that have lost their parent.
+ */
+export function insideNamespaces([program, ...args]: readonly [string, ...string[]]): [string, ...string[]] {
+  const namespaces = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
+  const firstProcess = ['sh', '-c', '"$@"; exit $?', 'sh'];
+  return ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', ...namespaces, '--', ...firstProcess, program, ...args];
+}
+
+/**
+ * To be called inside. Changes to the system's folders go to `folder`. @throws Error where a mount is not allowed
+ */
+export async function prepareNamespaces(folder: string): Promise<void> {
+  // The API server and the kubelet take the address of the interface with the default route for their own. Nothing answers behind it.
+  const commands = ['link set lo up', 'link add uplink0 type bridge', `address add ${address}/24 dev uplink0`, 'link set uplink0 up'];
+  for (const command of [...commands, 'route add default via 192.0.2.1']) await run('ip', command.split(' '));
+  for (const lower of overlaid) {
+    const upper = join(folder, 'overlays', lower, 'upper');
+    const work = join(folder, 'overlays', lower, 'work');
+    await mkdir(upper, { recursive: true });
+    await mkdir(work, { recursive: true });
+    await run('mount', ['-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, lower]);
+  }
+}

@@ -1,0 +1,56 @@
+/** regkeeper's own image, as the Dockerfile describes it, without a container engine: Node and its libraries of this machine replace the base. */
+
+import { execFile } from 'node:child_process';
+import { readFile, realpath } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { type Image, type ImageConfig, makeImage, makeLayer } from './images.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** Where the parts of the image are, and how it starts. */
+export interface Recipe {
+  /** Path of Node in the image. */
+  readonly node: string;
+  /** Path of the bundle in the image. */
+  readonly program: string;
+  readonly config: ImageConfig;
+}
+
+/** Reads the last stage of the Dockerfile, so the image here starts as the one that users build. */
+export async function readRecipe(): Promise<Recipe> {
+  const text = await readFile(join(root, 'Dockerfile'), 'utf8');
+  const stage = text.slice(text.lastIndexOf('\nFROM '));
+  const argument = (instruction: string) => {
+    const found = new RegExp(`^${instruction} (.+)$`, 'm').exec(stage)?.[1];
+    if (found === undefined) throw new Error(`the last stage of the Dockerfile has no ${instruction}`);
+    return found;
+  };
+  const entrypoint = JSON.parse(argument('ENTRYPOINT')) as string[];
+  const ports = argument('EXPOSE').split(' ');
+  return {
+    node: entrypoint[0] ?? '',
+    program: argument('COPY').split(' ').at(-1) ?? '',
+    config: {
+      Entrypoint: entrypoint,
+      Cmd: JSON.parse(argument('CMD')) as string[],
+      Env: [argument('ENV')],
+      User: argument('USER'),
+      WorkingDir: argument('WORKDIR'),
+      ExposedPorts: Object.fromEntries(ports.map((port) => [`${port}/tcp`, {}])),
+    },
+  };
+}
+
+/** `bundle` is the file that `npm run build` makes. */
+export async function makeOwnImage(bundle: string): Promise<Image> {
+  const { node, program, config } = await readRecipe();
+  const libraries = await Promise.all((await librariesOf(process.execPath)).map(async (path) => [path, await readFile(path)] as const));
+  const base = makeLayer({ [node]: await readFile(process.execPath), ...Object.fromEntries(libraries) });
+  return makeImage([base, makeLayer({ [program]: await readFile(bundle) })], config);
+}
+
+async function librariesOf(program: string): Promise<string[]> {
+  const { stdout } = await promisify(execFile)('ldd', [await realpath(program)]);
+  return [...stdout.matchAll(/(?:=> )?(\/\S+) \(/g)].flatMap(([, path]) => path ?? []);
+}

@@ -1,0 +1,92 @@
+/** Tests what only a real kubelet sends: mirror Pods of static Pods under its own identity, and images that are on the node already. */
+
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { target, waitFor } from '../../cluster/target.ts';
+import { withRegkeeper } from '../../cluster/with-regkeeper.ts';
+import { actingIn, pod } from '../../cluster/workloads.ts';
+import {
+  contentOnNode,
+  named,
+  nodeFolder,
+  nodeKubeconfig,
+  type PodStatus,
+  preloadImage,
+  requestsFor,
+  sleeping,
+  untilPullFails,
+  untilRunning,
+} from '../target.ts';
+
+const cluster = target();
+const keeper = withRegkeeper(cluster, 'mode: enforce\nunconfigured: deny\nrules:\n- registry: open.test\n');
+const acting = actingIn(cluster.kubectl, () => keeper.namespace);
+const { tryCreate } = acting;
+const excluded = actingIn(cluster.kubectl, () => 'kube-system');
+
+test('a static Pod of an untrusted image runs, and its mirror Pod is allowed and recorded', async () => {
+  const file = join(nodeFolder, 'static-pods', 'static.json');
+  const { namespace } = keeper;
+  await writeFile(file, JSON.stringify(pod('static', sleeping('untrusted.test/static:1'), { namespace })));
+  try {
+    await untilRunning(acting, named('static-node-1'));
+    const record = () => keeper.server?.audit().find((each) => JSON.stringify(each).includes('"static-node-1"'));
+    const found = await waitFor(record, { deadlineSeconds: 10, what: 'the record of the mirror Pod' });
+    expect(found).toMatchObject({ user: 'system:node:node-1', outcome: 'allowed', images: [{ reason: 'mirror-pod' }] });
+  } finally {
+    await rm(file);
+    await waitFor(async () => (await acting.list('pods', named('static-node-1'))).length === 0, {
+      deadlineSeconds: 30,
+      what: 'the mirror Pod to be deleted',
+    });
+  }
+});
+
+test('the annotation of a mirror Pod does not help another user', async () => {
+  const annotations = { 'kubernetes.io/config.mirror': 'x', 'kubernetes.io/config.source': 'file' };
+  const { stderr } = await tryCreate(pod('forged', sleeping('untrusted.test/forged:1', { nodeName: 'node-1' }), { annotations }));
+  expect(stderr).toContain('untrusted.test/forged:1');
+});
+
+test('the kubelet may create mirror Pods only, so its identity does not help to run other Pods', async () => {
+  const object = JSON.stringify(pod('plain', sleeping('untrusted.test/plain:1')));
+  const asNode = ['--kubeconfig', nodeKubeconfig, 'create', '-f', '-', '-n', keeper.namespace];
+  const { stderr } = await cluster.kubectl(asNode, { stdin: object, allowFailure: true });
+  expect(stderr).toContain('node "node-1" can only create mirror pods');
+});
+
+test('the prefix of the id of a preloaded image runs it without asking a registry, and is denied', async () => {
+  const id = await preloadImage('untrusted.test/on-node:1');
+  const prefix = id.slice(0, 'sha256:'.length + 12);
+  await excluded.create(pod('by-id', sleeping(prefix)));
+  try {
+    await untilRunning(excluded, named('by-id'));
+    expect(requestsFor('on-node')).toEqual([]);
+    for (const image of [prefix, id]) {
+      const { code, stderr } = await tryCreate(pod('denied', sleeping(image)));
+      expect(code).not.toBe(0);
+      expect(stderr).toContain(image);
+    }
+  } finally {
+    await excluded('delete', 'pod/by-id');
+  }
+});
+
+test('the id of an image that a Pod has pulled does not run it', async () => {
+  await excluded.create(pod('by-name', sleeping('untrusted.test/pulled:1')));
+  try {
+    const running = await untilRunning(excluded, named('by-name'));
+    const id = (await imageIdOf(running)).slice(0, 'sha256:'.length + 12);
+    await excluded.create(pod('by-id-of-pulled', sleeping(id)));
+    await untilPullFails(excluded, named('by-id-of-pulled'));
+  } finally {
+    await excluded('delete', 'pod/by-name', 'pod/by-id-of-pulled', '--ignore-not-found');
+  }
+});
+
+/** The id under which the node has the image of the Pod's container. */
+async function imageIdOf({ status }: PodStatus): Promise<string> {
+  const digest = status.containerStatuses?.[0]?.imageID.split('@')[1] ?? '';
+  return (JSON.parse(await contentOnNode(digest)) as { config: { digest: string } }).config.digest;
+}

@@ -1,0 +1,190 @@
+/** Tests what the kubelet, containerd and registries do with secrets that regkeeper adds. docs/limits.md has the results. */
+
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { parseRegistrySecret, registrySecretProblems } from '../../../src/credentials/registry-secret.ts';
+import { target } from '../../cluster/target.ts';
+import { withRegkeeper } from '../../cluster/with-regkeeper.ts';
+import { actingIn, pod } from '../../cluster/workloads.ts';
+import {
+  named,
+  nodeFolder,
+  registrySecret,
+  requestsFor,
+  sleeping,
+  untilPod,
+  untilPullFails,
+  untilRunning,
+  usersWhoPulled,
+} from '../target.ts';
+
+const cluster = target();
+const keeper = withRegkeeper(
+  cluster,
+  `
+mode: enforce
+unconfigured: deny
+rules:
+- {registry: private.test, pullSecret: private-pull}
+- {registry: second.test, pullSecret: second-pull}
+- {registry: mixed.test, pullSecret: wrong}
+- {registry: token.test, pullSecret: wrong}
+- {registry: mirrored.test, pullSecret: mirrored-pull}
+- registry: open.test
+`,
+);
+const acting = actingIn(cluster.kubectl, () => keeper.namespace);
+const { create } = acting;
+const excluded = actingIn(cluster.kubectl, () => 'kube-system');
+
+beforeAll(async () => {
+  const expired = registrySecret('wrong', { 'mixed.test': 'ada', 'token.test': 'ada' }, 'expired');
+  await create(registrySecret('private-pull', { 'private.test': 'ada' }), expired);
+});
+
+describe('an image that is on the node already', () => {
+  test('runs for a Pod with the injected secret, and not for one without', async () => {
+    const spec = sleeping('private.test/cached:1');
+    await create(pod('first', spec));
+    await untilRunning(acting, named('first'));
+    await create(pod('second', spec));
+    await untilRunning(acting, named('second'));
+    await excluded.create(pod('without', spec));
+    try {
+      await untilPullFails(excluded, named('without'));
+    } finally {
+      await excluded('delete', 'pod/without');
+    }
+  });
+
+  test('runs for a Pod with another secret of equal credentials, without a request to the registry', async () => {
+    const before = requestsFor('cached').length;
+    await excluded.create(registrySecret('equal', { 'private.test': 'ada' }));
+    await excluded.create(pod('equal', sleeping('private.test/cached:1', { imagePullSecrets: [{ name: 'equal' }] })));
+    try {
+      await untilRunning(excluded, named('equal'));
+      expect(requestsFor('cached')).toHaveLength(before);
+    } finally {
+      await excluded('delete', 'pod/equal', 'secret/equal');
+    }
+  });
+});
+
+describe('an expired credential for a public image', () => {
+  test('is not sent to a registry with Basic authentication, so the Pod runs', async () => {
+    await create(pod('basic', sleeping('mixed.test/public/basic:1')));
+    await untilRunning(acting, named('basic'));
+    expect(usersWhoPulled('public/basic')).toEqual([]);
+  });
+
+  test('makes the pull fail where the registry has a token service', async () => {
+    await create(pod('token', sleeping('token.test/public/token:1')));
+    await untilPullFails(acting, named('token'));
+    await excluded.create(pod('token', sleeping('token.test/public/token:1')));
+    try {
+      await untilRunning(excluded, named('token'));
+    } finally {
+      await excluded('delete', 'pod/token');
+    }
+  });
+});
+
+describe('a mirror in hosts.toml', () => {
+  const folder = join(nodeFolder, 'certs.d/mirrored.test');
+  const mirror = '[host."http://mirror.test"]\ncapabilities = ["pull", "resolve"]\n';
+
+  beforeAll(async () => {
+    await mkdir(folder, { recursive: true });
+    await create(registrySecret('mirrored-pull', { 'mirrored.test': 'ada' }));
+    return () => rm(folder, { recursive: true });
+  });
+
+  test("without a credential gets the Pod's password for the written host", async () => {
+    await writeFile(join(folder, 'hosts.toml'), mirror);
+    await create(pod('mirrored', sleeping('mirrored.test/mirrored:1')));
+    await untilRunning(acting, named('mirrored'));
+    expect(usersWhoPulled('mirrored')).toEqual(['ada@mirror.test']);
+  });
+
+  test('with a credential gets that one alone', async () => {
+    const header = `Basic ${Buffer.from('mirror-user:correct horse').toString('base64')}`;
+    await writeFile(join(folder, 'hosts.toml'), `${mirror}[host."http://mirror.test".header]\nauthorization = "${header}"\n`);
+    await create(pod('own-header', sleeping('mirrored.test/own-header:1')));
+    await untilRunning(acting, named('own-header'));
+    expect(usersWhoPulled('own-header')).toEqual(['mirror-user@mirror.test']);
+  });
+});
+
+describe('a Pod with several secrets', () => {
+  test('for one registry tries them in the order of its list', async () => {
+    await create(registrySecret('stale', { 'second.test': 'stale' }, 'expired'), registrySecret('second-pull', { 'second.test': 'grace' }));
+    await create(pod('both', sleeping('second.test/both:1', { imagePullSecrets: [{ name: 'stale' }] })));
+    await untilRunning(acting, named('both'));
+    const users = requestsFor('both').flatMap(({ user }) => (user === '' ? [] : [user]));
+    expect([...new Set(users)]).toEqual(['stale', 'grace']);
+    // A wrong login costs several requests at each attempt, so an account may be locked.
+    expect(users.filter((user) => user === 'stale').length).toBeGreaterThan(1);
+  });
+
+  test('runs although one of them is absent', async () => {
+    await create(pod('absent', sleeping('private.test/absent:1', { imagePullSecrets: [{ name: 'nowhere' }] })));
+    await untilRunning(acting, named('absent'));
+    expect(usersWhoPulled('absent')).toEqual(['ada@private.test']);
+  });
+});
+
+test('a secret of the type dockercfg is as good', async () => {
+  const content = JSON.stringify({ 'second.test': { auth: Buffer.from('linus:correct horse').toString('base64') } });
+  const secret = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'kubernetes.io/dockercfg',
+    metadata: { name: 'old' },
+    stringData: { '.dockercfg': content },
+  };
+  await excluded.create(secret, pod('old', sleeping('second.test/old:1', { imagePullSecrets: [{ name: 'old' }] })));
+  try {
+    await untilRunning(excluded, named('old'));
+    expect(usersWhoPulled('old')).toEqual(['linus@second.test']);
+  } finally {
+    await excluded('delete', 'pod/old', 'secret/old');
+  }
+});
+
+describe('a secret for another registry breaks the pull of a public image exactly if src/credentials finds a problem that breaks pulls', () => {
+  const auths = (value: unknown) => JSON.stringify({ auths: { 'other.test': value } });
+  test.each([
+    ['a right entry', auths({ auth: Buffer.from('a:b').toString('base64') })],
+    ['auth without a colon', auths({ auth: Buffer.from('ab').toString('base64') })],
+    ['auth that is not base64', auths({ auth: '%%%' })],
+    ['auth without padding', auths({ auth: Buffer.from('a:b:cd').toString('base64').replaceAll('=', '') })],
+    ['auth with line breaks', auths({ auth: 'YTpi\nYzpk' })],
+    ['an empty auth', auths({ auth: '' })],
+    ['auth with a user name too', auths({ auth: '%%%', username: 'a', password: 'b' })],
+    ['a password that is a number', auths({ username: 'a', password: 1 })],
+    ['an email that is null', auths({ username: 'a', password: 'b', email: null })],
+    ['an entry that is null', auths(null)],
+    ['an entry that is text', auths('a:b')],
+    ['auths that are a list', '{"auths":[]}'],
+    ['auths that are null', '{"auths":null}'],
+    ['no auths', '{}'],
+    ['auths in upper case', '{"AUTHS":{"other.test":{"auth":"%%%"}}}'],
+    ['headers that are text', '{"auths":{},"HttpHeaders":"x"}'],
+    ['a key that is not a registry', JSON.stringify({ auths: { 'https://other .test': { username: 'a', password: 'b' } } })],
+    ['a key with brackets', JSON.stringify({ auths: { 'other[0-9].test': { username: 'a', password: 'b' } } })],
+  ])('%s', async (name, content) => {
+    const id = `content-of-${name.toLowerCase().replaceAll(/[^a-z]+/g, '-')}-x`;
+    const secret = { ...registrySecret(id, {}), stringData: { '.dockerconfigjson': content } };
+    const image = `open.test/${id}:1`;
+    await create(secret, pod(id, sleeping(image, { imagePullSecrets: [{ name: id }] })));
+    const problems = parseRegistrySecret(secret)?.problems ?? [];
+    const breaks = problems.some(({ code }) => registrySecretProblems[code] === 'breaks-pulls');
+    const last = await untilPod(acting, [named(id)], 'to run or to fail', ({ status }) => {
+      // The kubelet's reason is the text of its error, as "illegal base64 data at input byte 0".
+      const { reason } = status.containerStatuses?.[0]?.state.waiting ?? { reason: 'ContainerCreating' };
+      return status.phase === 'Running' || reason !== 'ContainerCreating';
+    });
+    expect(last.status.phase === 'Running').toBe(!breaks);
+  });
+});

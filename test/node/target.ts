@@ -1,0 +1,149 @@
+/** The node as scenarios use it, in addition to the cluster of test/cluster/target.ts. */
+
+import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { inject } from 'vitest';
+import { waitFor } from '../cluster/wait-for.ts';
+import type { Acting, PodLike } from '../cluster/workloads.ts';
+import { running } from '../cluster/workloads.ts';
+import { preload as preloadLayout, runCtr } from './ctr.ts';
+import { busyboxLayer, type Image, layoutArchive, makeImage, sleepingImage } from './images.ts';
+import { password, type RegistryRequest } from './registries.ts';
+
+const provided = inject('node');
+
+export const { folder: nodeFolder, kubeletKubeconfig: nodeKubeconfig } = provided;
+
+/** What the registries were asked for a repository, in order. */
+export function requestsFor(repository: string): RegistryRequest[] {
+  return allRequests().filter(({ path }) => path.startsWith(`/v2/${repository}/`));
+}
+
+/** What users asked the registries, in order. */
+export function requestsOf(isUser: (user: string) => boolean): RegistryRequest[] {
+  return allRequests().filter(({ user }) => isUser(user));
+}
+
+/** The users whose requests for a repository succeeded, as `user@host`. */
+export function usersWhoPulled(repository: string): string[] {
+  const passed = requestsFor(repository).filter(({ status, user }) => status === 200 && user !== '');
+  return [...new Set(passed.map(({ host, user }) => `${user}@${host}`))];
+}
+
+function allRequests(): RegistryRequest[] {
+  const lines = readFileSync(provided.registryLog, 'utf8').split('\n');
+  return lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as RegistryRequest] : []));
+}
+
+/** Puts an image on the node without a pull. */
+export async function preload(name: string, image: Image): Promise<void> {
+  await preloadLayout(provided.folder, provided.containerd, layoutArchive(name, image));
+}
+
+/** Makes an image that only sleeps, puts it on the node without a pull, and returns its id. */
+export async function preloadImage(name: string): Promise<string> {
+  const image = makeImage([await busyboxLayer()], { ...sleepingImage, Labels: { name } });
+  await preload(name, image);
+  return image.config.digest;
+}
+
+/** A manifest or another blob that the node has. */
+export async function contentOnNode(digest: string): Promise<string> {
+  return await runCtr(provided.folder, provided.containerd, ['content', 'get', digest]);
+}
+
+/** Stops or starts the kubelet and containerd. Containers stay. */
+export function controlNode(action: 'start' | 'stop'): Promise<void> {
+  return new Promise((settle, reject) => {
+    const call = request({ socketPath: provided.controlSocket, path: `/${action}`, method: 'POST', agent: false }, (response) => {
+      text(response).then((body) => (response.statusCode === 200 ? settle() : reject(new Error(body))), reject);
+    });
+    call.once('error', reject).end();
+  });
+}
+
+/** The spec of a Pod that only sleeps and ends at once. */
+export function sleeping(image: string, more: object = {}) {
+  return running(image, { automountServiceAccountToken: false, enableServiceLinks: false, terminationGracePeriodSeconds: 0, ...more });
+}
+
+/** A registry secret. Each host gets the user name that it is given, and a password that the registries accept. */
+export function registrySecret(name: string, users: Readonly<Record<string, string>>, secretPassword: string = password) {
+  const auths = Object.fromEntries(Object.entries(users).map(([key, username]) => [key, { username, password: secretPassword }]));
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'kubernetes.io/dockerconfigjson',
+    metadata: { name },
+    stringData: { '.dockerconfigjson': JSON.stringify({ auths }) },
+  };
+}
+
+export interface PodStatus extends PodLike {
+  readonly status: {
+    readonly phase?: string;
+    readonly startTime?: string;
+    readonly podIP?: string;
+    readonly containerStatuses?: readonly ContainerStatus[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+    readonly ephemeralContainerStatuses?: readonly ContainerStatus[];
+  };
+}
+
+interface ContainerStatus {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly imageID: string;
+  readonly state: {
+    readonly running?: object;
+    readonly terminated?: { readonly exitCode: number };
+    readonly waiting?: { readonly reason: string; readonly message?: string };
+  };
+}
+
+/** Waits until the only Pod with this label runs, or the Pod of this name. */
+export async function untilRunning(acting: Acting, ...what: readonly string[]): Promise<PodStatus> {
+  return await untilPod(acting, what, 'to run', ({ status }) => status.phase === 'Running');
+}
+
+const pullFailures = ['ErrImagePull', 'ImagePullBackOff'];
+
+/** Waits until the node could not pull an image of the Pod. */
+export async function untilPullFails(acting: Acting, ...what: readonly string[]): Promise<PodStatus> {
+  return await untilPod(acting, what, 'to fail its pull', (pod) =>
+    statusesOf(pod).some(({ state }) => state.waiting && pullFailures.includes(state.waiting.reason)),
+  );
+}
+
+export async function untilPod(
+  acting: Acting,
+  what: readonly string[],
+  goal: string,
+  condition: (pod: PodStatus) => boolean | undefined,
+): Promise<PodStatus> {
+  let last: readonly PodStatus[] = [];
+  const found = async () => {
+    last = await acting.list<PodStatus>('pods', ...what);
+    return last.find(condition);
+  };
+  try {
+    return await waitFor(found, { deadlineSeconds: 45, what: `Pod ${what.join(' ')} ${goal}` });
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}\n${last.map(describePod).join('\n')}`);
+  }
+}
+
+function describePod(pod: PodStatus): string {
+  return `${pod.metadata.name}: ${pod.status.phase} ${JSON.stringify(statusesOf(pod).map(({ name, state }) => ({ name, state })))}`;
+}
+
+function statusesOf({ status }: PodStatus): readonly ContainerStatus[] {
+  const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = status;
+  return [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
+}
+
+/** Arguments of `kubectl get pods` for a Pod by its name. */
+export function named(name: string): string {
+  return `--field-selector=metadata.name=${name}`;
+}

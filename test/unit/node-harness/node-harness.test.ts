@@ -1,0 +1,39 @@
+/** Tests the parts of test/node that need no node. */
+import { expect, test } from 'vitest';
+import { layoutArchive, makeImage, makeLayer } from '../../node/images.ts';
+import { differences, lookAtMachine } from '../../node/machine.ts';
+import { readRecipe } from '../../node/own-image.ts';
+
+test("the image on the node has the Dockerfile's entry point, user and paths", async () => {
+  expect(await readRecipe()).toEqual({
+    node: '/nodejs/bin/node',
+    program: '/app/regkeeper.mjs',
+    config: {
+      Entrypoint: ['/nodejs/bin/node', '/app/regkeeper.mjs'],
+      Cmd: ['serve'],
+      Env: ['NODE_ENV=production'],
+      User: '65532:65532',
+      WorkingDir: '/app',
+      ExposedPorts: { '8443/tcp': {}, '8080/tcp': {} },
+    },
+  });
+});
+
+test('a machine that did not change has no differences', () => {
+  const machine = lookAtMachine();
+  expect(differences(machine, machine)).toEqual([]);
+});
+
+test('what appeared and what disappeared is reported', () => {
+  const before = { mount: ['/', '/a'], interface: ['lo'] };
+  const after = { mount: ['/', '/b'], interface: ['lo', 'rknode0'] };
+  expect(differences(before, after)).toEqual(['left behind: mount /b', 'missing afterwards: mount /a', 'left behind: interface rknode0']);
+});
+
+test('an image is the same for the same content, and another one for another name', () => {
+  const layer = makeLayer({ '/bin/app': Buffer.from('x'), '/bin/sh': { linkTo: '/bin/app' } });
+  const digest = (name: string) => makeImage([layer], { Labels: { name } }).manifest.digest;
+  expect(digest('a')).toBe(digest('a'));
+  expect(digest('a')).not.toBe(digest('b'));
+  expect(layoutArchive('a:1', makeImage([layer], {})).length % 512).toBe(0);
+});
