@@ -40,6 +40,11 @@ const commands: readonly CommandEntry[] = [
     load: async ({ terminal, finish }) => (await import('./commands/check.ts')).checkCommand(terminal, finish),
   },
   {
+    name: 'init',
+    description: 'write first rules for the images of manifests',
+    load: async ({ terminal, finish }) => (await import('./commands/init.ts')).initCommand(terminal, finish),
+  },
+  {
     name: 'explain',
     description: 'show which rule applies to an image, and why',
     load: async ({ terminal, finish }) => (await import('./commands/explain.ts')).explainCommand(terminal, finish),

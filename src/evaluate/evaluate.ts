@@ -32,6 +32,8 @@ export type Evaluation = {
   readonly rulesRevision: string;
   /** One result per object of a kind with images, in input order. */
   readonly results: readonly ObjectResult[];
+  /** The object of each result. */
+  readonly evaluated: readonly Manifest[];
   /** Evaluated objects that name no images: of kinds without images, or custom resources in which nothing looks like one. */
   readonly withoutImages: readonly KindCount[];
   /** Objects of unknown kinds that were accepted. */
@@ -87,6 +89,7 @@ export type EvaluatedImage = DescribedImage & { readonly written?: string };
 export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSet, options: EvaluationOptions): Evaluation {
   const inputFacts = factsFromObjects(manifests, options);
   const results: ObjectResult[] = [];
+  const evaluated: Manifest[] = [];
   const admitted: JsonObject[] = [];
   const notEvaluated: NotEvaluated[] = [...problems];
   const unknownAccounts = new Set<string>();
@@ -116,6 +119,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     const { simulation } = outcome;
     const result = resultOf(manifest, simulation, options.namespace);
     results.push(result);
+    evaluated.push(manifest);
     if (simulation.kind === 'answered' && isClean(result)) admitted.push(simulation.object);
     // If we add no secret to an object, Kubernetes itself adds those of its service account.
     if (result.inject.length > 0) for (const account of accountsNotFound) unknownAccounts.add(account);
@@ -125,6 +129,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
   return {
     rulesRevision: rules.revision,
     results,
+    evaluated,
     withoutImages: withoutImages.counts(),
     skipped: skipped.counts(),
     notEvaluated,

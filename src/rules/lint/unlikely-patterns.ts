@@ -16,8 +16,13 @@ export function lintPatterns({ rules, exemptions, delegate }: RuleSet): readonly
 }
 
 function lintPattern(pattern: RegistryPattern, origin: Origin): readonly Problem[] {
-  const message = addressRange(pattern) ?? webSite(pattern) ?? registryApi(pattern) ?? subdomainOfDockerHub(pattern);
+  const message = whyUnlikely(pattern);
   return message === undefined ? [] : [{ code: 'unlikely-pattern', message, origin }];
+}
+
+/** Why hardly an image matches the pattern, with the fix. Undefined for other patterns. */
+export function whyUnlikely(pattern: RegistryPattern): string | undefined {
+  return addressRange(pattern) ?? webSite(pattern) ?? registryApi(pattern) ?? subdomainOfDockerHub(pattern);
 }
 
 function addressRange({ text, port, path: [first = '', ...more] }: RegistryPattern): string | undefined {
@@ -78,10 +83,15 @@ function otherNameOfDockerHub({ pattern, trust, origin }: Rule): readonly Proble
  */
 const publicRegistries: readonly string[] = ['docker.io', 'quay.io', 'ghcr.io'];
 
-function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonly Problem[] {
+/** Whether such a registry serves public images of many owners under the pattern. */
+export function servesPublicImages(pattern: RegistryPattern): boolean {
   const host = hostOf(pattern) ?? '';
-  const servesPublic = pattern.path.every((segment) => segment === '*') || (host === 'docker.io' && pattern.path[0] === 'library');
-  if (pullSecrets.length === 0 || !publicRegistries.includes(host) || typeof pattern.port === 'number' || !servesPublic) return [];
+  const isShared = pattern.path.every((segment) => segment === '*') || (host === 'docker.io' && pattern.path[0] === 'library');
+  return isShared && publicRegistries.includes(host) && typeof pattern.port !== 'number';
+}
+
+function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonly Problem[] {
+  if (pullSecrets.length === 0 || !servesPublicImages(pattern)) return [];
   const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret only for the paths that need it, or monitor its expiry.`;
   return [{ code: 'secret-on-public-registry', message, origin }];
 }

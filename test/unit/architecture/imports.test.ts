@@ -30,6 +30,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   cluster: ['contracts', 'errors', 'time', ...engineRooms, 'observe', 'kube', 'loading', 'certificates'],
   server: ['errors', 'time', ...engineRooms, 'observe', 'loading'],
   evaluate: ['errors', 'files', ...engineRooms, 'observe', 'loading'],
+  draft: [...engineRooms, 'loading', 'evaluate'],
   app: [
     'contracts',
     'errors',
@@ -56,6 +57,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'cluster',
     'server',
     'evaluate',
+    'draft',
     'app',
     '.',
   ],

@@ -42,6 +42,7 @@ const inputs: Readonly<Record<string, string>> = {
   explain: 'nginx\n',
   check: readFileSync(join(root, 'deploy/examples/objects/pod.yaml'), 'utf8'),
   diff: readFileSync(join(root, 'deploy/examples/objects/pod.yaml'), 'utf8'),
+  init: readFileSync(join(root, 'deploy/examples/objects/pod.yaml'), 'utf8'),
   lint: readFileSync(join(root, 'deploy/starter-rules/rules.yaml'), 'utf8'),
 };
 

@@ -64,6 +64,7 @@ test.each([
   ['check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules'],
   ['explain quay.io/team-a/y -n team-a --rules deploy/examples/rules'],
   ['lint deploy/examples/rules'],
+  ['init -f deploy/examples/objects'],
   ['rbac --rules deploy/examples/rules'],
 ])('%s reads rules and objects without a web server or a cluster client', async (line) => {
   const { code, packages } = await packagesOf(line.split(' '));

@@ -21,7 +21,7 @@ const synopses = blocks(readPage('docs/tools.md')).flatMap(({ text }) => {
 });
 
 test('there are synopses', () => {
-  expect(synopses.map(({ command }) => command)).toEqual(['lint', 'explain', 'check', 'test', 'diff']);
+  expect(synopses.map(({ command }) => command)).toEqual(['init', 'lint', 'explain', 'check', 'test', 'diff']);
 });
 
 test.each(synopses)('the synopsis of $command in docs/tools.md has every option of the command', async ({ command, text }) => {

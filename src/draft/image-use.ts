@@ -1,0 +1,89 @@
+/** Which images objects use, and which secrets are looked up for them: the input of a first rules document. */
+import type { Lookup } from '../credentials/usual-key.ts';
+import type { Facts } from '../decision/facts.ts';
+import { type EvaluatedImage, type Evaluation, renderSubject } from '../evaluate/evaluate.ts';
+import type { Manifest } from '../evaluate/parse-manifests.ts';
+import { groupOf } from '../evaluate/platform-kinds.ts';
+import { type ImageReference, parseImage } from '../image/reference.ts';
+import { readObject } from '../object/kinds.ts';
+import type { BuildShape, ImageSlot, ObjectShape, PodShape } from '../object/object-shape.ts';
+
+/** Images of one object that share one list of secrets. */
+export type ImageUse = {
+  /** The object, for counting. */
+  readonly object: string;
+  readonly namespace: string;
+  readonly images: readonly ImageReference[];
+  /** How the credentials of the images are found. Absent where they do not come from a secret of the object. */
+  readonly credentials?: {
+    readonly lookup: Lookup;
+    /** Names of Secrets in the namespace, as the object or its service account lists them. */
+    readonly secrets: readonly string[];
+  };
+};
+
+/** The uses of all evaluated objects, in their order. Images that are invalid or not known yet are none. */
+export function imageUses(
+  { results, evaluated }: Pick<Evaluation, 'results' | 'evaluated'>,
+  facts: Pick<Facts, 'serviceAccount' | 'kinds'>,
+): readonly ImageUse[] {
+  return results.flatMap(({ object, images }, index) => {
+    const manifest = evaluated[index];
+    const shape = manifest && shapeOf(manifest, facts);
+    if (!shape) return [];
+    const place = { object: renderSubject(object), namespace: object.namespace };
+    return usesOf(shape, object.namespace, referencesOf(shape, images), facts).map((use) => ({ ...place, ...use }));
+  });
+}
+
+type ReferencesBySlot = ReadonlyMap<ImageSlot, { readonly reference: ImageReference; readonly isWritten: boolean }>;
+
+function shapeOf({ apiVersion, kind, object }: Manifest, { kinds }: Pick<Facts, 'kinds'>): ObjectShape | undefined {
+  const reading = readObject({ group: groupOf(apiVersion), kind, operation: 'CREATE', fromKubelet: false }, object, kinds);
+  return reading.kind === 'shape' ? reading.shape : undefined;
+}
+
+/** The images of a result are in the order of the slots. An object that could not be evaluated has none. */
+function referencesOf({ slots }: ObjectShape, images: readonly EvaluatedImage[]): ReferencesBySlot {
+  const references = new Map<ImageSlot, { reference: ImageReference; isWritten: boolean }>();
+  for (const [index, slot] of slots.entries()) {
+    const { image, stream } = images[index] ?? {};
+    const parsed = image === undefined ? undefined : parseImage(image);
+    if (parsed?.ok) references.set(slot, { reference: parsed.reference, isWritten: stream === undefined });
+  }
+  return references;
+}
+
+type Use = Pick<ImageUse, 'images' | 'credentials'>;
+
+function usesOf(shape: ObjectShape, namespace: string, references: ReferencesBySlot, facts: Pick<Facts, 'serviceAccount'>): readonly Use[] {
+  const withSecrets = shape.kind === 'pod' ? [podUse(shape, namespace, facts)] : shape.kind === 'build' ? buildUses(shape) : [];
+  // Rules give no secret for the image of an image stream, and another Pod pulls what is marked so.
+  const isPulledHere = (slot: ImageSlot) => references.get(slot)?.isWritten === true && !slot.pulledElsewhere;
+  const explained = new Set(withSecrets.flatMap(({ slots }) => slots.filter(isPulledHere)));
+  const imagesOf = (slots: readonly ImageSlot[]) => slots.flatMap((slot) => references.get(slot)?.reference ?? []);
+  return [
+    ...withSecrets.map(({ slots, credentials }) => ({ images: imagesOf(slots.filter(isPulledHere)), credentials })),
+    { images: imagesOf(shape.slots.filter((slot) => !explained.has(slot))) },
+  ].filter(({ images }) => images.length > 0);
+}
+
+type SlotsWithSecrets = { readonly slots: readonly ImageSlot[]; readonly credentials: NonNullable<ImageUse['credentials']> };
+
+/** Kubernetes adds the secrets of the service account only to an empty list. */
+function podUse(
+  { slots, pullSecrets, serviceAccount }: PodShape,
+  namespace: string,
+  facts: Pick<Facts, 'serviceAccount'>,
+): SlotsWithSecrets {
+  const account = pullSecrets.length > 0 ? undefined : facts.serviceAccount(namespace, serviceAccount);
+  const listed = account?.kind === 'known' ? account.pullSecrets : pullSecrets;
+  return { slots, credentials: { lookup: { by: 'kubelet' }, secrets: listed.filter((name) => name !== undefined) } };
+}
+
+function buildUses({ credentials }: BuildShape): readonly SlotsWithSecrets[] {
+  return credentials.map(({ slots, action, current }) => ({
+    slots,
+    credentials: { lookup: { by: 'builder', action }, secrets: current === undefined ? [] : [current] },
+  }));
+}
