@@ -1,4 +1,5 @@
 /** The vitest configuration of all tests that need no cluster. */
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { propertyTimeout } from './test/property.ts';
 
@@ -8,8 +9,8 @@ const alone = ['test/unit/app/serve.test.ts', 'test/unit/decision/work.property.
 export default defineConfig({
   test: {
     reporters: ['default', './test/closing-line.ts'],
-    // By default vitest leaves one core idle, which is half of a machine with two.
-    maxWorkers: '100%',
+    // More workers than cores, because a third of the time is spent waiting for sockets, timers and processes.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: propertyTimeout,
     // The default of one second is too short for a busy machine.
     expect: { poll: { timeout: 15_000 } },
