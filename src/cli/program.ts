@@ -41,7 +41,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: 'init',
-    description: 'write first rules for the images of manifests',
+    description: 'generate starter rules from the images in manifests',
     load: async ({ terminal, finish }) => (await import('./commands/init.ts')).initCommand(terminal, finish),
   },
   {
@@ -117,7 +117,7 @@ export async function runProgram(argv: readonly string[], actions: ProgramAction
 function createProgram(output: Output): Command {
   return (
     new Command('regkeeper')
-      .description('Admission webhook that allows or denies images by rules, and injects the secrets they need')
+      .description('Admission webhook that allows or denies images based on rules, and injects the secrets they need')
       .version(versionText, '-V, --version', 'print the version')
       .addOption(
         new Option('--color <when>', 'when to use colors (auto: only on a terminal)').choices(['auto', 'always', 'never']).default('auto'),

@@ -65,7 +65,7 @@ export type RegistrySecretProblemCode = keyof typeof registrySecretProblems;
 
 const effects: Readonly<Record<SecretEffect, string>> = {
   rejected: 'The API server rejects the Secret.',
-  'breaks-pulls': 'Every pull of a Pod that lists the Secret fails, also from other registries.',
+  'breaks-pulls': 'Every image pull for a Pod that lists the Secret fails, even from other registries.',
   'entry-ignored': 'Kubelets ignore the entry.',
 };
 

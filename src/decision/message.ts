@@ -100,8 +100,8 @@ export function hidesContents({ stream }: ImageDecision, hideStreamContents = fa
 
 function renderHidden({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
   const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
-  const verdict = isDenied ? 'denied' : reason === 'trust-ending' ? 'trusted only until a day' : 'not trusted';
-  return `the image in image stream ${quote(stream?.stream ?? '')} is ${verdict} here.`;
+  const verdict = isDenied ? 'denied here' : reason === 'trust-ending' ? 'trusted here only for a limited time' : 'not trusted here';
+  return `the image in image stream ${quote(stream?.stream ?? '')} is ${verdict}.`;
 }
 
 // The user has written the stream. A digest would only make the warning longer, and the API server truncates long warnings.
@@ -133,7 +133,7 @@ function describe(image: Described, wording: Wording): string {
 }
 
 function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wording): string {
-  if (reason === 'registry-host') return 'looks like a registry host without a repository, but is read as an image of Docker Hub.';
+  if (reason === 'registry-host') return 'looks like a registry host without a repository, but is read as a Docker Hub image.';
   switch (verdict) {
     case 'invalid':
       return problem?.message ?? 'is not an image name.';
@@ -169,7 +169,7 @@ function adviceOn({ verdict, reason, reference, rule, slot }: Described, { near 
   if (completeRegistryHost(reference) !== undefined) return `It looks like a registry host without a repository. ${completion(reference)}`;
   const upperCase = upperCaseHost(reference);
   if (upperCase) {
-    return `Upper-case letters make ${quote(upperCase.host)} a registry host. For an image of Docker Hub, write ${quote(upperCase.lowerCase)}.`;
+    return `Upper-case letters make ${quote(upperCase.host)} a registry host. For a Docker Hub image, write ${quote(upperCase.lowerCase)}.`;
   }
   if (verdict === 'untrusted') return rule ? '' : `Write the registry too, for example ${quote(formatReference(reference))}.`;
   return near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`;

@@ -5,7 +5,7 @@
 export const reasons = {
   trusted: 'A rule trusts the registry.',
   'trust-ending': 'A rule trusts the registry, but its trust ends soon (`until`).',
-  'trust-ended': 'A rule trusted the registry until a day that is past.',
+  'trust-ended': 'A rule trusted the registry until a date that has passed.',
   untrusted: 'A rule with `trust: false` matches the image.',
   unconfigured: 'No rule matches the image. `unconfigured` decides.',
   invalid: 'The value is not a valid image name.',

@@ -52,7 +52,7 @@ function renderWith(draft: Draft, notes: DraftNotes, mode: Mode, detail: Detail)
 function headComment({ rules, internal, unlikely }: Draft, { objects, denied, unknown, notEvaluated }: DraftNotes): readonly string[] {
   const images = new Set(rules.flatMap((rule) => rule.images)).size;
   return [
-    `First rules from regkeeper init: ${countOf(rules.length, 'rule')} for ${countOf(images, 'image')} of ${countOf(objects, 'object')}.`,
+    `Starter rules from regkeeper init: ${countOf(rules.length, 'rule')} for ${countOf(images, 'image')} of ${countOf(objects, 'object')}.`,
     'They trust every registry in use, and mode: audit denies no image. Check each rule, then set mode: warn, then mode: enforce.',
     ...internalComment(internal),
     ...section('No image can come from these registries, so they have no rule', unlikely.map(renderUnlikely)),
@@ -88,7 +88,7 @@ function renderUnlikely({ why, ...use }: Draft['unlikely'][number]): string {
 
 function shortNamesComment(shortNames: readonly string[]): readonly string[] {
   return [
-    `${countOf(shortNames.length, 'image')} without a registry, such as ${listed(shortNames, 3)}. They are read as images of Docker Hub.`,
+    `${countOf(shortNames.length, 'image')} without a registry, such as ${listed(shortNames, 3)}. They are read as Docker Hub images.`,
     'Nodes of OpenShift may pull them from another registry. Write the registry in images, then remove this line.',
   ];
 }

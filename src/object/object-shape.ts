@@ -22,7 +22,7 @@ export type ReadingContext = GroupKind & {
 /** One field of one object that names an image. */
 export type ImageSlot = {
   readonly path: Path;
-  /** For messages: `container "app"`, `spec.output.to`, `FROM in line 3 of the inline Dockerfile`. */
+  /** For messages: `container "app"`, `spec.output.to`, `FROM on line 3 of the inline Dockerfile`. */
   readonly displayName: string;
   readonly action: 'pull' | 'push';
   readonly content: SlotContent;

@@ -244,7 +244,7 @@ export function defaultOf(name: SettingName): string | undefined {
   if (defaultText !== undefined) return defaultText;
   if (value === undefined) return undefined;
   const usual = value === false ? 'off' : String(value);
-  return devDefault === undefined ? usual : `${usual}, with --dev ${devDefault}`;
+  return devDefault === undefined ? usual : `${usual}, or ${devDefault} with --dev`;
 }
 
 function wordsOf(name: SettingName): readonly string[] {

@@ -139,7 +139,7 @@ export function missingUntilPublished(
     const clients = trusted.current();
     wasTrusted ||= isTrustedByAll(source.current(), clients);
     if (wasTrusted) return undefined;
-    if (clients !== undefined) return 'the API server does not trust its CA yet';
+    if (clients !== undefined) return 'the API server does not trust the CA of the serving certificate yet';
     return monotonic() - start < maxWaitForBundles ? 'the CA bundles that the API server trusts have not been read yet' : undefined;
   };
 }

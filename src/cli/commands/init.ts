@@ -23,7 +23,7 @@ type InitOptions = {
 export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('init')
     .addOption(manifestsOption().makeOptionMandatory())
-    .addOption(new Option('--per-path', 'write a rule for each top path, not for each registry'))
+    .addOption(new Option('--per-path', 'write a rule per top-level path instead of per registry'))
     .addOption(namespaceOption().default('default'))
     .addOption(customKindsOption())
     .addOption(skipUnknownOption())
@@ -33,7 +33,7 @@ export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Write first rules for a folder of manifests', line: 'regkeeper init -f deploy/examples/objects > rules.yaml' },
+  { does: 'Generate starter rules for a folder of manifests', line: 'regkeeper init -f deploy/examples/objects > rules.yaml' },
   {
     does: 'Trust only the paths in use, such as docker.io/library',
     line: 'regkeeper init -f deploy/examples/objects --per-path',
@@ -46,8 +46,8 @@ const examples = [
 
 const exitCodes = [
   'a rule allows every known image',
-  'no rule can allow an image, or the rules are too long',
-  'something was not evaluated, or wrong usage',
+  'some image cannot be allowed by any rule, or the rules are too long',
+  'something was not evaluated, or invalid usage',
 ];
 
 async function init(options: InitOptions, terminal: Terminal): Promise<ExitCode> {

@@ -34,7 +34,7 @@ function conventions(text: string, { host, path }: ImageReference, shortNames: R
   const sentences: string[] = [];
   if (host === 'docker.io' && !/^docker\.io(:|$)/i.test(written))
     sentences.push(`${written} is another name for Docker Hub, docker.io${library}`);
-  else if (official) sentences.push('official images of Docker Hub are in library/');
+  else if (official) sentences.push('Docker Hub official images are in library/');
   if (written !== written.toLowerCase()) sentences.push('hosts are not case-sensitive');
   return sentences;
 }

@@ -185,7 +185,7 @@ export function createNamespaceBudget({
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only those of the rules, and builds from its ImageStreams are denied. Delete what is not needed. The namespace is measured again every 5 minutes`,
+      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only the pull secrets named in the rules, and builds from its ImageStreams are denied. Delete what is not needed. The namespace is measured again every 5 minutes`,
     );
   }
 

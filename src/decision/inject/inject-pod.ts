@@ -146,7 +146,7 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
     case 'account-too-large': {
       const consequence =
         stage === 'template'
-          ? 'The template was not changed. Its Pods get the secrets of the rules.'
+          ? 'The template was not changed. Its Pods get the pull secrets named in the rules.'
           : 'Only the secrets that the Pod already lists remain.';
       return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${consequence}`;
     }

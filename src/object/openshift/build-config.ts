@@ -237,7 +237,7 @@ type DockerfileSlot = { readonly slot: ImageSlot; readonly lastFrom: boolean };
 function dockerfileSlot(image: DockerfileImage): ImageSlot {
   return {
     path: ['spec', 'source', 'dockerfile'],
-    displayName: `${image.instruction} in line ${image.line} of the inline Dockerfile`,
+    displayName: `${image.instruction} on line ${image.line} of the inline Dockerfile`,
     action: 'pull',
     ...(image.stage && { advice: stageAdvice[image.stage] }),
     content:

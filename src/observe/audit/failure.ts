@@ -6,7 +6,7 @@ export const failures = {
   'too-slow': 'The body did not arrive within the timeout of the webhook. Answered with 408, and the connection is closed.',
   unreadable: 'The request is malformed, a field of its object has the wrong type, or the object exceeds a limit. Denied.',
   'unknown-kind': 'The webhook configurations match a kind that regkeeper does not know. Denied.',
-  unauthenticated: 'The caller did not authenticate with a certificate of `--client-ca`. Answered with 401.',
+  unauthenticated: 'The caller did not authenticate with a certificate issued by the CA in `--client-ca`. Answered with 401.',
   bug: 'A bug in regkeeper. Denied, and the error is in the log.',
 } as const;
 

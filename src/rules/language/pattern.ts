@@ -206,7 +206,7 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   if (/[\\^$()|+?]/.test(name)) {
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} looks like a regular expression, but only * is special in a pattern, as a whole label or segment. Write the registry.`,
+      `${quote(text)} looks like a regular expression. The only wildcard is *, which must be a whole label or path segment. Write the registry without regular-expression syntax.`,
     );
   }
   if (/\.dkr\.ecr\..*\*.*\.amazonaws\.com/.test(name)) {
@@ -289,7 +289,7 @@ function checkSegment(text: string, segment: string): PatternResult | undefined 
   }
   return invalidPattern(
     'pattern-path',
-    `${quote(text)} has the invalid path segment ${quote(segment)}. Use lower-case letters and digits, joined by single "." or "_", "__" or dashes.`,
+    `${quote(text)} has the invalid path segment ${quote(segment)}. Use lower-case letters and digits, separated by ".", "_", "__" or dashes.`,
   );
 }
 

@@ -48,7 +48,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'pattern-host': 'write a valid host. Put an IPv6 address in brackets',
   'pattern-unqualified': 'add `docker.io/` before it, or add the port to the host',
   'pattern-port': 'write the port without leading zeros',
-  'pattern-path': 'use lower-case letters and digits, joined by single `.` or `_`, `__` or `-`',
+  'pattern-path': 'use lower-case letters and digits, separated by `.`, `_`, `__` or dashes',
   'internal-pattern': 'write `host[:port]`',
   'setting-conflict': 'set it in one document only',
   'rule-tie': 'remove one, or give one a longer path or different namespaces',

@@ -55,7 +55,7 @@ export const problemCodes = {
   'bad-day': { level: 'problem', text: 'A day (`until`, `warnFrom`) is not a valid date in the form YYYY-MM-DD.' },
   'bad-short-names': { level: 'problem', text: 'A search registry for short names has a path or a wildcard, or is listed twice.' },
   'secret-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` names a secret.' },
-  'reason-on-trusted': { level: 'problem', text: 'A rule that trusts without an end has a `reason`, which is only for denials.' },
+  'reason-on-trusted': { level: 'problem', text: 'A rule that trusts indefinitely has a `reason`, but reasons are shown only in denials.' },
   'until-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` has `until` or `warnFrom`, but no trust that can end.' },
   'warn-from-without-until': { level: 'problem', text: 'A rule has `warnFrom` but no `until`.' },
   'warn-from-after-until': { level: 'problem', text: 'A rule would warn only after its end: `warnFrom` is later than `until`.' },
@@ -110,7 +110,7 @@ export const problemCodes = {
   'duplicate-namespace': { level: 'warning', text: 'A list of namespaces contains a name twice.' },
   'loosening-glob': {
     level: 'warning',
-    text: 'A namespace pattern with * allows something, but users may be able to choose the names of their namespaces.',
+    text: 'A namespace pattern with * loosens the rules, but users may be able to create namespaces with matching names.',
   },
   'exemption-expired': { level: 'warning', text: 'An exemption has expired, so it has no effect.' },
   'rule-ended': { level: 'warning', text: 'The trust of a rule has ended, so the rule denies its images.' },
@@ -123,12 +123,12 @@ export const problemCodes = {
   'unlikely-pattern': { level: 'warning', text: 'A registry pattern is unlikely to match any image.' },
   'short-name-alias': {
     level: 'warning',
-    text: 'Nodes may pull a short name that a rule trusts from a registry that no rule trusts.',
+    text: 'A rule trusts a short name, but nodes may resolve it to a registry that no rule trusts.',
   },
   'rule-ending': { level: 'hint', text: 'The trust of a rule ends within 30 days. Its images are denied from then on.' },
   'secret-on-public-registry': {
     level: 'hint',
-    text: 'A pull secret is used for a registry that serves public images too, whose pulls fail if the credential is wrong or expired.',
+    text: 'A pull secret is set for a registry that also serves public images. Pulls of those images fail if the credential is wrong or expired.',
   },
 } as const satisfies Record<string, { readonly level: ProblemLevel; readonly text: string }>;
 

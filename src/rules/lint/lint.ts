@@ -38,7 +38,7 @@ function lintEnds({ rules, namespaceRules }: RuleSet, today: string): readonly P
   return [...rules, ...[...namespaceRules.values()].flat()].flatMap(({ pattern, until, origin, ...rule }): readonly Problem[] => {
     if (until === undefined) return [];
     if (trustPhase({ until, ...rule }, today) === 'ended') {
-      const message = `the trust of ${pattern.text} ended on ${until}, so its images are denied. Write "trust: false" instead of the end, or set a later day.`;
+      const message = `the trust of ${pattern.text} ended on ${until}, so its images are denied. Replace "until" with "trust: false", or set a later date.`;
       return [{ code: 'rule-ended', message, origin }];
     }
     const days = daysBetween(today, until);

@@ -73,7 +73,7 @@ function subdomainOfDockerHub({ text, host, port, path }: RegistryPattern): stri
 function otherNameOfDockerHub({ pattern, trust, origin }: Rule): readonly Problem[] {
   if (!trust || hostOf(pattern) !== 'registry.hub.docker.com') return [];
   const message =
-    'registry.hub.docker.com serves the images of Docker Hub under another name, and rules for docker.io do not apply to it. Trust only docker.io, and write that in images.';
+    'registry.hub.docker.com serves the Docker Hub images under another name, and rules for docker.io do not apply to it. Trust only docker.io, and write that in images.';
   return [{ code: 'unlikely-pattern', message, origin }];
 }
 

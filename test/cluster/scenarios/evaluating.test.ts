@@ -118,6 +118,15 @@ describe('an image that came in before, and would be refused today', () => {
       /Pod of ReplicaSet \S+\/old-set: container "app": image ".*" is from an untrusted registry \(rule .*\): it has fallen/,
     );
     expect(await list('pods', '-l', 'app=old-set')).toHaveLength(1);
+    const denials = await waitFor(
+      async () => {
+        const ofReplicaSet = 'involvedObject.kind=ReplicaSet,involvedObject.name=old-set,reason=FailedCreate';
+        const events = await list<{ count?: number }>('events', '--field-selector', ofReplicaSet);
+        return events.reduce((attempts, { count = 1 }) => attempts + count, 0) >= 5 && events;
+      },
+      { deadlineSeconds: 30, what: 'five attempts of the controller' },
+    );
+    expect(denials, 'one Event counts all attempts').toHaveLength(1);
   });
 
   test.each(templates.map(({ kind, metadata }) => `${kind}/${metadata.name}`))('is told when the template of %s changes', async (what) => {
@@ -433,10 +442,10 @@ describe('an inline Dockerfile', () => {
     const { stderr } = await tryCreate(inline('refused', lines));
     const denials = stderr.split('\n').filter((line) => line.startsWith('- '));
     expect(denials.map((line) => line.split(' is not from')[0])).toEqual([
-      '- FROM in line 3 of the inline Dockerfile: image "bad.example.com/base:1"',
-      '- COPY --from in line 7 of the inline Dockerfile: image "bad.example.com/copied"',
-      '- RUN --mount in line 8 of the inline Dockerfile: image "bad.example.com/mounted"',
-      '- RUN --mount in line 10 of the inline Dockerfile: image "tools" (docker.io/library/tools)',
+      '- FROM on line 3 of the inline Dockerfile: image "bad.example.com/base:1"',
+      '- COPY --from on line 7 of the inline Dockerfile: image "bad.example.com/copied"',
+      '- RUN --mount on line 8 of the inline Dockerfile: image "bad.example.com/mounted"',
+      '- RUN --mount on line 10 of the inline Dockerfile: image "tools" (docker.io/library/tools)',
     ]);
   });
 
@@ -466,7 +475,7 @@ describe('an inline Dockerfile', () => {
       strategy: { dockerStrategy: { from: image(good) } },
     });
     const { stderr } = await tryCreate(half);
-    expect(stderr).toContain('FROM in line 1 of the inline Dockerfile: image "bad.example.com/base"');
+    expect(stderr).toContain('FROM on line 1 of the inline Dockerfile: image "bad.example.com/base"');
     expect(stderr).not.toContain('runtime');
   });
 });

@@ -209,8 +209,8 @@ describe('BuildConfigs', () => {
   test('name every refused image of an inline Dockerfile with its line', async () => {
     const dockerfile = `ARG BASE=bad.example.com/base\nFROM $BASE AS build\nFROM ${corp}\nCOPY --from=build /a /a\nCOPY --from=bad.example.com/tools /b /b\n`;
     const { stderr } = await tryCreate(build('inline', { source: { dockerfile }, strategy: { dockerStrategy: {} } }));
-    expect(stderr).toContain('- FROM in line 2 of the inline Dockerfile: image "bad.example.com/base"');
-    expect(stderr).toContain('- COPY --from in line 5 of the inline Dockerfile: image "bad.example.com/tools"');
+    expect(stderr).toContain('- FROM on line 2 of the inline Dockerfile: image "bad.example.com/base"');
+    expect(stderr).toContain('- COPY --from on line 5 of the inline Dockerfile: image "bad.example.com/tools"');
     expect(stderr).not.toContain('"build"');
   });
 });

@@ -127,7 +127,7 @@ const situations: readonly Situation[] = [
   { what: 'Upper case in the first component', object: pod('Panonim/dynacat:1', 'WebOfTrust/keria') },
   { what: 'Upper case in all components', object: pod('WebOfTrust/Keria:1') },
   { what: 'A registry host without a repository', object: pod('registry.corp.example:5000'), rules: corporateOnly },
-  { what: 'A registry host without a repository, where official images of Docker Hub are trusted', object: pod('registry.corp.example') },
+  { what: 'A registry host without a repository, where Docker Hub official images are trusted', object: pod('registry.corp.example') },
   {
     what: 'A registry host without a repository, imported into an image stream',
     object: imageStream('registry.corp.example'),

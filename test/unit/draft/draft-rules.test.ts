@@ -66,12 +66,12 @@ describe('comments', () => {
     expect(text).toContain(
       '# 7 images in 6 objects of 6 namespaces (a, b, c, d, e and 1 more): a.io/a, a.io/b, a.io/c and 4 more\n- registry: a.io\n',
     );
-    expect(text).toMatch(/^# First rules from regkeeper init: 1 rule for 7 images of 6 objects\.$/m);
+    expect(text).toMatch(/^# Starter rules from regkeeper init: 1 rule for 7 images of 6 objects\.$/m);
   });
 
-  test('names without a registry are read as images of Docker Hub, also where nodes search registries', () => {
+  test('names without a registry are read as Docker Hub images, also where nodes search registries', () => {
     const tried = tryText(pod(['nginx', 'a/b']));
-    expect(tried.text).toContain('# 2 images without a registry, such as a/b, nginx. They are read as images of Docker Hub.');
+    expect(tried.text).toContain('# 2 images without a registry, such as a/b, nginx. They are read as Docker Hub images.');
     expect(parse(tried.text).shortNames).toBe('docker.io');
     expect(tried.enforced.summary.denied).toBe(0);
     expect(parse(tryText(pod(['docker.io/library/nginx'])).text)).not.toHaveProperty('shortNames');

@@ -41,8 +41,8 @@ const buildSpec = {
 };
 const buildSlots = [
   'spec.strategy.dockerStrategy.from.name spec.strategy.dockerStrategy.from reg.io/base',
-  'spec.source.dockerfile FROM in line 1 of the inline Dockerfile reg.io/builder',
-  'spec.source.dockerfile COPY --from in line 3 of the inline Dockerfile reg.io/tools',
+  'spec.source.dockerfile FROM on line 1 of the inline Dockerfile reg.io/builder',
+  'spec.source.dockerfile COPY --from on line 3 of the inline Dockerfile reg.io/tools',
   'spec.source.images[0].from.name spec.source.images[0].from reg.io/shared',
   'spec.source.images[2].from.name spec.source.images[2].from reg.io/named',
   'spec.source.images[1].from.name spec.source.images[1].from reg.io/files',

@@ -220,8 +220,8 @@ function justStarted() {
 
 test('a server that has just started waits until every client knows its authority, and never again', () => {
   const after = justStarted();
-  expect(after([old.ca])).toBe('the API server does not trust its CA yet');
-  expect(after([coming.ca + old.ca, old.ca])).toBe('the API server does not trust its CA yet');
+  expect(after([old.ca])).toBe('the API server does not trust the CA of the serving certificate yet');
+  expect(after([coming.ca + old.ca, old.ca])).toBe('the API server does not trust the CA of the serving certificate yet');
   expect(after([coming.ca + old.ca, coming.ca])).toBeUndefined();
   expect(after([old.ca])).toBeUndefined();
 });
@@ -230,7 +230,7 @@ test('it waits twenty seconds to learn what clients know', () => {
   const after = justStarted();
   expect(after(undefined, 19)).toBe('the CA bundles that the API server trusts have not been read yet');
   expect(after(undefined, 20)).toBeUndefined();
-  expect(after([old.ca], 21)).toBe('the API server does not trust its CA yet');
+  expect(after([old.ca], 21)).toBe('the API server does not trust the CA of the serving certificate yet');
 });
 
 test('it does not wait where nobody calls', () => {

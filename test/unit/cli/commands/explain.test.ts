@@ -210,7 +210,7 @@ other matching rules, most specific first:
 
   test.each([
     ['index.docker.io/nginx', [], /index\.docker\.io is another name for Docker Hub, docker\.io, with library\/ for official images/],
-    ['docker.io/nginx', [], /official images of Docker Hub are in library\//],
+    ['docker.io/nginx', [], /Docker Hub official images are in library\//],
     ['Reg.Example.com:5000/x', [], /registry reg\.example\.com, port 5000.*\n +hosts are not case-sensitive/],
     [`reg.example.com:5000/x:1@sha256:${'a'.repeat(64)}`, [], /digest sha256:a+ \(runtimes ignore the tag 1\)/],
     ['bitnami/redis', ['-n', 'lab'], /verdict +untrusted: allowed with a warning, because mode is warn/],
