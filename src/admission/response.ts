@@ -3,6 +3,7 @@
 import { soften } from '../decision/decide.ts';
 import type { Decision, ImageFinding, Notice, Outcome } from '../decision/decision.ts';
 import { mostListed, renderContact, renderHelp } from '../decision/message.ts';
+import { countOf } from '../image/wording.ts';
 import { renderPath, textAt } from '../object/json.ts';
 import { controllerOf } from '../object/owner.ts';
 import { shortenText } from '../object/text.ts';
@@ -181,7 +182,7 @@ export function withWarnings(messages: readonly string[]): { readonly warnings?:
   for (const [index, message] of messages.entries()) {
     const warning = shorten(message, longestWarning);
     const left = messages.length - index;
-    const rest = `regkeeper: and ${left} more warning${left === 1 ? '' : 's'}`;
+    const rest = `regkeeper: and ${countOf(left, 'more warning')}`;
     if (warning.length + rest.length > room) {
       warnings.push(rest);
       break;

@@ -1,4 +1,5 @@
 /** Reviews rules ConfigMaps at admission: rules that would be rejected when loaded are denied here, where the user sees why. */
+import { countOf } from '../image/wording.ts';
 import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
 import { closestSpelling } from '../rules/closest-spelling.ts';
@@ -115,7 +116,7 @@ function sizeMistake(data: unknown): Mistake | undefined {
   }
   const limit = `The limit is ${maxDocuments} documents and ${maxDataCharacters} characters`;
   if (characters <= maxDataCharacters && documents <= maxDocuments) return undefined;
-  return { message: `this ConfigMap has ${documents} documents and ${characters} characters of data. ${limit}.`, field: 'data' };
+  return { message: `this ConfigMap has ${countOf(documents, 'document')} and ${characters} characters of data. ${limit}.`, field: 'data' };
 }
 
 function unknownLabelMessage(value: string): string {

@@ -1,5 +1,6 @@
 /** Finds the secrets that an image needs and its namespace lacks. */
 import { quote } from '../image/problem.ts';
+import { quoteAll } from '../image/wording.ts';
 import type { Rule } from '../rules/rule-set.ts';
 import type { ImageDecision, Message } from './decision.ts';
 import type { Facts } from './facts.ts';
@@ -38,8 +39,8 @@ function renderMissing({ action, names, wrongType, namespace, rule }: MissingTex
   const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${names.map(quote).join(', ')}`;
   const command = 'with "kubectl create secret docker-registry"';
   if (wrongType.length > 0) {
-    const which = wrongType.map(quote).join(', ');
-    return `namespace "${namespace}" cannot use the ${secrets}${rule}: ${which} is not of type kubernetes.io/dockerconfigjson. Recreate it ${command}.`;
+    const [are, them] = wrongType.length === 1 ? ['is', 'it'] : ['are', 'them'];
+    return `namespace "${namespace}" cannot use the ${secrets}${rule}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson. Recreate ${them} ${command}.`;
   }
   return names.length > 1
     ? `namespace "${namespace}" has none of the ${secrets}${rule}. Create one of them ${command}.`

@@ -1,4 +1,5 @@
 /** Renders a draft as a rules document with comments. */
+import { countOf } from '../image/wording.ts';
 import { parseRulesDocument } from '../rules/language/parse.ts';
 import type { Mode } from '../rules/rule-set.ts';
 import { printCommentedYaml } from '../yaml/print-commented-yaml.ts';
@@ -140,8 +141,4 @@ function listed(texts: readonly string[], most: number, longest = longestName): 
 
 function clip(text: string, longest: number): string {
   return text.length > longest ? `${text.slice(0, longest)}...` : text;
-}
-
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -24,6 +24,7 @@
 import { canonicalIpv6 } from './address.ts';
 import { type ImageProblemCode, type InvalidImage, invalidImage, maskUserinfo, maxQuotedLength, quote, userinfoEnd } from './problem.ts';
 import { findUnreplacedVariable } from './unreplaced-variable.ts';
+import { countOf } from './wording.ts';
 
 /** The parts of an image name as they were written. */
 export type ImageName = {
@@ -289,7 +290,7 @@ function digestFault(digest: string | undefined): Fault | undefined {
   if (hex.length !== length)
     return {
       code: 'digest',
-      what: `has a ${algorithm} digest of ${hex.length} character${hex.length === 1 ? '' : 's'}. It must have ${length}`,
+      what: `has a ${algorithm} digest of ${countOf(hex.length, 'character')}. It must have ${length}`,
     };
   if (/[^0-9a-f]/.test(hex)) return { code: 'digest', what: `has a ${algorithm} digest with characters other than lower-case hex digits` };
   return undefined;

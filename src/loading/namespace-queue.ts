@@ -1,5 +1,6 @@
 /** Loads the rules of namespaces, fairly between namespaces, and with a limit for the cost of each. */
 import { setImmediate as yieldToRequests } from 'node:timers/promises';
+import { countOf } from '../image/wording.ts';
 import type { Bundle, RuleStore, RulesChange } from '../rules/store/rule-store.ts';
 import { type Clock, sleep, systemClock } from '../time/clock.ts';
 import { createApplyQueue } from './apply-queue.ts';
@@ -122,7 +123,7 @@ export function createNamespaceQueue({
     missing() {
       const left = [...lanes.values()].filter(({ unreadAtStart: opening }) => opening.size > 0).length;
       if (left === 0 || (clusterRulesReadAt !== undefined && now() - clusterRulesReadAt > maxStartMilliseconds)) return undefined;
-      return `the rules of ${left} namespaces have not been loaded yet`;
+      return `the rules of ${countOf(left, 'namespace')} have not been loaded yet`;
     },
     waitingNamespaces: () => [...lanes.values()].filter(({ pending: works }) => works.size > 0).length,
     close() {

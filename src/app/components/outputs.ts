@@ -2,6 +2,7 @@
 import { isatty } from 'node:tty';
 import type { Component } from '../../contracts/component.ts';
 import { errorMessage } from '../../errors/error-message.ts';
+import { countOf } from '../../image/wording.ts';
 import {
   type AuditLog,
   createAuditLog,
@@ -52,12 +53,7 @@ export function createOutputs(settings: Settings): Outputs {
     async stop() {
       release();
       await records.opened()?.flush();
-      const waiting = records.opened()?.delivery().waiting ?? 0;
-      if (waiting > 0)
-        log.error(
-          { file: destination, lost: waiting },
-          `the last ${waiting} audit records could not be written to ${destination} and are lost`,
-        );
+      reportUnwritten(log, destination, records.opened()?.delivery().waiting ?? 0);
       await logLines.opened()?.flush();
     },
   };
@@ -89,17 +85,24 @@ function openAuditDestination({ auditLog, nameOf }: Settings, options: Destinati
   }
 }
 
-function reportLostLines(log: Logger, lost: number): void {
-  if (lost > 0) log.error({ lost }, `${lost} lines of this log were lost because they could not be written`);
+/** Reports the audit records that still wait when the server ends. */
+export function reportUnwritten(log: Logger, place: string, lost: number): void {
+  const [records, are] = lost === 1 ? ['audit record', 'is'] : [`${lost} audit records`, 'are'];
+  if (lost > 0) log.error({ file: place, lost }, `the last ${records} could not be written to ${place} and ${are} lost`);
 }
 
-function reportDelivery(log: Logger, place: string): DestinationOptions {
+export function reportLostLines(log: Logger, lost: number): void {
+  const lines = countOf(lost, 'line of this log was lost because it', 'lines of this log were lost because they');
+  if (lost > 0) log.error({ lost }, `${lines} could not be written`);
+}
+
+export function reportDelivery(log: Logger, place: string): DestinationOptions {
   return {
     onFailing: (reason) =>
       log.error({ file: place }, `cannot write audit records to ${place}: ${reason}. Requests are still answered. Retrying`),
     onRecovered: (lost) => {
       const recovered = `audit records are being written to ${place} again`;
-      if (lost > 0) log.error({ file: place, lost }, `${recovered}. ${lost} records were lost`);
+      if (lost > 0) log.error({ file: place, lost }, `${recovered}. ${countOf(lost, 'record was', 'records were')} lost`);
       else log.info({ file: place, lost }, `${recovered}. No records were lost`);
     },
   };

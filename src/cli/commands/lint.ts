@@ -1,5 +1,6 @@
 /** `lint`: prints the problems and warnings of rules. */
 import { Command, Option } from 'commander';
+import { countOf } from '../../image/wording.ts';
 import { type LoadedRules, sortByPosition } from '../../loading/load-rules.ts';
 import { levelOf, type Problem } from '../../rules/language/problem.ts';
 import { problemEntry } from '../../rules/language/problem-lines.ts';
@@ -92,12 +93,8 @@ function render(
 
 function summarize({ problems, warnings, hints }: Findings, { read, ruleSet }: LoadedRules): string {
   // Rules of a document with a problem cannot be counted.
-  const rules = ruleSet ? ` with ${pluralize(read.rules, 'rule')}` : '';
-  const what = `read ${pluralize(read.documents, 'document')}${rules} in ${pluralize(read.files, 'file')}`;
+  const rules = ruleSet ? ` with ${countOf(read.rules, 'rule')}` : '';
+  const what = `read ${countOf(read.documents, 'document')}${rules} in ${countOf(read.files, 'file')}`;
   const rest = ruleSet ? '' : '. Rules are compared with each other once the problems are fixed';
-  return `${what}: ${pluralize(problems, 'problem')}, ${pluralize(warnings, 'warning')}${hints > 0 ? `, ${pluralize(hints, 'hint')}` : ''}${rest}`;
-}
-
-function pluralize(number: number, what: string): string {
-  return `${number} ${what}${number === 1 ? '' : 's'}`;
+  return `${what}: ${countOf(problems, 'problem')}, ${countOf(warnings, 'warning')}${hints > 0 ? `, ${countOf(hints, 'hint')}` : ''}${rest}`;
 }

@@ -1,6 +1,7 @@
 /** Renders differences as plain text for people: a block per object, or a line per change of the rules. */
 
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
+import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
 import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
@@ -29,14 +30,14 @@ export function renderObjectChanges({ changes, summary }: Comparison, { paint = 
     `${newlyAllowed} newly allowed`,
     `${newlyWarned} newly warned`,
     ...(noLongerWarned > 0 ? [`${noLongerWarned} no longer warned`] : []),
-    `${secretsGained} gain secrets`,
-    `${secretsLost} lose secrets`,
+    `${countOf(secretsGained, 'gains', 'gain')} secrets`,
+    `${countOf(secretsLost, 'loses', 'lose')} secrets`,
     `${unchanged} unchanged`,
     ...(undecided > 0 ? [`${undecided} uncertain`] : []),
   ];
   const objects = changes.length + unchanged;
   const blocks = changes.map((change) => renderObjectChange(change, paint)).join('');
-  return quiet ? blocks : `${blocks}${objects} object${objects === 1 ? '' : 's'}: ${parts.join(', ')}\n`;
+  return quiet ? blocks : `${blocks}${countOf(objects, 'object')}: ${parts.join(', ')}\n`;
 }
 
 function renderObjectChange(

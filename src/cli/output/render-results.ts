@@ -5,6 +5,7 @@
 
 import { type EvaluatedImage, type Evaluation, type KindCount, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import { type Paint, plain } from './paint.ts';
@@ -114,8 +115,4 @@ export function renderRemarks({
 
 function renderKinds(kinds: readonly KindCount[]): string {
   return kinds.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`).join(', ');
-}
-
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

@@ -2,6 +2,7 @@
 
 import type { ExpectationFailure } from '../../evaluate/expectation.ts';
 import type { TestResult } from '../../evaluate/policy-test.ts';
+import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { renderJunit } from './junit.ts';
@@ -17,12 +18,12 @@ export function renderTests(results: readonly TestResult[], { paint = plain, qui
   const shown = quiet ? results.filter(({ failures }) => failures.length > 0) : results;
   const blocks = shown.map(({ name, objects, failures, updated }) => {
     const [label, meaning] = labels[failures.length > 0 ? 'failed' : updated ? 'written' : 'passed'];
-    const head = `${paint(meaning, label)}${' '.repeat(6 - label.length)}${name}  ${objects} object${objects === 1 ? '' : 's'}`;
+    const head = `${paint(meaning, label)}${' '.repeat(6 - label.length)}${name}  ${countOf(objects, 'object')}`;
     return [head, ...failures.flatMap(renderFailure).map((line) => `      ${escapeControls(line)}`), ''].join('\n');
   });
   const { passed, failed, written } = count(results);
   const parts = [`${passed} passed`, `${failed} failed`, ...(written > 0 ? [`${written} written and not tested`] : [])];
-  const summary = quiet ? '' : `\n${results.length} test${results.length === 1 ? '' : 's'}: ${parts.join(', ')}\n`;
+  const summary = quiet ? '' : `\n${countOf(results.length, 'test')}: ${parts.join(', ')}\n`;
   return `${blocks.join('')}${summary}`;
 }
 

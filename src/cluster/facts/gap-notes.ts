@@ -2,16 +2,20 @@
  * Lines for `/readyz` about facts that are incomplete although the replica is ready. Without names of secrets, because anyone may read
  * them.
  */
+import { countOf } from '../../image/wording.ts';
 import type { FactGaps } from './facts.ts';
 import { maxSecretNames } from './secrets.ts';
 
 export function renderFactGaps({ unwatchedSecrets: { beyondLimit, notPermitted }, namespacesOverBudget }: FactGaps): readonly string[] {
   const notes: string[] = [];
-  if (beyondLimit > 0) notes.push(`${beyondLimit} secrets named in rules are not watched. The limit is ${maxSecretNames}`);
-  if (notPermitted > 0)
-    notes.push(`${notPermitted} secrets named in rules are not watched. The permission to list and watch them is missing`);
+  if (beyondLimit > 0) notes.push(`${unwatched(beyondLimit)}. The limit is ${maxSecretNames}`);
+  if (notPermitted > 0) notes.push(`${unwatched(notPermitted)}. The permission to list and watch them is missing`);
   if (namespacesOverBudget.length > 0) notes.push(`namespaces over their memory budget: ${listed(namespacesOverBudget)}`);
   return notes;
+}
+
+function unwatched(count: number): string {
+  return `${countOf(count, 'secret named in rules is', 'secrets named in rules are')} not watched`;
 }
 
 function listed(names: readonly string[]): string {

@@ -1,6 +1,7 @@
 /** Injects pull secrets into pods and pod templates: reads the input of the plan, and renders the plan as patch and notices. */
 
 import { quote } from '../../image/problem.ts';
+import { quoteAll } from '../../image/wording.ts';
 import { injectedAnnotation, readPodMark } from '../../object/injection-mark.ts';
 import { isObject, type JsonObject, renderPath, sameJson, textAt, valueAt } from '../../object/json.ts';
 import type { PodShape } from '../../object/object-shape.ts';
@@ -55,7 +56,7 @@ function lackingSecrets(shape: PodShape, images: readonly ImageDecision[], resto
   return [
     {
       reason: 'pod-immutable',
-      message: `the Pod lacks pull secret ${quoteAll(missing)}, and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.`,
+      message: `the Pod lacks the pull secret${missing.length === 1 ? '' : 's'} ${quoteAll(missing)}, and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.`,
     },
   ];
 }
@@ -135,10 +136,11 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
   switch (notice.reason) {
     case 'secrets-enforced': {
       const { notPermitted, tooLarge } = notice;
+      const [were, them] = notPermitted.length === 1 ? ['was', 'it'] : ['were', 'them'];
       const because =
         tooLarge === undefined
-          ? `so ${quoteAll(notPermitted)} was not added. Add it to the imagePullSecrets of the service account.`
-          : `and ${tooLarge.replace(/^it /, 'the account ')}. ${quoteAll(notPermitted)} was not added, because it may not be listed.`;
+          ? `so ${quoteAll(notPermitted)} ${were} not added. Add ${them} to the imagePullSecrets of the service account.`
+          : `and ${tooLarge.replace(/^it /, 'the account ')}. ${quoteAll(notPermitted)} ${were} not added, because the account might not list ${them}.`;
       return `${account} allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), ${because}`;
     }
     case 'account-unknown':
@@ -151,8 +153,4 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
       return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${consequence}`;
     }
   }
-}
-
-function quoteAll(names: readonly string[]): string {
-  return names.map(quote).join(', ');
 }

@@ -1,4 +1,5 @@
 /** Every kind of problem in rules, its position, and how it is shown. */
+import { countOf } from '../../image/wording.ts';
 import type { Position } from '../../yaml/yaml-error.ts';
 
 /** The source of a rules document: a key of a ConfigMap, or a file (the path that the user passed). */
@@ -158,7 +159,7 @@ export function firstProblems(problems: readonly Problem[], most: number): reado
   const shown = problems.slice(0, most).map(withShortMessage);
   const next = problems[most];
   if (!next) return shown;
-  const message = `${problems.length - most} more problems follow. Fix the problems above first.`;
+  const message = `${countOf(problems.length - most, 'more problem follows', 'more problems follow')}. Fix the problems above first.`;
   return [...shown, { code: 'too-many-problems', message, origin: next.origin }];
 }
 

@@ -1,5 +1,6 @@
 /** Explains which rules match an image, and why only one of them decides. */
 import type { ImageReference } from '../../image/reference.ts';
+import { countOf } from '../../image/wording.ts';
 import { patternMatches, renderHost } from '../language/pattern.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { compareSpecificity } from './match.ts';
@@ -87,11 +88,7 @@ function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): stri
 function differentPath({ pattern: { path } }: Rule, winner: Rule): string {
   const longer = winner.pattern.path;
   if (path.length !== longer.length)
-    return `has ${path.length === 0 ? 'no path' : `a path of ${segments(path.length)}`} (less specific than ${segments(longer.length)})`;
+    return `has ${path.length === 0 ? 'no path' : `a path of ${countOf(path.length, 'segment')}`} (less specific than ${countOf(longer.length, 'segment')})`;
   const different = path.findIndex((segment, index) => segment !== longer[index]);
   return `has * in its path (less specific than "${longer[different]}")`;
-}
-
-function segments(number: number): string {
-  return `${number} segment${number === 1 ? '' : 's'}`;
 }

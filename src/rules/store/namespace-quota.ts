@@ -1,4 +1,5 @@
 /** Limits how many rules a namespace may write. Checked before parsing, so that rules over the limit cost nothing. */
+import { countOf } from '../../image/wording.ts';
 import type { RuleScope } from '../language/parse.ts';
 import type { Problem, RuleSource } from '../language/problem.ts';
 
@@ -62,5 +63,5 @@ export function rejectOverQuota(bundle: Measured, others: RulesSize): Problem | 
 }
 
 function render({ documents, characters }: RulesSize): string {
-  return `${documents} ${documents === 1 ? 'document' : 'documents'} with ${characters} characters`;
+  return `${countOf(documents, 'document')} with ${countOf(characters, 'character')}`;
 }

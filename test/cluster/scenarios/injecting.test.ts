@@ -360,7 +360,7 @@ describe('left alone', () => {
     const needy = await debug(second);
     expect(needy).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('the Pod lacks pull secret "second-pull"'),
+      stderr: expect.stringContaining('the Pod lacks the pull secret "second-pull"'),
     });
     expect(await debug(corp)).toMatchObject({ code: 0, stderr: expect.not.stringContaining('regkeeper') });
     expect(secretsIn(await get('pod/debugged'))).toEqual(['corp-pull']);

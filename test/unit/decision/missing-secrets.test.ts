@@ -68,9 +68,15 @@ describe('secrets that the namespace lacks', () => {
     );
   });
 
-  test('are also told of a wrong type', () => {
-    const [notice] = decided(change('Pod', pod(image)), onMissing('warn'), having({ one: 'wrong-type' })).notices;
-    expect(notice?.message).toContain('"one" is not of type kubernetes.io/dockerconfigjson');
+  test.each<{ states: Record<string, SecretFacts>; expected: string }>([
+    { states: { one: 'wrong-type' }, expected: ': "one" is not of type kubernetes.io/dockerconfigjson. Recreate it with' },
+    {
+      states: { one: 'wrong-type', two: 'wrong-type' },
+      expected: ': "one" and "two" are not of type kubernetes.io/dockerconfigjson. Recreate them with',
+    },
+  ])('are also reported for a wrong type: $states', ({ states, expected }) => {
+    const [notice] = decided(change('Pod', pod(image)), onMissing('warn'), having(states)).notices;
+    expect(notice?.message).toContain(expected);
   });
 
   test('let a pod be that runs already: what it brought in before is not refused', () => {

@@ -218,11 +218,17 @@ test("at the start the cluster's rules are in force before those of namespaces a
   const { parser, asked } = steppingParser();
   const { loader, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
   expect([loader.isStillLoading('tenant'), loader.isStillLoading('other')]).toEqual([true, false]);
-  expect(loader.missing()).toBe('the rules of 1 namespaces have not been loaded yet');
+  expect(loader.missing()).toBe('the rules of 1 namespace have not been loaded yet');
   await expect.poll(() => asked.length).toBe(1);
   asked[0]?.answer();
   await open;
   expect([loader.isStillLoading('tenant'), loader.missing(), loader.waitingNamespaces()]).toEqual([false, undefined, 0]);
+});
+
+test('namespaces whose rules are unread are counted', async () => {
+  const { parser } = steppingParser();
+  const { loader } = await opened(parser, [ownBundle('one', 'own', rule('a.io')), ownBundle('two', 'own', rule('b.io'))]);
+  expect(loader.missing()).toBe('the rules of 2 namespaces have not been loaded yet');
 });
 
 test('what is deleted while it waits is withdrawn', async () => {

@@ -220,7 +220,7 @@ describe('many reviews at a time', () => {
 
 describe('a ConfigMap beyond what an API server stores', () => {
   test.each([
-    ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 documents and 1048583 characters of data/],
+    ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 document and 1048583 characters of data/],
     ['in documents', Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`${index}.yaml`, ''])), /has 1001 documents/],
   ])('%s is denied without being read', async (_name, data, message) => {
     const { review } = reviewing({ parsers: both(never) });

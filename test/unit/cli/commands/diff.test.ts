@@ -110,6 +110,15 @@ describe('a change that takes the trust from one path', () => {
 
 describe('what else changes for objects', () => {
   test.each([
+    ['one object', ['one'], '1 object: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gains secrets, 1 loses secrets, 0 unchanged'],
+    ['two', ['one', 'two'], '2 objects: 0 newly denied, 0 newly allowed, 0 newly warned, 2 gain secrets, 2 lose secrets, 0 unchanged'],
+  ])('secrets are gained and lost by %s', async (_name, names, summary) => {
+    const [before, after] = ['s', 't'].map((secret) => `rules: [{registry: reg.io, pullSecret: ${secret}}]`) as [string, string];
+    const { out } = await diff(before, after, names.map((name) => pod(name, 'reg.io/a')).join(''));
+    expect(out).toContain(`\n${summary}\n`);
+  });
+
+  test.each([
     [
       'a secret for one that had none',
       'rules: [{registry: reg.io}]',

@@ -16,3 +16,10 @@ test('what is not known is said by number, and namespaces by name, so many and n
     'namespaces over their memory budget: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more',
   ]);
 });
+
+test('a single secret is one secret', () => {
+  expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 1, notPermitted: 1 } })).toEqual([
+    '1 secret named in rules is not watched. The limit is 250',
+    '1 secret named in rules is not watched. The permission to list and watch them is missing',
+  ]);
+});

@@ -553,7 +553,13 @@ describe('a pod that exists', () => {
     {
       name: 'gets nothing, and its owner is told what it lacks',
       now: pod(corp, ['mine']),
-      warned: 'the Pod lacks pull secret "corp", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.',
+      warned: 'the Pod lacks the pull secret "corp", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.',
+    },
+    {
+      name: 'that lacks several is told all',
+      now: pod('multi.io/x', ['mine']),
+      warned:
+        'the Pod lacks the pull secrets "one" and "two", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.',
     },
     { name: 'that has the secret needs no words', now: pod(corp, ['corp']), warned: undefined },
   ])('$name', ({ now, warned }) => {
@@ -604,6 +610,12 @@ describe('an account that allows only what it lists', () => {
     const { spec } = inject(request, rules, strict(...listed));
     const podObject = 'template' in spec ? (spec.template as PodObject) : ({ spec } as PodObject);
     expect(credentialsOf(podObject).list).toEqual(list);
+  });
+
+  test('is told of several secrets together', () => {
+    expect(decided(change('Pod', pod('multi.io/x')), rules, strict()).notices.map(({ message }) => message)).toEqual([
+      'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), so "one" and "two" were not added. Add them to the imagePullSecrets of the service account.',
+    ]);
   });
 
   test('is not warned of when the author listed the secret', () => {
@@ -704,11 +716,16 @@ describe('an account whose list is too large to be held', () => {
 
   test('and that allows only its own list gets nothing, since it is not known what is in it', () => {
     const strict = tooLargeAccounts({ onlyListedSecrets: true });
-    const decision = decided(change('Pod', pod(corp, ['a'])), rules, strict);
-    expect(decision.patch).toEqual([]);
-    expect(decision.notices.map(({ message }) => message)).toEqual([
-      'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), and the account lists more than 1,000 pull secrets. "corp" was not added, because it may not be listed.',
-    ]);
+    for (const [image, consequence] of [
+      [corp, '"corp" was not added, because the account might not list it.'],
+      ['multi.io/x', '"one" and "two" were not added, because the account might not list them.'],
+    ] as const) {
+      const decision = decided(change('Pod', pod(image, ['a'])), rules, strict);
+      expect(decision.patch).toEqual([]);
+      expect(decision.notices.map(({ message }) => message)).toEqual([
+        `service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), and the account lists more than 1,000 pull secrets. ${consequence}`,
+      ]);
+    }
     const template = deployment(pod('corp.io/new', ['corp'], { rules: ['corp'] }));
     const old = deployment(pod(corp, ['corp'], { rules: ['corp'] }));
     expect(credentialsOf(patched(template, decided(change('Deployment', template, old), rules, strict)).spec.template)).toEqual({});

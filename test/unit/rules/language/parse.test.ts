@@ -388,7 +388,8 @@ describe('all mistakes are found in one go', () => {
   test('but no more than a hundred, and then how many more', () => {
     const problems = problemsOf(`rules:\n${'- 5\n'.repeat(250)}`);
     expect(problems).toHaveLength(101);
-    expect(problems[100]).toMatch(/^too-many-problems 102:3 150 more problems/);
+    expect(problems[100]).toMatch(/^too-many-problems 102:3 150 more problems follow\./);
+    expect(problemsOf(`rules:\n${'- 5\n'.repeat(101)}`)[100]).toMatch(/^too-many-problems 102:3 1 more problem follows\./);
   });
 });
 

@@ -1,0 +1,13 @@
+/** Numbers and lists in sentences. It is in this room because every room that writes messages may import it. */
+import { quote } from './problem.ts';
+
+/** `1 rule`, `2 rules`. The words may contain a verb: `countOf(n, 'record was', 'records were')`. */
+export function countOf(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+/** `"a"`, `"a" and "b"`, `"a", "b" and "c"`. */
+export function quoteAll(names: readonly string[]): string {
+  const quoted = names.map(quote);
+  return [quoted.slice(0, -1).join(', '), ...quoted.slice(-1)].filter((part) => part !== '').join(' and ');
+}
