@@ -315,7 +315,7 @@ describe('what may be chosen', () => {
     ['podDisruptionBudget.maxUnavailable=0%', '/podDisruptionBudget/maxUnavailable'],
     ['serviceMonitor.fromNamespaces={monitoring}', "'fromNamespaces' not allowed"],
     ['podDisruptionBudget.minAvailable=2', 'podDisruptionBudget.minAvailable is 2, but there are only 2 replicas'],
-    ['podDisruptionBudget.minAvailable=51%', 'podDisruptionBudget.minAvailable is 51%, which is all of the 2 replicas'],
+    ['podDisruptionBudget.minAvailable=51%', 'podDisruptionBudget.minAvailable is 51%, but there are only 2 replicas'],
     ['extraContainers[0].name=regkeeper,extraContainers[0].image=x', '/extraContainers/0/name'],
     ['healthPort=8443', 'webhook.port and healthPort must differ, but both are 8443'],
   ])('refuses --set %s', async (setting, message) => {

@@ -76,7 +76,7 @@ describe('registry Secrets among the objects', () => {
     const { exitCode, out, err } = await check(good + bad + pod('web', 'reg.example.com/web:1'));
     expect(exitCode).toBe(0);
     expect(err).toMatch(
-      /^regkeeper: Secret shop\/bad {2}\S*objects\.yaml:8: Entry "reg\.io": "auth" has no colon between user name and password\. Every pull of a Pod/m,
+      /^regkeeper: Secret shop\/bad {2}\S*objects\.yaml:8: Entry "reg\.io": "auth" has no colon between user name and password\. Every image pull for a Pod/m,
     );
     expect(err).toMatch(/^regkeeper: Secret shop\/bad {2}\S*objects\.yaml:8: Entry "b\.io": "auth" is not base64\. /m);
     expect(err).not.toContain('shop/good');

@@ -37,7 +37,7 @@ test('-o configmap prints it as the rules ConfigMap of an installation', async (
   const { data, ...configMap } = parse(out);
   expect(configMap).toMatchObject({ kind: 'ConfigMap', metadata: { name: 'regkeeper-rules', namespace: 'regkeeper' } });
   expect(data).toEqual({ 'rules.yaml': (await init(pod('web', 'a.io/x:1'))).out });
-  expect(out).toContain('  rules.yaml: |\n    # First rules');
+  expect(out).toContain('  rules.yaml: |\n    # Starter rules');
   expect(await runCommand('lint', '--strict', await write('rules.yaml', out))).toMatchObject({ exitCode: 0, out: '' });
 });
 
