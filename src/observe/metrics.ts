@@ -61,7 +61,7 @@ export type Metrics = {
 /** `skipped`: not parsed, because a newer version arrived or the rules had not changed. */
 export type NamespaceRulesOutcome = 'accepted' | 'rejected' | 'skipped';
 /**
- * A change of a webhook configuration by another writer, see docs/operations.md, "When another controller writes the webhook
+ * A change of a webhook configuration by another writer, see docs/webhooks.md, "When another controller writes the webhook
  * configurations".
  */
 export type WebhookChange = 'weakened' | 'narrowed';
