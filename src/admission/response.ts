@@ -54,7 +54,7 @@ export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision:
         request.uid,
         400,
         'BadRequest',
-        `regkeeper does not evaluate ${request.kind}${request.group && `.${request.group}`}. Remove this kind from the rules of regkeeper's webhook configurations.`,
+        `regkeeper does not evaluate objects of kind ${request.kind}${request.group && `.${request.group}`}. Remove this kind from the rules of regkeeper's webhook configurations.`,
       );
     case 'decided':
       return webhook === 'mutate' ? patched(request, decision) : validated(request, decision, rules);
@@ -123,7 +123,7 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
  * the API server does not cut the contact off: the location of the rule, then the help page, then the end of the finding.
  */
 function renderWarning({ image, message, brief }: ImageFinding, rules: RuleSet): string {
-  const prefix = image.outcomeBeforeMode === 'denied' ? 'regkeeper: will be denied once enforced: ' : 'regkeeper: ';
+  const prefix = image.outcomeBeforeMode === 'denied' ? 'regkeeper: will be denied in enforce mode: ' : 'regkeeper: ';
   const contact = renderContact(rules);
   const briefContact = renderContact(rules, { brief: true });
   const help = renderHelp(rules);

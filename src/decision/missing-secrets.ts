@@ -1,6 +1,6 @@
 /** Finds the secrets that an image needs and its namespace lacks. */
 import { quote } from '../image/problem.ts';
-import { quoteAll } from '../image/wording.ts';
+import { listOf, quoteAll } from '../image/wording.ts';
 import type { Rule } from '../rules/rule-set.ts';
 import type { ImageDecision, Message } from './decision.ts';
 import type { Facts } from './facts.ts';
@@ -36,13 +36,14 @@ type MissingText = {
 };
 
 function renderMissing({ action, names, wrongType, namespace, rule }: MissingText): string {
-  const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${names.map(quote).join(', ')}`;
+  const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${quoteAll(names)}`;
   const command = 'with "kubectl create secret docker-registry"';
   if (wrongType.length > 0) {
     const [are, them] = wrongType.length === 1 ? ['is', 'it'] : ['are', 'them'];
-    return `namespace "${namespace}" cannot use the ${secrets}${rule}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson. Recreate ${them} ${command}.`;
+    const others = names.length > wrongType.length ? ` (${listOf(names.map(quote), 'or')})` : '';
+    return `namespace "${namespace}" has no usable ${action} secret${others}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson${rule}. Recreate ${them} ${command}.`;
   }
   return names.length > 1
-    ? `namespace "${namespace}" has none of the ${secrets}${rule}. Create one of them ${command}.`
-    : `namespace "${namespace}" has no ${secrets}${rule}. Create it ${command}.`;
+    ? `${secrets} do not exist in namespace "${namespace}"${rule}. Create one of them ${command}.`
+    : `${secrets} does not exist in namespace "${namespace}"${rule}. Create it ${command}.`;
 }

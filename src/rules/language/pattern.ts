@@ -4,7 +4,7 @@ import { dockerHub, dockerHubHost, readsAsHost } from '../../image/docker-hub.ts
 import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
 import { canonicalHost, type ImageReference } from '../../image/reference.ts';
-import { findUnreplacedVariable } from '../../image/unreplaced-variable.ts';
+import { findUnreplacedVariable, renderUnreplacedVariable } from '../../image/unreplaced-variable.ts';
 import type { ProblemCode } from './problem.ts';
 
 /**
@@ -50,10 +50,7 @@ export function parsePattern(text: string): PatternResult {
   const variable = findUnreplacedVariable(text);
   if (variable === undefined) return result;
   const what = variable === text ? quote(text) : `${quote(text)} contains ${quote(variable)}, which`;
-  return invalidPattern(
-    result.code,
-    `${what} looks like a variable that was not replaced. Write the registry, or run the tool that replaces the variable.`,
-  );
+  return invalidPattern(result.code, `${what} looks like ${renderUnreplacedVariable('registry', variable)}.`);
 }
 
 function parseGrammar(text: string): PatternResult {

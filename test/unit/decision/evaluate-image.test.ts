@@ -72,10 +72,10 @@ describe('a name without registry', () => {
 
   test('is refused in words that say what to write', () => {
     expect(messageOf('nginx:1', shortNames('reject'))).toBe(
-      'has no registry, and such names are denied. Write the registry too, for example "docker.io/library/nginx:1".',
+      'does not specify a registry, and short names are denied. Include the registry, for example "docker.io/library/nginx:1".',
     );
     expect(messageOf('team/app', shortNames(['a.io', 'quay.io']))).toBe(
-      'is not from a configured registry. A node may resolve a name without a registry to a.io/team/app or quay.io/team/app, so all of these must be trusted. Write the registry.',
+      'is not from a configured registry. A node may resolve a name without a registry to a.io/team/app or quay.io/team/app, so each of them must be trusted. Include the registry.',
     );
   });
 });

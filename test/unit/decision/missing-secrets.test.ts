@@ -64,15 +64,20 @@ describe('secrets that the namespace lacks', () => {
     const [finding] = decided(change('Pod', pod(image)), onMissing('deny'), having({})).findings;
     expect(finding?.image.reason).toBe('secret-missing');
     expect(finding?.message).toBe(
-      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has none of the pull secrets "one", "two" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
+      'container "c0": image "good.io/app" cannot be pulled: pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
     );
   });
 
   test.each<{ states: Record<string, SecretFacts>; expected: string }>([
-    { states: { one: 'wrong-type' }, expected: ': "one" is not of type kubernetes.io/dockerconfigjson. Recreate it with' },
+    {
+      states: { one: 'wrong-type' },
+      expected:
+        'no usable pull secret ("one" or "two"): "one" is not of type kubernetes.io/dockerconfigjson (rule "good.io", a.yaml:1:20). Recreate it with',
+    },
     {
       states: { one: 'wrong-type', two: 'wrong-type' },
-      expected: ': "one" and "two" are not of type kubernetes.io/dockerconfigjson. Recreate them with',
+      expected:
+        'no usable pull secret: "one" and "two" are not of type kubernetes.io/dockerconfigjson (rule "good.io", a.yaml:1:20). Recreate them with',
     },
   ])('are also reported for a wrong type: $states', ({ states, expected }) => {
     const [notice] = decided(change('Pod', pod(image)), onMissing('warn'), having(states)).notices;
@@ -87,8 +92,8 @@ describe('secrets that the namespace lacks', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ brief }) => brief)).toEqual([
-      'namespace "shop" has none of the pull secrets "one", "two" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
-      'namespace "shop" has no push secret "push" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
+      'pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
+      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
     ]);
   });
 });
