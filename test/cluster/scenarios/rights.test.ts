@@ -104,7 +104,39 @@ async function causeRequests(): Promise<void> {
   const weaken = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]';
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
   await waitFor(() => server.log().some(({ msg }) => String(msg).includes('restored the')), { deadlineSeconds: 30, what: 'the repair' });
+  await causeEvents();
 }
+
+/** A warned Pod of each kind of owner that is read, twice of one, so that its Event is written and counted again. */
+async function causeEvents(): Promise<void> {
+  const labels = { app: 'x' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'a.example.com/x' }] } };
+  const selector = { matchLabels: labels };
+  const job = { ...template, spec: { ...template.spec, restartPolicy: 'Never' } };
+  const owners = [
+    { apiVersion: 'apps/v1', kind: 'ReplicaSet', spec: { replicas: 0, selector, template } },
+    { apiVersion: 'apps/v1', kind: 'StatefulSet', spec: { replicas: 0, selector, template, serviceName: 'x' } },
+    { apiVersion: 'apps/v1', kind: 'DaemonSet', spec: { selector, template } },
+    { apiVersion: 'batch/v1', kind: 'Job', spec: { suspend: true, template: job } },
+    { apiVersion: 'v1', kind: 'ReplicationController', spec: { replicas: 0, selector: labels, template } },
+  ].map((owner) => ({ ...owner, metadata: { name: 'owner' } }));
+  await create(...owners);
+  const stored = await kubectl.json<{ items: Owner[] }>(['get', 'replicasets,statefulsets,daemonsets,jobs,replicationcontrollers']);
+  const owned = stored.items.filter(({ metadata: { name } }) => name === 'owner');
+  expect(owned).toHaveLength(5);
+  const pods = [...owned, ...owned.slice(0, 1)].map(({ apiVersion, kind, metadata: { name, uid } }, index) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: `owned-${index}`, ownerReferences: [{ apiVersion, kind, name, uid, controller: true }] },
+    // Another label, so that no controller counts or deletes the Pod.
+    spec: { containers: [{ name: 'app', image: index === 5 ? 'unknown.example.com/again' : 'unknown.example.com/x' }] },
+  }));
+  await create(...pods);
+  const writes = async () => (await events()).filter(({ objectRef }) => objectRef?.resource === 'events');
+  await waitFor(async () => (await writes()).length >= 6, { deadlineSeconds: 20, what: 'an Event for each owner' });
+}
+
+type Owner = { apiVersion: string; kind: string; metadata: { name: string; uid: string } };
 
 /** Serves the OpenShift APIs that the server has rights for. */
 async function serveOpenShiftApis(): Promise<void> {
@@ -185,6 +217,7 @@ async function grantedRights(): Promise<Right[]> {
   const { items } = await kubectl.json<{ items: Role[] }>(['get', 'clusterroles,roles', '-A', '-l', 'app.kubernetes.io/name=regkeeper']);
   expect(items.map(({ metadata }) => metadata.name).sort()).toEqual([
     'regkeeper-certificate',
+    'regkeeper-events',
     'regkeeper-facts',
     'regkeeper-leader',
     'regkeeper-namespace-rules',
@@ -205,7 +238,7 @@ async function grantedRights(): Promise<Right[]> {
   );
 }
 
-/** Whether a request uses a right. Only a cluster-wide request uses a cluster-wide right, because a Role would suffice for the others. */
+/** Whether a request uses a right. Only a request for more than regkeeper's namespace uses a cluster-wide right. */
 function uses({ verb, objectRef }: AuditEvent, right: Right): boolean {
   if (objectRef === undefined || objectRef.subresource !== undefined || verb !== right.verb) return false;
   if ((objectRef.apiGroup ?? '') !== right.apiGroup || objectRef.resource !== right.resource) return false;
@@ -213,9 +246,9 @@ function uses({ verb, objectRef }: AuditEvent, right: Right): boolean {
   return right.namespace === undefined ? isOfCluster(objectRef) : objectRef.namespace === right.namespace;
 }
 
-/** Whether the request is cluster-wide. For Namespaces the API server sets `namespace` to the Namespace's own name. */
+/** Whether a Role in regkeeper's namespace would not suffice for the request. For Namespaces the API server sets `namespace` to the Namespace's own name. */
 function isOfCluster({ resource, namespace }: NonNullable<AuditEvent['objectRef']>): boolean {
-  return resource === 'namespaces' || namespace === undefined;
+  return resource === 'namespaces' || namespace === undefined || namespace !== ownNamespace;
 }
 
 function render({ role, apiGroup, resource, name, verb }: Right): string {
