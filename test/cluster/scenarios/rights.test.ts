@@ -107,33 +107,42 @@ async function causeRequests(): Promise<void> {
   await causeEvents();
 }
 
-/** A warned Pod of each kind of owner that is read, twice of one, so that its Event is written and counted again. */
+/** A warned Pod of each kind of owner that is read. Two of the owners belong to a third, so that all three have one Event, which is counted. */
 async function causeEvents(): Promise<void> {
   const labels = { app: 'x' };
   const template = { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'a.example.com/x' }] } };
   const selector = { matchLabels: labels };
+  const metadata = { name: 'owner' };
+  const top = { apiVersion: 'apps/v1', kind: 'StatefulSet', metadata, spec: { replicas: 0, selector, template, serviceName: 'x' } };
+  await create(top);
+  const ofTop = { name: 'owner', ownerReferences: [ownerReference(await kubectl.json<Owner>(['get', 'statefulset', 'owner']))] };
   const job = { ...template, spec: { ...template.spec, restartPolicy: 'Never' } };
-  const owners = [
-    { apiVersion: 'apps/v1', kind: 'ReplicaSet', spec: { replicas: 0, selector, template } },
-    { apiVersion: 'apps/v1', kind: 'StatefulSet', spec: { replicas: 0, selector, template, serviceName: 'x' } },
-    { apiVersion: 'apps/v1', kind: 'DaemonSet', spec: { selector, template } },
-    { apiVersion: 'batch/v1', kind: 'Job', spec: { suspend: true, template: job } },
-    { apiVersion: 'v1', kind: 'ReplicationController', spec: { replicas: 0, selector: labels, template } },
-  ].map((owner) => ({ ...owner, metadata: { name: 'owner' } }));
-  await create(...owners);
-  const stored = await kubectl.json<{ items: Owner[] }>(['get', 'replicasets,statefulsets,daemonsets,jobs,replicationcontrollers']);
-  const owned = stored.items.filter(({ metadata: { name } }) => name === 'owner');
-  expect(owned).toHaveLength(5);
-  const pods = [...owned, ...owned.slice(0, 1)].map(({ apiVersion, kind, metadata: { name, uid } }, index) => ({
+  await create(
+    { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: ofTop, spec: { replicas: 0, selector, template } },
+    { apiVersion: 'batch/v1', kind: 'Job', metadata: ofTop, spec: { suspend: true, template: job } },
+    { apiVersion: 'apps/v1', kind: 'DaemonSet', metadata, spec: { selector, template } },
+    { apiVersion: 'v1', kind: 'ReplicationController', metadata, spec: { replicas: 0, selector: labels, template } },
+  );
+  const resources = ['statefulset', 'replicaset', 'job', 'daemonset', 'replicationcontroller'];
+  const owners = await Promise.all(resources.map((resource) => kubectl.json<Owner>(['get', resource, 'owner'])));
+  const pods = owners.map((owner) => ({
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: `owned-${index}`, ownerReferences: [{ apiVersion, kind, name, uid, controller: true }] },
-    // Another label, so that no controller counts or deletes the Pod.
-    spec: { containers: [{ name: 'app', image: index === 5 ? 'unknown.example.com/again' : 'unknown.example.com/x' }] },
+    // Without the label, so that no controller counts or deletes the Pod.
+    metadata: { generateName: 'owned-', ownerReferences: [ownerReference(owner)] },
+    spec: { containers: [{ name: 'app', image: 'unknown.example.com/x' }] },
   }));
   await create(...pods);
-  const writes = async () => (await events()).filter(({ objectRef }) => objectRef?.resource === 'events');
-  await waitFor(async () => (await writes()).length >= 6, { deadlineSeconds: 20, what: 'an Event for each owner' });
+  const patches = async () => (await events()).filter(({ verb, objectRef }) => verb === 'patch' && objectRef?.resource === 'events');
+  const lookUps = async () => (await events()).filter(({ verb, objectRef }) => verb === 'get' && objectRef?.name === 'owner');
+  await waitFor(async () => (await patches()).length > 0 && (await lookUps()).length >= 5, {
+    deadlineSeconds: 20,
+    what: 'Events for all owners',
+  });
+}
+
+function ownerReference({ apiVersion, kind, metadata: { name, uid } }: Owner) {
+  return { apiVersion, kind, name, uid, controller: true };
 }
 
 type Owner = { apiVersion: string; kind: string; metadata: { name: string; uid: string } };

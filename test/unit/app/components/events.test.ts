@@ -130,7 +130,7 @@ describe('the Event about a Pod', () => {
   });
 });
 
-describe('no Event is written', () => {
+describe('an Event is not always written', () => {
   const audit = ruleSetOf('mode: audit\nrules: [{registry: evil.example.com, trust: false}]');
   const custom = { apiVersion: 'example.com/v1', kind: 'Cluster', name: 'pg', uid: 'pg-uid' };
   test.each<[string, AnsweredOptions, EventDrop[]]>([
@@ -147,7 +147,7 @@ describe('no Event is written', () => {
     ['if the name of the owner is a path', { owner: { ...replicaSet, name: '../deployments/web' } }, ['owner-unverified']],
     ['if the namespace is a path', { request: { namespace: 'shop/replicasets/x?' } }, []],
     ['about an owner that cannot be read back, for an unauthenticated caller', { owner: custom }, []],
-  ])('%s', async (_case, options, drops) => {
+  ])('no Event is written %s', async (_case, options, drops) => {
     const { api, clock, answer, dropped } = replica();
     answer(options);
     await pass(clock, 200);
