@@ -64,7 +64,7 @@ export type Metrics = {
 /** `skipped`: not parsed, because a newer version arrived or the rules had not changed. */
 export type NamespaceRulesOutcome = 'accepted' | 'rejected' | 'skipped';
 /**
- * A change of a webhook configuration by another writer, see docs/operations.md, "When another controller writes the webhook
+ * A change of a webhook configuration by another writer, see docs/webhooks.md, "When another controller writes the webhook
  * configurations".
  */
 export type WebhookChange = 'weakened' | 'narrowed';
@@ -147,7 +147,7 @@ export const ownMetrics = {
   },
   ruleEnds: {
     name: 'regkeeper_rule_expiry_timestamp_seconds',
-    help: 'Unix time at which the trust of a rule ends. Covers the 1,000 cluster rules whose trust ends first.',
+    help: 'Unix time at which a rule stops trusting its images. Covers the 1,000 cluster rules that stop first.',
     labelNames: ['rule', 'until', 'source'],
   },
   contact: {

@@ -1,4 +1,4 @@
-/** Every setting of `regkeeper serve`. This table generates flags, variables and --help, and a test compares docs/operations.md with it. */
+/** Every setting of `regkeeper serve`. This table generates flags, variables and --help, and a test compares docs/settings.md with it. */
 import { dnsLabel } from '../rules/language/label-grammar.ts';
 import { parseLabelSelector } from '../rules/language/label-selector.ts';
 

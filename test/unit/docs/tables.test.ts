@@ -43,6 +43,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
     ['rule', 'A rule'],
     ['exemption', 'An exemption'],
     ['override', 'An override'],
+    ['secret', 'A delivered secret'],
     ['selector', 'Labels'],
     ['requirement', 'A requirement on a label'],
   ] as const)('fields of a %s in docs/rules.md, under "%s"', (level, heading) => {
@@ -94,8 +95,8 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(eventDrops);
   });
 
-  test('settings of serve in docs/operations.md: flags, variables and defaults', () => {
-    const listed = rows(section(readPage('docs/operations.md'), 'Settings'));
+  test('settings of serve in docs/settings.md: flags, variables and defaults', () => {
+    const listed = rows(section(readPage('docs/settings.md'), 'Settings'));
     expect(listed.map(([flag, variable, usual]) => [flag, variable, usual])).toEqual(
       settingNames.map((name) => [`\`${usageOf(name)}\``, `\`${variableOf(name)}\``, defaultOf(name) ?? '']),
     );
