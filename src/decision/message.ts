@@ -200,7 +200,7 @@ function exemptionOf({ exemption, reason }: ImageEvaluation, { locate }: Wording
   const origin = locate.origin(exemption.origin);
   return reason === 'exempted'
     ? sentence(`Exempted until ${exemption.until}${origin}: ${exemption.reason}`)
-    : `Its exemption ended on ${exemption.until}${origin}.`;
+    : `Its exemption expired on ${exemption.until}${origin}.`;
 }
 
 /** Reasons and contacts are written by policy owners, with or without a full stop. */

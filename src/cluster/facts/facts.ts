@@ -3,6 +3,7 @@
 import type { ImmediateComponent } from '../../contracts/component.ts';
 import type { Log } from '../../contracts/log.ts';
 import type { Facts } from '../../decision/facts.ts';
+import { listOf } from '../../image/wording.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
@@ -66,7 +67,7 @@ export function createClusterFacts({ client, log, kinds, clock = systemClock, bu
     current: () => (unread().length === 0 ? facts : undefined),
     missing() {
       const left = unread();
-      return left.length === 0 ? undefined : `not read from the cluster yet: ${left.join(', ')}`;
+      return left.length === 0 ? undefined : `not read from the cluster yet: ${listOf(left, 'and')}`;
     },
     followSecrets: (names) => secrets.follow(names),
     gaps: () => ({ unwatchedSecrets: secrets.unwatched(), namespacesOverBudget: budget.over(), heldBytes: budget.heldBytes() }),

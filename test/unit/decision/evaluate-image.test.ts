@@ -129,7 +129,7 @@ describe('an exemption', () => {
       'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Exempted until 2027-03-31 (exemptions.yaml:1:3): reason 0.',
     );
     expect(messageOf('bad.io/x', exempting(['2026-03-31']))).toBe(
-      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Its exemption ended on 2026-03-31 (exemptions.yaml:1:3).',
+      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Its exemption expired on 2026-03-31 (exemptions.yaml:1:3).',
     );
   });
 });
