@@ -1,6 +1,7 @@
 /** Renders the messages about images for the user. Each is one or more sentences, of which the first follows the name of the slot. */
 import { quote } from '../image/problem.ts';
 import { canonicalName, completeRegistryHost, formatReference, upperCaseHost } from '../image/reference.ts';
+import { listOf } from '../image/wording.ts';
 import { type Origin, type RuleSource, renderOrigin } from '../rules/language/problem.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rules/rule-set.ts';
 import type { ImageDecision, ImageEvaluation, Message } from './decision.ts';
@@ -186,8 +187,8 @@ function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, p
 
 function oneOfSeveral({ searched }: ImageEvaluation): string {
   if (!searched) return '';
-  const names = searched.map(canonicalName).join(', ');
-  return `A node may resolve a name without a registry to any of ${names}, so all of them must be trusted. Write the registry.`;
+  const names = listOf(searched.map(canonicalName), 'or');
+  return `A node may resolve a name without a registry to ${names}, so all of these must be trusted. Write the registry.`;
 }
 
 function exemptionOf({ exemption, reason }: ImageEvaluation, { locate }: Wording): string {

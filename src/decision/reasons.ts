@@ -9,7 +9,7 @@ export const reasons = {
   untrusted: 'A rule with `trust: false` matches the image.',
   unconfigured: 'No rule matches the image. `unconfigured` decides.',
   invalid: 'The value is not a valid image name.',
-  exempted: 'No rule trusts the image, but an exemption allows it until a certain day.',
+  exempted: 'No rule trusts the image, but an exemption allows it until a certain date.',
   'short-name': 'The name has no registry, and `shortNames: reject` denies such names.',
   'short-name-uncertain': 'The name has no registry, and a node may resolve it differently from the rules.',
   'registry-host': 'The name looks like a registry host without a repository, but is read as a trusted image of Docker Hub.',

@@ -144,7 +144,7 @@ export const ownMetrics = {
   },
   ruleEnds: {
     name: 'regkeeper_rule_expiry_timestamp_seconds',
-    help: 'Unix time at which the trust of a rule ends. Covers the 1,000 cluster rules whose trust ends first.',
+    help: 'Unix time at which a rule stops trusting its images. Covers the 1,000 cluster rules that stop first.',
     labelNames: ['rule', 'until', 'source'],
   },
   contact: {

@@ -239,7 +239,7 @@ test('a replica that restarts, and a rollout that takes five minutes, wake nobod
 test('an alert says which replica, and for want of what', async () => {
   const labels = { namespace: 'regkeeper', job: 'regkeeper', instance: 'one', check: 'rules', severity: 'warning' };
   const annotations = {
-    summary: 'Replica one of regkeeper is not ready. The check rules fails.',
+    summary: 'Replica one of regkeeper is not ready. The check rules is failing.',
     description: 'The other replicas still answer the API server. The /readyz endpoint of this replica shows what is missing.',
     runbook: 'docs/operations.md#health-and-readiness',
   };

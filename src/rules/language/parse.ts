@@ -223,7 +223,7 @@ class DocumentReader {
     const until = this.text(rule.until, `${pointer}/until`);
     const warnFrom = this.text(rule.warnFrom, `${pointer}/warnFrom`);
     if (until !== undefined && warnFrom !== undefined && warnFrom > until) {
-      const message = `${renderPointer(pointer)} would warn from ${warnFrom} on, but its trust ends on ${until}. Write an earlier day, or remove warnFrom.`;
+      const message = `${renderPointer(pointer)} would warn from ${warnFrom} on, but its trust ends on ${until}. Write an earlier date, or remove warnFrom.`;
       this.addFieldProblem('warn-from-after-until', `${pointer}/warnFrom`, message);
     }
     const pushSecret = this.text(rule.pushSecret, `${pointer}/pushSecret`);

@@ -53,7 +53,7 @@ export const problemCodes = {
     level: 'problem',
     text: 'A label requirement lacks the values that its operator needs, or has values that its operator does not allow.',
   },
-  'bad-day': { level: 'problem', text: 'A day (`until`, `warnFrom`) is not a valid date in the form YYYY-MM-DD.' },
+  'bad-day': { level: 'problem', text: 'The value of `until` or `warnFrom` is not a valid date in the form YYYY-MM-DD.' },
   'bad-short-names': { level: 'problem', text: 'A search registry for short names has a path or a wildcard, or is listed twice.' },
   'secret-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` names a secret.' },
   'reason-on-trusted': { level: 'problem', text: 'A rule that trusts indefinitely has a `reason`, but reasons are shown only in denials.' },
@@ -87,7 +87,10 @@ export const problemCodes = {
     level: 'problem',
     text: 'Two rules have the same pattern and can apply in the same namespace, and neither is more specific.',
   },
-  'internal-conflict': { level: 'problem', text: 'A rule denies an internal registry, ends its trust or names a secret for it.' },
+  'internal-conflict': {
+    level: 'problem',
+    text: 'A rule denies an internal registry, stops trusting it at a date, or names a secret for it.',
+  },
   'override-tie': {
     level: 'problem',
     text: 'Two overrides set the same setting to different values, and neither selects its namespaces more specifically.',
@@ -95,7 +98,7 @@ export const problemCodes = {
   'too-many-rules': { level: 'problem', text: 'The documents of a namespace have more than 200 rules in total.' },
   'namespace-rule-without-effect': {
     level: 'problem',
-    text: 'A namespace rule trusts a registry that the cluster rules deny, or neither trust nor delegate.',
+    text: 'A namespace rule trusts a registry that the cluster rules deny, or that they neither trust nor delegate.',
   },
   'bad-manifest': {
     level: 'problem',
@@ -114,7 +117,7 @@ export const problemCodes = {
     text: 'A namespace pattern with * loosens the rules, but users may be able to create namespaces with matching names.',
   },
   'exemption-expired': { level: 'warning', text: 'An exemption has expired, so it has no effect.' },
-  'rule-ended': { level: 'warning', text: 'The trust of a rule has ended, so the rule denies its images.' },
+  'rule-ended': { level: 'warning', text: 'A rule no longer trusts its images, because its `until` date has passed.' },
   'rule-redundant': { level: 'warning', text: 'Every image would get the same result without the rule.' },
   'denial-overridden': {
     level: 'warning',
@@ -126,7 +129,7 @@ export const problemCodes = {
     level: 'warning',
     text: 'A rule trusts a short name, but nodes may resolve it to a registry that no rule trusts.',
   },
-  'rule-ending': { level: 'hint', text: 'The trust of a rule ends within 30 days. Its images are denied from then on.' },
+  'rule-ending': { level: 'hint', text: 'A rule stops trusting its images within 30 days. They are denied from then on.' },
   'secret-on-public-registry': {
     level: 'hint',
     text: 'A pull secret is set for a registry that also serves public images. Pulls of those images fail if the credential is wrong or expired.',

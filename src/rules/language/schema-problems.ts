@@ -359,9 +359,9 @@ function describeDay(place: string, value: unknown, what: string): Description {
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${example}.`);
   const day = value.slice(0, 10);
   const fix = isCalendarDay(day)
-    ? `Write only the day, in UTC: ${day}.`
+    ? `Write only the date, in UTC: ${day}.`
     : /^\d{4}-\d{2}-\d{2}$/.test(value)
-      ? 'This day does not exist.'
+      ? 'This date does not exist.'
       : `Write ${example}.`;
   return { code: 'bad-day', message: `${place} is ${quote(value)}. ${fix}` };
 }

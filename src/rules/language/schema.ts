@@ -130,7 +130,7 @@ const ruleSchema = {
 
 const exemptionSchema = {
   type: 'object',
-  description: 'Images that are allowed until a certain day although no rule trusts them. They get no pull secret.',
+  description: 'Images that are allowed until a certain date although no rule trusts them. They get no pull secret.',
   required: ['image', 'until', 'reason'],
   properties: {
     image: {
@@ -233,7 +233,7 @@ export const rulesSchema = {
     exemptions: {
       type: 'array',
       items: exemptionSchema,
-      description: 'Images that are allowed until a certain day although no rule trusts them.',
+      description: 'Images that are allowed until a certain date although no rule trusts them.',
     },
     overrides: {
       type: 'array',

@@ -44,7 +44,7 @@ function lintEnds({ rules, namespaceRules }: RuleSet, today: string): readonly P
     const days = daysBetween(today, until);
     if (days > usualNoticeDays) return [];
     const when = days === 0 ? 'today' : days === 1 ? 'tomorrow' : `in ${days} days`;
-    const message = `the last day of trust for ${pattern.text} is ${until}, ${when}. Afterwards its images are denied. Replace the images that are still used, or set a later day.`;
+    const message = `the last day of trust for ${pattern.text} is ${until}, ${when}. Afterwards its images are denied. Replace the images that are still used, or set a later date.`;
     return [{ code: 'rule-ending', message, origin }];
   });
 }

@@ -75,7 +75,7 @@ describe('a name without registry', () => {
       'has no registry, and such names are denied. Write the registry too, for example "docker.io/library/nginx:1".',
     );
     expect(messageOf('team/app', shortNames(['a.io', 'quay.io']))).toBe(
-      'is not from a configured registry. A node may resolve a name without a registry to any of a.io/team/app, quay.io/team/app, so all of them must be trusted. Write the registry.',
+      'is not from a configured registry. A node may resolve a name without a registry to a.io/team/app or quay.io/team/app, so all of these must be trusted. Write the registry.',
     );
   });
 });

@@ -127,7 +127,7 @@ const situations: readonly Situation[] = [
   { what: 'Upper case in the first component', object: pod('Panonim/dynacat:1', 'WebOfTrust/keria') },
   { what: 'Upper case in all components', object: pod('WebOfTrust/Keria:1') },
   { what: 'A registry host without a repository', object: pod('registry.corp.example:5000'), rules: corporateOnly },
-  { what: 'A registry host without a repository, where Docker Hub official images are trusted', object: pod('registry.corp.example') },
+  { what: 'A registry host without a repository, with Docker Hub official images trusted', object: pod('registry.corp.example') },
   {
     what: 'A registry host without a repository, imported into an image stream',
     object: imageStream('registry.corp.example'),
@@ -204,16 +204,20 @@ const situations: readonly Situation[] = [
   { what: 'An image with the default port', object: pod('partner.example.com:443/app') },
   { what: 'An image with its registry in upper case', object: pod('Registry.Example.Com:5000/web') },
   { what: 'An image with leading zeros in its port', object: pod('registry.example.com:05000/web') },
-  { what: 'An image by the name of the server of Docker Hub', object: pod('registry-1.docker.io/library/nginx'), rules: hubWithSecret },
-  { what: 'An image whose host is only one because of its port', object: pod('harbor:443/app'), rules: harbor },
-  { what: 'A name without a registry, where nodes search several', object: pod('team/app:1', 'fedora'), rules: searching },
+  {
+    what: 'An image that names the server of Docker Hub, registry-1.docker.io',
+    object: pod('registry-1.docker.io/library/nginx'),
+    rules: hubWithSecret,
+  },
+  { what: 'An image whose first component is a host only because of its port', object: pod('harbor:443/app'), rules: harbor },
+  { what: 'A name without a registry, on nodes with several search registries', object: pod('team/app:1', 'fedora'), rules: searching },
   {
     what: 'A name without a registry on OpenShift',
     object: deployment('nginx'),
     rules: rulesOf(`${contact}${internal}rules: [{registry: docker.io}]`),
   },
-  { what: 'An address in a short form', object: pod('10.5:5000/app') },
-  { what: 'Brackets without an address', object: pod('[1:2]:5000/app') },
+  { what: 'An IPv4 address with fewer than four numbers', object: pod('10.5:5000/app') },
+  { what: 'Brackets without a valid IPv6 address', object: pod('[1:2]:5000/app') },
   {
     what: 'A missing push secret',
     object: buildConfig({ strategy: {}, output: { to: image('registry.example.com:5000/shop/out') } }),
@@ -236,21 +240,21 @@ const situations: readonly Situation[] = [
   { what: 'A build from a denied image', object: buildConfig({ strategy: { sourceStrategy: { from: image('bitnami/node') } } }) },
   { what: 'A build whose Dockerfile names a denied image', object: docker(undefined, `FROM ${corp}\nCOPY --from=bitnami/redis /x /x\n`) },
   {
-    what: 'A build that uses its own and a later stage',
+    what: 'A build that copies from its own stage and from a later one',
     object: docker(undefined, `FROM ${corp} AS base\nCOPY --from=base /x /x\nCOPY --from=1 /x /x\nFROM ${corp}\n`),
     rules: corporateOnly,
   },
   {
-    what: 'A build with a stage that only a variable names',
+    what: 'A build with a stage whose name comes from a variable',
     object: docker(undefined, `ARG FLAVOR=prod\nFROM ${corp} AS base-prod\nFROM ${corp} AS base-dev\nFROM base-$FLAVOR\n`),
     rules: corporateOnly,
   },
   {
-    what: 'A build whose stage has a name that BuildKit would not accept',
+    what: 'A build with a stage name that BuildKit rejects',
     object: docker(undefined, `FROM ${corp} AS ghcr.io/x\nFROM ${corp}\nCOPY --from=ghcr.io/x /x /x\n`),
   },
   {
-    what: 'A build that names a stage by its number, or in other letters',
+    what: 'A build that refers to a stage by number, or in different letter case',
     object: docker(
       undefined,
       `FROM ${corp}\nFROM ${corp} AS TOOLS\nRUN --mount=from=0,target=/x x\nFROM ${corp}\nCOPY --from=tools /x /x\n`,
@@ -312,7 +316,7 @@ const situations: readonly Situation[] = [
     facts: streaming,
   },
   {
-    what: 'A build with an inline Dockerfile and the path of another',
+    what: 'A build with an inline Dockerfile and the path of a different one',
     object: buildConfig({ strategy: { dockerStrategy: { dockerfilePath: 'build/Dockerfile' } }, source: { dockerfile: `FROM ${corp}` } }),
   },
   {
@@ -342,7 +346,7 @@ const situations: readonly Situation[] = [
     object: imageStream('bitnami/redis:7'),
   },
   {
-    what: 'A look-up of a denied image, as oc new-app sends it',
+    what: 'A lookup of a denied image, as in oc new-app',
     object: {
       apiVersion: 'image.openshift.io/v1',
       kind: 'ImageStreamImport',
