@@ -7,7 +7,7 @@ import { indexRules, type RuleIndex } from '../match/match.ts';
 import { commonName, renderSelector, type Term } from '../match/namespaces.ts';
 import { findOverrideTies, indexOverrides } from '../match/overrides.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
-import type { NamespaceContext, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
+import type { DeliveredSecret, NamespaceContext, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
 import { canonicalContents } from './canonical.ts';
 import { representativeOf } from './pattern-overlap.ts';
 import { findTies, type Tie } from './ties.ts';
@@ -28,9 +28,10 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const exemptions = documents.flatMap((document) => document.exemptions);
   const overrides = documents.flatMap((document) => document.overrides);
   const delegate = documents.flatMap((document) => document.delegate);
+  const deliveredSecrets = documents.flatMap((document) => document.deliveredSecrets);
   const internal = mergeInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
-  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides));
+  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretTies(deliveredSecrets));
 
   const internalIndex = indexRules(internal);
   reportInternalConflicts(ordinary, internalIndex, problems);
@@ -45,7 +46,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
     const { entry, unsure, limit } = index.match(reference, context);
     return unsure ? { value: entry, unsure: unsure.origin, ...(limit && { limit }) } : { value: entry };
   };
-  const contents = { settings, rules, exemptions, overrides, delegate };
+  const contents = { settings, rules, exemptions, overrides, delegate, deliveredSecrets };
   const ruleSet: RuleSet = {
     ...contents,
     shortNamesWritten: documents.some((document) => document.settings.shortNames !== undefined),
@@ -54,6 +55,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
     sources: documents.map(({ source }) => source),
     settingsAt: indexOverrides(settings, overrides),
     match,
+    matchCluster: match,
     exemptionsFor: indexExemptions(exemptions),
     nearest: indexNearestRules(rules, match),
   };
@@ -189,6 +191,20 @@ function alternativeFix(term: Term): string {
     case 'labels':
       return 'require another label in one, or exclude the labels of the other';
   }
+}
+
+/** Entries with equal names. Two of them could name different sources for one namespace. Each problem has the position of the later entry. */
+function findSecretTies(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  const firsts = new Map<string, DeliveredSecret>();
+  return secrets.flatMap((secret): readonly Problem[] => {
+    const first = firsts.get(secret.name);
+    if (!first) {
+      firsts.set(secret.name, secret);
+      return [];
+    }
+    const message = `the secret ${secret.name} already has an entry in ${renderOrigin(first.origin)}. Remove one, or name the namespaces of both in one entry.`;
+    return [{ code: 'secret-tie', message, origin: secret.origin, related: first.origin }];
+  });
 }
 
 // A rule inside an internal registry never decides. A rule that only trusts is harmless there; any other rule would have no effect although

@@ -1,10 +1,22 @@
-/** Parses one rules document into rules, exemptions, overrides and settings, and reports all its problems. */
+/** Parses one rules document into rules, exemptions, overrides, secrets and settings, and reports all its problems. */
 import { quote } from '../../image/problem.ts';
 import type { TextStart } from '../../yaml/lines.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
-import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from '../rule-set.ts';
+import type {
+  Delegation,
+  DeliveredSecret,
+  Exemption,
+  Inject,
+  Mode,
+  NamespaceSelector,
+  Override,
+  Rule,
+  ShortNames,
+  Unconfigured,
+} from '../rule-set.ts';
 import { usualWarnFrom } from '../trust-end.ts';
 import { type DocumentProblem, readDocument } from './document.ts';
+import { maxDuration, parseDuration, renderDuration } from './duration.ts';
 import { readNamespaces } from './namespace-selector.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
 import { firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
@@ -12,6 +24,7 @@ import {
   fieldsOfLevel,
   fieldsOfNamespaceRules,
   type RulesDocument,
+  type WrittenDeliveredSecret,
   type WrittenExemption,
   type WrittenNamespaces,
   type WrittenOverride,
@@ -43,6 +56,7 @@ export type ParsedDocument = {
   readonly exemptions: readonly Exemption[];
   readonly overrides: readonly Override[];
   readonly delegate: readonly Delegation[];
+  readonly deliveredSecrets: readonly DeliveredSecret[];
 };
 
 /** Whose rules a document contains: the cluster's, or those of one namespace. */
@@ -99,9 +113,22 @@ export function parseRulesDocument(
 function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: TextStart): ParseResult {
   const message = 'the document is empty, so it contains no rules. To have no rules, write "rules: []".';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
-  const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
+  const document = {
+    source,
+    scope,
+    blank: true,
+    settings: {},
+    rules: [],
+    exemptions: [],
+    overrides: [],
+    delegate: [],
+    deliveredSecrets: [],
+  };
   return { ok: true, document, warnings: [warning] };
 }
+
+/** Long enough for a Deployment that is deleted and created again, and for a Job that runs every night. */
+const usualRetention = '24h';
 
 type WrittenTexts = string | readonly string[];
 
@@ -143,6 +170,7 @@ class DocumentReader {
       exemptions: this.entries(written.exemptions, '/exemptions').flatMap(([entry, pointer]) => this.readExemption(entry, pointer)),
       overrides: this.entries(written.overrides, '/overrides').flatMap(([override, pointer]) => this.readOverride(override, pointer)),
       delegate: this.readPatterns(written.delegate, '/delegate', true).map(({ pattern, origin }) => ({ pattern, origin })),
+      deliveredSecrets: this.entries(written.secrets, '/secrets').flatMap(([secret, pointer]) => this.readDeliveredSecret(secret, pointer)),
     };
   }
 
@@ -303,6 +331,25 @@ class DocumentReader {
         origin: this.originOf(pointer),
       },
     ];
+  }
+
+  private readDeliveredSecret(secret: WrittenDeliveredSecret, pointer: string): DeliveredSecret[] {
+    const deliver = (this.fits(`${pointer}/deliver`) ? secret.deliver : undefined) ?? 'onDemand';
+    const retain = this.text(secret.retain, `${pointer}/retain`);
+    if (retain !== undefined && parseDuration(retain) > maxDuration) {
+      const message = `${renderPointer(pointer)}.retain is ${retain}. At most ${renderDuration(maxDuration)} are allowed.`;
+      this.problems.push({ code: 'bad-duration', message, position: this.data.locate(`${pointer}/retain`) });
+    }
+    if (secret.retain !== undefined && deliver === 'always') {
+      const message = `${renderPointer(pointer)} has "deliver: always", so its copies are kept without a user and retain has no effect. Remove one of the two.`;
+      this.addFieldProblem('retain-on-always', `${pointer}/retain`, message);
+    }
+    const { namespaces } = this.readNamespaces(secret.namespaces, `${pointer}/namespaces`);
+    const name = this.text(secret.name, `${pointer}/name`);
+    const source = this.text(secret.source, `${pointer}/source`);
+    if (namespaces === undefined || name === undefined || source === undefined) return [];
+    const retainSeconds = parseDuration(retain ?? usualRetention);
+    return [{ name, source, namespaces, deliver, retainSeconds, origin: this.originOf(pointer) }];
   }
 
   private readNamespaces(written: WrittenNamespaces | undefined, pointer: string): { readonly namespaces?: NamespaceSelector } {

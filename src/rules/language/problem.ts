@@ -62,6 +62,9 @@ export const problemCodes = {
   'warn-from-after-until': { level: 'problem', text: 'A rule would warn only after its end: `warnFrom` is later than `until`.' },
   'on-missing-without-secret': { level: 'problem', text: 'A rule has `onMissingSecret` but names no secret.' },
   'override-without-setting': { level: 'problem', text: 'An override sets nothing.' },
+  'bad-duration': { level: 'problem', text: 'A duration (`retain`) is not a whole number with a unit, or is longer than 30 days.' },
+  'retain-on-always': { level: 'problem', text: 'A secret with `deliver: always` has `retain`, but its copies are kept without a user.' },
+  'secret-tie': { level: 'problem', text: 'Two entries of `secrets` have the same name.' },
   'cluster-only-field': { level: 'problem', text: 'A field of namespace rules is allowed only in cluster rules.' },
   'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than any image name.' },
   'pattern-space': { level: 'problem', text: 'A registry pattern contains a space or a control character.' },
@@ -122,6 +125,14 @@ export const problemCodes = {
   'denial-overridden': {
     level: 'warning',
     text: 'A rule with `trust: false` does not apply to some of its images, because a more specific rule with a wildcard trusts them.',
+  },
+  'unused-secret': {
+    level: 'warning',
+    text: 'A secret is never delivered, because no cluster rule names it, or none that applies in its namespaces.',
+  },
+  'secret-in-namespace-rule': {
+    level: 'warning',
+    text: 'A namespace rule names a secret that is delivered for cluster rules, so its images may not match the content of the copy.',
   },
   'shadowed-rule': { level: 'warning', text: 'A rule never applies, because another rule always takes precedence.' },
   'unlikely-pattern': { level: 'warning', text: 'A registry pattern is unlikely to match any image.' },

@@ -140,8 +140,13 @@ function levelOf(pointer: string): Level | 'labels' {
   if (/^\/rules\/\d+$/.test(pointer)) return 'rule';
   if (/^\/exemptions\/\d+$/.test(pointer)) return 'exemption';
   if (/^\/overrides\/\d+$/.test(pointer)) return 'override';
+  if (isDeliveredSecret(pointer)) return 'secret';
   if (pointer.endsWith('/matchLabels')) return 'labels';
   return /\/matchExpressions\/\d+$/.test(pointer) ? 'requirement' : 'selector';
+}
+
+function isDeliveredSecret(pointer: string): boolean {
+  return /^\/secrets\/\d+$/.test(pointer);
 }
 
 const placeOfLevel: Readonly<Record<Level, string>> = {
@@ -149,6 +154,7 @@ const placeOfLevel: Readonly<Record<Level, string>> = {
   rule: 'in an entry of rules',
   exemption: 'in an entry of exemptions',
   override: 'in an entry of overrides',
+  secret: 'in an entry of secrets',
   selector: 'in namespaces',
   requirement: 'in an entry of matchExpressions',
 };
@@ -158,6 +164,7 @@ const otherNames: { readonly [Name in Level]?: Readonly<Record<string, string>> 
   document: { internalRegistry: 'internalRegistries', registries: 'rules' },
   rule: { image: 'registry' },
   exemption: { registry: 'image' },
+  secret: { secret: 'name', from: 'source' },
 };
 
 function meantField(level: Level, field: string, fields: FieldsOfLevel): string | undefined {
@@ -191,8 +198,15 @@ const whyNeeded: Readonly<Record<string, string>> = {
   operator: 'Write In, NotIn, Exists or DoesNotExist.',
 };
 
+const whyNeededInSecrets: Readonly<Record<string, string>> = {
+  name: 'Write the name of the secret as in rules.',
+  source: "Write the name of the Secret in regkeeper's own namespace that is copied.",
+  namespaces: 'Write the namespaces that may have a copy, or "*" for all.',
+};
+
 function missingField(pointer: string, field: string, data: YamlDocument): DocumentProblem {
-  const message = `${renderPointer(pointer)} has no ${field}. ${whyNeeded[field] ?? 'Add it.'}`;
+  const why = isDeliveredSecret(pointer) ? whyNeededInSecrets : whyNeeded;
+  const message = `${renderPointer(pointer)} has no ${field}. ${why[field] ?? 'Add it.'}`;
   return { code: 'missing-field', message, position: data.locate(pointer) };
 }
 
@@ -207,6 +221,7 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
     case 'rules':
     case 'exemptions':
     case 'overrides':
+    case 'secrets':
     case 'matchExpressions':
       return isEntry ? describeEntry(place, field, value) : describeList(place, value, `"- ${firstField[field]}: ..." entries`);
     case 'internalRegistries':
@@ -220,6 +235,7 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
     case 'mode':
     case 'unconfigured':
     case 'inject':
+    case 'deliver':
     case 'onMissingSecret':
     case 'operator':
       return describeChoice(place, value, errors);
@@ -237,6 +253,8 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
       return describeDay(place, value, 'the last day');
     case 'warnFrom':
       return describeDay(place, value, 'the first day of the warnings');
+    case 'retain':
+      return describeDuration(place, value);
     default:
       return describeText(pointer, value, errors, data);
   }
@@ -247,8 +265,14 @@ function describeDocument(value: unknown): Description {
   return wrongType(`the document is ${kindOf(value)}. It must be a mapping with fields such as "rules:".`);
 }
 
-const firstField = { rules: 'registry', exemptions: 'image', overrides: 'namespaces', matchExpressions: 'key' } as const;
-const oneEntry = { rules: 'a rule', exemptions: 'an exemption', overrides: 'an override', matchExpressions: 'a requirement' } as const;
+const firstField = { rules: 'registry', exemptions: 'image', overrides: 'namespaces', secrets: 'name', matchExpressions: 'key' } as const;
+const oneEntry = {
+  rules: 'a rule',
+  exemptions: 'an exemption',
+  overrides: 'an override',
+  secrets: 'a secret',
+  matchExpressions: 'a requirement',
+} as const;
 
 function describeEntry(place: string, list: keyof typeof oneEntry, value: unknown): Description {
   const first = firstField[list];
@@ -366,14 +390,22 @@ function describeDay(place: string, value: unknown, what: string): Description {
   return { code: 'bad-day', message: `${place} is ${quote(value)}. ${fix}` };
 }
 
+function describeDuration(place: string, value: unknown): Description {
+  const example = 'a whole number with s, m, h or d, for example 24h';
+  if (value === null || value === '') return emptyValue(place, example);
+  if (typeof value === 'number') return wrongType(`${place} is the number ${value}. Add the unit: ${value}h.`);
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${example}.`);
+  return { code: 'bad-duration', message: `${place} is ${quote(value)}. Write ${example}.` };
+}
+
 const acceptsList: ReadonlySet<string> = new Set(['registry', 'image', 'pullSecret', 'namespaces']);
 const isPattern: ReadonlySet<string> = new Set(['registry', 'image', 'internalRegistries', 'delegate', 'shortNames']);
 
 function describeText(pointer: string, value: unknown, errors: readonly ErrorObject[], data: YamlDocument): Description {
   const place = renderPointer(pointer);
   const { field = '', isEntry } = fieldAt(pointer);
-  const isSecret = field === 'pullSecret' || field === 'pushSecret';
-  const what = nameOf(field);
+  const isSecret = isSecretName(pointer, field);
+  const what = isSecret ? 'the name of a secret' : nameOf(field);
   const orList = acceptsList.has(field) && !isEntry;
   if (value === null || value === '') return emptyValue(place, what);
   if (typeof value === 'number' || typeof value === 'boolean') {
@@ -388,8 +420,11 @@ function describeText(pointer: string, value: unknown, errors: readonly ErrorObj
   return isSecret ? badSecretName(place, value) : badText(place, value, errors);
 }
 
+function isSecretName(pointer: string, field: string): boolean {
+  return field === 'pullSecret' || field === 'pushSecret' || (isDeliveredSecret(parentOf(pointer)) && ['name', 'source'].includes(field));
+}
+
 function nameOf(field: string): string {
-  if (field === 'pullSecret' || field === 'pushSecret') return 'the name of a secret';
   if (field === 'namespaces') return 'the name of a namespace';
   if (field === 'image') return 'a pattern: host[:port][/path]';
   if (field === 'helpUrl') return 'a URL';
@@ -398,7 +433,7 @@ function nameOf(field: string): string {
 
 function badSecretName(place: string, value: string): Description {
   const fix = value.includes('/')
-    ? 'Write the name without a namespace. A Pod can use only secrets of its own namespace.'
+    ? `Write the name without a namespace. ${place.endsWith('.source') ? "The source is always in regkeeper's own namespace." : 'A Pod can use only secrets of its own namespace.'}`
     : 'Use at most 253 lower-case letters, digits, "-" and ".". Start and end with a letter or digit.';
   return { code: 'bad-secret-name', message: `${place} is ${quote(value)}, which is not a valid secret name. ${fix}` };
 }
@@ -422,7 +457,10 @@ function badText(place: string, value: string, errors: readonly ErrorObject[]): 
 }
 
 function emptyValue(place: string, what: string): Description {
-  const removable = !/(registry|image|until|key|operator|^exemptions\[\d+\]\.reason|^overrides\[\d+\]\.namespaces)$/.test(place);
+  const removable =
+    !/(registry|image|until|key|operator|^exemptions\[\d+\]\.reason|^overrides\[\d+\]\.namespaces|^secrets\[\d+\]\.(name|source|namespaces))$/.test(
+      place,
+    );
   return { code: 'empty-value', message: `${place} is empty. Write ${what}${removable ? ', or remove it' : ''}.` };
 }
 

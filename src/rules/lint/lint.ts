@@ -1,13 +1,14 @@
 /** Warnings and hints on rules that compile but probably do not mean what their author intends. */
-import { intersectPatterns } from '../compile/pattern-overlap.ts';
+import { covers, coversWithPath, intersectPatterns, shortestPath } from '../compile/pattern-overlap.ts';
 import { sameEffect } from '../compile/rule-fields.ts';
-import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
+import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, type ProblemCode, renderOrigin } from '../language/problem.ts';
 import { compareRanked, type RankedPattern } from '../match/match.ts';
 import { isGlob, mayOverlap, nameMatches, renderSelector, termsOf } from '../match/namespaces.ts';
 import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
 import { daysBetween, trustPhase, usualNoticeDays } from '../trust-end.ts';
+import { lintDeliveredSecrets } from './delivered-secrets.ts';
 import { lintAliases } from './short-name-aliases.ts';
 import { lintPatterns } from './unlikely-patterns.ts';
 
@@ -24,6 +25,7 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
     ...lintOverlaps(ruleSet.rules, today),
     ...lintPatterns(ruleSet),
     ...lintAliases(ruleSet, today),
+    ...lintDeliveredSecrets(ruleSet),
   ];
   return sortByOrigin(warnings, ruleSet);
 }
@@ -53,7 +55,7 @@ function lintEnds({ rules, namespaceRules }: RuleSet, today: string): readonly P
  * A user who may create namespaces chooses their names. On OpenShift all users may create projects, within limits, but only administrators
  * set labels.
  */
-function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Problem[] {
+function looseningGlobs({ rules, exemptions, overrides, deliveredSecrets, settings }: RuleSet): Problem[] {
   const warned = new Set<NamespaceSelector>();
   const warn = ({ origin, namespaces }: { origin: Problem['origin']; namespaces?: NamespaceSelector }, what: string): Problem[] => {
     const globs = globsOf(namespaces);
@@ -70,6 +72,7 @@ function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Pr
       const loosened = loosenings(override, settings);
       return loosened.length > 0 ? warn(override, `${loosened.join(' and ')} is set`) : [];
     }),
+    ...deliveredSecrets.flatMap((secret) => warn(secret, `the secret ${secret.name} is delivered`)),
   ];
 }
 
@@ -200,32 +203,6 @@ function outranksEverywhere(one: Rule, other: Rule): boolean {
 
 function ranked({ pattern, trust, namespaces }: Rule, choose: (...ranks: number[]) => number): RankedPattern {
   return { pattern, trust, namespaceRank: choose(...termsOf(namespaces).map(({ rank }) => rank)) };
-}
-
-/** Whether the first pattern matches every image of the second. */
-function covers(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
-  return one.path.length <= other.path.length && coversWithPath(one, other);
-}
-
-/** The same, but the first path may be longer by stars, if every image of the second has segments for them. */
-function coversWithPath(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
-  return (
-    hostCovers(one.host, other.host) &&
-    (one.port === 'any' || one.port === other.port) &&
-    one.path.length <= Math.max(other.path.length, shortestPath(other)) &&
-    one.path.every((segment, index) => segment === '*' || segment === other.path[index])
-  );
-}
-
-function hostCovers(one: PatternHost, other: PatternHost): boolean {
-  if (one.kind === 'any') return true;
-  if (one.kind === 'exact') return other.kind === 'exact' && other.name === one.name;
-  return other.kind !== 'any' && (other.name.endsWith(`.${one.name}`) || (other.kind === 'suffix' && other.name === one.name));
-}
-
-/** A repository has at least one segment, on Docker Hub at least two. */
-function shortestPath({ host, port }: Pick<RegistryPattern, 'host' | 'port'>): number {
-  return host.kind === 'exact' && host.name === 'docker.io' && port === 'default' ? 2 : 1;
 }
 
 /** Whether the first selector certainly matches every namespace that the second matches. Not all such pairs are found. */

@@ -56,20 +56,24 @@ export function withPlatform(
   const index = indexRules(internalRules);
   const externalIndex = indexRules(externalRules);
   const parts = [written.revision, added.map((rule) => JSON.stringify(canonicalRule(rule))).sort(), ...(meaningDiffers ? [meaning] : [])];
+  const onPlatform =
+    (match: RuleSet['match']): RuleSet['match'] =>
+    (reference, context) => {
+      const internalRule = index.match(reference, context).entry;
+      if (internalRule) return { value: internalRule };
+      const answer = match(reference, context);
+      const externalRule = externalIndex.match(reference, context).entry;
+      if (!externalRule || !isLessSpecific(answer.value, written, context)) return answer;
+      return answer.limit?.pattern.host.kind === 'exact' ? { ...answer, value: externalRule } : { value: externalRule };
+    };
   const ruleSet: RuleSet = {
     ...written,
     revision: hash(JSON.stringify(parts)).slice(0, 12),
     writtenRevision: written.revision,
     settings: { ...written.settings, shortNames: meaning },
     rules: [...added, ...written.rules],
-    match(reference, context) {
-      const internalRule = index.match(reference, context).entry;
-      if (internalRule) return { value: internalRule };
-      const answer = written.match(reference, context);
-      const externalRule = externalIndex.match(reference, context).entry;
-      if (!externalRule || !isLessSpecific(answer.value, written, context)) return answer;
-      return answer.limit?.pattern.host.kind === 'exact' ? { ...answer, value: externalRule } : { value: externalRule };
-    },
+    match: onPlatform(written.match),
+    matchCluster: onPlatform(written.matchCluster),
   };
   const conflicts = () =>
     written.rules.flatMap((rule) => {

@@ -63,6 +63,9 @@ helpUrl: https://wiki.example.com/registries
 inject: pods
 shortNames: [b.example.com]
 delegate: [d.example.com]
+secrets:
+- {name: b-pull, source: b-pull, namespaces: {matchLabels: {team: a}}}
+- {name: c-pull, source: c, namespaces: [a, b], deliver: always}
 rules:
 - {registry: b.example.com, namespaces: {matchLabels: {team: a}}, pullSecret: b-pull, onMissingSecret: deny}
 - {registry: e.example.com, until: 2027-03-31, warnFrom: 2027-01-01, reason: moved}

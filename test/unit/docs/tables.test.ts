@@ -42,6 +42,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
     ['rule', 'A rule'],
     ['exemption', 'An exemption'],
     ['override', 'An override'],
+    ['secret', 'A delivered secret'],
     ['selector', 'Labels'],
     ['requirement', 'A requirement on a label'],
   ] as const)('fields of a %s in docs/rules.md, under "%s"', (level, heading) => {

@@ -15,6 +15,7 @@ export type BrokenDocument = {
 const rule = (lines: string) => `rules:\n- registry: reg.io\n  ${lines}\n`;
 const exemption = (lines: string) => `exemptions:\n- image: quay.io/legacy/app\n  ${lines}\n`;
 const override = (lines: string) => `overrides:\n- namespaces: sandbox\n  ${lines}\n`;
+const secret = (lines: string) => `secrets:\n- name: corp-pull\n  ${lines}\n`;
 const teamA: RuleScope = { kind: 'namespace', namespace: 'team-a' };
 
 export const brokenDocuments: readonly BrokenDocument[] = [
@@ -352,6 +353,60 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: 'overrides:\n- namespaces: sandbox', problem: 'override-without-setting 2:3 ', says: 'Add mode, unconfigured or inject' },
   // Own rules of a namespace.
   { text: 'mode: audit\nrules: []', problem: 'cluster-only-field 1:1 ', says: 'may contain only registry rules', scope: teamA },
+  // Secrets with delivery.
+  { text: 'secrets: corp-pull', problem: 'wrong-type 1:10 ', says: 'secrets is a string, not a list. Write "- name: ..." entries' },
+  { text: 'secrets:', problem: 'empty-value 1:1 ', says: '"- name: ..."' },
+  { text: 'secrets: [corp-pull]', problem: 'wrong-type 1:11 ', says: 'Write "name: corp-pull" after the dash' },
+  { text: 'secrets: [null]', problem: 'empty-value 1:11 ', says: 'Write a secret after the dash' },
+  {
+    text: secret('source: corp-pull'),
+    problem: 'missing-field 2:3 ',
+    says: 'secrets[0] has no namespaces. Write the namespaces that may have a copy, or "*" for all',
+  },
+  {
+    text: secret('namespaces: "*"'),
+    problem: 'missing-field 2:3 ',
+    says: "has no source. Write the name of the Secret in regkeeper's own",
+  },
+  {
+    text: 'secrets:\n- source: a\n  namespaces: "*"',
+    problem: 'missing-field 2:3 ',
+    says: 'has no name. Write the name of the secret as in',
+  },
+  { text: secret('source: a\n  namespace: shop'), problem: 'unknown-field 4:3 ', says: 'Did you mean "namespaces"?' },
+  { text: secret('secret: a\n  source: a\n  namespaces: b'), problem: 'unknown-field 3:3 ', says: 'Did you mean "name"?' },
+  {
+    text: secret('source: a\n  namespaces: b\n  pullSecret: c'),
+    problem: 'unknown-field 5:3 ',
+    says: 'unknown field "pullSecret" in secrets[0]. It belongs in an entry of rules',
+  },
+  { text: rule('deliver: always'), problem: 'unknown-field 3:3 ', says: 'It belongs in an entry of secrets' },
+  {
+    text: secret('source: regkeeper/corp-pull\n  namespaces: b'),
+    problem: 'bad-secret-name 3:11 ',
+    says: "without a namespace. The source is always in regkeeper's own namespace",
+  },
+  { text: secret('source: Corp_Pull\n  namespaces: b'), problem: 'bad-secret-name 3:11 ', says: 'lower-case letters, digits' },
+  { text: 'secrets: [{name: a/b, source: b, namespaces: c}]', problem: 'bad-secret-name 1:18 ', says: 'secrets[0].name is "a/b"' },
+  { text: 'secrets: [{name: 5, source: b, namespaces: c}]', problem: 'wrong-type 1:18 ', says: 'Put it in quotes: "5"' },
+  { text: secret('source:\n  namespaces: b'), problem: 'empty-value 3:3 ', says: 'source is empty. Write the name of a secret.' },
+  { text: secret('source: a\n  namespaces:'), problem: 'empty-value 4:3 ', says: 'namespaces is empty. Write a name, a list' },
+  { text: secret('source: a\n  namespaces: []'), problem: 'empty-value 4:15 ', says: 'is an empty list, which matches no namespace' },
+  { text: secret('source: a\n  namespaces: {}'), problem: 'empty-selector 4:15 ', says: 'In secrets, write "*" instead' },
+  { text: secret('source: a\n  namespaces: *'), problem: 'yaml-unquoted-wildcard 4:15 ', says: '"*"' },
+  { text: secret('source: a\n  namespaces: b\n  deliver: never'), problem: 'unknown-value 5:12 ', says: 'Write onDemand or always' },
+  { text: secret('source: a\n  namespaces: b\n  deliver: ondemand'), problem: 'unknown-value 5:12 ', says: 'Did you mean "onDemand"?' },
+  { text: secret('source: a\n  namespaces: b\n  retain: 24'), problem: 'wrong-type 5:11 ', says: 'is the number 24. Add the unit: 24h' },
+  { text: secret('source: a\n  namespaces: b\n  retain: 1h30m'), problem: 'bad-duration 5:11 ', says: 'is "1h30m". Write a whole number' },
+  { text: secret('source: a\n  namespaces: b\n  retain: -1h'), problem: 'bad-duration 5:11 ', says: 'for example 24h' },
+  { text: secret('source: a\n  namespaces: b\n  retain: 721h'), problem: 'bad-duration 5:11 ', says: 'is 721h. At most 30d are allowed' },
+  { text: secret('source: a\n  namespaces: b\n  retain:'), problem: 'empty-value 5:3 ', says: 'for example 24h, or remove it' },
+  {
+    text: secret('source: a\n  namespaces: b\n  deliver: always\n  retain: 1h'),
+    problem: 'retain-on-always 6:3 ',
+    says: 'retain has no effect. Remove one of the two',
+  },
+  { text: secret('source: a\n  namespaces: b'), problem: 'cluster-only-field 1:1 ', says: 'Only cluster rules may have', scope: teamA },
   { text: 'overrides: 5', problem: 'cluster-only-field 1:1 ', says: 'Only cluster rules may have this field', scope: teamA },
   { text: rule('namespaces: team-b'), problem: 'cluster-only-field 3:3 ', says: 'only in their own namespace', scope: teamA },
   { text: 'rulez: []', problem: 'unknown-field 1:1 ', says: 'Did you mean "rules"?', scope: teamA },

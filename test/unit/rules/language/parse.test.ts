@@ -126,6 +126,29 @@ describe('what YAML allows and the format does not hides no other problem', () =
 describe('the whole language', () => {
   const source = fileSource('rules.yaml');
 
+  test('secrets', () => {
+    const { deliveredSecrets } = documentOf(`
+secrets:
+- {name: corp-pull, source: corp.source, namespaces: {matchLabels: {tier: prod}}}
+- {name: push, source: push, namespaces: "*", deliver: always}
+- {name: short, source: push, namespaces: [a, b-*], deliver: onDemand, retain: 0s}
+- {name: long, source: push, namespaces: a, retain: 30d}
+`);
+    expect(deliveredSecrets).toEqual([
+      {
+        name: 'corp-pull',
+        source: 'corp.source',
+        namespaces: { kind: 'labels', requirements: [{ key: 'tier', operator: 'In', values: ['prod'] }] },
+        deliver: 'onDemand',
+        retainSeconds: 86_400,
+        origin: { source, line: 3, column: 3 },
+      },
+      expect.objectContaining({ name: 'push', namespaces: { kind: 'names', names: ['*'] }, deliver: 'always' }),
+      expect.objectContaining({ name: 'short', namespaces: { kind: 'names', names: ['a', 'b-*'] }, retainSeconds: 0 }),
+      expect.objectContaining({ name: 'long', retainSeconds: 2_592_000 }),
+    ]);
+  });
+
   test('settings', () => {
     const { settings } = documentOf('inject: pods\nshortNames: [Quay.io, registry:443, "index.docker.io"]\n');
     expect(settings).toEqual({

@@ -116,6 +116,11 @@ describe('a glob of names loosens', () => {
     ['a trusting rule', 'rules: [{registry: reg.io, namespaces: "*-dev"}]', /reg\.io is trusted for namespaces named \*-dev/],
     ['a mode', 'overrides: [{namespaces: "x-*", mode: audit}]', /mode: audit is set for/],
     [
+      'a delivered secret',
+      'rules: [{registry: reg.io, pullSecret: s}]\nsecrets: [{name: s, source: s, namespaces: "x-*"}]',
+      /the secret s is delivered for namespaces named x-\*/,
+    ],
+    [
       'unconfigured',
       'unconfigured: warn\noverrides: [{namespaces: "x-*", mode: enforce, unconfigured: allow}]',
       /unconfigured: allow is set for/,
