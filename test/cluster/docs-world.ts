@@ -37,6 +37,9 @@ rules:
   pullSecret: corp-pull
   pushSecret: corp-push
 - registry: docker.io/library
+- registry: docker.io
+  trust: false
+  reason: Docker Hub is rate limited here. Use registry.example.com:5000/hub
 `;
 
 /** A Deployment of the registry in {@link usualRules}, without secrets. */
@@ -95,7 +98,7 @@ export async function createWorld({ folder, kubeconfig, kubectl, helm, servers }
     esac`,
     kustomize: `[ "$1" = build ] && shift && exec ${kubectl} kustomize "$@"`,
     helm: `case "$1" in
-      install|upgrade) exec ${helm} "$@" --dry-run=client ;;
+      install|upgrade) shift && exec ${helm} install "$@" --dry-run=client ;;
       *) exec ${helm} "$@" ;;
     esac`,
     regkeeper,
