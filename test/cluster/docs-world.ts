@@ -57,13 +57,20 @@ spec:
       - {name: api, image: 'registry.example.com:5000/shop/api:2.0'}
 `;
 
+/** A ConfigMap of the cluster's rules, as JSON. */
+export function rulesConfigMap(rules: string): string {
+  const metadata = { name: 'regkeeper-rules', namespace: 'regkeeper', labels: { 'regkeeper.io/rules': 'cluster' } };
+  return JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'rules.yaml': rules } });
+}
+
 /** The files that the documentation names without showing them. */
 const usualFiles: readonly (readonly [name: string, text: string])[] = [
   ...['rules.yaml', 'rules/rules.yaml', 'my-rules/rules.yaml'].map((name) => [name, usualRules] as const),
   ...['app.yaml', 'my-app.yaml', 'object.yaml', 'overlays/prod/app.yaml', 'charts/web/templates/app.yaml'].map(
     (name) => [name, usualDeployment] as const,
   ),
-  ['overlays/prod/kustomization.yaml', 'resources: [app.yaml]\n'],
+  ['overlays/prod/kustomization.yaml', 'resources: [app.yaml, rules.yaml]\n'],
+  ['overlays/prod/rules.yaml', rulesConfigMap(usualRules)],
   ['charts/web/Chart.yaml', 'apiVersion: v2\nname: web\nversion: 1.0.0\n'],
   ['YOUR-FOLDER/kustomization.yaml', 'resources: [../deploy/program]\n'],
   ['values.yaml', 'image: {repository: registry.example.com/regkeeper}\n'],

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiClient } from '../../../src/kube/api-client.ts';
 import { commandLines, otherExitCodes, pagesWithSteps, runnable, type Step, stepsOf } from '../../unit/docs/commands.ts';
 import { findBinaries } from '../binaries.ts';
-import { createWorld, filesShownIn, usualDeployment, usualRules, type World } from '../docs-world.ts';
+import { createWorld, filesShownIn, rulesConfigMap, usualDeployment, usualRules, type World } from '../docs-world.ts';
 import { findHelm } from '../helm.ts';
 import { type StandInNode, startStandInNode } from '../stand-in-node.ts';
 import { target, waitFor } from '../target.ts';
@@ -131,10 +131,8 @@ async function prepareShop(page: string): Promise<void> {
 /** Text that is a ConfigMap is left to the page's own commands. */
 async function applyRules(text: string): Promise<void> {
   if (/^kind: ConfigMap$/m.test(text)) return;
-  const metadata = { name: 'regkeeper-rules', namespace: 'regkeeper', labels: { 'regkeeper.io/rules': 'cluster' } };
-  const manifest = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'rules.yaml': text } };
   await kubectl(['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-f', '-'], {
-    stdin: JSON.stringify(manifest),
+    stdin: rulesConfigMap(text),
   });
   const { metadata: stored } = await admin.get<{ metadata: { resourceVersion: string } }>(
     '/api/v1/namespaces/regkeeper/configmaps/regkeeper-rules',
