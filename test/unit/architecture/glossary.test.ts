@@ -95,7 +95,6 @@ const docs = pages.filter(
 const pending: readonly string[] = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
-  'deploy/README.md',
   'docs/architecture.md',
   'docs/audit.md',
   'docs/semantics.md',
