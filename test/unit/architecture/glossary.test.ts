@@ -95,10 +95,6 @@ const docs = pages.filter(
 const pending: readonly string[] = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
-  'docs/architecture.md',
-  'docs/audit.md',
-  'docs/semantics.md',
-  'docs/threats.md',
 ];
 
 describe('the glossary', () => {
@@ -159,8 +155,14 @@ function usesInLines(text: string): readonly Use[] {
 }
 
 function violationsInPage(page: string): readonly string[] {
-  const text = read(page);
+  const text = withoutCitations(page, read(page));
   return [...violations(page, usesInLines(prose(text))), ...longSentences(page, sentenceBlocks(text))];
+}
+
+/** Titles of tests are not prose: in docs/semantics.md the last cell of each row, in docs/threats.md what is quoted after a file. */
+function withoutCitations(page: string, text: string): string {
+  if (page === 'docs/semantics.md') return text.replace(/\|[^|\n]*\|$/gm, '|');
+  return page === 'docs/threats.md' ? text.replace(/(?<=`|; ?)(?: ?"[^"\n]*";?)+/g, '') : text;
 }
 
 /** The prose of a page: without blocks, code, and the targets of links. */
