@@ -12,6 +12,7 @@ const localOnly = [
   'outage',
   'rights',
   'rolling',
+  'cluster-types',
   'docs',
   'uninstall',
 ].map((name) => `test/cluster/scenarios/${name}.test.ts`);
