@@ -60,7 +60,8 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const store = createRuleStore(hashRules);
   const rules = createRulesInForce(store, hashRules);
   const lint = (ruleSet: RuleSet) => lintIfSmall(ruleSet, clock);
-  const cluster = client && createClusterView({ client, kinds, rules, log, clock });
+  const namespace = settings.cluster?.namespace ?? '';
+  const cluster = client && createClusterView({ client, namespace, kinds, rules, log, clock });
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
   const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
   const canAnswer = () => store.missing() === undefined && cluster?.missing() === undefined;
