@@ -83,6 +83,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     registration: () => registration,
     watches: () => client?.watchedCollections ?? [],
     factGaps: () => cluster?.gaps(),
+    secretDelivery: () => cluster?.delivery(),
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });
   const observers = observeRequests({ log, auditLog, metrics, review: review?.review });

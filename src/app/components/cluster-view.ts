@@ -21,6 +21,7 @@ export type ClusterView = {
   /** What has not been read yet. Undefined if everything has. */
   missing(): string | undefined;
   gaps: ClusterFacts['gaps'];
+  delivery: ClusterFacts['delivery'];
   readonly connection: Component;
   readonly watches: readonly Component[];
   /** Watches the secrets that the cluster's rules name, and whether they are delivered. */
@@ -65,6 +66,7 @@ export function createClusterView({ client, namespace, kinds, rules, log, clock 
     facts: () => (platform.missing() === undefined ? facts.current() : undefined),
     missing: () => facts.missing() ?? platform.missing(),
     gaps: facts.gaps,
+    delivery: facts.delivery,
     connection: { name: 'API server connection', stop: () => client.close() },
     watches: [facts, platform],
     secretsOfRules: watchSecretsOfRules(rules, facts),

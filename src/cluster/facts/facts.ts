@@ -2,7 +2,7 @@
 
 import type { ImmediateComponent } from '../../contracts/component.ts';
 import type { Log } from '../../contracts/log.ts';
-import type { Facts } from '../../decision/facts.ts';
+import type { DeliveryFacts, Facts } from '../../decision/facts.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
@@ -22,6 +22,8 @@ export type ClusterFacts = ImmediateComponent & {
   followSecrets(names: Iterable<string>): void;
   /** Watches whether secrets are delivered, as long as the rules have secrets with delivery. */
   followDelivery(hasDelivery: boolean): void;
+  /** Whether secrets are delivered. */
+  delivery(): DeliveryFacts;
   /** What is incomplete although the facts are ready. */
   gaps(): FactGaps;
 };
@@ -84,6 +86,7 @@ export function createClusterFacts({
     },
     followSecrets: (names) => secrets.follow(names),
     followDelivery: delivery.follow,
+    delivery: delivery.state,
     gaps: () => ({ unwatchedSecrets: secrets.unwatched(), namespacesOverBudget: budget.over(), heldBytes: budget.heldBytes() }),
     start() {
       for (const each of [budget, serviceAccounts, namespaces, secrets, streams, delivery]) each.start();
