@@ -19,6 +19,7 @@ import { createCertificates } from './components/certificates.ts';
 import { createClientCa } from './components/client-ca.ts';
 import { connectCluster, createClusterView } from './components/cluster-view.ts';
 import { createDrain, finishMilliseconds } from './components/drain.ts';
+import { createEvents } from './components/events.ts';
 import { createHealth } from './components/health.ts';
 import { observeRequests } from './components/observe-requests.ts';
 import { createOutputs, type Logger } from './components/outputs.ts';
@@ -86,7 +87,8 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     secretDelivery: () => cluster?.delivery(),
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });
-  const observers = observeRequests({ log, auditLog, metrics, review: review?.review });
+  const events = createEvents({ settings, client, rules, store, ruleSource, metrics, log, clock });
+  const observers = observeRequests({ log, auditLog, metrics, review: review?.review, events });
   const unwatched = { ...noFacts(clock.now), kinds };
   const rulesOf = (namespace: string) => (loader.isStillLoading(namespace) ? undefined : rules.current());
   const collaborators = { rules: rulesOf, facts: cluster ? cluster.facts : () => unwatched, ...observers };
@@ -119,6 +121,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
       group('health', health),
       // The settings are logged before anything waits for the cluster. Without a cluster, a mistake in the rules stays a single line.
       group('cluster', cluster?.connection, cluster && settingsReport),
+      group('events', events?.recorder),
       group('watches', ...(cluster?.watches ?? [])),
       group('rule loading', ruleSource.loading),
       group(
@@ -127,6 +130,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
         cluster?.secretsOfRules,
         createLintReporter({ rules, lint, log }),
         ruleSource.snapshot,
+        events?.ofRules,
       ),
       group('rules', ruleSource.source),
       group('leader election', leader),

@@ -19,6 +19,8 @@ export type Settings = {
   readonly cluster:
     | { readonly kubeconfig: string | undefined; readonly context: string | undefined; readonly namespace: string }
     | undefined;
+  /** Whether Events are written. Always false without a cluster. */
+  readonly events: boolean;
   /** Whether every namespace may have rules in ConfigMaps, for itself only. */
   readonly namespaceRules: boolean;
   readonly tls:
@@ -70,6 +72,7 @@ export function readSettings(flags: Flags, env: Environment): Settings {
   return {
     rulePaths,
     cluster,
+    events: cluster !== undefined && values.events === 'on',
     namespaceRules: values.namespaceRules,
     tls: tls as Settings['tls'],
     service: values.service,

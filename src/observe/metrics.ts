@@ -8,6 +8,7 @@ import { type AuditedDocument, type AuditedRule, auditSource } from './audit/aud
 import type { AuditRecord, CountedDecision } from './audit/decision-record.ts';
 import { failures, type RequestFailure } from './audit/failure.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
+import { type EventDrop, eventDrops } from './event-drops.ts';
 
 /** Called when the metrics are scraped. */
 export type MetricSources = {
@@ -56,6 +57,8 @@ export type Metrics = {
   namespaceRules(outcome: NamespaceRulesOutcome, versions?: number): void;
   /** A change of another writer to a webhook configuration was reverted. */
   webhookRepaired(change: WebhookChange): void;
+  eventWritten(): void;
+  eventDropped(reason: EventDrop): void;
   /** These rules are in force from now on. May be called again for the same rules. */
   rulesInForce(rules: RuleSet): void;
 };
@@ -194,6 +197,16 @@ export const ownMetrics = {
     help: 'Whether secret delivery is running. Absent while no rule has secrets with delivery.',
     labelNames: [],
   },
+  eventsWritten: {
+    name: 'regkeeper_events_written_total',
+    help: 'Kubernetes Events written or updated.',
+    labelNames: [],
+  },
+  eventsDropped: {
+    name: 'regkeeper_events_dropped_total',
+    help: 'Kubernetes Events that were not written, by reason.',
+    labelNames: ['reason'],
+  },
   auditFailing: {
     name: 'regkeeper_audit_log_failing',
     help: 'Whether writing audit records currently fails.',
@@ -247,6 +260,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   const reviews = new Counter({ ...ownMetrics.reviews, registers });
   const namespaceRules = new Counter({ ...ownMetrics.namespaceRules, registers });
   const repairs = new Counter({ ...ownMetrics.webhookRepairs, registers });
+  const eventsWritten = new Counter({ ...ownMetrics.eventsWritten, registers });
+  const eventsDropped = new Counter({ ...ownMetrics.eventsDropped, registers });
   const loaded = new Gauge({ ...ownMetrics.loaded, registers });
   const revision = new Gauge({ ...ownMetrics.revision, registers });
   const entries = new Gauge({ ...ownMetrics.entries, registers });
@@ -261,6 +276,7 @@ export function createMetrics(sources: MetricSources): Metrics {
 
   // Counters begin with 0, since otherwise the first event would not be visible as an increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
+  for (const reason of Object.keys(eventDrops)) eventsDropped.inc({ reason }, 0);
   for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
   for (const delivery of ['running', 'stopped', 'unknown']) awaited.inc({ delivery }, 0);
   for (const outcome of ['accepted', 'rejected', 'error']) reviews.inc({ outcome }, 0);
@@ -297,6 +313,8 @@ export function createMetrics(sources: MetricSources): Metrics {
     failed: (reason) => failed.inc({ reason }),
     namespaceRules: (outcome, versions = 1) => namespaceRules.inc({ outcome }, versions),
     webhookRepaired: (change) => repairs.inc({ change }),
+    eventWritten: () => eventsWritten.inc(),
+    eventDropped: (reason) => eventsDropped.inc({ reason }),
     rulesInForce(rules) {
       const before = clusterRules;
       clusterRules = describeClusterRules(rules);

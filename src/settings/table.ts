@@ -90,6 +90,13 @@ export const settingTable = {
     read: readDnsLabel,
     default: 'regkeeper',
   },
+  events: {
+    group: 'Cluster',
+    description: 'write Events about denied Pods and rules: on or off',
+    placeholder: 'switch',
+    ...oneOf('on', 'off'),
+    default: 'on',
+  },
   tls: {
     group: 'Certificate',
     description: 'get the certificate from a Secret, files, or certs/dev',

@@ -1,7 +1,8 @@
 /** The log and the audit records. They open first and close last, after everything that waits has been written. */
+import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Component } from '../../contracts/component.ts';
-import { errorMessage } from '../../errors/error-message.ts';
+import { errorCode, errorMessage } from '../../errors/error-message.ts';
 import { countOf } from '../../image/wording.ts';
 import {
   type AuditLog,
@@ -81,7 +82,8 @@ function openAuditDestination({ auditLog, nameOf }: Settings, options: Destinati
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
-    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${errorMessage(error)}`);
+    const reason = errorCode(error) === 'ENOENT' ? `the folder ${dirname(auditLog)} does not exist. Create it` : errorMessage(error);
+    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${reason}`);
   }
 }
 

@@ -1,13 +1,12 @@
 /** Whether `regkeeper deliver` is running: its Lease is renewed every few seconds, only while it can deliver. */
 import type { Log } from '../../contracts/log.ts';
 import type { DeliveryFacts } from '../../decision/facts.ts';
+import { deliveryLease } from '../../delivery/names.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerEvent } from '../../kube/informer.ts';
 import { durationOf, holderOf, type Lease } from '../../kube/lease.ts';
 import { identityOf } from '../../kube/object-identity.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
-
-export const deliveryLease = 'regkeeper-deliver';
 
 export type WatchedDelivery = {
   /** Watches the Lease as long as the rules have secrets with delivery. */

@@ -67,7 +67,9 @@ function evaluate(webhook: Webhook, request: ReviewRequest, callerAuthenticated:
 
   const decision = decide(change, rules, facts);
   if (decision.kind === 'not-yet') return { decision, failure: decision.message, reason: 'stale-cache' };
-  return { answer: renderAnswer(webhook, request, decision, rules), decision, reason: failureReasons[decision.kind] };
+  const answer = renderAnswer(webhook, request, decision, rules);
+  collaborators.answered?.({ webhook, callerAuthenticated, request, decision, rules });
+  return { answer, decision, reason: failureReasons[decision.kind] };
 }
 
 const failureReasons = { decided: undefined, malformed: 'unreadable', 'unknown-kind': 'unknown-kind' } as const;

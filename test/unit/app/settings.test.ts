@@ -60,6 +60,8 @@ describe('what holds', () => {
     ],
     ['REGKEEPER_NAMESPACE before POD_NAMESPACE', {}, { ...inPod, REGKEEPER_NAMESPACE: 'other' }, { cluster: { namespace: 'other' } }],
     ['REGKEEPER_KUBECONFIG before KUBECONFIG', {}, { KUBECONFIG: '/k', REGKEEPER_KUBECONFIG: '/r' }, { cluster: { kubeconfig: '/r' } }],
+    ['Events with a cluster', {}, inPod, { events: true }],
+    ['no Events without a cluster', { rules: ['a'] }, {}, { events: false }],
     ['defaults of --dev by its variable', {}, { REGKEEPER_DEV: '1' }, { dev: true, host: '127.0.0.1' }],
     ['what is given before the defaults of --dev', { dev: true, host: '::' }, {}, { host: '::' }],
     [
@@ -85,6 +87,8 @@ describe('variables', () => {
     ['REGKEEPER_CONTEXT=c', { cluster: { context: 'c' } }],
     ['REGKEEPER_NAMESPACE=n', { cluster: { namespace: 'n' } }],
     ['REGKEEPER_SERVICE=s', { service: 's', tls: { secretName: 's-tls' } }],
+    ['REGKEEPER_EVENTS=on', { events: true }],
+    ['REGKEEPER_EVENTS=off', { events: false }],
     ['REGKEEPER_TLS=dev', { tls: { mode: 'dev' } }],
     ['REGKEEPER_TLS_CERT=c REGKEEPER_TLS_KEY=k REGKEEPER_TLS_CA=a', { tls: { certificate: 'c', key: 'k', ca: 'a' } }],
     ['REGKEEPER_MANAGE_WEBHOOKS=true', { manageWebhooks: true }],

@@ -118,7 +118,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     [
       'an audit log that cannot be written',
       ['serve', ...rules, '--audit-log', '/nowhere/audit.log'],
-      /^regkeeper: --audit-log \/nowhere\/audit\.log: .*\n$/,
+      /^regkeeper: --audit-log \/nowhere\/audit\.log: the folder \/nowhere does not exist\. Create it\n$/,
     ],
     [
       'a question to nobody',

@@ -247,7 +247,7 @@ describe('nothing is written', () => {
 });
 
 describe('where the annotations are full', () => {
-  /** Room for exactly this many bytes beside the key `x`. */
+  /** Room for exactly this many bytes next to the key `x`. */
   const filled = (bytes: number) => ({ ...pods('a.io/x'), metadata: { name: 'web', annotations: { x: 'x'.repeat(bytes - 1) } } });
   const mark = 'regkeeper.io/injected'.length + '{"rules":["a-pull"]}'.length;
   const ours = `${key}a-pull`.length;

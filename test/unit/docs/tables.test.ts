@@ -9,6 +9,7 @@ import { registrySecretProblems, type SecretEffect } from '../../../src/credenti
 import { reasons } from '../../../src/decision/reasons.ts';
 import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { failures } from '../../../src/observe/audit/failure.ts';
+import { eventDrops } from '../../../src/observe/event-drops.ts';
 import { ownMetrics } from '../../../src/observe/metrics.ts';
 import { levelOf, type ProblemCode, problemCodes } from '../../../src/rules/language/problem.ts';
 import { problemRemedies } from '../../../src/rules/language/problem-remedies.ts';
@@ -21,16 +22,16 @@ const sorted = (names: readonly string[]) => [...names].sort();
 
 describe('what the code has stands in the docs, and nothing else', () => {
   test.each([
-    ['problem', 'What refuses the document'],
-    ['warning', 'What is only a warning'],
-    ['hint', 'What is only a hint'],
+    ['problem', 'Problems that reject the document'],
+    ['warning', 'Warnings'],
+    ['hint', 'Hints'],
   ])('codes of level %s in docs/rules.md, under "%s"', (level, heading) => {
     const codes = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === level);
     expect(sorted(firstCodes(section(readPage('docs/rules.md'), heading)))).toEqual(sorted(codes));
   });
 
   test('what to do about each code, as SARIF tells it too', () => {
-    const listed = ['What refuses the document', 'What is only a warning', 'What is only a hint'].flatMap((heading) =>
+    const listed = ['Problems that reject the document', 'Warnings', 'Hints'].flatMap((heading) =>
       rows(section(readPage('docs/rules.md'), heading)),
     );
     const remedies = listed.map(([code = '', , remedy = '']) => [code.replaceAll('`', ''), remedy.replaceAll('\\|', '|')]);
@@ -87,6 +88,11 @@ describe('what the code has stands in the docs, and nothing else', () => {
   test('why a request got no judgement in docs/metrics.md, with their words', () => {
     const listed = rows(section(readPage('docs/metrics.md'), 'Requests that could not be evaluated'));
     expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(failures);
+  });
+
+  test('why an Event was not written in docs/metrics.md, with the same words', () => {
+    const listed = rows(section(readPage('docs/metrics.md'), 'Events that were not written'));
+    expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(eventDrops);
   });
 
   test('settings of serve in docs/settings.md: flags, variables and defaults', () => {

@@ -375,6 +375,22 @@ describe('for CI systems', () => {
     ]);
   });
 
+  test('-o github: an annotation for each problem of invalid rules, at its line', async () => {
+    const invalid = await write('invalid.yaml', 'rules:\n- registry: "https://a.io"\n');
+    const { exitCode, out, err } = await runCommand(
+      'check',
+      '-f',
+      await write('objects.yaml', objects),
+      '--rules',
+      invalid,
+      '-o',
+      'github',
+    );
+    expect(exitCode).toBe(2);
+    expect(out).toMatch(/^::error file=\S*invalid\.yaml,line=2,col=13,title=.*::rules\[0\]\.registry: "https:.*\n$/);
+    expect(err).toMatch(/invalid\.yaml:2:13 pattern-scheme/);
+  });
+
   test('-o github: a warning in mode warn', async () => {
     const { exitCode, out } = await runCommand(
       'check',
