@@ -61,7 +61,8 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const store = createRuleStore(hashRules);
   const rules = createRulesInForce(store, hashRules);
   const lint = (ruleSet: RuleSet) => lintIfSmall(ruleSet, clock);
-  const cluster = client && createClusterView({ client, kinds, rules, log, clock });
+  const namespace = settings.cluster?.namespace ?? '';
+  const cluster = client && createClusterView({ client, namespace, kinds, rules, log, clock });
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
   const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
   const canAnswer = () => store.missing() === undefined && cluster?.missing() === undefined;
@@ -83,6 +84,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     registration: () => registration,
     watches: () => client?.watchedCollections ?? [],
     factGaps: () => cluster?.gaps(),
+    secretDelivery: () => cluster?.delivery(),
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });
   const events = createEvents({ settings, client, rules, store, ruleSource, metrics, log, clock });

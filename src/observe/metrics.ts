@@ -38,6 +38,8 @@ export type MetricSources = {
         readonly heldBytes: number;
       }
     | undefined;
+  /** Whether secrets are delivered. Undefined without a cluster. */
+  secretDelivery(): { readonly kind: 'running' | 'stopped' | 'unknown' } | undefined;
   /** Whether audit records can be written. */
   auditDelivery(): { readonly failing: boolean; readonly lost: number };
   /** Epoch milliseconds. */
@@ -94,6 +96,11 @@ export const ownMetrics = {
     name: 'regkeeper_secrets_injected_total',
     help: 'Secrets injected into objects, excluding dry runs, by the rule that requests them.',
     labelNames: ['rule'],
+  },
+  awaited: {
+    name: 'regkeeper_secrets_awaited_total',
+    help: 'Secrets that objects needed before they were delivered, excluding dry runs, by the state of secret delivery.',
+    labelNames: ['delivery'],
   },
   reviews: {
     name: 'regkeeper_rules_reviews_total',
@@ -185,6 +192,11 @@ export const ownMetrics = {
     help: 'Secrets named in rules that are not watched, so missing ones are not reported, by reason.',
     labelNames: ['reason'],
   },
+  secretDelivery: {
+    name: 'regkeeper_secret_delivery_running',
+    help: 'Whether secret delivery is running. Absent while no rule has secrets with delivery.',
+    labelNames: [],
+  },
   eventsWritten: {
     name: 'regkeeper_events_written_total',
     help: 'Kubernetes Events written or updated.',
@@ -244,6 +256,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   const failed = new Counter({ ...ownMetrics.failures, registers });
   const verdicts = new Counter({ ...ownMetrics.verdicts, registers });
   const secrets = new Counter({ ...ownMetrics.secrets, registers });
+  const awaited = new Counter({ ...ownMetrics.awaited, registers });
   const reviews = new Counter({ ...ownMetrics.reviews, registers });
   const namespaceRules = new Counter({ ...ownMetrics.namespaceRules, registers });
   const repairs = new Counter({ ...ownMetrics.webhookRepairs, registers });
@@ -265,6 +278,7 @@ export function createMetrics(sources: MetricSources): Metrics {
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
   for (const reason of Object.keys(eventDrops)) eventsDropped.inc({ reason }, 0);
   for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
+  for (const delivery of ['running', 'stopped', 'unknown']) awaited.inc({ delivery }, 0);
   for (const outcome of ['accepted', 'rejected', 'error']) reviews.inc({ outcome }, 0);
   for (const outcome of ['accepted', 'rejected', 'skipped']) namespaceRules.inc({ outcome }, 0);
   for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
@@ -289,6 +303,8 @@ export function createMetrics(sources: MetricSources): Metrics {
       // Both webhooks evaluate the images. Only the second one sees the object as it is stored.
       if (webhook === 'validate') for (const { verdict, rule } of images) verdicts.inc({ verdict, rule: nameOf(rule) });
       for (const { from, rule } of inject) if (from === 'rule') secrets.inc({ rule: nameOf(rule) });
+      const { awaited: names = [], awaitedOmitted = 0, state } = record.delivery ?? {};
+      if (webhook === 'validate' && state) awaited.inc({ delivery: state }, names.length + awaitedOmitted);
     },
     reviewed({ outcome, durationMicroseconds }) {
       reviews.inc({ outcome });
@@ -328,7 +344,19 @@ const otherKind = { group: 'other', kind: 'other' };
 /** Metrics whose values are read at each scrape, so that nothing has to keep them up to date. */
 function collectOnScrape(
   registers: Registry[],
-  { readiness, leads, rejectedRules, waitingNamespaces, certificate, watches, registration, factGaps, auditDelivery, now }: MetricSources,
+  {
+    readiness,
+    leads,
+    rejectedRules,
+    waitingNamespaces,
+    certificate,
+    watches,
+    registration,
+    factGaps,
+    secretDelivery,
+    auditDelivery,
+    now,
+  }: MetricSources,
 ): void {
   new Gauge({
     ...ownMetrics.ready,
@@ -425,6 +453,15 @@ function collectOnScrape(
     },
   });
   new Gauge({
+    ...ownMetrics.secretDelivery,
+    registers,
+    collect() {
+      const { kind = 'unknown' } = secretDelivery() ?? {};
+      if (kind === 'unknown') this.remove();
+      else this.set(kind === 'running' ? 1 : 0);
+    },
+  });
+  new Gauge({
     ...ownMetrics.auditFailing,
     registers,
     collect() {
@@ -491,13 +528,14 @@ function hasSecret({ pullSecrets, pushSecret }: Rule): boolean {
   return pullSecrets.length > 0 || pushSecret !== undefined;
 }
 
-function countEntries({ rules, exemptions, overrides, delegate, namespaceRules }: RuleSet) {
+function countEntries({ rules, exemptions, overrides, delegate, deliveredSecrets, namespaceRules }: RuleSet) {
   const ofNamespaces = [...namespaceRules.values()].reduce((sum, each) => sum + each.length, 0);
   return {
     rule: rules.length,
     exemption: exemptions.length,
     override: overrides.length,
     delegation: delegate.length,
+    'delivered-secret': deliveredSecrets.length,
     'namespace-rule': ofNamespaces,
   };
 }
