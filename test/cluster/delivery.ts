@@ -32,7 +32,12 @@ export async function applyDelivery(kubectl: Kubectl, directory: string): Promis
 }
 
 /** Applies the output of `regkeeper rbac --deliver` for these rules. */
-export async function applyDeliveryRights(kubectl: Kubectl, directory: string, rules: string, flags: readonly string[] = []): Promise<void> {
+export async function applyDeliveryRights(
+  kubectl: Kubectl,
+  directory: string,
+  rules: string,
+  flags: readonly string[] = [],
+): Promise<void> {
   const file = join(directory, 'rules-for-rights.yaml');
   await writeFile(file, rules);
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { stdin: await deliveryRightsText(file, flags) });
@@ -42,7 +47,11 @@ export async function deliveryRightsText(file: string, flags: readonly string[] 
   let out = '';
   const output = { out: (text: string) => void (out += text), err: (text: string) => void (out += text) };
   const nothing = async () => {};
-  await runProgram(['rbac', '--deliver', '--rules', file, '--namespace', ownNamespace, ...flags], { serve: nothing, deliver: nothing }, output);
+  await runProgram(
+    ['rbac', '--deliver', '--rules', file, '--namespace', ownNamespace, ...flags],
+    { serve: nothing, deliver: nothing },
+    output,
+  );
   return out;
 }
 

@@ -129,7 +129,12 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
     '--manage-webhooks',
   ];
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0'];
-  const program = await spawnProgram([...args, ...network, ...flags], { directory, nodeFlags, ready: 'serving', readyWithinSeconds: serveWithinSeconds });
+  const program = await spawnProgram([...args, ...network, ...flags], {
+    directory,
+    nodeFlags,
+    ready: 'serving',
+    readyWithinSeconds: serveWithinSeconds,
+  });
   const { url, healthUrl } = program.readyLine as { url: string; healthUrl: string };
   return { ...program, port: Number(new URL(url).port), healthPort: Number(new URL(healthUrl).port) };
 }

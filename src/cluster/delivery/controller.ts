@@ -163,7 +163,7 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
       if (result === 'conflict') return 'retry';
       rotations.done(key, result === 'written');
       if (result === 'written') observer.written({ namespace, name, action, planned, secret });
-      return result === 'written' ? 'written' : 'nothing';
+      return result === 'written' && isContent(action) ? 'written' : 'nothing';
     } catch (error) {
       if (signal.aborted) return 'nothing';
       observer.failed({ namespace, name, action, error });
@@ -210,6 +210,11 @@ function keyOf(namespace: string, name: string): string {
 /** A Pod may be waiting for a copy that does not exist, or that another writer has changed. */
 function isUrgent(action: WriteAction): boolean {
   return action.do === 'create' || action.do === 'replace' || (action.do === 'update' && action.because === 'tampered');
+}
+
+/** Whether another writer could make the same write necessary again and again. */
+function isContent(action: WriteAction): boolean {
+  return action.do === 'create' || action.do === 'update' || action.do === 'replace';
 }
 
 function copyOf(namespace: string, name: string, { content }: PlannedCopy): CopyToWrite {

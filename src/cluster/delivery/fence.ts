@@ -93,7 +93,7 @@ export function createFence({ client, subject, onChange, log, clock }: FenceOpti
     idle: () => idle,
     check() {
       requested = true;
-      loop.requeue();
+      loop.reconcileNow();
     },
     start() {
       loop.requeue();

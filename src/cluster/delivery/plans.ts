@@ -39,18 +39,9 @@ export type PlansOptions = {
 
 export function createPlans(options: PlansOptions): Plans {
   const { rules, namespaces, needs, copies, sourceOf, contents, isExcluded, now, monotonic } = options;
-  /** Since when a namespace with a copy is not entitled, by the monotonic clock. */
-  const notEntitledSince = new Map<string, number>();
-
-  function notEntitledFor(key: string, entitled: boolean, exists: boolean): number {
-    if (entitled || !exists) {
-      notEntitledSince.delete(key);
-      return 0;
-    }
-    const since = notEntitledSince.get(key) ?? monotonic();
-    notEntitledSince.set(key, since);
-    return monotonic() - since;
-  }
+  /** Since when a copy is not entitled, and since when it is not needed, by the monotonic clock. */
+  const notEntitled = createStopwatch(monotonic);
+  const notNeeded = createStopwatch(monotonic);
 
   function contentFor(ruleSet: RuleSet, secret: DeliveredSecret, context: NamespaceContext) {
     const source = sourceOf(secret.source);
@@ -70,7 +61,8 @@ export function createPlans(options: PlansOptions): Plans {
       const needed = needs.has(namespace, name);
       // Most namespaces need most secrets not, and nothing else matters for them.
       if (!existing && !needed && secret?.deliver !== 'always') {
-        notEntitledSince.delete(key);
+        notEntitled.measure(key, false);
+        notNeeded.measure(key, false);
         return { ...absent, secret, source: undefined, content: undefined };
       }
       const known = namespaces.get(namespace);
@@ -84,13 +76,30 @@ export function createPlans(options: PlansOptions): Plans {
         namespace: !known ? 'absent' : known.terminating ? 'terminating' : 'active',
         excluded,
         entitled,
-        notEntitledFor: notEntitledFor(key, entitled, existing !== undefined),
+        notEntitledFor: notEntitled.measure(key, existing !== undefined && !entitled),
         needed,
+        notNeededFor: notNeeded.measure(key, existing !== undefined && !needed),
         content: made.state,
         existing,
         now: now(),
       });
       return { ...plan, secret, source: made.source, content: made.content };
+    },
+  };
+}
+
+/** Measures how long something has been so, by key. */
+function createStopwatch(monotonic: () => number): { measure(key: string, isSo: boolean): number } {
+  const since = new Map<string, number>();
+  return {
+    measure(key, isSo) {
+      if (!isSo) {
+        since.delete(key);
+        return 0;
+      }
+      const start = since.get(key) ?? monotonic();
+      since.set(key, start);
+      return monotonic() - start;
     },
   };
 }

@@ -46,8 +46,8 @@ const longestRetry = 60_000;
 const longestTruce = 300_000;
 /** Writes to one key within a short time that are not delayed. */
 const freeWrites = 4;
-/** A key that was not written for this long is no longer disputed. */
-const quietTime = 120_000;
+/** A key that needs no write for this long is no longer disputed. It must be longer than the longest wait. */
+const quietTime = 2 * longestTruce;
 
 type Waiting = { priority: Priority };
 
@@ -68,7 +68,6 @@ export function createWriteQueue(options: WriteQueueOptions): WriteQueue {
   let cancelTick: (() => void) | undefined;
 
   function add(key: string, priority: Priority): void {
-    if (closing.signal.aborted) return;
     const current = writing.get(key);
     const late = delayed.get(key);
     if (current) current.again = { priority: urgentIf(priority, current.again?.priority) };
@@ -164,6 +163,7 @@ export function createWriteQueue(options: WriteQueueOptions): WriteQueue {
 
   return {
     add(key, priority) {
+      if (closing.signal.aborted) return;
       if (!waiting.urgent.has(key) && !waiting.bulk.has(key) && !writing.has(key) && !delayed.has(key)) delay(key, priority);
       else add(key, priority);
     },
