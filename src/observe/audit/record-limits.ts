@@ -14,9 +14,12 @@ export type ListBudget = { readonly count: number; readonly bytes: number };
 
 export const budgets = {
   groups: { count: 100, bytes: 24 * KiB },
-  images: { count: 200, bytes: 112 * KiB },
+  images: { count: 200, bytes: 104 * KiB },
   inject: { count: 100, bytes: 28 * KiB },
   messages: { count: 50, bytes: 24 * KiB },
+  /** Names of secrets with delivery: those that the object needs, and those that the namespace lacks. */
+  neededSecrets: { count: 50, bytes: 4 * KiB },
+  awaitedSecrets: { count: 50, bytes: 4 * KiB },
   /** Of a review, or of a change of the rules. */
   problems: { count: 100, bytes: 80 * KiB },
   warnings: { count: 100, bytes: 40 * KiB },

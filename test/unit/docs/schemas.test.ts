@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../../src/admission/review.ts';
 import { decide } from '../../../src/decision/decide.ts';
+import type { Facts } from '../../../src/decision/facts.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { buildAuditRecord } from '../../../src/observe/audit/decision-record.ts';
 import { buildRulesRecord } from '../../../src/observe/audit/rules-record.ts';
@@ -92,7 +93,11 @@ const exempting = (of: RuleSet): RuleSet => {
 };
 const object = 'service openshift-image-registry/image-registry';
 const onOpenShift = withPlatform(enforced, { internalRegistries: [{ registry: '172.30.1.1:5000', object }] }, sha256).ruleSet;
-const facts = accounts({ default: ['own'] });
+const facts: Facts = {
+  ...accounts({ default: ['own'] }),
+  secret: (_namespace, name) => (name.startsWith('delivered') ? 'absent' : 'unknown'),
+  delivery: () => ({ kind: 'running' }),
+};
 
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const image = 'external.example.com/app:1';
@@ -111,10 +116,17 @@ const imageSource = { from: { kind: 'DockerImage', name: image }, paths: [{ sour
 const crowd = { ...pod(image), spec: { containers: many.map((index) => ({ name: `c${index}`, image: `nginx:${index}` })) } };
 const nameless = { ...pod(image), metadata: { generateName: 'web-' } };
 
+const delivered = Array.from({ length: 60 }, (_, index) => `delivered-${index}`);
+const delivering = ruleSetOf(
+  `rules: [{registry: external.example.com, pullSecret: [${delivered}]}]`,
+  `secrets: [${delivered.map((name) => `{name: ${name}, source: s, namespaces: "*"}`)}]`,
+);
+
 const decisions: [sentence: string, webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules?: RuleSet][] = [
   ['a pod that gets its secret and its account’s', 'mutate', pod(image)],
   ['a pod that gets its secret by a rule of a ConfigMap', 'mutate', pod(image), {}, inConfigMap],
   ['a pod that gets a secret of a rule that ends', 'mutate', pod('old.example.com/app'), {}, endingRule],
+  ['a pod that needs more delivered secrets than are shown', 'mutate', pod(image), {}, delivering],
   ['an internal image', 'validate', pod('registry.svc:5000/app')],
   ['a refusal, by a rule of a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
   ['a refusal that mode audit softens', 'validate', pod('unknown.example.com/app'), {}, audited],
@@ -210,9 +222,9 @@ describe('docs/audit.schema.json', () => {
   });
 
   test.each([
-    ['A decision', 'decision'],
-    ['A change of the rules', 'rules'],
-    ['A review of the rules', 'rulesReview'],
+    ['Decision records', 'decision'],
+    ['Records of rule changes', 'rules'],
+    ['Records of rule reviews', 'rulesReview'],
   ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
     expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
   });

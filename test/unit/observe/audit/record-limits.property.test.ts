@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { changeOf, type ReviewRequest, type Webhook } from '../../../../src/admission/review.ts';
 import { decide } from '../../../../src/decision/decide.ts';
+import type { Facts } from '../../../../src/decision/facts.ts';
 import { isObject, type JsonObject } from '../../../../src/object/json.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { buildAuditRecord, countDecision } from '../../../../src/observe/audit/decision-record.ts';
@@ -16,17 +17,22 @@ import { anyObjectOf } from '../../decision/any-object.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 
+const delivered = Array.from({ length: 250 }, (_, index) => `${'d'.repeat(249)}-${100 + index}`);
+
 /** Names and reasons of the greatest length that rules may have. */
 const rules = ruleSetOf(`
 unconfigured: warn
 rules:
 - {registry: r0.io, name: "${'n'.repeat(60)}", pullSecret: pull-0, pushSecret: push}
 - {registry: "r0.io:*", pullSecret: pull-0}
-- {registry: r1.io, pullSecret: [pull-1, "${'s'.repeat(253)}"]}
+- {registry: r1.io, pullSecret: [pull-1, "${'s'.repeat(253)}", ${delivered.join(', ')}]}
 - {registry: evil.io, trust: false, reason: "${'é'.repeat(100)}"}
 exemptions:
 - {image: exempt.io/x, until: 2099-01-01, reason: "${'r'.repeat(100)}"}
+secrets:
+${delivered.map((name) => `- {name: ${name}, source: s, namespaces: "*"}`).join('\n')}
 `);
+const facts: Facts = { ...unwatched, secret: () => 'absent', delivery: () => ({ kind: 'running' }) };
 
 /** Pieces of hostile texts: plain, multi-byte, those that JSON writes with six bytes, and halves of a surrogate pair. */
 const hostileText = fc
@@ -88,7 +94,7 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
           oldObject: update ? object : null,
         };
         const change = changeOf(review);
-        const decision = change && decide(change, rules, unwatched);
+        const decision = change && decide(change, rules, facts);
         for (const webhook of ['mutate', 'validate'] as const) checkRecord(webhook, review, decision);
       }),
       runs(25),
@@ -110,7 +116,11 @@ function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnT
   expect(record.images.length + imagesOmitted).toBe(decision.images.length);
   expect(counted.images).toHaveLength(decision.images.length);
   expect(record.inject.length + injectOmitted).toBe(counted.inject.length);
-  const partly = line.includes(' characters]…') || groupsOmitted + imagesOmitted + injectOmitted + (record.messagesOmitted ?? 0) > 0;
+  const { needed = [], neededOmitted = 0, awaited = [], awaitedOmitted = 0 } = record.delivery ?? {};
+  expect(needed.length + neededOmitted).toBe(webhook === 'mutate' ? (decision.neededSecrets?.length ?? 0) : 0);
+  expect(awaited.length + awaitedOmitted).toBe(decision.awaited?.secrets.length ?? 0);
+  const notShown = groupsOmitted + imagesOmitted + injectOmitted + neededOmitted + awaitedOmitted + (record.messagesOmitted ?? 0);
+  const partly = line.includes(' characters]…') || notShown > 0;
   expect(record.truncated === true).toBe(partly);
 }
 
