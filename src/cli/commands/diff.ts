@@ -39,7 +39,7 @@ type DiffOptions = {
 
 export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('diff')
-    .argument('<old>', 'rules before the change: a file or folder')
+    .argument('<old>', 'rules before the change: a file or directory')
     .argument('<new>', 'rules after the change')
     .addOption(manifestsOption())
     .addOption(namespaceOption().default('default'))
@@ -69,8 +69,8 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object is newly denied, loses a secret, or is uncertain. Without -f: the rules differ',
-  'something was not evaluated, or invalid usage',
+  'an object is newly denied or loses a secret, or its result is uncertain. Without -f: the rules differ',
+  'some input was not evaluated, or invalid usage',
 ];
 
 async function diff(old: string, now: string, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {

@@ -23,7 +23,7 @@ type InitOptions = {
 export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('init')
     .addOption(manifestsOption().makeOptionMandatory())
-    .addOption(new Option('--per-path', 'write a rule per top-level path instead of per registry'))
+    .addOption(new Option('--per-path', 'generate a rule per top-level path instead of per registry'))
     .addOption(namespaceOption().default('default'))
     .addOption(customKindsOption())
     .addOption(skipUnknownOption())
@@ -33,21 +33,21 @@ export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Generate starter rules for a folder of manifests', line: 'regkeeper init -f deploy/examples/objects > rules.yaml' },
+  { does: 'Generate starter rules for a directory of manifests', line: 'regkeeper init -f deploy/examples/objects > rules.yaml' },
   {
     does: 'Trust only the paths in use, such as docker.io/library',
     line: 'regkeeper init -f deploy/examples/objects --per-path',
   },
   {
-    does: 'Write a ConfigMap for kubectl, from what a chart renders',
+    does: 'Generate a ConfigMap from a rendered chart',
     line: 'helm template web charts/web | regkeeper init -f - -o configmap',
   },
 ];
 
 const exitCodes = [
-  'a rule allows every known image',
-  'some image cannot be allowed by any rule, or the rules are too long',
-  'something was not evaluated, or invalid usage',
+  'every known image is allowed by a rule',
+  'an image cannot be allowed by any rule, or the rules are too long',
+  'some input was not evaluated, or invalid usage',
 ];
 
 async function init(options: InitOptions, terminal: Terminal): Promise<ExitCode> {
