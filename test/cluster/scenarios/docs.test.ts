@@ -9,7 +9,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiClient } from '../../../src/kube/api-client.ts';
-import { commandLines, otherExitCodes, pagesWithSteps, runnable, type Step, stepsOf } from '../../unit/docs/commands.ts';
+import { commandLines, inlineCommands, otherExitCodes, pagesWithSteps, runnable, type Step, stepsOf } from '../../unit/docs/commands.ts';
+import { pages as everyPage } from '../../unit/docs/pages.ts';
 import { findBinaries } from '../binaries.ts';
 import { createWorld, filesShownIn, rulesConfigMap, usualDeployment, usualRules, type World } from '../docs-world.ts';
 import { findHelm } from '../helm.ts';
@@ -74,6 +75,19 @@ describe.each(pages)('%s', (page) => {
     },
     300_000,
   );
+});
+
+describe('commands in the text have options that their programs know', () => {
+  const mentioned = ['kubectl', 'helm'].flatMap((program) =>
+    everyPage.flatMap((page) => inlineCommands(page, program).map((command) => ({ page, command }))),
+  );
+
+  test.each(mentioned)('$page: $command', async ({ command }) => {
+    // With --help options are parsed, and nothing is done.
+    const { output, exitCode } = await world.run(`${command.split(/ [|&]|;/)[0]} --help`);
+    expect(exitCode, output).toBe(0);
+    expect(output).toMatch(/^Usage:$/m);
+  });
 });
 
 /** The script that ends after the first command with an unexpected exit code. A command of `console` may fail: its output is compared. */

@@ -1,5 +1,5 @@
 /** Finds the shell commands in the documentation, and lists those that no test can run, with the reason. */
-import { blocks, pages, readPage } from './pages.ts';
+import { blocks, outsideBlocks, pages, readPage } from './pages.ts';
 
 export type Step = {
   readonly page: string;
@@ -29,6 +29,14 @@ export function stepsOf(page: string): readonly Step[] {
 /** The usage of a command, such as `regkeeper lint FILES… [--strict]`, which tools.test.ts compares with --help. */
 function isSynopsis(script: string): boolean {
   return /^regkeeper [a-z]+ .*(?:\[-|\|zsh\|)/.test(script);
+}
+
+/** Commands in the text, as in `kubectl get pods`. Those with `…` or a placeholder in brackets are not complete. */
+export function inlineCommands(page: string, program: string): readonly string[] {
+  const text = outsideBlocks(readPage(page));
+  return [...text.matchAll(/`([^`\n]+(?:\n[^`\n]+)?)`/g)]
+    .map(([, command = '']) => command.replace(/\s+/g, ' '))
+    .filter((command) => command.startsWith(`${program} `) && !command.includes('…'));
 }
 
 /** Decisions are records, and the READMEs of tests and certificates are for developers, who run these commands all the time. */

@@ -222,9 +222,9 @@ describe('docs/audit.schema.json', () => {
   });
 
   test.each([
-    ['A decision', 'decision'],
-    ['A change of the rules', 'rules'],
-    ['A review of the rules', 'rulesReview'],
+    ['Decision records', 'decision'],
+    ['Records of rule changes', 'rules'],
+    ['Records of rule reviews', 'rulesReview'],
   ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
     expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
   });

@@ -76,7 +76,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
   });
 
   test('metrics in docs/metrics.md, with their labels', () => {
-    const listed = ['Of requests', 'Of the state'].flatMap((heading) =>
+    const listed = ['Request metrics', 'State metrics'].flatMap((heading) =>
       rows(withoutSubsections(section(readPage('docs/metrics.md'), heading))),
     );
     const documented = listed.map(([name = '', labels = '']) => `${name.replaceAll('`', '')}{${labels.replaceAll('`', '')}}`);
