@@ -14,9 +14,12 @@ export type ListBudget = { readonly count: number; readonly bytes: number };
 
 export const budgets = {
   groups: { count: 100, bytes: 24 * KiB },
-  images: { count: 200, bytes: 112 * KiB },
+  images: { count: 200, bytes: 98 * KiB },
   inject: { count: 100, bytes: 28 * KiB },
   messages: { count: 50, bytes: 24 * KiB },
+  namespaceLabels: { count: 50, bytes: 8 * KiB },
+  secrets: { count: 50, bytes: 4 * KiB },
+  shortNames: { count: 10, bytes: 2 * KiB },
   /** Of a review, or of a change of the rules. */
   problems: { count: 100, bytes: 80 * KiB },
   warnings: { count: 100, bytes: 40 * KiB },
