@@ -8,7 +8,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { runProgram } from '../src/cli/program.ts';
+import { type ProgramActions, runProgram } from '../src/cli/program.ts';
 
 const targets = { seconds: 30, mebibytes: 400 };
 const [mode = '1000000', ...rest] = process.argv.slice(2);
@@ -17,8 +17,11 @@ else await compare(Number(mode));
 
 /** Runs the command in this process, then prints what it took. */
 async function measure(argv: readonly string[]): Promise<void> {
-  const none = async () => {};
-  await runProgram(argv, { serve: none }, { out: (shown) => process.stdout.write(shown), err: (shown) => process.stderr.write(shown) });
+  // The command starts nothing.
+  await runProgram(argv, {} as ProgramActions, {
+    out: (shown) => process.stdout.write(shown),
+    err: (shown) => process.stderr.write(shown),
+  });
   const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
   process.stdout.write(`\nseconds ${(userCPUTime + systemCPUTime) / 1e6}\nmebibytes ${maxRSS / 1024}\n`);
 }

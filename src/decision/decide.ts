@@ -15,15 +15,17 @@ import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '../object/object-shape.ts';
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
+import { entitlementsOf } from '../rules/match/entitlement.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
-import { injectIntoPod } from './inject/inject-pod.ts';
+import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
 import { hidesContents, mostListed, renderFinding } from './message.ts';
-import { missingSecrets } from './missing-secrets.ts';
+import { type MissingSecret, missingSecrets } from './missing-secrets.ts';
+import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 
@@ -58,9 +60,11 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   if ((context.unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
     return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known yet` };
   }
-  const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
+  const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : unchanged(shape);
   if (injection.kind === 'not-yet') return injection;
+  const needs = recordNeeds(request, { shape, images, rules, settings, facts, patch: injection.patch, listed: injection.listed });
 
+  const missing = findMissing(images, context);
   return {
     kind: 'decided',
     images,
@@ -70,12 +74,15 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     revision: rules.revision,
     unsure,
     ...(isStaticPod(shape) && { staticPod: true }),
-    patch: injection.patch,
+    patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
+    ...(needs.names && { neededSecrets: needs.names }),
+    ...awaitedSecrets(missing, facts),
     notices: [
       ...injection.notices,
+      ...needs.notices,
       ...noticeSpelling(images, injection.injected, shape),
-      ...(writes ? noticeMissing(images, context) : []),
+      ...noticeMissing(missing),
       ...noticeOtherDockerfile(shape),
       ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
@@ -95,7 +102,8 @@ export type ShapeEvaluation = Pick<Decision & { kind: 'decided' }, 'images' | 'o
 export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings);
-  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams: streamMemo() };
+  const [streams, entitlementTo] = [streamMemo(), entitlementsOf(rules, place)];
+  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams, entitlementTo };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
   const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
@@ -165,16 +173,29 @@ function isStaticPod(shape: ObjectShape): boolean {
   return shape.kind === 'pod' && shape.readOnlyBecause === 'mirror';
 }
 
-const nothing = { patch: [], injected: [], notices: [] };
-
-function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts) {
+function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
   switch (shape.kind) {
     case 'pod':
       return injectIntoPod(request, shape, images, facts);
     case 'build':
       return injectIntoBuild(request, shape, images);
     case 'naming':
-      return { kind: 'injected' as const, ...nothing };
+      return unchanged(shape);
+  }
+}
+
+function unchanged(shape: ObjectShape): InjectionResult & { readonly kind: 'injected' } {
+  return { kind: 'injected', patch: [], injected: [], listed: secretsIn(shape), notices: [] };
+}
+
+function secretsIn(shape: ObjectShape): readonly (string | undefined)[] {
+  switch (shape.kind) {
+    case 'pod':
+      return shape.pullSecrets;
+    case 'build':
+      return shape.credentials.map(({ current }) => current);
+    case 'naming':
+      return [];
   }
 }
 
@@ -185,6 +206,7 @@ type SlotContext = EvaluationContext & {
   readonly isOld: (image: ImageDecision) => boolean;
   readonly writes: boolean;
   readonly streams: StreamMemo;
+  readonly entitlementTo: ReturnType<typeof entitlementsOf>;
 };
 
 function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
@@ -253,25 +275,47 @@ function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind:
  * A pod that could not pull is denied if the rule has `onMissingSecret: deny`. Its controller retries, and the user sees the reason. A
  * template is not denied: it may be created before the secret.
  */
-function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: SlotContext): ImageDecision {
+function requireSecrets(decision: ImageDecision, context: SlotContext): ImageDecision {
+  const { shape, writes } = context;
   if (!writes || !isPod(shape) || decision.outcomeBeforeMode === 'denied') return decision;
-  const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
-  return missing
-    ? {
-        ...decision,
-        outcomeBeforeMode: 'denied',
-        reason: 'secret-missing',
-        rule: missing.rule,
-        missing: { message: missing.message, brief: missing.brief },
-      }
-    : decision;
+  const missing = missingSecrets(decision, context).find(
+    ({ rule, delivered }) => rule.onMissingSecret === 'deny' && delivered.length === 0,
+  );
+  if (!missing) return decision;
+  const unsure = decision.unsure ?? missing.unsure;
+  return {
+    ...decision,
+    outcomeBeforeMode: 'denied',
+    reason: 'secret-missing',
+    rule: missing.rule,
+    missing: { message: missing.message, brief: missing.brief },
+    ...(unsure && { unsure }),
+  };
 }
 
-function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotContext): readonly Notice[] {
+function findMissing(images: readonly ImageDecision[], context: SlotContext): readonly MissingSecret[] {
+  if (!context.writes) return [];
   // No secret is injected for the image of an image stream.
   const affected = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
-  const missing = affected.flatMap((image) => missingSecrets(image, place.namespace, facts));
-  return distinct('secret-missing', missing);
+  return affected.flatMap((image) => missingSecrets(image, context));
+}
+
+function noticeMissing(missing: readonly MissingSecret[]): readonly Notice[] {
+  const reasons = ['secret-missing', 'secret-pending'] as const;
+  return reasons.flatMap((reason) =>
+    distinct(
+      reason,
+      missing.filter((each) => each.reason === reason),
+    ),
+  );
+}
+
+function awaitedSecrets(
+  missing: readonly MissingSecret[],
+  { delivery }: Pick<Facts, 'delivery'>,
+): Pick<Decision & { kind: 'decided' }, 'awaited'> {
+  const secrets = [...new Set(missing.flatMap(({ delivered }) => delivered))].sort();
+  return secrets.length > 0 ? { awaited: { secrets, delivery: delivery?.() ?? { kind: 'unknown' } } } : {};
 }
 
 /** One notice for each message. */

@@ -1,41 +1,67 @@
 /** Finds the secrets that an image needs and its namespace lacks. */
 import { quote } from '../image/problem.ts';
 import { quoteAll } from '../image/wording.ts';
-import type { Rule } from '../rules/rule-set.ts';
+import type { Origin } from '../rules/language/problem.ts';
+import type { entitlementsOf } from '../rules/match/entitlement.ts';
+import type { NamespaceContext, Rule } from '../rules/rule-set.ts';
 import type { ImageDecision, Message } from './decision.ts';
-import type { Facts } from './facts.ts';
+import type { DeliveryFacts, Facts } from './facts.ts';
 import { bothForms } from './message.ts';
 
 /** A rule whose secret the namespace lacks. Of several pull secrets, it lacks all. */
-export type MissingSecret = Message & { readonly rule: Rule };
+export type MissingSecret = Message & {
+  readonly rule: Rule;
+  readonly reason: 'secret-missing' | 'secret-pending';
+  /** Those of the secrets that are delivered to the namespace. A Pod that is denied would not be stored, so nothing would deliver them. */
+  readonly delivered: readonly string[];
+  /** If unknown labels of the namespace could entitle it to a secret. */
+  readonly unsure?: Origin;
+};
+
+export type MissingSecretsContext = {
+  readonly entitlementTo: ReturnType<typeof entitlementsOf>;
+  readonly place: NamespaceContext;
+  readonly facts: Pick<Facts, 'secret' | 'delivery'>;
+};
 
 /** Secrets that are certainly missing. Empty if that is unknown, or if the rule has `onMissingSecret: ignore`. */
 export function missingSecrets(
   { trustedBy, slot }: Pick<ImageDecision, 'trustedBy' | 'slot'>,
-  namespace: string,
-  facts: Pick<Facts, 'secret'>,
+  { entitlementTo, place, facts }: MissingSecretsContext,
 ): readonly MissingSecret[] {
-  return trustedBy.flatMap((rule) => {
+  const { namespace } = place;
+  return trustedBy.flatMap((rule): readonly MissingSecret[] => {
     const names = slot.action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
     if (names.length === 0 || rule.onMissingSecret === 'ignore') return [];
     const states = names.map((name) => facts.secret(namespace, name));
     if (!states.every((state) => state === 'absent' || state === 'wrong-type')) return [];
-    const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
     const { action } = slot;
-    return [{ rule, ...bothForms(({ rule: locate }) => renderMissing({ action, names, wrongType, namespace, rule: locate(rule) })) }];
+    // A Secret of another type that has the name is not replaced.
+    const absent = names.filter((_name, index) => states[index] === 'absent');
+    const answers = absent.map(entitlementTo);
+    const delivered = absent.filter((_name, index) => answers[index]?.value !== undefined);
+    if (delivered.length > 0) {
+      const delivery = facts.delivery?.() ?? { kind: 'unknown' };
+      const render = (where: string) => renderDelivered({ action, names: delivered, namespace, rule: where }, delivery);
+      const reason = delivery.kind === 'stopped' ? 'secret-missing' : 'secret-pending';
+      return [{ rule, reason, delivered, ...bothForms((locate) => render(locate.rule(rule))) }];
+    }
+    const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
+    const unsure = answers.find((answer) => answer.unsure)?.unsure;
+    const text = bothForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule) }, wrongType));
+    return [{ rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text }];
   });
 }
 
 type MissingText = {
   readonly action: 'pull' | 'push';
   readonly names: readonly string[];
-  readonly wrongType: readonly string[];
   readonly namespace: string;
   /** ` (rule "corporate")`. */
   readonly rule: string;
 };
 
-function renderMissing({ action, names, wrongType, namespace, rule }: MissingText): string {
+function renderMissing({ action, names, namespace, rule }: MissingText, wrongType: readonly string[]): string {
   const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${names.map(quote).join(', ')}`;
   const command = 'with "kubectl create secret docker-registry"';
   if (wrongType.length > 0) {
@@ -45,4 +71,24 @@ function renderMissing({ action, names, wrongType, namespace, rule }: MissingTex
   return names.length > 1
     ? `namespace "${namespace}" has none of the ${secrets}${rule}. Create one of them ${command}.`
     : `namespace "${namespace}" has no ${secrets}${rule}. Create it ${command}.`;
+}
+
+function renderDelivered({ action, names, namespace, rule }: MissingText, delivery: DeliveryFacts): string {
+  const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${quoteAll(names)}${rule}`;
+  const they = names.length > 1 ? 'They' : 'It';
+  switch (delivery.kind) {
+    case 'running':
+      return `namespace "${namespace}" does not have the ${secrets} yet. ${they} will be delivered.`;
+    case 'stopped': {
+      const since = delivery.since === undefined ? 'is not running' : `has not been running since ${renderSecond(delivery.since)}`;
+      return `namespace "${namespace}" does not have the ${secrets}, and secret delivery ${since}. Ask an administrator to start it.`;
+    }
+    case 'unknown':
+      return `namespace "${namespace}" does not have the ${secrets} yet. ${they} will be delivered if "regkeeper deliver" is running.`;
+  }
+}
+
+/** `2026-11-21T09:58:00Z`. */
+function renderSecond(milliseconds: number): string {
+  return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
 }

@@ -14,6 +14,8 @@ export const reasons = {
   'short-name-uncertain': 'The name has no registry, and a node may resolve it differently from the rules.',
   'registry-host': 'The name looks like a registry host without a repository, but is read as a trusted image of Docker Hub.',
   'secret-missing': 'The namespace has none of the secrets that the rule names.',
+  'secret-pending': 'The namespace does not have the secret yet. `regkeeper deliver` creates it.',
+  'needs-not-recorded': 'The annotations of the object are full, so secrets are not delivered for it.',
   unresolved: 'The image is not known yet. It is evaluated once it is set.',
   'unresolved-in-pod': 'A Pod is created without the name of an image.',
   'stream-too-large': 'A build names an image stream that is too large to be cached, so its image could not be evaluated.',

@@ -8,7 +8,13 @@ import type { NamespaceSelector, RuleSet } from './rule-set.ts';
 export function labelKeysOf(rules: RuleSet): readonly string[] {
   const known = keysOfRules.get(rules);
   if (known) return known;
-  const entries = [...rules.rules, ...rules.exemptions, ...rules.overrides, ...[...rules.namespaceRules.values()].flat()];
+  const entries = [
+    ...rules.rules,
+    ...rules.exemptions,
+    ...rules.overrides,
+    ...rules.deliveredSecrets,
+    ...[...rules.namespaceRules.values()].flat(),
+  ];
   const keys = new Set(entries.flatMap(({ namespaces }) => keysOf(namespaces)));
   keys.delete('kubernetes.io/metadata.name');
   const sorted = [...keys].sort();

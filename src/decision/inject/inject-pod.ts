@@ -18,12 +18,15 @@ export type InjectionResult =
       readonly kind: 'injected';
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
+      /** All secrets in the object after the patch. Undefined for an entry without a name, and for an empty field of a build. */
+      readonly listed: readonly (string | undefined)[];
       readonly notices: readonly Notice[];
     }
   | { readonly kind: 'not-yet'; readonly message: string };
 
 export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
-  if (shape.readOnlyBecause && shape.readOnlyBecause !== 'immutable') return { kind: 'injected', patch: [], injected: [], notices: [] };
+  if (shape.readOnlyBecause && shape.readOnlyBecause !== 'immutable')
+    return { kind: 'injected', patch: [], injected: [], listed: shape.pullSecrets, notices: [] };
   const plan = planPullSecrets(readInput(request, shape, images, facts));
   if (plan.kind === 'not-yet') {
     return {
@@ -36,6 +39,7 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
     kind: 'injected',
     patch: patchPullSecrets(plan, request, shape),
     injected: plan.added.map((secret) => ({ path, ...secret })),
+    listed: [...(plan.kind === 'write' ? plan.kept : shape.pullSecrets), ...plan.added.map(({ secret }) => secret)],
     notices: [
       ...plan.notices.map((notice) => ({ reason: notice.reason, message: renderNotice(notice, shape) })),
       ...lackingSecrets(

@@ -47,6 +47,7 @@ export type AuditRecord = Circumstances & {
   readonly imagesSha256?: string;
   readonly inject: readonly AuditedInjection[];
   readonly injectOmitted?: number;
+  readonly delivery?: AuditedDelivery;
   readonly messages: readonly string[];
   readonly messagesOmitted?: number;
   /** A text was cut, or not everything of a list is shown. */
@@ -62,6 +63,18 @@ export type AuditedInjection = {
    * it any more.
    */
   readonly rule?: AuditedRule;
+};
+
+/** Absent if the request concerns no secret with delivery. */
+export type AuditedDelivery = {
+  /** What `/mutate` wrote into the annotation of the object. */
+  readonly needed?: readonly string[];
+  readonly neededOmitted?: number;
+  /** Secrets that the namespace lacks and that are delivered there, so that they do not deny. */
+  readonly awaited?: readonly string[];
+  readonly awaitedOmitted?: number;
+  /** Whether `regkeeper deliver` was running, where secrets are awaited. */
+  readonly state?: 'running' | 'stopped' | 'unknown';
 };
 
 /** `decision` is undefined for a request that introduces nothing. `failure` is the message for a request that could not be evaluated. */
@@ -134,7 +147,7 @@ type Conclusion = Pick<AuditRecord, 'outcome' | 'images' | 'inject' | 'messages'
   Partial<
     Pick<
       AuditRecord,
-      'outcomeIfEnforced' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'messagesOmitted'
+      'outcomeIfEnforced' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'delivery' | 'messagesOmitted'
     >
   >;
 
@@ -173,11 +186,31 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
         ...showImages(decision.images, cutter),
         inject,
         ...omitted('injectOmitted', injected, inject),
+        ...auditDelivery(mutating ? decision.neededSecrets : undefined, decision.awaited, cutter),
         messages,
         ...omitted('messagesOmitted', shown, messages),
       };
     }
   }
+}
+
+function auditDelivery(
+  needed: readonly string[] = [],
+  awaited: (Decision & { kind: 'decided' })['awaited'],
+  cutter: Cutter,
+): Pick<Conclusion, 'delivery'> {
+  if (needed.length === 0 && !awaited) return {};
+  const shownNeeded = cutter.texts(needed, budgets.neededSecrets);
+  const shownAwaited = cutter.texts(awaited?.secrets ?? [], budgets.awaitedSecrets);
+  const delivery: AuditedDelivery = {
+    ...(needed.length > 0 && { needed: shownNeeded, ...omitted('neededOmitted', needed, shownNeeded) }),
+    ...(awaited && {
+      awaited: shownAwaited,
+      ...omitted('awaitedOmitted', awaited.secrets, shownAwaited),
+      state: awaited.delivery.kind,
+    }),
+  };
+  return { delivery };
 }
 
 type RuleOf = (injection: Injection) => Rule | undefined;

@@ -31,7 +31,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const deliveredSecrets = documents.flatMap((document) => document.deliveredSecrets);
   const internal = mergeInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
-  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretTies(deliveredSecrets));
+  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretProblems(deliveredSecrets));
 
   const internalIndex = indexRules(internal);
   reportInternalConflicts(ordinary, internalIndex, problems);
@@ -193,6 +193,10 @@ function alternativeFix(term: Term): string {
   }
 }
 
+function findSecretProblems(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  return [...findSecretTies(secrets), ...tooManySecrets(secrets)];
+}
+
 /** Entries with equal names. Two of them could name different sources for one namespace. Each problem has the position of the later entry. */
 function findSecretTies(secrets: readonly DeliveredSecret[]): readonly Problem[] {
   const firsts = new Map<string, DeliveredSecret>();
@@ -205,6 +209,16 @@ function findSecretTies(secrets: readonly DeliveredSecret[]): readonly Problem[]
     const message = `the secret ${secret.name} already has an entry in ${renderOrigin(first.origin)}. Remove one, or name the namespaces of both in one entry.`;
     return [{ code: 'secret-tie', message, origin: secret.origin, related: first.origin }];
   });
+}
+
+/** Each name costs `regkeeper deliver` two watches, and as many in the server. */
+const maxSecrets = 250;
+
+function tooManySecrets(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  const firstTooMany = secrets[maxSecrets];
+  if (!firstTooMany) return [];
+  const message = `there are ${secrets.length} entries of secrets. At most ${maxSecrets} are allowed. Use one secret for several registries.`;
+  return [{ code: 'too-many-secrets', message, origin: firstTooMany.origin }];
 }
 
 // A rule inside an internal registry never decides. A rule that only trusts is harmless there; any other rule would have no effect although

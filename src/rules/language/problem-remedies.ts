@@ -58,6 +58,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'internal-conflict': 'remove the rule or the internal registry',
   'override-tie': 'write the setting in one of them, or make the namespaces of one more specific',
   'too-many-rules': 'use fewer rules, with shorter paths or `*` segments',
+  'too-many-secrets': 'use one secret for several registries',
   'namespace-rule-without-effect': 'remove it, or ask an administrator to add the pattern to `delegate` in the cluster rules',
   'bad-manifest': 'write `cluster` or `namespace` in the label, set `metadata.namespace`, and indent the rules below `rules.yaml: |`',
   'blank-document': 'to have no rules, write `rules: []`',

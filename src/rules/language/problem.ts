@@ -99,6 +99,7 @@ export const problemCodes = {
     text: 'Two overrides set the same setting to different values, and neither selects its namespaces more specifically.',
   },
   'too-many-rules': { level: 'problem', text: 'The documents of a namespace have more than 200 rules in total.' },
+  'too-many-secrets': { level: 'problem', text: 'The cluster documents have more than 250 entries of `secrets` in total.' },
   'namespace-rule-without-effect': {
     level: 'problem',
     text: 'A namespace rule trusts a registry that the cluster rules deny, or that they neither trust nor delegate.',

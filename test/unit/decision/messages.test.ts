@@ -9,7 +9,7 @@ import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { changeOf, decodeReview } from '../../../src/admission/review.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { decide } from '../../../src/decision/decide.ts';
-import type { Facts } from '../../../src/decision/facts.ts';
+import type { DeliveryFacts, Facts } from '../../../src/decision/facts.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
@@ -56,12 +56,17 @@ const ending = (until: string, settings = '') =>
     `${settings}${contact}rules:\n- {name: old, registry: old.example.com, until: ${until}, reason: moved to registry.example.com:5000}\n`,
   );
 
+const delivering = rulesOf(
+  `${contact}${table}secrets:\n${['corp-pull', 'team-a-pull', 'shared-pull'].map((name) => `- {name: ${name}, source: ${name}, namespaces: "*"}\n`).join('')}`,
+);
+
 const searching = rulesOf(`${contact}shortNames: [docker.io, quay.io]\nrules: [{registry: [docker.io, quay.io]}]\n`);
 
 const corp = 'registry.example.com:5000/shop/web:1.4';
 const known = { ...accounts({ default: ['default-dockercfg-x7k2p'], robot: [] }), now: unwatched.now };
 const enforcing = accounts({ default: ['listed'] }, true);
 const missing: Facts = { ...known, secret: (_namespace, name) => (name === 'shared-pull' ? 'wrong-type' : 'absent') };
+const pending = (delivery: DeliveryFacts): Facts => ({ ...known, secret: () => 'absent', delivery: () => delivery });
 const streaming = streams(
   {
     'shop/base': { tags: { '1': { from: { kind: 'DockerImage', name: 'nginx-fork/base:1' } } } },
@@ -201,6 +206,41 @@ const situations: readonly Situation[] = [
   { what: 'A blank image in a template', object: deployment(' ') },
   { what: 'A missing pull secret in a template', object: deployment(corp), facts: missing },
   { what: 'A missing pull secret in a Pod with onMissingSecret: deny', object: pod('quay.example.com/team-a/web'), facts: missing },
+  {
+    what: 'A pull secret that will be delivered',
+    object: deployment(corp),
+    rules: delivering,
+    facts: pending({ kind: 'running' }),
+  },
+  {
+    what: 'Several pull secrets that will be delivered, with onMissingSecret: deny',
+    object: pod('quay.example.com/team-a/web'),
+    rules: delivering,
+    facts: pending({ kind: 'running' }),
+  },
+  {
+    what: 'A delivered pull secret, while secret delivery is not running, with onMissingSecret: deny',
+    object: pod('quay.example.com/team-a/web'),
+    rules: delivering,
+    facts: pending({ kind: 'stopped', since: Date.parse('2026-11-20T09:58:12.345Z') }),
+  },
+  {
+    what: 'A delivered pull secret, where secret delivery has never been running',
+    object: deployment(corp),
+    rules: delivering,
+    facts: pending({ kind: 'stopped' }),
+  },
+  {
+    what: 'A delivered pull secret, where nothing is known about secret delivery',
+    object: deployment(corp),
+    rules: delivering,
+    facts: pending({ kind: 'unknown' }),
+  },
+  {
+    what: 'Annotations that leave no room for the needed secrets',
+    object: deployment(corp, { annotations: { notes: 'x'.repeat(262_144) } }),
+    rules: delivering,
+  },
   { what: 'An image with the default port', object: pod('partner.example.com:443/app') },
   { what: 'An image with its registry in upper case', object: pod('Registry.Example.Com:5000/web') },
   { what: 'An image with leading zeros in its port', object: pod('registry.example.com:05000/web') },

@@ -96,7 +96,8 @@ const onOpenShift = withPlatform(enforced, { internalRegistries: [{ registry: '1
 const facts: Facts = {
   ...accounts({ default: ['own'] }),
   namespace: () => ({ kind: 'known', labels: { team: 'a', other: 'x' } }),
-  secret: () => 'present',
+  secret: (_namespace, name) => (name.startsWith('delivered') ? 'absent' : 'unknown'),
+  delivery: () => ({ kind: 'running' }),
 };
 const labelled = ruleSetOf(
   'shortNames: [a.example.com]\nrules: [{registry: external.example.com, namespaces: {matchLabels: {team: a}}, pullSecret: s}]',
@@ -125,10 +126,17 @@ const imageSource = { from: { kind: 'DockerImage', name: image }, paths: [{ sour
 const crowd = { ...pod(image), spec: { containers: many.map((index) => ({ name: `c${index}`, image: `nginx:${index}` })) } };
 const nameless = { ...pod(image), metadata: { generateName: 'web-' } };
 
+const delivered = Array.from({ length: 60 }, (_, index) => `delivered-${index}`);
+const delivering = ruleSetOf(
+  `rules: [{registry: external.example.com, pullSecret: [${delivered}]}]`,
+  `secrets: [${delivered.map((name) => `{name: ${name}, source: s, namespaces: "*"}`)}]`,
+);
+
 const decisions: [sentence: string, webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules?: RuleSet][] = [
   ['a pod that gets its secret and its account’s', 'mutate', pod(image)],
   ['a pod that gets its secret by a rule of a ConfigMap', 'mutate', pod(image), {}, inConfigMap],
   ['a pod that gets a secret of a rule that ends', 'mutate', pod('old.example.com/app'), {}, endingRule],
+  ['a pod that needs more delivered secrets than are shown', 'mutate', pod(image), {}, delivering],
   ['an internal image', 'validate', pod('registry.svc:5000/app')],
   ['a refusal, by a rule of a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
   ['a refusal that mode audit softens', 'validate', pod('unknown.example.com/app'), {}, audited],
@@ -227,9 +235,9 @@ describe('docs/audit.schema.json', () => {
   });
 
   test.each([
-    ['A decision', 'decision'],
-    ['A change of the rules', 'rules'],
-    ['A review of the rules', 'rulesReview'],
+    ['Decision records', 'decision'],
+    ['Records of rule changes', 'rules'],
+    ['Records of rule reviews', 'rulesReview'],
   ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
     expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
   });

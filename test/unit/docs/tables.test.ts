@@ -23,16 +23,16 @@ const sorted = (names: readonly string[]) => [...names].sort();
 
 describe('what the code has stands in the docs, and nothing else', () => {
   test.each([
-    ['problem', 'What refuses the document'],
-    ['warning', 'What is only a warning'],
-    ['hint', 'What is only a hint'],
+    ['problem', 'Problems that reject the document'],
+    ['warning', 'Warnings'],
+    ['hint', 'Hints'],
   ])('codes of level %s in docs/rules.md, under "%s"', (level, heading) => {
     const codes = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === level);
     expect(sorted(firstCodes(section(readPage('docs/rules.md'), heading)))).toEqual(sorted(codes));
   });
 
   test('what to do about each code, as SARIF tells it too', () => {
-    const listed = ['What refuses the document', 'What is only a warning', 'What is only a hint'].flatMap((heading) =>
+    const listed = ['Problems that reject the document', 'Warnings', 'Hints'].flatMap((heading) =>
       rows(section(readPage('docs/rules.md'), heading)),
     );
     const remedies = listed.map(([code = '', , remedy = '']) => [code.replaceAll('`', ''), remedy.replaceAll('\\|', '|')]);
@@ -84,7 +84,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
   });
 
   test('metrics in docs/metrics.md, with their labels', () => {
-    const listed = ['Of requests', 'Of the state'].flatMap((heading) =>
+    const listed = ['Request metrics', 'State metrics'].flatMap((heading) =>
       rows(withoutSubsections(section(readPage('docs/metrics.md'), heading))),
     );
     const documented = listed.map(([name = '', labels = '']) => `${name.replaceAll('`', '')}{${labels.replaceAll('`', '')}}`);

@@ -10,7 +10,7 @@ const namespace = (labels?: Record<string, string>): KubeObject => ({ metadata: 
 
 function watching(objects: Record<string, KubeObject> = {}) {
   const api = memoryApi(objects);
-  const facts = createClusterFacts({ client: api.client, log: recordingLog() });
+  const facts = createClusterFacts({ client: api.client, namespace: 'regkeeper', log: recordingLog() });
   facts.start();
   onTestFinished(() => facts.stop());
   return { api, facts, ready: () => expect.poll(() => facts.missing()).toBeUndefined() };

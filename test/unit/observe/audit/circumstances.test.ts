@@ -1,4 +1,4 @@
-/** What a record has besides the images, so that the request can be replayed. */
+/** What a record has apart from its images, so that the request can be replayed. */
 import { expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../../src/admission/review.ts';
 import { decide } from '../../../../src/decision/decide.ts';

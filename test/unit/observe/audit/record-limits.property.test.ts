@@ -18,6 +18,8 @@ import { anyObjectOf } from '../../decision/any-object.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 
+const delivered = Array.from({ length: 250 }, (_, index) => `${'d'.repeat(249)}-${100 + index}`);
+
 /** Names and reasons of the greatest length that rules may have. */
 const rules = ruleSetOf(`
 unconfigured: warn
@@ -27,11 +29,19 @@ ${Array.from({ length: 20 }, (_, index) => `- {namespaces: {matchLabels: {"${`${
 rules:
 - {registry: r0.io, name: "${'n'.repeat(60)}", pullSecret: pull-0, pushSecret: push}
 - {registry: "r0.io:*", pullSecret: pull-0}
-- {registry: r1.io, pullSecret: [pull-1, "${'s'.repeat(253)}"]}
+- {registry: r1.io, pullSecret: [pull-1, "${'s'.repeat(253)}", ${delivered.join(', ')}]}
 - {registry: evil.io, trust: false, reason: "${'é'.repeat(100)}"}
 exemptions:
 - {image: exempt.io/x, until: 2099-01-01, reason: "${'r'.repeat(100)}"}
+secrets:
+${delivered.map((name) => `- {name: ${name}, source: s, namespaces: "*"}`).join('\n')}
 `);
+const facts: Facts = {
+  ...unwatched,
+  namespace: () => ({ kind: 'known', labels: Object.fromEntries(labelKeysOf(rules).map((key) => [key, 'v'.repeat(63)])) }),
+  secret: () => 'absent',
+  delivery: () => ({ kind: 'running' }),
+};
 
 /** Pieces of hostile texts: plain, multi-byte, those that JSON writes with six bytes, and halves of a surrogate pair. */
 const hostileText = fc
@@ -66,13 +76,6 @@ const anyRequest = fc.record({
   groups: fc.array(hostileText, { maxLength: 3 }).chain((groups) => fc.constantFrom(1, 1_000).map((times) => repeat(groups, times))),
   owner: hostileText,
 });
-
-/** Labels and states of the greatest length, as the cluster has them. */
-const facts: Facts = {
-  ...unwatched,
-  namespace: () => ({ kind: 'known', labels: Object.fromEntries(labelKeysOf(rules).map((key) => [key, 'v'.repeat(63)])) }),
-  secret: () => 'wrong-type',
-};
 
 function repeat<Item>(items: readonly Item[], times: number): Item[] {
   return Array.from({ length: times }, () => items).flat();
@@ -123,8 +126,14 @@ function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnT
   expect(record.images.length + imagesOmitted).toBe(decision.images.length);
   expect(counted.images).toHaveLength(decision.images.length);
   expect(record.inject.length + injectOmitted).toBe(counted.inject.length);
-  const omittedInAll = groupsOmitted + imagesOmitted + injectOmitted + (record.messagesOmitted ?? 0);
-  const partly = line.includes(' characters]…') || omittedInAll > 0;
+  const { needed = [], neededOmitted = 0, awaited = [], awaitedOmitted = 0 } = record.delivery ?? {};
+  expect(needed.length + neededOmitted).toBe(webhook === 'mutate' ? (decision.neededSecrets?.length ?? 0) : 0);
+  expect(awaited.length + awaitedOmitted).toBe(decision.awaited?.secrets.length ?? 0);
+  const named = new Set(decision.images.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)));
+  const isPod = webhook === 'validate' && request.kind === 'Pod';
+  const secretsNotShown = isPod ? named.size - Object.keys(record.secrets ?? {}).length : 0;
+  const notShown = groupsOmitted + imagesOmitted + injectOmitted + neededOmitted + awaitedOmitted + (record.messagesOmitted ?? 0);
+  const partly = line.includes(' characters]…') || notShown + secretsNotShown > 0;
   expect(record.truncated === true).toBe(partly);
 }
 
