@@ -49,10 +49,15 @@ const anyRulesText: fc.Arbitrary<string> = fc
     inject: fc.constantFrom('all', 'pods', 'off'),
     shortNames: fc.constantFrom('', 'shortNames: docker.io', 'shortNames: reject', 'shortNames: [r0.io, "r2.io:5000"]'),
     exemptions: fc.array(exemption, { maxLength: 1 }),
+    delivered: fc.constantFrom(
+      '',
+      '- {name: pull-0, source: s, namespaces: [shop]}',
+      '- {name: a, source: s, namespaces: {matchLabels: {tier: lax}}}',
+    ),
     override: fc.constantFrom('', '- {namespaces: {matchLabels: {tier: lax}}, mode: audit}', '- {namespaces: [shop], unconfigured: warn}'),
   })
   .map(
-    ({ rules, exemptions, unconfigured, mode, inject, shortNames, override }) =>
+    ({ rules, exemptions, unconfigured, mode, inject, shortNames, override, delivered }) =>
       `
 unconfigured: ${unconfigured}
 mode: ${mode}
@@ -61,6 +66,7 @@ ${shortNames}
 rules: [${rules.flatMap((fields, index) => (fields === null ? [] : [`{registry: ${registries[index]}${fields}}`])).join(', ')}]
 ${exemptions.length > 0 ? `exemptions:\n${exemptions.join('\n')}` : ''}
 ${override === '' ? '' : `overrides:\n${override}`}
+${delivered === '' ? '' : `secrets:\n${delivered}`}
 `,
   );
 /** Rules are compiled once, since that costs more than all the rest. The pairs differ in each run. */
