@@ -10,22 +10,29 @@ import { failures, type RequestFailure } from './audit/failure.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
 import { type EventDrop, eventDrops } from './event-drops.ts';
 
-/** Called when the metrics are scraped. */
-export type MetricSources = {
+/** Called when the metrics are scraped. These are of every process. */
+export type ProcessSources = {
   readonly version: string;
-  readonly kinds: Kinds;
   /** The readiness checks, as in `/readyz`. */
   readonly readiness: readonly { readonly name: string; missing(): string | undefined }[];
   /** Whether this replica is the leader. Undefined without leader election. */
   leads(): boolean | undefined;
   /** The rules that are rejected now. */
   rejectedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
+  /** The collections of the API server that are watched. */
+  watches(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** Whether audit records can be written. */
+  auditDelivery(): { readonly failing: boolean; readonly lost: number };
+  /** Epoch milliseconds. */
+  now(): number;
+};
+
+export type MetricSources = ProcessSources & {
+  readonly kinds: Kinds;
   /** The number of namespaces whose changed rules have not been loaded yet. */
   waitingNamespaces(): number;
   /** Undefined before the certificate has been read. */
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
-  /** The collections of the API server that are watched. */
-  watches(): Iterable<{ readonly path: string; lastContact(): number }>;
   /** The registration. Undefined if the server does not manage the webhook configurations. */
   registration():
     | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
@@ -40,10 +47,6 @@ export type MetricSources = {
     | undefined;
   /** Whether secrets are delivered. Undefined without a cluster. */
   secretDelivery(): { readonly kind: 'running' | 'stopped' | 'unknown' } | undefined;
-  /** Whether audit records can be written. */
-  auditDelivery(): { readonly failing: boolean; readonly lost: number };
-  /** Epoch milliseconds. */
-  now(): number;
 };
 
 export type Metrics = {
@@ -262,17 +265,11 @@ export function createMetrics(sources: MetricSources): Metrics {
   const repairs = new Counter({ ...ownMetrics.webhookRepairs, registers });
   const eventsWritten = new Counter({ ...ownMetrics.eventsWritten, registers });
   const eventsDropped = new Counter({ ...ownMetrics.eventsDropped, registers });
-  const loaded = new Gauge({ ...ownMetrics.loaded, registers });
-  const revision = new Gauge({ ...ownMetrics.revision, registers });
   const entries = new Gauge({ ...ownMetrics.entries, registers });
   const exemptions = new Gauge({ ...ownMetrics.exemptions, registers });
   const ruleEnds = new Gauge({ ...ownMetrics.ruleEnds, registers });
-  new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
+  const { revisionInForce } = addProcessMetrics(registry, sources);
   collectOnScrape(registers, sources);
-  collectDefaultMetrics({ register: registry });
-  for (const name of misnamedGauges) registry.removeSingleMetric(name);
-  // There is no value yet, and 0 would mean the year 1970.
-  loaded.remove();
 
   // Counters begin with 0, since otherwise the first event would not be visible as an increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
@@ -284,7 +281,6 @@ export function createMetrics(sources: MetricSources): Metrics {
   for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
   for (const verdict of ['untrusted', 'unconfigured', 'invalid', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
 
-  let current: string | undefined;
   let clusterRules: ClusterRules = { documents: new Set(), verdicts: new Map(), rulesWithSecrets: new Set() };
   const nameOf = (rule: AuditedRule | undefined) => {
     if (rule === undefined) return '';
@@ -330,11 +326,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       for (const exemption of rules.exemptions) exemptions.set(labelsOf(exemption), endOf(exemption.until));
       ruleEnds.reset();
       for (const { labels, end } of endsOfRules(rules)) ruleEnds.set(labels, end);
-      if (rules.revision === current) return;
-      current = rules.revision;
-      revision.reset();
-      revision.set({ revision: current }, 1);
-      loaded.set(sources.now() / 1000);
+      revisionInForce(rules.revision);
     },
   };
 }
@@ -344,34 +336,15 @@ const otherKind = { group: 'other', kind: 'other' };
 /** Metrics whose values are read at each scrape, so that nothing has to keep them up to date. */
 function collectOnScrape(
   registers: Registry[],
-  {
-    readiness,
-    leads,
-    rejectedRules,
-    waitingNamespaces,
-    certificate,
-    watches,
-    registration,
-    factGaps,
-    secretDelivery,
-    auditDelivery,
-    now,
-  }: MetricSources,
+  { waitingNamespaces, certificate, registration, factGaps, secretDelivery }: MetricSources,
 ): void {
   new Gauge({
-    ...ownMetrics.ready,
+    ...ownMetrics.secretDelivery,
     registers,
     collect() {
-      for (const { name, missing } of readiness) this.set({ check: name }, missing() === undefined ? 1 : 0);
-    },
-  });
-  new Gauge({
-    ...ownMetrics.leader,
-    registers,
-    collect() {
-      const leading = leads();
-      if (leading === undefined) this.remove();
-      else this.set(leading ? 1 : 0);
+      const { kind = 'unknown' } = secretDelivery() ?? {};
+      if (kind === 'unknown') this.remove();
+      else this.set(kind === 'running' ? 1 : 0);
     },
   });
   new Gauge({
@@ -379,32 +352,6 @@ function collectOnScrape(
     registers,
     collect() {
       this.set(waitingNamespaces());
-    },
-  });
-  new Gauge({
-    ...ownMetrics.problems,
-    registers,
-    collect() {
-      for (const kind of ['cluster', 'namespace'] as const) {
-        const rejected = rejectedRules().filter(({ scope }) => scope.kind === kind);
-        this.set(
-          { scope: kind },
-          rejected.reduce((sum, { problems }) => sum + problems.length, 0),
-        );
-      }
-    },
-  });
-  new Gauge({
-    ...ownMetrics.contact,
-    registers,
-    collect() {
-      this.reset();
-      const longest = new Map<string, number>();
-      for (const { path, lastContact } of watches()) {
-        const resource = resourceOf(path);
-        longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
-      }
-      for (const [resource, seconds] of longest) this.set({ resource }, seconds);
     },
   });
   new Gauge({
@@ -452,13 +399,71 @@ function collectOnScrape(
       this.set({ reason: 'not-permitted' }, notPermitted);
     },
   });
+  for (const [metric, end] of [
+    [ownMetrics.certificateStart, 'notBefore'],
+    [ownMetrics.certificateEnd, 'notAfter'],
+  ] as const) {
+    new Gauge({
+      ...metric,
+      registers,
+      collect() {
+        const validity = certificate();
+        if (validity) this.set(validity[end].getTime() / 1000);
+        else this.remove();
+      },
+    });
+  }
+}
+
+/** Adds the metrics that every process has. The result sets the revision of the rules, which may be the same as before. */
+export function addProcessMetrics(registry: Registry, sources: ProcessSources): { revisionInForce(revision: string): void } {
+  const { readiness, leads, rejectedRules, watches, auditDelivery, now } = sources;
+  const registers = [registry];
+  const loaded = new Gauge({ ...ownMetrics.loaded, registers });
+  const revision = new Gauge({ ...ownMetrics.revision, registers });
+  new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
+  // There is no value yet, and 0 would mean the year 1970.
+  loaded.remove();
   new Gauge({
-    ...ownMetrics.secretDelivery,
+    ...ownMetrics.ready,
     registers,
     collect() {
-      const { kind = 'unknown' } = secretDelivery() ?? {};
-      if (kind === 'unknown') this.remove();
-      else this.set(kind === 'running' ? 1 : 0);
+      for (const { name, missing } of readiness) this.set({ check: name }, missing() === undefined ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.leader,
+    registers,
+    collect() {
+      const leading = leads();
+      if (leading === undefined) this.remove();
+      else this.set(leading ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.problems,
+    registers,
+    collect() {
+      for (const kind of ['cluster', 'namespace'] as const) {
+        const rejected = rejectedRules().filter(({ scope }) => scope.kind === kind);
+        this.set(
+          { scope: kind },
+          rejected.reduce((sum, { problems }) => sum + problems.length, 0),
+        );
+      }
+    },
+  });
+  new Gauge({
+    ...ownMetrics.contact,
+    registers,
+    collect() {
+      this.reset();
+      const longest = new Map<string, number>();
+      for (const { path, lastContact } of watches()) {
+        const resource = resourceOf(path);
+        longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
+      }
+      for (const [resource, seconds] of longest) this.set({ resource }, seconds);
     },
   });
   new Gauge({
@@ -476,20 +481,19 @@ function collectOnScrape(
       this.inc(auditDelivery().lost);
     },
   });
-  for (const [metric, end] of [
-    [ownMetrics.certificateStart, 'notBefore'],
-    [ownMetrics.certificateEnd, 'notAfter'],
-  ] as const) {
-    new Gauge({
-      ...metric,
-      registers,
-      collect() {
-        const validity = certificate();
-        if (validity) this.set(validity[end].getTime() / 1000);
-        else this.remove();
-      },
-    });
-  }
+  collectDefaultMetrics({ register: registry });
+  for (const name of misnamedGauges) registry.removeSingleMetric(name);
+
+  let current: string | undefined;
+  return {
+    revisionInForce(next) {
+      if (next === current) return;
+      current = next;
+      revision.reset();
+      revision.set({ revision: next }, 1);
+      loaded.set(now() / 1000);
+    },
+  };
 }
 
 /** The plural and, outside the core group, its group: `configmaps`, `images.config.openshift.io`. */

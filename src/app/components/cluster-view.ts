@@ -43,7 +43,7 @@ export type ClusterViewOptions = {
  *
  * @throws ConfigurationError
  */
-export async function connectCluster({ cluster }: Settings, env: Environment): Promise<ApiClient | undefined> {
+export async function connectCluster({ cluster }: Pick<Settings, 'cluster'>, env: Environment): Promise<ApiClient | undefined> {
   if (!cluster) return undefined;
   const { kubeconfig, context } = cluster;
   const choice = { ...(kubeconfig !== undefined && { file: kubeconfig }), ...(context !== undefined && { context }), env };

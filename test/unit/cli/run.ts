@@ -22,6 +22,10 @@ export async function runOnTerminal({ colors = false }: { readonly colors?: bool
     },
     colors: { out: colors, err: colors },
   };
-  const exitCode = await runProgram(argv, { serve: async (flags) => void served.push(flags) }, output);
+  const exitCode = await runProgram(
+    argv,
+    { serve: async (flags) => void served.push(flags), deliver: async (flags) => void served.push(flags) },
+    output,
+  );
   return { exitCode, out, err, served };
 }
