@@ -1,5 +1,5 @@
 /**
- * A simulated API server for `bench:delivery`, in a process of its own: a large cluster whose objects are made when they are sent. It streams
+ * A simulated API server for `bench:delivery`, in its own process: a large cluster whose objects are made when they are sent. It streams
  * initial states, serves pages, stores the Lease, and rejects the dry runs of the fence. Prints its URL.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
