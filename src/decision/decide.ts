@@ -58,7 +58,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
   if ((context.unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
-    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known yet` };
+    return { kind: 'not-yet', message: `namespace "${request.namespace}" has not been seen yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : unchanged(shape);
   if (injection.kind === 'not-yet') return injection;
@@ -342,12 +342,15 @@ function noticeSpelling(images: readonly ImageDecision[], injected: readonly Inj
 function renderSpelling(reference: ImageReference): Message {
   const written = registryOf(repositoryAsWritten(reference));
   const usual = registryOf(canonicalName(reference));
-  // A name without a dot is a host only with a port, so it cannot be written without.
-  const fix = usual === written ? 'Use' : `Write ${quote(usual)} in the image, or use`;
-  const found = `credentials under the usual key do not apply. ${fix} the key ${quote(written)} in the secret.`;
+  if (usual === written) {
+    // A name without a dot is a host only with a port, so the port cannot be left out.
+    const predicate = `includes the default port, so credentials stored under ${quote(reference.host)} will not be used. Add the key ${quote(written)} to the secret.`;
+    return { message: `image ${quote(reference.written)} ${predicate}`, brief: `an image ${predicate}` };
+  }
+  const fix = `Use ${quote(usual)} in the image name, or add the key ${quote(written)} to the secret.`;
   return {
-    message: `image ${quote(reference.written)} spells its registry in an unusual way, so ${found}`,
-    brief: `an image spells its registry in an unusual way, so ${found}`,
+    message: `image ${quote(reference.written)} uses a non-canonical registry name, so credentials stored under ${quote(usual)} will not be used. ${fix}`,
+    brief: `an image uses a non-canonical registry name. ${fix}`,
   };
 }
 
@@ -372,9 +375,12 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   const { content } = slot;
   if (content.kind !== 'image' || !reference || !isShortName(content.text)) return [];
   const [alias] = aliasesOf(content.text);
-  const otherwise = alias === undefined ? 'pull it from another registry' : `pull ${quote(alias)} instead`;
-  const fix = `The node may ${otherwise}, or reject it. Write the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
-  return [{ message: `image ${quote(content.text)} has no registry. ${fix}`, brief: `an image has no registry. ${fix}` }];
+  // The nodes of OpenShift may have a search list that the rules do not show.
+  const otherwise = searched ? 'pull it from a different registry' : `pull it from a registry other than ${dockerHub}`;
+  const action = alias === undefined ? otherwise : `resolve it to ${quote(alias)}`;
+  const fix = `The node may ${action}, or reject it. Include the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
+  const predicate = `does not specify a registry. ${fix}`;
+  return [{ message: `image ${quote(content.text)} ${predicate}`, brief: `an image ${predicate}` }];
 }
 
 function isShortName(text: string): boolean {
@@ -384,13 +390,13 @@ function isShortName(text: string): boolean {
 
 function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
   if (shape.kind !== 'build' || shape.otherDockerfile === undefined) return [];
-  const message = `the inline Dockerfile is ignored, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images of that file cannot be evaluated. Remove one of the two.`;
+  const message = `the inline Dockerfile is ignored, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images in that file cannot be evaluated. Remove one of the two.`;
   return [{ reason: 'dockerfile-unused', message }];
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
-  const unknown = `the labels of namespace "${namespace}" are unknown, so the strictest result was assumed`;
-  return { reason: 'labels-unknown', message: `${unknown}: ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
+  const unknown = `the strictest result was assumed, because the labels of namespace "${namespace}" are unknown`;
+  return { reason: 'labels-unknown', message: `${unknown} and ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
