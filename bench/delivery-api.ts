@@ -1,5 +1,5 @@
 /**
- * A simulated API server for `bench:delivery`, in a process of its own: a large cluster whose objects are made when they are sent. It streams
+ * A simulated API server for `bench:delivery`, in its own process: a large cluster whose objects are made when they are sent. It streams
  * initial states, serves pages, stores the Lease, and rejects the dry runs of the fence. Prints its URL.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -132,10 +132,13 @@ const rights = [
 ];
 
 function answerLease(method: string, body: string, response: ServerResponse): void {
-  if (method === 'GET') return lease ? send(response, 200, lease) : send(response, 404, { kind: 'Status', code: 404, reason: 'NotFound' });
+  if (method === 'GET') {
+    send(response, lease ? 200 : 404, lease ?? { kind: 'Status', code: 404, reason: 'NotFound' });
+    return;
+  }
   const written = JSON.parse(body) as { metadata: object };
   lease = { ...written, metadata: { ...written.metadata, uid: uid(9), resourceVersion: String(Date.now()) } };
-  return send(response, 200, lease);
+  send(response, 200, lease);
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

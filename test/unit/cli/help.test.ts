@@ -56,7 +56,7 @@ describe('examples of commands that need no server work in a checkout', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  const withoutServer = examples.filter(({ name }) => !['serve', 'review'].includes(name));
+  const withoutServer = examples.filter(({ name }) => !['serve', 'review', 'deliver'].includes(name));
 
   test.each(withoutServer)('$line', async ({ name, line }) => {
     const own = /(?:^|[|(] ?)regkeeper ([^|>)']*)/.exec(line)?.[1]?.trim().split(' ') ?? [];
