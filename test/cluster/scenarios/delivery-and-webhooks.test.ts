@@ -85,7 +85,7 @@ describe('while secret delivery is running', () => {
     });
     const { acting, waitForCopy } = await newNamespace();
     const { code, stderr } = await acting.tryCreate(pod('web', running(image)));
-    expect([code, stderr]).toEqual([0, expect.stringContaining('does not have the pull secret "corp-pull"')]);
+    expect([code, stderr]).toEqual([0, expect.stringContaining('pull secret "corp-pull" does not exist in namespace')]);
     await waitForCopy();
     const again = await waitFor(
       async () => {
@@ -107,7 +107,7 @@ describe('while secret delivery is running', () => {
   test('a namespace that may not have the secret is denied, and gets none', async () => {
     const { acting, hasCopy } = await newNamespace({ tier: 'sandbox' });
     const { code, stderr } = await acting.tryCreate(pod('web', running(image), { annotations: { 'regkeeper.io/secrets': 'corp-pull' } }));
-    expect([code, stderr]).toEqual([1, expect.stringContaining('has no pull secret "corp-pull"')]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('pull secret "corp-pull" does not exist in namespace')]);
     expect(await hasCopy()).toBe(false);
   });
 });

@@ -158,7 +158,9 @@ describe('secrets with delivery', () => {
       'secrets: [{name: push, source: s, namespaces: "*", deliver: always}]',
     );
     const decision = decided(change('BuildConfig', build), rules, { ...having({}), delivery: running });
-    expect(decision.notices).toMatchObject([{ reason: 'secret-pending', brief: expect.stringContaining('push secret "push" does not exist') }]);
+    expect(decision.notices).toMatchObject([
+      { reason: 'secret-pending', brief: expect.stringContaining('push secret "push" does not exist') },
+    ]);
   });
 
   test('in a namespace that is not known yet, whose labels may entitle it, the client retries', () => {
