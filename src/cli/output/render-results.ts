@@ -3,7 +3,8 @@
  * see.
  */
 
-import { type EvaluatedImage, type Evaluation, type KindCount, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import type { Evaluation, KindCount } from '../../evaluate/evaluate.ts';
+import { type EvaluatedImage, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
