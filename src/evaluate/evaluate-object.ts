@@ -7,7 +7,7 @@ import { type JsonObject, textAt } from '../object/json.ts';
 import { builtInKinds } from '../object/kinds.ts';
 import { type DescribedImage, describeImage, hashImages } from '../observe/audit/image.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
-import type { RuleSet } from '../rules/rule-set.ts';
+import type { Mode, RuleSet } from '../rules/rule-set.ts';
 import type { Subject } from './not-evaluated.ts';
 import type { Manifest } from './parse-manifests.ts';
 import { groupOf } from './platform-kinds.ts';
@@ -49,6 +49,8 @@ export type ObjectEvaluation =
       readonly result: ObjectResult;
       /** The images of the result, in its order, as the engine decided them. */
       readonly decisions: readonly ImageDecision[];
+      /** The mode of the namespace. Absent if the object could not be read. */
+      readonly mode?: Mode;
       /** The object as it would be stored. Absent unless it is certainly allowed. */
       readonly admitted?: JsonObject;
     }
@@ -72,7 +74,8 @@ export function evaluateObject(manifest: Manifest, rules: RuleSet, facts: Facts,
   if (whyBlank) return { kind: 'not-evaluated', why: whyBlank };
   const result = resultOf(manifest, simulation, options);
   if (simulation.kind !== 'answered') return { kind: 'evaluated', result, decisions: [] };
-  return { kind: 'evaluated', result, decisions: simulation.images, ...(isClean(result) && { admitted: simulation.object }) };
+  const { images, mode, object: stored } = simulation;
+  return { kind: 'evaluated', result, decisions: images, ...(mode && { mode }), ...(isClean(result) && { admitted: stored }) };
 }
 
 /** Certainly allowed. */

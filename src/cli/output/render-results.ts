@@ -57,7 +57,7 @@ function remarkOn({ reason, rule, exemption }: EvaluatedImage): string {
   return reason === 'trust-ending' || reason === 'trust-ended' ? `, trusted until ${rule?.until}` : '';
 }
 
-function renderSource(source: AuditedSource): string {
+export function renderSource(source: AuditedSource): string {
   if ('cluster' in source) return source.cluster;
   return `${'file' in source ? source.file : `${source.configMap} ${source.key}`}:${source.line}`;
 }

@@ -31,6 +31,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   server: ['errors', 'time', ...engineRooms, 'observe', 'loading'],
   evaluate: ['errors', 'files', ...engineRooms, 'observe', 'loading'],
   draft: [...engineRooms, 'loading', 'evaluate'],
+  scan: ['contracts', 'errors', ...engineRooms, 'observe', 'kube', 'settings', 'loading', 'cluster', 'evaluate', 'draft'],
   app: [
     'contracts',
     'errors',
@@ -58,6 +59,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'server',
     'evaluate',
     'draft',
+    'scan',
     'app',
     '.',
   ],
