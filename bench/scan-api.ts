@@ -1,5 +1,5 @@
 /**
- * A scripted API server with a large cluster: Deployments, each with a current ReplicaSet, old ones and Pods. It is a process of its own, so
+ * A scripted API server with a large cluster: Deployments, each with a current ReplicaSet, old ones and Pods. It runs in another process, so
  * that its cost does not count. Objects are rendered page by page, with the fields and the size of real ones. Started by `bench/scan.ts`, to
  * which it sends its address and CA.
  */

@@ -25,7 +25,7 @@ try {
   const colors = { out: supportsColor(process.stdout, process.env), err: supportsColor(process.stderr, process.env) };
   const exitCode = await runProgram(
     process.argv.slice(2),
-    { serve: runServer, connect },
+    { serve: runServer, deliver: runDelivery, connect },
     { ...terminal, colors, isTerminal: process.stderr.isTTY === true },
   );
   if (exitCode !== undefined) process.exitCode = exitCode;
@@ -40,8 +40,10 @@ async function runServer(flags: Flags): Promise<void> {
   const { readSettings } = await import('./app/settings.ts');
   const settings = readSettings(flags, process.env);
   // Imported here, so that the other commands start without a web server.
-  const { serveUntilSignal } = await import('./app/serve-until-signal.ts');
-  const server = await serveUntilSignal(settings, process.env, (line) => terminal.err(`${line}\n`));
+  const { runUntilSignal } = await import('./app/run-until-signal.ts');
+  const { shutdownMilliseconds } = await import('./app/components/drain.ts');
+  const start = async (signal: AbortSignal) => (await import('./app/serve.ts')).serve(settings, { env: process.env, signal });
+  const server = await runUntilSignal(start, { shutdownMilliseconds: shutdownMilliseconds(settings), report });
   if (!server) return;
   if (settings.dev) {
     const { renderWelcome } = await import('./cli/output/welcome.ts');
@@ -54,6 +56,19 @@ async function connect({ kubeconfig: file, context }: ClusterChoice): Promise<Ap
   const { loadKubeConfig } = await import('./kube/kubeconfig.ts');
   const { connectApi } = await import('./kube/client/connect-api.ts');
   return connectApi(await loadKubeConfig({ file, context, env: process.env }));
+}
+
+async function runDelivery(flags: Flags): Promise<void> {
+  const { readDeliverySettings } = await import('./app/delivery-settings.ts');
+  const settings = readDeliverySettings(flags, process.env);
+  const { runUntilSignal } = await import('./app/run-until-signal.ts');
+  const start = async (signal: AbortSignal) => (await import('./app/deliver.ts')).deliver(settings, { env: process.env, signal });
+  const delivery = await runUntilSignal(start, { shutdownMilliseconds: 12_000, report });
+  delivery?.log.info({ healthUrl: delivery.healthUrl }, 'secret delivery is running');
+}
+
+function report(line: string): void {
+  terminal.err(`${line}\n`);
 }
 
 /**

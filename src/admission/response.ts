@@ -40,6 +40,16 @@ export type AdmissionAnswer = {
 /** A decision that can be answered. `not-yet` is answered with HTTP 503 instead, so that the API server retries. */
 export type AnswerableDecision = Exclude<Decision, { kind: 'not-yet' }>;
 
+/** A request that was evaluated, for those who report it. */
+export type AnsweredRequest = {
+  readonly webhook: Webhook;
+  /** The caller of the webhook port has shown a certificate of the client CA. Otherwise anyone may have sent the request. */
+  readonly callerAuthenticated: boolean;
+  readonly request: ReviewRequest;
+  readonly decision: Decision;
+  readonly rules: RuleSet;
+};
+
 export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision: AnswerableDecision, rules: RuleSet): AdmissionAnswer {
   switch (decision.kind) {
     case 'malformed':
@@ -54,7 +64,7 @@ export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision:
         request.uid,
         400,
         'BadRequest',
-        `regkeeper does not evaluate ${request.kind}${request.group && `.${request.group}`}. Remove this kind from the rules of regkeeper's webhook configurations.`,
+        `regkeeper does not evaluate objects of kind ${request.kind}${request.group && `.${request.group}`}. Remove this kind from the rules of regkeeper's webhook configurations.`,
       );
     case 'decided':
       return webhook === 'mutate' ? patched(request, decision) : validated(request, decision, rules);
@@ -118,12 +128,15 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
   return answer({ uid: request.uid, allowed: false, status, ...warnings, auditAnnotations });
 }
 
+/** Begins the message about an image that only `mode: warn` allows. */
+export const onceEnforced = 'will be denied in enforce mode: ';
+
 /**
  * A warning with the contact, since the user should ask before the images are denied. The parts that matter less are left out first, so that
  * the API server does not cut the contact off: the location of the rule, then the help page, then the end of the finding.
  */
 function renderWarning({ image, message, brief }: ImageFinding, rules: RuleSet): string {
-  const prefix = image.outcomeBeforeMode === 'denied' ? 'regkeeper: will be denied once enforced: ' : 'regkeeper: ';
+  const prefix = `regkeeper: ${image.outcomeBeforeMode === 'denied' ? onceEnforced : ''}`;
   const contact = renderContact(rules);
   const briefContact = renderContact(rules, { brief: true });
   const help = renderHelp(rules);

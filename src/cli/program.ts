@@ -1,6 +1,7 @@
 /** Assembles the command line from its commands, one file per command. */
 import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
+import type { DeliverAction } from './commands/deliver.ts';
 import type { ServeAction } from './commands/serve.ts';
 import type { ConnectAction } from './input/live-objects.ts';
 import { hasName } from './line/has-name.ts';
@@ -9,7 +10,7 @@ import { describeUnknownCommand } from './line/unknown-word.ts';
 import { painter } from './output/paint.ts';
 import type { ExitCode, Output, Terminal } from './terminal.ts';
 
-export type ProgramActions = { readonly serve: ServeAction; readonly connect: ConnectAction };
+export type ProgramActions = { readonly serve: ServeAction; readonly deliver: DeliverAction; readonly connect: ConnectAction };
 
 type CommandEntry = {
   readonly name: string;
@@ -34,6 +35,11 @@ const commands: readonly CommandEntry[] = [
     name: 'serve',
     description: 'run the admission webhook',
     load: async ({ actions, finish }) => (await import('./commands/serve.ts')).serveCommand(actions.serve, finish),
+  },
+  {
+    name: 'deliver',
+    description: 'deliver secrets to the namespaces that need them',
+    load: async ({ actions, finish }) => (await import('./commands/deliver.ts')).deliverCommand(actions.deliver, finish),
   },
   {
     name: 'check',

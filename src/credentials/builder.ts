@@ -14,15 +14,20 @@ export function findBuilderCredential<Entry extends KeyedEntry>(
   image: ImageReference,
   action: 'pull' | 'push',
 ): Entry | undefined {
-  if (action === 'push') return findCredentials(entries, image)[0];
-  const repository = repositoryAsWritten(image);
+  return action === 'push' ? findCredentials(entries, image)[0] : createBuilderPullLookup(entries)(repositoryAsWritten(image));
+}
+
+/** The lookup of a pull for many images. It expects the name of a repository, `host[:port]/path`, as the builder has it. */
+export function createBuilderPullLookup<Entry extends KeyedEntry>(entries: readonly Entry[]): (repository: string) => Entry | undefined {
   const byKey = new Map(entries.map((entry) => [entry.key, entry]));
-  for (let name = repository; name !== ''; name = name.slice(0, Math.max(name.lastIndexOf('/'), 0))) {
-    const entry = byKey.get(name);
-    if (entry) return entry;
-  }
-  const registry = normalizeRegistry(repository.slice(0, repository.indexOf('/')));
-  return entries.find(({ key }) => normalizeKey(key) === registry);
+  const byRegistry = new Map(entries.toReversed().map((entry) => [normalizeKey(entry.key), entry]));
+  return (repository) => {
+    for (let name = repository; name !== ''; name = name.slice(0, Math.max(name.lastIndexOf('/'), 0))) {
+      const entry = byKey.get(name);
+      if (entry) return entry;
+    }
+    return byRegistry.get(normalizeRegistry(repository.slice(0, repository.indexOf('/'))));
+  };
 }
 
 /** A key that is a URL counts as its host. Any other key is compared as a whole. */

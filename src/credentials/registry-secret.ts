@@ -36,6 +36,11 @@ export type RegistryAuth = KeyedEntry & {
   readonly hasLogin: boolean;
 };
 
+/** An entry with its content as in the Secret. It must not reach a log or a message. */
+export type RegistryCredential = RegistryAuth & { readonly content: JsonObject };
+
+export type RegistryCredentials = Pick<RegistrySecret, 'problems'> & { readonly auths: readonly RegistryCredential[] };
+
 export type RegistrySecretProblem = {
   readonly code: RegistrySecretProblemCode;
   /** The key of the entry, if one entry is concerned. */
@@ -71,6 +76,12 @@ const effects: Readonly<Record<SecretEffect, string>> = {
 
 /** Reads a Secret with its `type`, `data` and `stringData`. Undefined if its type is none of registry credentials. Never throws. */
 export function parseRegistrySecret(secret: JsonObject): RegistrySecret | undefined {
+  const read = parseRegistryCredentials(secret);
+  return read && { auths: read.auths.map(({ key, hasLogin }) => ({ key, hasLogin })), problems: read.problems };
+}
+
+/** The same with passwords, to copy entries into another Secret. */
+export function parseRegistryCredentials(secret: JsonObject): RegistryCredentials | undefined {
   const type = valueAt(secret, ['type']);
   if (!isRegistrySecretType(type)) return undefined;
   const content = readContent(secret, registrySecretContents[type]);
@@ -84,7 +95,7 @@ type Content = { readonly json: JsonObject } | { readonly problem: RegistrySecre
 function readContent(secret: JsonObject, key: string): Content {
   const plain = valueAt(secret, ['stringData', key]);
   const encoded = valueAt(secret, ['data', key]);
-  const text = typeof plain === 'string' ? plain : typeof encoded === 'string' ? decodeBase64(encoded, 'padded') : '';
+  const text = typeof plain === 'string' ? plain : typeof encoded === 'string' ? decodeText(encoded) : '';
   if (text === undefined) return { problem: problem('content-not-base64', `data[${quote(key)}] is not base64.`) };
   if (text === '') return { problem: problem('no-content', `It has no key ${quote(key)}, which its type requires.`) };
   let json: unknown;
@@ -99,7 +110,7 @@ function readContent(secret: JsonObject, key: string): Content {
 }
 
 /** Go takes `Auths` for `auths` too, and merges them. */
-function readConfig(json: JsonObject): RegistrySecret {
+function readConfig(json: JsonObject): RegistryCredentials {
   const headers = fieldsNamed(json, 'httpheaders').filter((value) => !isAbsent(value));
   const badHeaders = headers.some((value) => !isObject(value) || Object.values(value).some((text) => !isTextOrNull(text)));
   const parts = fieldsNamed(json, 'auths').map((auths) => readAuths(auths, 'auths'));
@@ -112,11 +123,11 @@ function readConfig(json: JsonObject): RegistrySecret {
   };
 }
 
-function readAuths(json: unknown, name: string): RegistrySecret {
+function readAuths(json: unknown, name: string): RegistryCredentials {
   if (isAbsent(json)) return { auths: [], problems: [] };
   if (!isObject(json))
     return { auths: [], problems: [problem('auths-type', `${quote(name)} is not a mapping of registries to credentials.`)] };
-  const auths: RegistryAuth[] = [];
+  const auths: RegistryCredential[] = [];
   const problems: RegistrySecretProblem[] = [];
   for (const [key, entry] of Object.entries(json)) {
     const read = readEntry(key, entry);
@@ -127,8 +138,8 @@ function readAuths(json: unknown, name: string): RegistrySecret {
   return { auths, problems };
 }
 
-function readEntry(key: string, entry: unknown): RegistryAuth | RegistrySecretProblem {
-  if (isAbsent(entry)) return { key, hasLogin: false };
+function readEntry(key: string, entry: unknown): RegistryCredential | RegistrySecretProblem {
+  if (isAbsent(entry)) return { key, hasLogin: false, content: {} };
   if (!isObject(entry)) return entryProblem('entry-type', key, 'it is not a mapping with "auth", or "username" and "password"');
   const [login = [], password = [], email = [], auth = []] = ['username', 'password', 'email', 'auth'].map((name) =>
     fieldsNamed(entry, name),
@@ -137,11 +148,13 @@ function readEntry(key: string, entry: unknown): RegistryAuth | RegistrySecretPr
     return entryProblem('field-type', key, '"username", "password", "email" and "auth" must be strings');
   }
   const encoded = auth.findLast((text) => typeof text === 'string' && text !== '');
-  if (typeof encoded !== 'string') return { key, hasLogin: [...login, ...password].some((text) => !isAbsent(text) && text !== '') };
+  if (typeof encoded !== 'string') {
+    return { key, hasLogin: [...login, ...password].some((text) => !isAbsent(text) && text !== ''), content: entry };
+  }
   const decoded = decodeBase64(encoded, encoded.trimEnd().endsWith('=') ? 'padded' : 'unpadded');
   if (decoded === undefined) return entryProblem('auth-not-base64', key, '"auth" is not base64');
   if (!decoded.includes(':')) return entryProblem('auth-without-colon', key, '"auth" has no colon between user name and password');
-  return { key, hasLogin: decoded !== ':' };
+  return { key, hasLogin: decoded !== ':', content: entry };
 }
 
 /** Go matches names of fields without regard to case. */
@@ -151,6 +164,13 @@ function fieldsNamed(json: JsonObject, lowerCase: string): readonly unknown[] {
 
 function isTextOrNull(value: unknown): boolean {
   return isAbsent(value) || typeof value === 'string';
+}
+
+/** Undefined if it is not base64. As Go's encoding/json, invalid UTF-8 becomes U+FFFD, and a byte order mark is no JSON. */
+function decodeText(encoded: string): string | undefined {
+  const bytes = decodeBase64(encoded, 'padded');
+  if (bytes === undefined) return undefined;
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(bytes, (character) => character.charCodeAt(0)));
 }
 
 /** Each byte as one character. As Go's encoding/base64, which skips line breaks and is strict otherwise. Undefined if it is not base64. */

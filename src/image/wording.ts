@@ -8,6 +8,10 @@ export function countOf(count: number, one: string, many = `${one}s`): string {
 
 /** `"a"`, `"a" and "b"`, `"a", "b" and "c"`. */
 export function quoteAll(names: readonly string[]): string {
-  const quoted = names.map(quote);
-  return [quoted.slice(0, -1).join(', '), ...quoted.slice(-1)].filter((part) => part !== '').join(' and ');
+  return listOf(names.map(quote), 'and');
+}
+
+/** `a`, `a or b`, `a, b or c`. */
+export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {
+  return [words.slice(0, -1).join(', '), ...words.slice(-1)].filter((part) => part !== '').join(` ${conjunction} `);
 }

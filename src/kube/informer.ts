@@ -146,7 +146,11 @@ export function createInformer<T extends KubeObject>(options: InformerOptions<T>
       onBegin: () => {
         next = copy.begin();
       },
-      keep: (object) => copy.add(next, object),
+      keep(object) {
+        copy.add(next, object);
+        // The list need not keep it a second time.
+        return undefined;
+      },
       signal: closing.signal,
       timeoutMilliseconds: timings.answerWithin,
       onContact: () => {

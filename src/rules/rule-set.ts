@@ -79,6 +79,23 @@ export type Override = {
   readonly origin: Origin;
 };
 
+/** A Secret that `regkeeper deliver` copies from regkeeper's own namespace to others. */
+export type DeliveredSecret = {
+  /** As rules name it, and the name of every copy. Unique in a rule set. */
+  readonly name: string;
+  /** The Secret in regkeeper's own namespace from which copies are made. */
+  readonly source: string;
+  /** Where copies may exist, as far as a cluster rule that names the secret applies too. Every namespace is `names` with `*`. */
+  readonly namespaces: NamespaceSelector;
+  readonly deliver: Deliver;
+  /** How long a copy outlives its last user, in seconds. Has no effect with `always`. */
+  readonly retainSeconds: number;
+  readonly origin: Origin;
+};
+
+/** When a namespace gets a copy: as soon as an object there needs it, or in any case. */
+export type Deliver = 'onDemand' | 'always';
+
 /** A pattern that namespaces may trust in their own rules. */
 export type Delegation = { readonly pattern: RegistryPattern; readonly origin: Origin };
 
@@ -140,6 +157,8 @@ export type RuleSet = {
   readonly exemptions: readonly Exemption[];
   readonly overrides: readonly Override[];
   readonly delegate: readonly Delegation[];
+  /** Secrets with delivery, in the order of documents. */
+  readonly deliveredSecrets: readonly DeliveredSecret[];
   /** Namespaces' own rules, by namespace. */
   readonly namespaceRules: ReadonlyMap<string, readonly Rule[]>;
   /** The cluster's documents from which it was compiled, for messages that say where to change a rule. */
@@ -151,6 +170,8 @@ export type RuleSet = {
    * make the result looser. The cost grows with the reference, not with the number of rules.
    */
   match(reference: ImageReference, context: NamespaceContext): RuleAnswer;
+  /** The same without namespaces' own rules. */
+  matchCluster(reference: ImageReference, context: NamespaceContext): RuleAnswer;
   /** Exemptions that match the reference and apply in the namespace, including expired ones. The last to expire comes first. */
   exemptionsFor(reference: ImageReference, context: NamespaceContext): Answer<readonly Exemption[]>;
   /**

@@ -47,6 +47,8 @@ export type LiveInputs = Pick<LiveFacts, 'facts' | 'gaps' | 'notRead'> & { reado
 export type LiveInputsOptions = {
   readonly client: ApiClient;
   readonly installation: Installation;
+  /** The namespace of regkeeper. */
+  readonly regkeeperNamespace: string;
   /** All rules that are evaluated. None for a first draft of rules. */
   readonly rules: readonly RuleSet[];
   /** All namespaces by default. */
@@ -56,10 +58,12 @@ export type LiveInputsOptions = {
 };
 
 /** @throws ApiError if the API server cannot be reached, or the namespace does not exist */
-export async function readLiveInputs({ client, installation, rules, namespace, now }: LiveInputsOptions): Promise<LiveInputs> {
+export async function readLiveInputs(options: LiveInputsOptions): Promise<LiveInputs> {
+  const { client, installation, regkeeperNamespace, rules, namespace, now } = options;
   const { kinds, scope } = installation;
   const secretNames = [...new Set(rules.flatMap(namedSecrets))];
-  const { facts, labelsOf, gaps, notRead } = await readLiveFacts({ client, namespace, secretNames, kinds, now });
+  const deliveredFrom = rules.some(({ deliveredSecrets }) => deliveredSecrets.length > 0) ? regkeeperNamespace : undefined;
+  const { facts, labelsOf, gaps, notRead } = await readLiveFacts({ client, namespace, secretNames, deliveredFrom, kinds, now });
   const covered = new Map<string, boolean>();
   const isCovered = (name: string) => {
     const known = covered.get(name) ?? scope.covers(name, labelsOf(name));

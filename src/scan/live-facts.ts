@@ -1,9 +1,11 @@
 /** What the engine needs to know about the cluster, read once: labels, pull secrets of accounts, image streams, and which secrets exist. */
 import { registrySecretTypes } from '../credentials/registry-secret.ts';
-import type { Facts, ImageStreamFacts, SecretFacts, ServiceAccountFacts } from '../decision/facts.ts';
+import type { DeliveryFacts, Facts, ImageStreamFacts, SecretFacts, ServiceAccountFacts } from '../decision/facts.ts';
 import { readServiceAccountFacts } from '../decision/read-account-facts.ts';
 import { readImageStreamFacts } from '../decision/read-stream-facts.ts';
+import { deliveryLease } from '../delivery/names.ts';
 import { type ApiClient, isNotFound, type KubeObject, type Query } from '../kube/api-client.ts';
+import { durationOf, holderOf, type Lease } from '../kube/lease.ts';
 import { keyOf } from '../kube/object-identity.ts';
 import { partialMetadata } from '../kube/partial-metadata.ts';
 import type { JsonObject } from '../object/json.ts';
@@ -16,6 +18,8 @@ export type LiveFactsOptions = {
   readonly namespace?: string | undefined;
   /** Secrets that the rules name. */
   readonly secretNames: readonly string[];
+  /** The namespace of regkeeper, if the rules have secrets with delivery. */
+  readonly deliveredFrom?: string | undefined;
   readonly kinds: Kinds;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -33,7 +37,8 @@ export type LiveFacts = {
 
 type Labels = Readonly<Record<string, string>>;
 
-export async function readLiveFacts({ client, namespace, secretNames, kinds, now }: LiveFactsOptions): Promise<LiveFacts> {
+export async function readLiveFacts(options: LiveFactsOptions): Promise<LiveFacts> {
+  const { client, namespace, secretNames, deliveredFrom, kinds, now } = options;
   const gaps: string[] = [];
   const notRead: NotRead[] = [];
   const reader = createReader(client, namespace);
@@ -45,6 +50,7 @@ export async function readLiveFacts({ client, namespace, secretNames, kinds, now
   });
   const accounts = await reader.accounts().catch(reportAs(gaps, 'service accounts, whose own pull secrets are missing in what is shown'));
   const secrets = await reader.secrets(secretNames).catch(reportAs(gaps, 'secrets, so missing ones are not reported'));
+  const delivery = await readDelivery(client, deliveredFrom).catch(reportAs(gaps, 'whether secrets are delivered'));
   const streams = await reader.streams().catch((error: unknown) => {
     notRead.push(
       describeNotRead(error, { resource: 'imagestreams.image.openshift.io', namespace, path: streamsPath(namespace), verb: 'list' }),
@@ -69,6 +75,7 @@ export async function readLiveFacts({ client, namespace, secretNames, kinds, now
       return streams.facts.get(`${place}/${name}`) ?? { kind: 'absent' };
     },
     imageStreamsServed: () => streams?.served ?? true,
+    delivery: () => delivery ?? { kind: 'unknown' },
     now: () => now,
     kinds,
   };
@@ -141,6 +148,22 @@ function createReader(client: ApiClient, namespace: string | undefined) {
       };
     },
   };
+}
+
+/** The Lease is renewed only while secrets can be delivered. */
+async function readDelivery(client: ApiClient, namespace: string | undefined): Promise<DeliveryFacts> {
+  if (namespace === undefined) return { kind: 'unknown' };
+  try {
+    const lease = await client.get<Lease>(`/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/${deliveryLease}`);
+    const renewed = Date.parse(lease.spec?.renewTime ?? '');
+    if (Number.isNaN(renewed)) return { kind: 'stopped' };
+    // By the clock of the API server, since that of the caller may differ.
+    const isFresh = holderOf(lease) !== '' && (client.serverTime() ?? Date.now()) - renewed <= durationOf(lease);
+    return isFresh ? { kind: 'running' } : { kind: 'stopped', since: renewed };
+  } catch (error) {
+    if (isNotFound(error)) return { kind: 'stopped' };
+    throw error;
+  }
 }
 
 /** The most names whose secrets are requested, as in the server. Each needs two requests. */

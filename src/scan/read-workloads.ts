@@ -4,7 +4,7 @@ import { groupOf } from '../evaluate/platform-kinds.ts';
 import type { ApiClient, KubeObject } from '../kube/api-client.ts';
 import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
-import { controllerReference } from '../object/owner.ts';
+import { controllerReferenceOf } from '../object/owner.ts';
 import { type Collection, collectionsOf, pathOf, resourceName } from './collections.ts';
 import { describeNotRead, type NotRead } from './not-read.ts';
 import { creatorOf, isOver, podContent } from './pod-content.ts';
@@ -177,7 +177,7 @@ class Reading<Value> {
 
   /** The topmost owner that is known. Undefined without a controller. */
   private ownerOf(object: JsonObject, namespace: string): WorkloadName | undefined {
-    const reference = controllerReference(object);
+    const reference = controllerReferenceOf(object);
     if (!reference) return undefined;
     const { apiVersion, kind, name } = reference;
     const owner = { apiVersion, kind, namespace, name };

@@ -1,4 +1,4 @@
-/** Limits for one caller, and for all callers together. docs/operations.md has the table of budgets. */
+/** Limits for one caller, and for all callers together. docs/sizing.md has the table of budgets. */
 import type { BudgetLimits } from './bodies/body-budget.ts';
 import type { StructureLimits } from './bodies/body-scan.ts';
 

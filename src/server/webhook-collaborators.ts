@@ -1,4 +1,5 @@
 /** The interfaces that the routes need from the rest of the program. */
+import type { AnsweredRequest } from '../admission/response.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { AuditRecord, CountedDecision } from '../observe/audit/decision-record.ts';
 import type { RequestFailure } from '../observe/audit/failure.ts';
@@ -13,6 +14,8 @@ export type WebhookCollaborators = {
   facts(): Facts | undefined;
   /** `counted` has all images and secrets of the decision. The record may leave some out. */
   audit(record: AuditRecord, counted: CountedDecision): void;
+  /** A request was evaluated. Must not throw. */
+  answered?(answered: AnsweredRequest): void;
   /** Undefined if rules do not come from ConfigMaps. */
   readonly rulesReview?: { readonly review: RulesReviewer; audit(record: RulesReviewRecord): void } | undefined;
   reportBug(error: unknown, uid: string | undefined): void;

@@ -127,6 +127,10 @@ capabilities:
 {{- if .Values.namespaceRules }}
 - --namespace-rules
 {{- end }}
+{{- if not .Values.events }}
+- --events
+- "off"
+{{- end }}
 {{- if .Values.customKinds }}
 - --custom-kinds
 - /etc/regkeeper/kinds/custom-kinds.yaml

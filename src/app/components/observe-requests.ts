@@ -1,8 +1,9 @@
-/** Writes the audit record and the metrics of each request. */
+/** Writes the audit record, the metrics and the Event of each request. */
 import type { AuditLog } from '../../observe/logger.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { RulesReviewer } from '../../server/rules-reviewer.ts';
 import type { WebhookCollaborators } from '../../server/webhook-collaborators.ts';
+import type { Events } from './events.ts';
 import type { Logger } from './outputs.ts';
 
 export type RequestObservers = {
@@ -11,9 +12,17 @@ export type RequestObservers = {
   readonly metrics: Metrics;
   /** Undefined if rules do not come from ConfigMaps. */
   readonly review: RulesReviewer | undefined;
+  /** Undefined if no Events are written. */
+  readonly events: Pick<Events, 'answered'> | undefined;
 };
 
-export function observeRequests({ log, auditLog, metrics, review }: RequestObservers): Omit<WebhookCollaborators, 'rules' | 'facts'> {
+export function observeRequests({
+  log,
+  auditLog,
+  metrics,
+  review,
+  events,
+}: RequestObservers): Omit<WebhookCollaborators, 'rules' | 'facts'> {
   return {
     audit(record, counted) {
       auditLog.write(record);
@@ -24,6 +33,14 @@ export function observeRequests({ log, auditLog, metrics, review }: RequestObser
       metrics.failed('bug');
     },
     failed: metrics.failed,
+    answered(answered) {
+      try {
+        events?.answered(answered);
+      } catch (err) {
+        // The request is answered nevertheless.
+        log.error({ err, uid: answered.request.uid }, 'internal error while preparing an Event. This is a bug');
+      }
+    },
     rulesReview: review && {
       review,
       audit(record) {

@@ -1,7 +1,8 @@
 /** The log and the audit records. They open first and close last, after everything that waits has been written. */
+import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Component } from '../../contracts/component.ts';
-import { errorMessage } from '../../errors/error-message.ts';
+import { errorCode, errorMessage } from '../../errors/error-message.ts';
 import { countOf } from '../../image/wording.ts';
 import {
   type AuditLog,
@@ -17,6 +18,8 @@ import type { Settings } from '../settings.ts';
 
 export type Logger = ReturnType<typeof createLogger>;
 
+export type OutputSettings = Pick<Settings, 'dev' | 'cluster' | 'auditLog' | 'logLevel' | 'logFormat' | 'nameOf'>;
+
 export type Outputs = Component & {
   readonly log: Logger;
   readonly auditLog: AuditLog;
@@ -29,7 +32,7 @@ export type Outputs = Component & {
 const flushMilliseconds = 6_500;
 
 /** An audit record that cannot be written blocks no request. The log, a metric and an alert report the loss. */
-export function createOutputs(settings: Settings): Outputs {
+export function createOutputs(settings: OutputSettings): Outputs {
   const isHeld = settings.dev && !settings.cluster;
   const logLines = createDeferredDestination(isHeld);
   const records = createDeferredDestination(isHeld);
@@ -77,11 +80,12 @@ function createDeferredDestination(isHeld: boolean) {
   };
 }
 
-function openAuditDestination({ auditLog, nameOf }: Settings, options: DestinationOptions): LogDestination {
+function openAuditDestination({ auditLog, nameOf }: Pick<Settings, 'auditLog' | 'nameOf'>, options: DestinationOptions): LogDestination {
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
-    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${errorMessage(error)}`);
+    const reason = errorCode(error) === 'ENOENT' ? `the folder ${dirname(auditLog)} does not exist. Create it` : errorMessage(error);
+    throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${reason}`);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Loads rules from files or ConfigMaps into the rule store, parses them off the request path, and keeps a snapshot of them. */
 
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, type SnapshotWriter } from '../../cluster/rules/rule-snapshot.ts';
-import { createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
+import { type ClusterRuleSource, createClusterRuleSource } from '../../cluster/rules/rule-source.ts';
 import type { Component } from '../../contracts/component.ts';
 import { errorMessage } from '../../errors/error-message.ts';
 import { createDocumentParser, namespaceLimits } from '../../loading/document-parser.ts';
@@ -17,8 +17,8 @@ import type { ClusterView } from './cluster-view.ts';
 import type { Logger } from './outputs.ts';
 
 export type RuleSourceOptions = {
-  readonly settings: Settings;
-  readonly cluster: ClusterView | undefined;
+  readonly settings: Pick<Settings, 'rulePaths' | 'cluster' | 'namespaceRules' | 'nameOf'>;
+  readonly cluster: Pick<ClusterView, 'client'> | undefined;
   readonly store: RuleStore;
   readonly rules: RulesInForce;
   /** Counts versions of a namespace's rules that were not parsed. */
@@ -34,6 +34,8 @@ export type RuleSource = {
   /** Keeps the last good rules in the cluster. Undefined if the rules come from files. */
   readonly snapshot: Component | undefined;
   readonly source: Component;
+  /** As in {@link ClusterRuleSource}. Undefined if the rules come from files. */
+  readonly versionOf: ClusterRuleSource['versionOf'] | undefined;
 };
 
 export function createRuleSource(options: RuleSourceOptions): RuleSource {
@@ -50,7 +52,7 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
     paths: settings.rulePaths,
     loader,
     clock,
-    onProblem: (message) => log.error({}, `${message}. The previous rules stay in force`),
+    onProblem: (message) => log.error({}, `${message}. The previous rules remain in effect`),
     onReadable: () => log.info({}, 'the rule files are readable again'),
   });
   const start = async () => {
@@ -60,7 +62,7 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
     });
     startProblems.throwIfAny();
   };
-  return { loader, loading, snapshot: undefined, source: { name: 'rule files', start, stop: files.stop } };
+  return { loader, loading, snapshot: undefined, source: { name: 'rule files', start, stop: files.stop }, versionOf: undefined };
 }
 
 /** Collects the problems of the first load. From the first problem on no change is passed on, since the start will fail. */
@@ -81,7 +83,7 @@ function collectStartProblems(passOn: (changes: readonly RulesChange[]) => void)
   };
 }
 
-function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, namespace: string): RuleSource {
+function createFromCluster(options: RuleSourceOptions, { client }: Pick<ClusterView, 'client'>, namespace: string): RuleSource {
   const { settings, rules, store, log, clock } = options;
   const { loader, loading } = createLoading(options, rules.documentsChanged);
   const snapshotOptions: SnapshotOptions = { client, namespace, log, clock };
@@ -92,7 +94,7 @@ function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, 
     intake: loader,
     lastGood: (signal) => readSnapshot(snapshotOptions, signal),
   });
-  return { loader, loading, snapshot: createSnapshotComponent(snapshot, store, rules), source };
+  return { loader, loading, snapshot: createSnapshotComponent(snapshot, store, rules), source, versionOf: source.versionOf };
 }
 
 function createSnapshotComponent(snapshot: SnapshotWriter, store: RuleStore, rules: RulesInForce): Component {

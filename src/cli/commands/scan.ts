@@ -61,15 +61,15 @@ const exitCodes = [
 ];
 
 async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
-  const { namespace, selector: labelSelector, date: now = Date.now(), quiet = false } = options;
+  const { namespace, regkeeperNamespace, selector: labelSelector, date: now = Date.now(), quiet = false } = options;
   const kinds = options.customKinds && (await readCustomKindsOption(options.customKinds, terminal));
   if (options.customKinds && !kinds) return 2;
-  const installation = await readInstallation(client, { namespace: options.regkeeperNamespace, kinds });
+  const installation = await readInstallation(client, { namespace: regkeeperNamespace, kinds });
   const applied = await (options.rules ? fromFiles : fromCluster)(client, installation, options, terminal);
   if (!applied) return 2;
 
   const { rules } = applied;
-  const inputs = await readLiveInputs({ client, installation, rules: [rules], namespace, now });
+  const inputs = await readLiveInputs({ client, installation, regkeeperNamespace, rules: [rules], namespace, now });
   const { facts, isCovered } = inputs;
   const live = { client, kinds: installation.kinds, namespace, labelSelector, isCovered };
   const found = await readWithProgress(terminal, (onProgress) => scanCluster({ ...live, rules, facts, onProgress }));

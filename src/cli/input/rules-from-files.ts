@@ -3,20 +3,23 @@
 import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { type LoadedRules, loadRules } from '../../loading/load-rules.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
+import { problemFindings } from '../output/findings.ts';
+import { renderGithub } from '../output/github.ts';
 import { renderProblems } from '../output/paint-problems.ts';
 import type { Terminal } from '../terminal.ts';
 
 /**
- * Prints problems on standard error, and warnings unless `quiet`. Returns undefined if there are problems, because such rules cannot be
- * evaluated.
+ * Prints problems on standard error, and warnings unless `quiet`. With the output `github`, annotates the lines of problems too. Returns
+ * undefined if there are problems, because such rules cannot be evaluated.
  */
 export async function readRulesOption(
   paths: readonly string[],
-  { err, paint }: Terminal,
-  { quiet = false }: { readonly quiet?: boolean | undefined } = {},
+  { out, err, paint }: Terminal,
+  { quiet = false, output }: { readonly quiet?: boolean | undefined; readonly output?: string } = {},
 ): Promise<RuleSet | undefined> {
   const { ruleSet, problems, warnings } = await readRules(paths);
   err(renderProblems(quiet ? problems : [...problems, ...warnings], paint.err));
+  if (output === 'github') out(renderGithub(problemFindings(problems)));
   return ruleSet;
 }
 

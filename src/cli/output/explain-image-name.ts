@@ -1,6 +1,7 @@
 /** Explains in sentences how an image name is read. */
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { canonicalName, type ImageReference, parseImage } from '../../image/reference.ts';
+import { listOf } from '../../image/wording.ts';
 import type { RuleSettings } from '../../rules/rule-set.ts';
 
 /** Returns one sentence for the parts of the name, and one for each convention that was applied. */
@@ -11,7 +12,7 @@ export function explainImageName(text: string, { reference, searched }: ImageEva
     `registry ${host}, ${port === undefined ? 'default port 443' : `port ${port}`}, repository ${path.join('/')}, ${version(reference)}`,
     ...conventions(text, reference, shortNames),
     ...(searched
-      ? [`a node may resolve it to any of ${searched.map(canonicalName).join(', ')} (shortNames), so all of them must be trusted`]
+      ? [`a node may resolve it to ${listOf(searched.map(canonicalName), 'or')} (shortNames), so each of them must be trusted`]
       : []),
   ];
 }

@@ -27,7 +27,10 @@ export type ClusterRules = {
 };
 
 /** Its `start` resolves when the ConfigMaps are watched. Their rules come into force later. */
-export type ClusterRuleSource = Required<Pick<Component, 'name' | 'start' | 'stop'>>;
+export type ClusterRuleSource = Required<Pick<Component, 'name' | 'start' | 'stop'>> & {
+  /** The ConfigMap as it is stored now. Undefined if none with rules has this name. */
+  versionOf(namespace: string, name: string): { readonly uid: string; readonly resourceVersion: string } | undefined;
+};
 
 /**
  * Passes every ConfigMap with the label `regkeeper.io/rules: cluster` in regkeeper's namespace, and `namespace` in all namespaces, to the rule
@@ -87,6 +90,10 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
 
   return {
     name: 'cluster rules',
+    versionOf(namespace, name) {
+      const { uid, resourceVersion } = informers.map(({ informer }) => informer.get(namespace, name)).find(Boolean)?.metadata ?? {};
+      return uid !== undefined && resourceVersion !== undefined ? { uid, resourceVersion } : undefined;
+    },
     async start(signal) {
       lastGood = await options.lastGood(signal);
       signal.throwIfAborted();

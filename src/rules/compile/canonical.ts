@@ -1,10 +1,10 @@
 /** The canonical JSON of a rule set, from which its revision is hashed. */
 import { canonicalSelector } from '../match/namespaces.ts';
-import type { Exemption, NamespaceSelector, Override, RuleSet } from '../rule-set.ts';
+import type { DeliveredSecret, Exemption, NamespaceSelector, Override, RuleSet } from '../rule-set.ts';
 import { canonicalRule } from './rule-fields.ts';
 
 /** The parts of a rule set that make up its revision. */
-export type RuleSetContents = Pick<RuleSet, 'settings' | 'rules' | 'exemptions' | 'overrides' | 'delegate'>;
+export type RuleSetContents = Pick<RuleSet, 'settings' | 'rules' | 'exemptions' | 'overrides' | 'delegate' | 'deliveredSecrets'>;
 
 /**
  * The rule set as JSON. Equal rules and settings give equal JSON, whatever the order of documents, comments and spelling. The cluster's
@@ -23,7 +23,7 @@ export function canonicalRules(ruleSet: RuleSet): unknown {
  * The cluster's part. Fields that older versions did not have are left out if they are absent or have their default value, so that old
  * revisions stay the same.
  */
-export function canonicalContents({ settings, rules, exemptions, overrides, delegate }: RuleSetContents): object {
+export function canonicalContents({ settings, rules, exemptions, overrides, delegate, deliveredSecrets }: RuleSetContents): object {
   const { unconfigured, mode, inject, shortNames, contact, helpUrl } = settings;
   return {
     unconfigured,
@@ -36,6 +36,7 @@ export function canonicalContents({ settings, rules, exemptions, overrides, dele
     ...(exemptions.length > 0 && { exemptions: canonicalList(exemptions, canonicalExemption) }),
     ...(overrides.length > 0 && { overrides: canonicalList(overrides, canonicalOverride) }),
     ...(delegate.length > 0 && { delegate: canonicalList(delegate, ({ pattern }) => pattern.text) }),
+    ...(deliveredSecrets.length > 0 && { secrets: canonicalList(deliveredSecrets, canonicalDeliveredSecret) }),
   };
 }
 
@@ -60,6 +61,11 @@ function canonicalOverride({ namespaces, mode, unconfigured, inject }: Override)
     ...(unconfigured !== undefined && { unconfigured }),
     ...(inject !== undefined && { inject }),
   };
+}
+
+/** Defaults are written too: no older version has this field. */
+export function canonicalDeliveredSecret({ name, source, namespaces, deliver, retainSeconds }: DeliveredSecret): object {
+  return { name, source, ...canonicalNamespaces(namespaces), deliver, ...(deliver === 'onDemand' && { retainSeconds }) };
 }
 
 function canonicalNamespaces(namespaces: NamespaceSelector | undefined): { readonly namespaces?: unknown } {

@@ -7,7 +7,7 @@ import { indexRules, type RuleIndex } from '../match/match.ts';
 import { commonName, renderSelector, type Term } from '../match/namespaces.ts';
 import { findOverrideTies, indexOverrides } from '../match/overrides.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
-import type { NamespaceContext, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
+import type { DeliveredSecret, NamespaceContext, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
 import { canonicalContents } from './canonical.ts';
 import { representativeOf } from './pattern-overlap.ts';
 import { findTies, type Tie } from './ties.ts';
@@ -28,9 +28,10 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const exemptions = documents.flatMap((document) => document.exemptions);
   const overrides = documents.flatMap((document) => document.overrides);
   const delegate = documents.flatMap((document) => document.delegate);
+  const deliveredSecrets = documents.flatMap((document) => document.deliveredSecrets);
   const internal = mergeInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
-  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides));
+  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretProblems(deliveredSecrets));
 
   const internalIndex = indexRules(internal);
   reportInternalConflicts(ordinary, internalIndex, problems);
@@ -45,7 +46,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
     const { entry, unsure, limit } = index.match(reference, context);
     return unsure ? { value: entry, unsure: unsure.origin, ...(limit && { limit }) } : { value: entry };
   };
-  const contents = { settings, rules, exemptions, overrides, delegate };
+  const contents = { settings, rules, exemptions, overrides, delegate, deliveredSecrets };
   const ruleSet: RuleSet = {
     ...contents,
     shortNamesWritten: documents.some((document) => document.settings.shortNames !== undefined),
@@ -54,6 +55,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
     sources: documents.map(({ source }) => source),
     settingsAt: indexOverrides(settings, overrides),
     match,
+    matchCluster: match,
     exemptionsFor: indexExemptions(exemptions),
     nearest: indexNearestRules(rules, match),
   };
@@ -145,7 +147,7 @@ function tieProblem({ later, earlier }: Tie<Rule>): Problem {
     const [here, there] = later.entry.trust ? ['trusted', 'denied'] : ['denied', 'trusted'];
     const message =
       `${pattern.text} is ${here} here, but ${there} ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
-      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or write the trusted port, for example ${withPort(pattern)}.`;
+      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or include the trusted port, for example ${withPort(pattern)}.`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
   const message =
@@ -185,10 +187,38 @@ function alternativeFix(term: Term): string {
     case 'name':
       return `remove ${term.name} from the namespaces of one`;
     case 'glob':
-      return 'write a longer namespace pattern in one, or the full names';
+      return 'use a longer namespace pattern in one, or the full names';
     case 'labels':
-      return 'require another label in one, or exclude the labels of the other';
+      return 'require a different label in one, or exclude the labels of the other';
   }
+}
+
+function findSecretProblems(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  return [...findSecretTies(secrets), ...tooManySecrets(secrets)];
+}
+
+/** Entries with equal names. Two of them could name different sources for one namespace. Each problem has the position of the later entry. */
+function findSecretTies(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  const firsts = new Map<string, DeliveredSecret>();
+  return secrets.flatMap((secret): readonly Problem[] => {
+    const first = firsts.get(secret.name);
+    if (!first) {
+      firsts.set(secret.name, secret);
+      return [];
+    }
+    const message = `the secret ${secret.name} already has an entry in ${renderOrigin(first.origin)}. Remove one, or list the namespaces of both in one entry.`;
+    return [{ code: 'secret-tie', message, origin: secret.origin, related: first.origin }];
+  });
+}
+
+/** Each name costs `regkeeper deliver` two watches, and as many in the server. */
+const maxSecrets = 250;
+
+function tooManySecrets(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  const firstTooMany = secrets[maxSecrets];
+  if (!firstTooMany) return [];
+  const message = `there are ${secrets.length} entries of secrets. At most ${maxSecrets} are allowed. Use one secret for several registries.`;
+  return [{ code: 'too-many-secrets', message, origin: firstTooMany.origin }];
 }
 
 // A rule inside an internal registry never decides. A rule that only trusts is harmless there; any other rule would have no effect although

@@ -1,4 +1,4 @@
-/** Intersects registry patterns, and builds a reference that represents a whole pattern. */
+/** Intersects and compares registry patterns, and builds a reference that represents a whole pattern. */
 import type { ImageReference } from '../../image/reference.ts';
 import type { PatternHost, PatternPort, RegistryPattern } from '../language/pattern.ts';
 
@@ -30,6 +30,32 @@ export function representativeOf({ host, port, path }: Omit<RegistryPattern, 'te
     path: path.length > 0 ? path : ['*'],
     qualified: true,
   };
+}
+
+/** Whether the first pattern matches every image of the second. */
+export function covers(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
+  return one.path.length <= other.path.length && coversWithPath(one, other);
+}
+
+/** The same, but the first path may be longer by stars, if every image of the second has segments for them. */
+export function coversWithPath(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
+  return (
+    hostCovers(one.host, other.host) &&
+    (one.port === 'any' || one.port === other.port) &&
+    one.path.length <= Math.max(other.path.length, shortestPath(other)) &&
+    one.path.every((segment, index) => segment === '*' || segment === other.path[index])
+  );
+}
+
+function hostCovers(one: PatternHost, other: PatternHost): boolean {
+  if (one.kind === 'any') return true;
+  if (one.kind === 'exact') return other.kind === 'exact' && other.name === one.name;
+  return other.kind !== 'any' && (other.name.endsWith(`.${one.name}`) || (other.kind === 'suffix' && other.name === one.name));
+}
+
+/** A repository has at least one segment, on Docker Hub at least two. */
+export function shortestPath({ host, port }: Pick<RegistryPattern, 'host' | 'port'>): number {
+  return host.kind === 'exact' && host.name === 'docker.io' && port === 'default' ? 2 : 1;
 }
 
 function intersectHosts(one: PatternHost, other: PatternHost): PatternHost | undefined {

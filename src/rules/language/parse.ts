@@ -1,10 +1,22 @@
-/** Parses one rules document into rules, exemptions, overrides and settings, and reports all its problems. */
+/** Parses one rules document into rules, exemptions, overrides, secrets and settings, and reports all its problems. */
 import { quote } from '../../image/problem.ts';
 import type { TextStart } from '../../yaml/lines.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
-import type { Delegation, Exemption, Inject, Mode, NamespaceSelector, Override, Rule, ShortNames, Unconfigured } from '../rule-set.ts';
+import type {
+  Delegation,
+  DeliveredSecret,
+  Exemption,
+  Inject,
+  Mode,
+  NamespaceSelector,
+  Override,
+  Rule,
+  ShortNames,
+  Unconfigured,
+} from '../rule-set.ts';
 import { usualWarnFrom } from '../trust-end.ts';
 import { type DocumentProblem, readDocument } from './document.ts';
+import { maxDuration, parseDuration, renderDuration } from './duration.ts';
 import { readNamespaces } from './namespace-selector.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
 import { firstProblems, levelOf, type Origin, type Problem, type ProblemCode, type RuleSource } from './problem.ts';
@@ -12,6 +24,7 @@ import {
   fieldsOfLevel,
   fieldsOfNamespaceRules,
   type RulesDocument,
+  type WrittenDeliveredSecret,
   type WrittenExemption,
   type WrittenNamespaces,
   type WrittenOverride,
@@ -43,6 +56,7 @@ export type ParsedDocument = {
   readonly exemptions: readonly Exemption[];
   readonly overrides: readonly Override[];
   readonly delegate: readonly Delegation[];
+  readonly deliveredSecrets: readonly DeliveredSecret[];
 };
 
 /** Whose rules a document contains: the cluster's, or those of one namespace. */
@@ -97,11 +111,24 @@ export function parseRulesDocument(
 }
 
 function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: TextStart): ParseResult {
-  const message = 'the document is empty, so it contains no rules. To have no rules, write "rules: []".';
+  const message = 'the document is empty, so it contains no rules. If this is intentional, use "rules: []".';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
-  const document = { source, scope, blank: true, settings: {}, rules: [], exemptions: [], overrides: [], delegate: [] };
+  const document = {
+    source,
+    scope,
+    blank: true,
+    settings: {},
+    rules: [],
+    exemptions: [],
+    overrides: [],
+    delegate: [],
+    deliveredSecrets: [],
+  };
   return { ok: true, document, warnings: [warning] };
 }
+
+/** Long enough for a Deployment that is deleted and created again, and for a Job that runs every night. */
+const usualRetention = '24h';
 
 type WrittenTexts = string | readonly string[];
 
@@ -143,6 +170,7 @@ class DocumentReader {
       exemptions: this.entries(written.exemptions, '/exemptions').flatMap(([entry, pointer]) => this.readExemption(entry, pointer)),
       overrides: this.entries(written.overrides, '/overrides').flatMap(([override, pointer]) => this.readOverride(override, pointer)),
       delegate: this.readPatterns(written.delegate, '/delegate', true).map(({ pattern, origin }) => ({ pattern, origin })),
+      deliveredSecrets: this.entries(written.secrets, '/secrets').flatMap(([secret, pointer]) => this.readDeliveredSecret(secret, pointer)),
     };
   }
 
@@ -177,10 +205,10 @@ class DocumentReader {
         this.addProblem(
           'bad-short-names',
           at,
-          `${quote(text)} matches several hosts, but short names are searched in the order of the list. List each host.`,
+          `${quote(text)} matches several hosts, but registries are searched in list order. List each host separately.`,
         );
       } else if (hosts.has(pattern.text)) {
-        this.addProblem('bad-short-names', at, `${pattern.text} is already in the list. Remove it here.`);
+        this.addProblem('bad-short-names', at, `${pattern.text} is already in the list. Remove the duplicate.`);
       } else hosts.add(pattern.text);
     }
     return { shortNames: { value: [...hosts], origin } };
@@ -190,7 +218,7 @@ class DocumentReader {
     const pattern = this.readHost(text, pointer, 'internal-pattern', 'an internal registry');
     if (pattern === undefined) return [];
     if (pattern.host.kind === 'any') {
-      const message = 'every host would be an internal registry, so no image would be checked. Name the hosts.';
+      const message = 'every host would be an internal registry, so no image would be checked. List the hosts.';
       return this.addProblem('internal-pattern', pointer, message);
     }
     const origin = this.originOf(pointer);
@@ -203,13 +231,13 @@ class DocumentReader {
     if (!parsed.ok) {
       const message =
         parsed.code === 'pattern-unqualified' && !text.includes('/')
-          ? `${quote(text)} would be read as a Docker Hub name. Add the port: ${quote(`${text}:443`)}.`
+          ? `${quote(text)} would be parsed as a Docker Hub name. Add the port: ${quote(`${text}:443`)}.`
           : parsed.message;
       this.addProblem(parsed.code, pointer, message);
       return undefined;
     }
     if (parsed.pattern.path.length > 0) {
-      this.addProblem(code, pointer, `${what} must be a host and a port without a path. Write ${quote(text.slice(0, text.indexOf('/')))}.`);
+      this.addProblem(code, pointer, `${what} must be a host and a port without a path. Use ${quote(text.slice(0, text.indexOf('/')))}.`);
       return undefined;
     }
     return resolvePattern(parsed.pattern, true);
@@ -223,7 +251,7 @@ class DocumentReader {
     const until = this.text(rule.until, `${pointer}/until`);
     const warnFrom = this.text(rule.warnFrom, `${pointer}/warnFrom`);
     if (until !== undefined && warnFrom !== undefined && warnFrom > until) {
-      const message = `${renderPointer(pointer)} would warn from ${warnFrom} on, but its trust ends on ${until}. Write an earlier day, or remove warnFrom.`;
+      const message = `${renderPointer(pointer)} would start warning on ${warnFrom}, but its trust ends on ${until}. Set an earlier date, or remove warnFrom.`;
       this.addFieldProblem('warn-from-after-until', `${pointer}/warnFrom`, message);
     }
     const pushSecret = this.text(rule.pushSecret, `${pointer}/pushSecret`);
@@ -250,11 +278,11 @@ class DocumentReader {
     }
     for (const field of ['until', 'warnFrom'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${location} denies its registry ("trust: false"), so it has no trust that can end. Remove ${field} or "trust: false".`;
+      const message = `${location} denies its registry ("trust: false"), so ${field} has no effect. Remove ${field} or "trust: false".`;
       this.addFieldProblem('until-on-untrusted', `${pointer}/${field}`, message);
     }
     if (trust && rule.warnFrom !== undefined && rule.until === undefined) {
-      const message = `${location} has warnFrom but no end to warn about. Add until, or remove the field.`;
+      const message = `${location} has warnFrom but no until date. Add until, or remove warnFrom.`;
       this.addFieldProblem('warn-from-without-until', `${pointer}/warnFrom`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {
@@ -273,7 +301,7 @@ class DocumentReader {
   private readSecrets(written: WrittenRule['pullSecret'], pointer: string): readonly string[] {
     const names = new Set<string>();
     for (const [name, at] of this.oneOrMany(written, pointer)) {
-      if (names.has(name)) this.warn('duplicate-secret', at, `repeats ${name}. Remove it.`);
+      if (names.has(name)) this.warn('duplicate-secret', at, `repeats ${name}. Remove the duplicate.`);
       names.add(name);
     }
     return [...names];
@@ -305,6 +333,25 @@ class DocumentReader {
     ];
   }
 
+  private readDeliveredSecret(secret: WrittenDeliveredSecret, pointer: string): DeliveredSecret[] {
+    const deliver = (this.fits(`${pointer}/deliver`) ? secret.deliver : undefined) ?? 'onDemand';
+    const retain = this.text(secret.retain, `${pointer}/retain`);
+    if (retain !== undefined && parseDuration(retain) > maxDuration) {
+      const message = `${renderPointer(pointer)}.retain is ${retain}. At most ${renderDuration(maxDuration)} are allowed.`;
+      this.problems.push({ code: 'bad-duration', message, position: this.data.locate(`${pointer}/retain`) });
+    }
+    if (secret.retain !== undefined && deliver === 'always') {
+      const message = `${renderPointer(pointer)} has "deliver: always", so its copies are kept without a user and retain has no effect. Remove one of the two.`;
+      this.addFieldProblem('retain-on-always', `${pointer}/retain`, message);
+    }
+    const { namespaces } = this.readNamespaces(secret.namespaces, `${pointer}/namespaces`);
+    const name = this.text(secret.name, `${pointer}/name`);
+    const source = this.text(secret.source, `${pointer}/source`);
+    if (namespaces === undefined || name === undefined || source === undefined) return [];
+    const retainSeconds = parseDuration(retain ?? usualRetention);
+    return [{ name, source, namespaces, deliver, retainSeconds, origin: this.originOf(pointer) }];
+  }
+
   private readNamespaces(written: WrittenNamespaces | undefined, pointer: string): { readonly namespaces?: NamespaceSelector } {
     if (written === undefined || !this.fits(pointer)) return {};
     const { selector, problems: slips } = readNamespaces(written, (below) => this.fits(pointer + below));
@@ -328,7 +375,7 @@ class DocumentReader {
         continue;
       }
       const pattern = resolvePattern(parsed.pattern, trust);
-      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `repeats ${pattern.text}. Remove it.`);
+      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `repeats ${pattern.text}. Remove the duplicate.`);
       else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), origin: this.originOf(at) });
     }
     return [...patterns.values()];

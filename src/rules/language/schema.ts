@@ -2,6 +2,7 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { XStatic } from 'typebox/schema';
 import { isCalendarDay } from './calendar-day.ts';
+import { durationText } from './duration.ts';
 import { dnsSubdomain, labelKey, labelValue, maxLabelLength } from './label-grammar.ts';
 
 /** The longest `contact`, in characters. A denial message shows it in one line. */
@@ -31,6 +32,7 @@ const labelText = { type: 'string', maxLength: maxLabelLength, pattern: labelVal
 const modes = ['enforce', 'warn', 'audit'] as const;
 const unconfiguredActions = ['deny', 'warn', 'allow'] as const;
 const injections = ['all', 'pods', 'off'] as const;
+const deliveries = ['onDemand', 'always'] as const;
 
 const requirementSchema = {
   type: 'object',
@@ -130,7 +132,7 @@ const ruleSchema = {
 
 const exemptionSchema = {
   type: 'object',
-  description: 'Images that are allowed until a certain day although no rule trusts them. They get no pull secret.',
+  description: 'Images that are allowed until a specified date although no rule trusts them. They get no pull secret.',
   required: ['image', 'until', 'reason'],
   properties: {
     image: {
@@ -166,6 +168,37 @@ const overrideSchema = {
     mode: { enum: modes, description: 'The mode in these namespaces.' },
     unconfigured: { enum: unconfiguredActions, description: 'What happens in these namespaces to images that match no rule.' },
     inject: { enum: injections, description: 'The objects that get secrets in these namespaces.' },
+  },
+  additionalProperties: false,
+} as const;
+
+const deliveredSecretSchema = {
+  type: 'object',
+  description: 'A Secret that "regkeeper deliver" copies to the namespaces that need it.',
+  required: ['name', 'source', 'namespaces'],
+  properties: {
+    name: { ...secretName, description: 'The name of the Secret in rules, and of its copies.' },
+    source: {
+      ...secretName,
+      description:
+        "The name of the Secret that is copied. It is in regkeeper's own namespace, has a registry type, and has the label regkeeper.io/source=true.",
+    },
+    namespaces: namespacesField(
+      'The namespaces that may have a copy, if a cluster rule that references the Secret applies there. Use "*" for all. Prefer labels, because users may be able to choose the names of namespaces.',
+    ),
+    deliver: {
+      enum: deliveries,
+      default: 'onDemand',
+      description:
+        'When a namespace gets a copy: onDemand as soon as an object there needs the Secret, always even if none does. Default: onDemand.',
+    },
+    retain: {
+      type: 'string',
+      pattern: durationText,
+      default: '24h',
+      description:
+        'How long a copy is kept after its last user was deleted: a number with s, m, h or d, at most 30d. Default: 24h. Only with onDemand.',
+    },
   },
   additionalProperties: false,
 } as const;
@@ -213,7 +246,7 @@ export const rulesSchema = {
     shortNames: {
       anyOf: [{ enum: ['docker.io', 'reject'] }, { type: 'array', items: registryPattern, minItems: 1 }],
       description:
-        'How image names without a registry are read: docker.io, reject (they are denied), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
+        'How image names without a registry are resolved: docker.io, reject (they are denied), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
     },
     internalRegistries: {
       type: 'array',
@@ -233,12 +266,17 @@ export const rulesSchema = {
     exemptions: {
       type: 'array',
       items: exemptionSchema,
-      description: 'Images that are allowed until a certain day although no rule trusts them.',
+      description: 'Images that are allowed until a specified date although no rule trusts them.',
     },
     overrides: {
       type: 'array',
       items: overrideSchema,
       description: 'Different settings for some namespaces. The most specific selector takes precedence, regardless of the order.',
+    },
+    secrets: {
+      type: 'array',
+      items: deliveredSecretSchema,
+      description: 'Secrets that "regkeeper deliver" copies to the namespaces that need them. Default: none.',
     },
   },
   additionalProperties: false,
@@ -246,15 +284,16 @@ export const rulesSchema = {
 
 /** A rules document that matches the schema. */
 export type RulesDocument = XStatic<typeof rulesSchema>;
-/** One entry of `rules`, `exemptions` and `overrides` as written. */
+/** One entry of `rules`, `exemptions`, `overrides` and `secrets` as written. */
 export type WrittenRule = XStatic<typeof ruleSchema>;
 export type WrittenExemption = XStatic<typeof exemptionSchema>;
 export type WrittenOverride = XStatic<typeof overrideSchema>;
+export type WrittenDeliveredSecret = XStatic<typeof deliveredSecretSchema>;
 /** The value of a `namespaces` field. */
 export type WrittenNamespaces = WrittenOverride['namespaces'];
 
 /** The kinds of mappings in a document. */
-export type Level = 'document' | 'rule' | 'exemption' | 'override' | 'selector' | 'requirement';
+export type Level = 'document' | 'rule' | 'exemption' | 'override' | 'secret' | 'selector' | 'requirement';
 export type FieldsOfLevel = Readonly<Record<Level, readonly string[]>>;
 
 /** The fields of each kind of mapping, for messages that suggest the closest name. */
@@ -263,6 +302,7 @@ export const fieldsOfLevel: FieldsOfLevel = {
   rule: Object.keys(ruleSchema.properties),
   exemption: Object.keys(exemptionSchema.properties),
   override: Object.keys(overrideSchema.properties),
+  secret: Object.keys(deliveredSecretSchema.properties),
   selector: Object.keys(selectorSchema.properties),
   requirement: Object.keys(requirementSchema.properties),
 };
@@ -273,6 +313,7 @@ export const fieldsOfNamespaceRules: FieldsOfLevel = {
   rule: fieldsOfLevel.rule.filter((field) => field !== 'namespaces'),
   exemption: [],
   override: [],
+  secret: [],
   selector: [],
   requirement: [],
 };

@@ -1,13 +1,15 @@
 /** Warnings and hints on rules that compile but probably do not mean what their author intends. */
-import { intersectPatterns } from '../compile/pattern-overlap.ts';
+import { listOf } from '../../image/wording.ts';
+import { covers, coversWithPath, intersectPatterns, shortestPath } from '../compile/pattern-overlap.ts';
 import { sameEffect } from '../compile/rule-fields.ts';
-import type { PatternHost, RegistryPattern } from '../language/pattern.ts';
+import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, type ProblemCode, renderOrigin } from '../language/problem.ts';
 import { compareRanked, type RankedPattern } from '../match/match.ts';
 import { isGlob, mayOverlap, nameMatches, renderSelector, termsOf } from '../match/namespaces.ts';
 import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
 import { daysBetween, trustPhase, usualNoticeDays } from '../trust-end.ts';
+import { lintDeliveredSecrets } from './delivered-secrets.ts';
 import { lintAliases } from './short-name-aliases.ts';
 import { lintPatterns } from './unlikely-patterns.ts';
 
@@ -24,12 +26,13 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
     ...lintOverlaps(ruleSet.rules, today),
     ...lintPatterns(ruleSet),
     ...lintAliases(ruleSet, today),
+    ...lintDeliveredSecrets(ruleSet),
   ];
   return sortByOrigin(warnings, ruleSet);
 }
 
 function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][number]): Problem {
-  const message = `the exemption for ${pattern.text} ended on ${until}, so it has no effect. Remove it, or set a later date.`;
+  const message = `the exemption for ${pattern.text} expired on ${until}, so it has no effect. Remove it, or set a later date.`;
   return { code: 'exemption-expired', message, origin };
 }
 
@@ -38,13 +41,13 @@ function lintEnds({ rules, namespaceRules }: RuleSet, today: string): readonly P
   return [...rules, ...[...namespaceRules.values()].flat()].flatMap(({ pattern, until, origin, ...rule }): readonly Problem[] => {
     if (until === undefined) return [];
     if (trustPhase({ until, ...rule }, today) === 'ended') {
-      const message = `the trust of ${pattern.text} ended on ${until}, so its images are denied. Replace "until" with "trust: false", or set a later date.`;
+      const message = `${pattern.text} was trusted only until ${until}, so its images are denied. Replace "until" with "trust: false", or set a later date.`;
       return [{ code: 'rule-ended', message, origin }];
     }
     const days = daysBetween(today, until);
     if (days > usualNoticeDays) return [];
-    const when = days === 0 ? 'today' : days === 1 ? 'tomorrow' : `in ${days} days`;
-    const message = `the last day of trust for ${pattern.text} is ${until}, ${when}. Afterwards its images are denied. Replace the images that are still used, or set a later day.`;
+    const when = days === 0 ? 'today' : days === 1 ? 'tomorrow' : `${days} days from now`;
+    const message = `${pattern.text} is trusted until ${until} (${when}). After that, its images will be denied. Replace images that are still in use, or set a later date.`;
     return [{ code: 'rule-ending', message, origin }];
   });
 }
@@ -53,14 +56,14 @@ function lintEnds({ rules, namespaceRules }: RuleSet, today: string): readonly P
  * A user who may create namespaces chooses their names. On OpenShift all users may create projects, within limits, but only administrators
  * set labels.
  */
-function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Problem[] {
+function looseningGlobs({ rules, exemptions, overrides, deliveredSecrets, settings }: RuleSet): Problem[] {
   const warned = new Set<NamespaceSelector>();
   const warn = ({ origin, namespaces }: { origin: Problem['origin']; namespaces?: NamespaceSelector }, what: string): Problem[] => {
     const globs = globsOf(namespaces);
     // A rule with several registries has one selector for all of them.
     if (!namespaces || globs.length === 0 || warned.has(namespaces)) return [];
     warned.add(namespaces);
-    const message = `${what} for namespaces named ${globs.join(', ')}, but users who can create namespaces can choose such a name. Select by labels, which only administrators can set: namespaces: {matchLabels: {...}}.`;
+    const message = `${what} for namespaces named ${listOf(globs, 'or')}, but users who can create namespaces can choose such a name. Select by labels, which only administrators can set: namespaces: {matchLabels: {...}}.`;
     return [{ code: 'loosening-glob', message, origin }];
   };
   return [
@@ -70,6 +73,7 @@ function looseningGlobs({ rules, exemptions, overrides, settings }: RuleSet): Pr
       const loosened = loosenings(override, settings);
       return loosened.length > 0 ? warn(override, `${loosened.join(' and ')} is set`) : [];
     }),
+    ...deliveredSecrets.flatMap((secret) => warn(secret, `the secret ${secret.name} is delivered`)),
   ];
 }
 
@@ -143,7 +147,7 @@ function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
     const different = group.filter((other) => !sameEffect(rule, other) && overlap(rule, other) && outranks(rule, other));
     const [next] = group.filter((other) => replaces(other) && !different.some((between) => outranks(between, other)));
     if (next) {
-      const message = `${rule.pattern.text} has the same effect as ${describe(next)}, which matches all its images. Remove it, or change its effect.`;
+      const message = `${rule.pattern.text} has the same effect as ${describe(next)}, which matches all its images. Remove the rule for ${rule.pattern.text}, or change its effect.`;
       return warning('rule-redundant', rule, message, next);
     }
     if (different.length > 0) return undefined;
@@ -158,7 +162,7 @@ function overruled(denying: Rule, index: PatternIndex, today: string): Problem |
     const both = intersectPatterns(rule.pattern, denying.pattern);
     if (!both || isDeniedByNarrowerRule(both, rule, index)) continue;
     const image = sampleImage(both);
-    const message = `the denial of ${denying.pattern.text} does not apply to images such as ${image}: ${describe(rule)} is more specific and allows them. Deny them with a more specific pattern, or trust fewer images there.`;
+    const message = `the rule that denies ${denying.pattern.text} does not apply to images such as ${image}: ${describe(rule)} is more specific and allows them. Deny them with a more specific pattern, or narrow the rule that allows them.`;
     return warning('denial-overridden', denying, message, rule);
   }
   return undefined;
@@ -179,7 +183,7 @@ function warning(code: ProblemCode, rule: Rule, message: string, other: Rule): P
 
 function describe({ pattern, trust, namespaces, origin }: Rule): string {
   const selector = namespaces ? ` for ${renderSelector(namespaces)}` : '';
-  return `${trust ? 'the rule' : 'the denial'} of ${pattern.text}${selector} in ${renderOrigin(origin)}`;
+  return `the rule ${trust ? 'for' : 'that denies'} ${pattern.text}${selector} in ${renderOrigin(origin)}`;
 }
 
 function overlap(one: Rule, other: Rule): boolean {
@@ -200,32 +204,6 @@ function outranksEverywhere(one: Rule, other: Rule): boolean {
 
 function ranked({ pattern, trust, namespaces }: Rule, choose: (...ranks: number[]) => number): RankedPattern {
   return { pattern, trust, namespaceRank: choose(...termsOf(namespaces).map(({ rank }) => rank)) };
-}
-
-/** Whether the first pattern matches every image of the second. */
-function covers(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
-  return one.path.length <= other.path.length && coversWithPath(one, other);
-}
-
-/** The same, but the first path may be longer by stars, if every image of the second has segments for them. */
-function coversWithPath(one: RegistryPattern, other: Omit<RegistryPattern, 'text'>): boolean {
-  return (
-    hostCovers(one.host, other.host) &&
-    (one.port === 'any' || one.port === other.port) &&
-    one.path.length <= Math.max(other.path.length, shortestPath(other)) &&
-    one.path.every((segment, index) => segment === '*' || segment === other.path[index])
-  );
-}
-
-function hostCovers(one: PatternHost, other: PatternHost): boolean {
-  if (one.kind === 'any') return true;
-  if (one.kind === 'exact') return other.kind === 'exact' && other.name === one.name;
-  return other.kind !== 'any' && (other.name.endsWith(`.${one.name}`) || (other.kind === 'suffix' && other.name === one.name));
-}
-
-/** A repository has at least one segment, on Docker Hub at least two. */
-function shortestPath({ host, port }: Pick<RegistryPattern, 'host' | 'port'>): number {
-  return host.kind === 'exact' && host.name === 'docker.io' && port === 'default' ? 2 : 1;
 }
 
 /** Whether the first selector certainly matches every namespace that the second matches. Not all such pairs are found. */

@@ -56,20 +56,24 @@ export function withPlatform(
   const index = indexRules(internalRules);
   const externalIndex = indexRules(externalRules);
   const parts = [written.revision, added.map((rule) => JSON.stringify(canonicalRule(rule))).sort(), ...(meaningDiffers ? [meaning] : [])];
+  const onPlatform =
+    (match: RuleSet['match']): RuleSet['match'] =>
+    (reference, context) => {
+      const internalRule = index.match(reference, context).entry;
+      if (internalRule) return { value: internalRule };
+      const answer = match(reference, context);
+      const externalRule = externalIndex.match(reference, context).entry;
+      if (!externalRule || !isLessSpecific(answer.value, written, context)) return answer;
+      return answer.limit?.pattern.host.kind === 'exact' ? { ...answer, value: externalRule } : { value: externalRule };
+    };
   const ruleSet: RuleSet = {
     ...written,
     revision: hash(JSON.stringify(parts)).slice(0, 12),
     writtenRevision: written.revision,
     settings: { ...written.settings, shortNames: meaning },
     rules: [...added, ...written.rules],
-    match(reference, context) {
-      const internalRule = index.match(reference, context).entry;
-      if (internalRule) return { value: internalRule };
-      const answer = written.match(reference, context);
-      const externalRule = externalIndex.match(reference, context).entry;
-      if (!externalRule || !isLessSpecific(answer.value, written, context)) return answer;
-      return answer.limit?.pattern.host.kind === 'exact' ? { ...answer, value: externalRule } : { value: externalRule };
-    },
+    match: onPlatform(written.match),
+    matchCluster: onPlatform(written.matchCluster),
   };
   const conflicts = () =>
     written.rules.flatMap((rule) => {
@@ -98,12 +102,12 @@ function readRegistry({ registry, object }: PlatformRegistry, internal: boolean)
 /** A rule that only trusts repeats what applies anyway. */
 function conflictingEffect({ trust, until, pullSecrets, pushSecret }: Rule): string | undefined {
   if (!trust) return 'denies';
-  if (pullSecrets.length > 0 || pushSecret !== undefined) return 'names a secret for';
-  return until === undefined ? undefined : 'ends the trust of';
+  if (pullSecrets.length > 0 || pushSecret !== undefined) return 'specifies a secret for';
+  return until === undefined ? undefined : 'sets an end date for';
 }
 
 function conflict({ pattern, origin }: Rule, effect: string, internal: Rule): Problem {
-  const treatment = effect === 'names a secret for' ? 'never gets a secret' : 'is always trusted';
+  const treatment = effect === 'specifies a secret for' ? 'never gets a secret' : 'is always trusted';
   const message = `the rule ${effect} ${pattern.text}, but the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) ${treatment}. The rule has no effect. Remove it.`;
   return { code: 'internal-conflict', message, origin, related: internal.origin };
 }

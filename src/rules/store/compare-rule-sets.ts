@@ -1,12 +1,13 @@
 /** Compares two rule sets by meaning, for `regkeeper diff`. */
 import { comparedFields } from '../compile/rule-fields.ts';
+import { renderDuration } from '../language/duration.ts';
 import type { Origin } from '../language/problem.ts';
 import { renderSelector } from '../match/namespaces.ts';
 import type { NamespaceSelector, Rule, RuleSet } from '../rule-set.ts';
 
 /** One difference between two rule sets. */
 export type RuleChange = {
-  readonly kind: 'setting' | 'rule' | 'exemption' | 'override' | 'delegate';
+  readonly kind: 'setting' | 'rule' | 'exemption' | 'override' | 'delegate' | 'secret';
   /** The subject of the change: the name of a setting, or a pattern with its namespaces. */
   readonly about: string;
   /** The old and the new value, with the written fields only. Absent if there is none. */
@@ -28,7 +29,7 @@ export function compareRuleSets(before: RuleSet, after: RuleSet): readonly RuleC
 
 type Statement = Pick<RuleChange, 'kind' | 'about'> & { readonly value: ComparedValue };
 
-const kinds: readonly RuleChange['kind'][] = ['setting', 'rule', 'exemption', 'override', 'delegate'];
+const kinds: readonly RuleChange['kind'][] = ['setting', 'rule', 'exemption', 'override', 'delegate', 'secret'];
 
 function keyOf({ kind, about }: Statement): string {
   return `${kind} ${about}`;
@@ -48,6 +49,14 @@ function statements(rules: RuleSet): readonly Statement[] {
       return { kind: 'override', about: `for ${renderSelector(namespaces)}`, value: { fields, origin } };
     }),
     ...rules.delegate.map(({ pattern, origin }): Statement => ({ kind: 'delegate', about: pattern.text, value: { fields: {}, origin } })),
+    ...rules.deliveredSecrets.map(({ name, source, namespaces, deliver, retainSeconds, origin }): Statement => {
+      const retain = deliver === 'onDemand' ? { retain: renderDuration(retainSeconds) } : {};
+      return {
+        kind: 'secret',
+        about: name,
+        value: { fields: { source, namespaces: renderSelector(namespaces), deliver, ...retain }, origin },
+      };
+    }),
   ];
 }
 

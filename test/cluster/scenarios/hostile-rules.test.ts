@@ -9,7 +9,7 @@ import { target, waitFor } from '../target.ts';
 import { createTenant, type Tenant } from '../tenant.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
-/** Duration of the flood. The figures in docs/operations.md are from 60 seconds. */
+/** Duration of the flood. The figures in docs/sizing.md are from 60 seconds. */
 const seconds = Number(process.env.FLOOD_SECONDS ?? 15);
 
 const cluster = target();

@@ -93,7 +93,11 @@ async function causeRequests(): Promise<void> {
   await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', ownNamespace, '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
   await waitFor(async () => ((await certificate()) ?? before) !== before, { deadlineSeconds: 30, what: 'a new certificate' });
 
-  const rules = JSON.stringify({ data: { 'rules.yaml': 'mode: warn\nrules: [{registry: a.example.com, pullSecret: corp-pull}]\n' } });
+  const text = `mode: warn
+rules: [{registry: a.example.com, pullSecret: corp-pull}]
+secrets: [{name: corp-pull, source: corp-pull, namespaces: "*"}]
+`;
+  const rules = JSON.stringify({ data: { 'rules.yaml': text } });
   await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', rules]);
   await waitFor(
     async () =>
@@ -104,7 +108,48 @@ async function causeRequests(): Promise<void> {
   const weaken = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]';
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
   await waitFor(() => server.log().some(({ msg }) => String(msg).includes('restored the')), { deadlineSeconds: 30, what: 'the repair' });
+  await causeEvents();
 }
+
+/** A warned Pod of each kind of owner that is read. Two of the owners belong to a third, so that all three have one Event, which is counted. */
+async function causeEvents(): Promise<void> {
+  const labels = { app: 'x' };
+  const template = { metadata: { labels }, spec: { containers: [{ name: 'app', image: 'a.example.com/x' }] } };
+  const selector = { matchLabels: labels };
+  const metadata = { name: 'owner' };
+  const top = { apiVersion: 'apps/v1', kind: 'StatefulSet', metadata, spec: { replicas: 0, selector, template, serviceName: 'x' } };
+  await create(top);
+  const ofTop = { name: 'owner', ownerReferences: [ownerReference(await kubectl.json<Owner>(['get', 'statefulset', 'owner']))] };
+  const job = { ...template, spec: { ...template.spec, restartPolicy: 'Never' } };
+  await create(
+    { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: ofTop, spec: { replicas: 0, selector, template } },
+    { apiVersion: 'batch/v1', kind: 'Job', metadata: ofTop, spec: { suspend: true, template: job } },
+    { apiVersion: 'apps/v1', kind: 'DaemonSet', metadata, spec: { selector, template } },
+    { apiVersion: 'v1', kind: 'ReplicationController', metadata, spec: { replicas: 0, selector: labels, template } },
+  );
+  const resources = ['statefulset', 'replicaset', 'job', 'daemonset', 'replicationcontroller'];
+  const owners = await Promise.all(resources.map((resource) => kubectl.json<Owner>(['get', resource, 'owner'])));
+  const pods = owners.map((owner) => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    // Without the label, so that no controller counts or deletes the Pod.
+    metadata: { generateName: 'owned-', ownerReferences: [ownerReference(owner)] },
+    spec: { containers: [{ name: 'app', image: 'unknown.example.com/x' }] },
+  }));
+  await create(...pods);
+  const patches = async () => (await events()).filter(({ verb, objectRef }) => verb === 'patch' && objectRef?.resource === 'events');
+  const lookUps = async () => (await events()).filter(({ verb, objectRef }) => verb === 'get' && objectRef?.name === 'owner');
+  await waitFor(async () => (await patches()).length > 0 && (await lookUps()).length >= 5, {
+    deadlineSeconds: 20,
+    what: 'Events for all owners',
+  });
+}
+
+function ownerReference({ apiVersion, kind, metadata: { name, uid } }: Owner) {
+  return { apiVersion, kind, name, uid, controller: true };
+}
+
+type Owner = { apiVersion: string; kind: string; metadata: { name: string; uid: string } };
 
 /** Serves the OpenShift APIs that the server has rights for. */
 async function serveOpenShiftApis(): Promise<void> {
@@ -185,6 +230,8 @@ async function grantedRights(): Promise<Right[]> {
   const { items } = await kubectl.json<{ items: Role[] }>(['get', 'clusterroles,roles', '-A', '-l', 'app.kubernetes.io/name=regkeeper']);
   expect(items.map(({ metadata }) => metadata.name).sort()).toEqual([
     'regkeeper-certificate',
+    'regkeeper-delivery-state',
+    'regkeeper-events',
     'regkeeper-facts',
     'regkeeper-leader',
     'regkeeper-namespace-rules',
@@ -205,7 +252,7 @@ async function grantedRights(): Promise<Right[]> {
   );
 }
 
-/** Whether a request uses a right. Only a cluster-wide request uses a cluster-wide right, because a Role would suffice for the others. */
+/** Whether a request uses a right. Only a request for more than regkeeper's namespace uses a cluster-wide right. */
 function uses({ verb, objectRef }: AuditEvent, right: Right): boolean {
   if (objectRef === undefined || objectRef.subresource !== undefined || verb !== right.verb) return false;
   if ((objectRef.apiGroup ?? '') !== right.apiGroup || objectRef.resource !== right.resource) return false;
@@ -213,9 +260,9 @@ function uses({ verb, objectRef }: AuditEvent, right: Right): boolean {
   return right.namespace === undefined ? isOfCluster(objectRef) : objectRef.namespace === right.namespace;
 }
 
-/** Whether the request is cluster-wide. For Namespaces the API server sets `namespace` to the Namespace's own name. */
+/** Whether a Role in regkeeper's namespace would not suffice for the request. For Namespaces the API server sets `namespace` to the Namespace's own name. */
 function isOfCluster({ resource, namespace }: NonNullable<AuditEvent['objectRef']>): boolean {
-  return resource === 'namespaces' || namespace === undefined;
+  return resource === 'namespaces' || namespace === undefined || namespace !== ownNamespace;
 }
 
 function render({ role, apiGroup, resource, name, verb }: Right): string {

@@ -128,7 +128,11 @@ describe('a start that is refused leaves nothing', () => {
       flags: async () => ({ kubeconfig: await file('not.yaml', 'hello') }),
       message: /not\.yaml/,
     },
-    { why: 'an audit log that cannot be opened', flags: async () => ({ rules, auditLog: '/nowhere/audit' }), message: /^--audit-log/ },
+    {
+      why: 'an audit log that cannot be opened',
+      flags: async () => ({ rules, auditLog: '/nowhere/audit' }),
+      message: /^--audit-log \/nowhere\/audit: the folder \/nowhere does not exist\. Create it$/,
+    },
   ])('$why', async ({ flags, message }) => {
     const clock = countingClock();
     const { settings, healthUrl } = await settingsOf(await flags());

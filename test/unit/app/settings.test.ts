@@ -60,6 +60,8 @@ describe('what holds', () => {
     ],
     ['REGKEEPER_NAMESPACE before POD_NAMESPACE', {}, { ...inPod, REGKEEPER_NAMESPACE: 'other' }, { cluster: { namespace: 'other' } }],
     ['REGKEEPER_KUBECONFIG before KUBECONFIG', {}, { KUBECONFIG: '/k', REGKEEPER_KUBECONFIG: '/r' }, { cluster: { kubeconfig: '/r' } }],
+    ['Events with a cluster', {}, inPod, { events: true }],
+    ['no Events without a cluster', { rules: ['a'] }, {}, { events: false }],
     ['defaults of --dev by its variable', {}, { REGKEEPER_DEV: '1' }, { dev: true, host: '127.0.0.1' }],
     ['what is given before the defaults of --dev', { dev: true, host: '::' }, {}, { host: '::' }],
     [
@@ -85,6 +87,8 @@ describe('variables', () => {
     ['REGKEEPER_CONTEXT=c', { cluster: { context: 'c' } }],
     ['REGKEEPER_NAMESPACE=n', { cluster: { namespace: 'n' } }],
     ['REGKEEPER_SERVICE=s', { service: 's', tls: { secretName: 's-tls' } }],
+    ['REGKEEPER_EVENTS=on', { events: true }],
+    ['REGKEEPER_EVENTS=off', { events: false }],
     ['REGKEEPER_TLS=dev', { tls: { mode: 'dev' } }],
     ['REGKEEPER_TLS_CERT=c REGKEEPER_TLS_KEY=k REGKEEPER_TLS_CA=a', { tls: { certificate: 'c', key: 'k', ca: 'a' } }],
     ['REGKEEPER_MANAGE_WEBHOOKS=true', { manageWebhooks: true }],
@@ -157,7 +161,11 @@ describe('what cannot be read is refused, in the words in which it was given', (
       'a selector',
       {},
       { REGKEEPER_NAMESPACE_SELECTOR: 'team in a' },
-      [expect.stringMatching(/^REGKEEPER_NAMESPACE_SELECTOR='team in a': "team in a" is not a label requirement\. Write it like /)],
+      [
+        expect.stringMatching(
+          /^REGKEEPER_NAMESPACE_SELECTOR='team in a': "team in a" is not a label requirement\. Use a selector such as /,
+        ),
+      ],
     ],
     ['an unknown variable', {}, { REGKEEPER_LOGLEVEL: 'x' }, ['REGKEEPER_LOGLEVEL is not a setting. Did you mean REGKEEPER_LOG_LEVEL?']],
     [

@@ -9,7 +9,7 @@ const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
 /** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
-const engineRooms = ['yaml', 'image', 'object', 'credentials', 'rules', 'decision', 'admission'] as const;
+const engineRooms = ['yaml', 'image', 'object', 'credentials', 'rules', 'delivery', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   contracts: [],
   errors: [],
@@ -19,6 +19,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   object: ['image'],
   credentials: ['image', 'object'],
   rules: ['yaml', 'image'],
+  delivery: ['image', 'object', 'credentials', 'rules'],
   decision: ['yaml', 'image', 'object', 'credentials', 'rules'],
   admission: ['image', 'object', 'rules', 'decision'],
   files: ['time'],
@@ -31,7 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   server: ['errors', 'time', ...engineRooms, 'observe', 'loading'],
   evaluate: ['errors', 'files', ...engineRooms, 'observe', 'loading'],
   draft: [...engineRooms, 'loading', 'evaluate'],
-  scan: ['contracts', 'errors', ...engineRooms, 'observe', 'kube', 'settings', 'loading', 'cluster', 'evaluate', 'draft'],
+  scan: ['contracts', 'errors', 'time', ...engineRooms, 'observe', 'kube', 'settings', 'loading', 'cluster', 'evaluate', 'draft'],
   app: [
     'contracts',
     'errors',

@@ -34,10 +34,11 @@ export async function runOnTerminal(
     colors: { out: colors, err: colors },
     isTerminal,
   };
+  const serve = async (flags: Flags) => void served.push(flags);
   const connect = async () => {
     if (!client) throw new ConfigurationError('this test has no cluster');
     return client;
   };
-  const exitCode = await runProgram(argv, { serve: async (flags) => void served.push(flags), connect }, output);
+  const exitCode = await runProgram(argv, { serve, deliver: serve, connect }, output);
   return { exitCode, out, err, served };
 }

@@ -7,8 +7,10 @@ import { readSettings } from '../../../src/app/settings.ts';
 import { serveCommand } from '../../../src/cli/commands/serve.ts';
 import { registrySecretProblems, type SecretEffect } from '../../../src/credentials/registry-secret.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
+import { recordGaps } from '../../../src/evaluate/replay/read-record.ts';
 import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { failures } from '../../../src/observe/audit/failure.ts';
+import { eventDrops } from '../../../src/observe/event-drops.ts';
 import { ownMetrics } from '../../../src/observe/metrics.ts';
 import { levelOf, type ProblemCode, problemCodes } from '../../../src/rules/language/problem.ts';
 import { problemRemedies } from '../../../src/rules/language/problem-remedies.ts';
@@ -21,16 +23,16 @@ const sorted = (names: readonly string[]) => [...names].sort();
 
 describe('what the code has stands in the docs, and nothing else', () => {
   test.each([
-    ['problem', 'What refuses the document'],
-    ['warning', 'What is only a warning'],
-    ['hint', 'What is only a hint'],
+    ['problem', 'Problems that reject the document'],
+    ['warning', 'Warnings'],
+    ['hint', 'Hints'],
   ])('codes of level %s in docs/rules.md, under "%s"', (level, heading) => {
     const codes = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === level);
     expect(sorted(firstCodes(section(readPage('docs/rules.md'), heading)))).toEqual(sorted(codes));
   });
 
   test('what to do about each code, as SARIF tells it too', () => {
-    const listed = ['What refuses the document', 'What is only a warning', 'What is only a hint'].flatMap((heading) =>
+    const listed = ['Problems that reject the document', 'Warnings', 'Hints'].flatMap((heading) =>
       rows(section(readPage('docs/rules.md'), heading)),
     );
     const remedies = listed.map(([code = '', , remedy = '']) => [code.replaceAll('`', ''), remedy.replaceAll('\\|', '|')]);
@@ -42,6 +44,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
     ['rule', 'A rule'],
     ['exemption', 'An exemption'],
     ['override', 'An override'],
+    ['secret', 'A delivered secret'],
     ['selector', 'Labels'],
     ['requirement', 'A requirement on a label'],
   ] as const)('fields of a %s in docs/rules.md, under "%s"', (level, heading) => {
@@ -68,13 +71,20 @@ describe('what the code has stands in the docs, and nothing else', () => {
     );
   });
 
+  test('reasons why a record cannot be replayed in docs/tools.md, with the same words', () => {
+    const listed = rows(section(readPage('docs/tools.md'), 'Replay past requests')).filter(
+      ([code = '']) => code.replaceAll('`', '') in recordGaps,
+    );
+    expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(recordGaps);
+  });
+
   test('codes of image names in docs/reasons.md, with their words', () => {
     const listed = rows(section(readPage('docs/reasons.md'), 'Why an image name cannot be read'));
     expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(imageProblemCodes);
   });
 
   test('metrics in docs/metrics.md, with their labels', () => {
-    const listed = ['Of requests', 'Of the state'].flatMap((heading) =>
+    const listed = ['Request metrics', 'State metrics'].flatMap((heading) =>
       rows(withoutSubsections(section(readPage('docs/metrics.md'), heading))),
     );
     const documented = listed.map(([name = '', labels = '']) => `${name.replaceAll('`', '')}{${labels.replaceAll('`', '')}}`);
@@ -88,8 +98,13 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(failures);
   });
 
-  test('settings of serve in docs/operations.md: flags, variables and defaults', () => {
-    const listed = rows(section(readPage('docs/operations.md'), 'Settings'));
+  test('why an Event was not written in docs/metrics.md, with the same words', () => {
+    const listed = rows(section(readPage('docs/metrics.md'), 'Events that were not written'));
+    expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(eventDrops);
+  });
+
+  test('settings of serve in docs/settings.md: flags, variables and defaults', () => {
+    const listed = rows(section(readPage('docs/settings.md'), 'Settings'));
     expect(listed.map(([flag, variable, usual]) => [flag, variable, usual])).toEqual(
       settingNames.map((name) => [`\`${usageOf(name)}\``, `\`${variableOf(name)}\``, defaultOf(name) ?? '']),
     );

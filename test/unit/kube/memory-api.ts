@@ -57,8 +57,9 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
   };
 
   const client: ApiClient = {
-    request<T>({ method, path, body }: ApiRequest): Promise<T> {
+    request<T>({ method, path, body, contentType }: ApiRequest): Promise<T> {
       if (method === 'GET') return client.get(path);
+      if (method === 'PATCH' && contentType === 'application/merge-patch+json') return mergePatch(path, body as Partial<KubeObject>);
       if (method === 'POST') return client.create(path, body as T);
       return method === 'PUT' ? client.replace(path, body as T) : missing();
     },
@@ -132,6 +133,16 @@ export function memoryApi(objects: Record<string, KubeObject> = {}, { groups = [
     resourcesOf: async (groupVersion) => new Set(groups.includes(groupVersion.split('/')[0] ?? '') ? everyResource : []),
     hasResource: async (groupVersion) => groups.includes(groupVersion.split('/')[0] ?? ''),
   };
+  /** Merges the fields, and those of the metadata. Nothing deeper, and no removal. */
+  async function mergePatch<T>(path: string, body: Partial<KubeObject>): Promise<T> {
+    await enter('patch', path, body);
+    const before = found(path);
+    const { resourceVersion } = body.metadata ?? {};
+    if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion)
+      throw new ApiError(409, 'Conflict', `PATCH ${path}: Conflict (409)`);
+    store(path, { ...before, ...body, metadata: { ...before.metadata, ...body.metadata } });
+    return found(path) as T;
+  }
   for (const [path, object] of Object.entries(objects)) store(path, object);
 
   return {

@@ -69,7 +69,7 @@ test('values whose image is written in another way are an error', () => {
 });
 
 test('the README of a release links to pages on GitHub and shows the new defaults', () => {
-  expect(changed.readme).toContain('](https://github.com/Example/RegKeeper/blob/v0.1.0/docs/operations.md)');
+  expect(changed.readme).toContain('](https://github.com/Example/RegKeeper/blob/v0.1.0/docs/settings.md)');
   expect(changed.readme).toContain('](https://github.com/Example/RegKeeper/blob/v0.1.0/deploy/README.md#the-image)');
   expect(changed.readme).not.toMatch(/\]\((?!https:)/);
   expect(changed.readme).toContain('`"ghcr.io/example/regkeeper"`');

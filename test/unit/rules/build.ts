@@ -5,6 +5,7 @@ import { type ParsedDocument, portWritten, type WrittenSetting } from '../../../
 import { parsePattern, type RegistryPattern, resolvePattern } from '../../../src/rules/language/pattern.ts';
 import type { Origin } from '../../../src/rules/language/problem.ts';
 import type {
+  DeliveredSecret,
   Exemption,
   LabelRequirement,
   NamespaceContext,
@@ -86,6 +87,14 @@ export function override(
   return { namespaces, ...settings, origin: nextOrigin(file) };
 }
 
+export function deliveredSecret(
+  name: string,
+  rest: Partial<Omit<DeliveredSecret, 'name' | 'origin'>> = {},
+  file?: string,
+): DeliveredSecret {
+  return { name, source: name, namespaces: names('*'), deliver: 'onDemand', retainSeconds: 86_400, ...rest, origin: nextOrigin(file) };
+}
+
 export type BriefDocument = {
   readonly settings?: { readonly [Name in keyof ParsedDocument['settings']]?: NonNullable<ParsedDocument['settings'][Name]>['value'] };
   readonly rules?: readonly Rule[];
@@ -93,6 +102,7 @@ export type BriefDocument = {
   readonly overrides?: readonly Override[];
   /** Patterns. */
   readonly delegate?: readonly string[];
+  readonly deliveredSecrets?: readonly DeliveredSecret[];
   readonly namespace?: string;
   readonly file?: string;
 };
@@ -103,6 +113,7 @@ export function documentWith({
   exemptions = [],
   overrides = [],
   delegate = [],
+  deliveredSecrets = [],
   namespace,
   file,
 }: BriefDocument): ParsedDocument {
@@ -119,6 +130,7 @@ export function documentWith({
     exemptions,
     overrides,
     delegate: delegate.map((text) => ({ pattern: patternOf(text), origin: nextOrigin(file) })),
+    deliveredSecrets,
   };
 }
 

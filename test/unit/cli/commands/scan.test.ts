@@ -154,7 +154,9 @@ describe('modes', () => {
       [namespace('shop'), rulesConfigMap(rules), ...deployment({ image: 'registry.example.com/web:1', pods: 1 })],
       ['--by', 'finding'],
     );
-    expect(out).toContain('warned: warning\n  1 workload with 1 Pod in 1 namespace\n  regkeeper: namespace "shop" has no pull secret "corp-pull"');
+    expect(out).toContain(
+      'warned: warning\n  1 workload with 1 Pod in 1 namespace\n  regkeeper: pull secret "corp-pull" does not exist in namespace "shop"',
+    );
   });
 });
 
@@ -397,6 +399,15 @@ describe('progress', () => {
   test('is not shown elsewhere', async () => {
     expect((await scan(world)).err).not.toContain('\r');
   });
+});
+
+const { out: help } = await runOnCluster(liveApi([]).client, 'scan', '--help');
+const examples = [...help.matchAll(/^ {2}regkeeper (scan.*)$/gm)].map(([, line = '']) => line);
+
+test.each(examples)('the example "%s" works', async (line) => {
+  const { out, exitCode } = await runOnCluster(liveApi(world).client, ...line.split(' '));
+  expect(out).not.toBe('');
+  expect(exitCode).toBe(1);
 });
 
 test.each([

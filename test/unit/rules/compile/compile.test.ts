@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { canonicalRules } from '../../../../src/rules/compile/canonical.ts';
 import { compileRuleSet } from '../../../../src/rules/compile/compile.ts';
 import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
-import { type BriefDocument, compiled, exemption, labels, names, override, problemsWith, rule } from '../build.ts';
+import { type BriefDocument, compiled, deliveredSecret, exemption, labels, names, override, problemsWith, rule } from '../build.ts';
 import { briefly, compileTexts, documentOf, referenceOf, ruleSetOf, sha256, winnerOf } from '../documents.ts';
 
 function problemsOf(...texts: readonly string[]): string[] {
@@ -208,6 +208,7 @@ describe('the revision', () => {
     exemptions: [exemption({ image: 'c.io' }), exemption({ image: 'd.io', namespaces: names('x') })],
     overrides: [override(labels('tier=x'), { mode: 'audit' }), override(names('y'), { inject: 'off' })],
     delegate: ['e.io', 'f.io'],
+    deliveredSecrets: [deliveredSecret('t', { deliver: 'always' }), deliveredSecret('s', { namespaces: labels('tier=x') })],
   });
 
   const changes: readonly { because: string; change: BriefDocument }[] = [
@@ -216,6 +217,11 @@ describe('the revision', () => {
     { because: 'an exemption', change: { exemptions: [exemption({ image: 'a.io' })] } },
     { because: 'an override', change: { overrides: [override(names('a'), { mode: 'audit' })] } },
     { because: 'a delegation', change: { delegate: ['b.io'] } },
+    { because: 'a delivered secret', change: { deliveredSecrets: [deliveredSecret('s')] } },
+    { because: 'the source of a secret', change: { deliveredSecrets: [deliveredSecret('s', { source: 't' })] } },
+    { because: 'the namespaces of a secret', change: { deliveredSecrets: [deliveredSecret('s', { namespaces: names('a') })] } },
+    { because: 'a secret that is always delivered', change: { deliveredSecrets: [deliveredSecret('s', { deliver: 'always' })] } },
+    { because: 'how long a secret is kept', change: { deliveredSecrets: [deliveredSecret('s', { retainSeconds: 60 })] } },
     { because: 'the namespaces of a rule', change: { rules: [rule({ registry: 'b.io', namespaces: names('a') })] } },
     { because: 'the labels of a rule', change: { rules: [rule({ registry: 'b.io', namespaces: labels('a') })] } },
     { because: 'onMissingSecret', change: { rules: [rule({ registry: 'b.io', onMissingSecret: 'deny' })] } },
@@ -227,9 +233,9 @@ describe('the revision', () => {
   });
 
   test('does not change with the order of anything, nor with defaults', () => {
-    const { settings, rules = [], exemptions = [], overrides = [], delegate = [] } = rich();
+    const { settings, rules = [], exemptions = [], overrides = [], delegate = [], deliveredSecrets = [] } = rich();
     const back = compiled(
-      { delegate: [...delegate.toReversed(), 'e.io'], overrides: overrides.toReversed() },
+      { delegate: [...delegate.toReversed(), 'e.io'], overrides: overrides.toReversed(), deliveredSecrets: deliveredSecrets.toReversed() },
       { settings: settings ?? {}, rules: rules.toReversed(), exemptions: exemptions.toReversed() },
     );
     expect(back.revision).toBe(compiled(rich()).revision);
@@ -255,6 +261,10 @@ describe('the revision', () => {
         { namespaces: ['y'], inject: 'off' },
       ],
       delegate: ['e.io', 'f.io'],
+      secrets: [
+        { name: 's', source: 's', namespaces: 'tier=x', deliver: 'onDemand', retainSeconds: 86_400 },
+        { name: 't', source: 't', namespaces: ['*'], deliver: 'always' },
+      ],
     });
   });
 
@@ -282,6 +292,24 @@ describe('the revision', () => {
       }),
     );
   });
+});
+
+test('two entries for one secret are a problem, in one document or in two', () => {
+  const secret = 'secrets: [{name: s, source: a, namespaces: x}]';
+  expect(problemsOf(secret, secret)).toEqual([
+    expect.stringMatching(/^b\.yaml secret-tie 1:11 the secret s already has an entry in a\.yaml:1:11\. Remove one/),
+  ]);
+  expect(problemsOf('secrets: [{name: s, source: a, namespaces: x}, {name: s, source: b, namespaces: y}]')).toHaveLength(1);
+  expect(problemsOf(secret, 'secrets: [{name: t, source: a, namespaces: x}]')).toEqual([]);
+});
+
+test('more secrets than can be watched are a problem, at the first that is too many', () => {
+  const secrets = (from: number, count: number) =>
+    `secrets:\n${Array.from({ length: count }, (_, index) => `- {name: s${from + index}, source: a, namespaces: x}\n`).join('')}`;
+  expect(problemsOf(secrets(0, 125), secrets(125, 125))).toEqual([]);
+  expect(problemsOf(secrets(0, 125), secrets(125, 126))).toEqual([
+    expect.stringMatching(/^b\.yaml too-many-secrets 127:3 there are 251 entries of secrets\. At most 250/),
+  ]);
 });
 
 test('a rule set keeps its sources', () => {

@@ -21,6 +21,8 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'rule-tie',
   'internal-conflict',
   'override-tie',
+  'secret-tie',
+  'too-many-secrets',
   'too-many-rules',
   'namespace-quota',
   'namespace-rule-without-effect',

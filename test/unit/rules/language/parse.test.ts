@@ -126,6 +126,29 @@ describe('what YAML allows and the format does not hides no other problem', () =
 describe('the whole language', () => {
   const source = fileSource('rules.yaml');
 
+  test('secrets', () => {
+    const { deliveredSecrets } = documentOf(`
+secrets:
+- {name: corp-pull, source: corp.source, namespaces: {matchLabels: {tier: prod}}}
+- {name: push, source: push, namespaces: "*", deliver: always}
+- {name: short, source: push, namespaces: [a, b-*], deliver: onDemand, retain: 0s}
+- {name: long, source: push, namespaces: a, retain: 30d}
+`);
+    expect(deliveredSecrets).toEqual([
+      {
+        name: 'corp-pull',
+        source: 'corp.source',
+        namespaces: { kind: 'labels', requirements: [{ key: 'tier', operator: 'In', values: ['prod'] }] },
+        deliver: 'onDemand',
+        retainSeconds: 86_400,
+        origin: { source, line: 3, column: 3 },
+      },
+      expect.objectContaining({ name: 'push', namespaces: { kind: 'names', names: ['*'] }, deliver: 'always' }),
+      expect.objectContaining({ name: 'short', namespaces: { kind: 'names', names: ['a', 'b-*'] }, retainSeconds: 0 }),
+      expect.objectContaining({ name: 'long', retainSeconds: 2_592_000 }),
+    ]);
+  });
+
   test('settings', () => {
     const { settings } = documentOf('inject: pods\nshortNames: [Quay.io, registry:443, "index.docker.io"]\n');
     expect(settings).toEqual({
@@ -251,7 +274,7 @@ describe('namespaces', () => {
 
   test('a name twice is a warning', () => {
     const text = 'rules:\n- registry: reg.io\n  namespaces: [a, b, a]\n';
-    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] repeats a. Remove it.']);
+    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] repeats a. Remove the duplicate.']);
     expect(documentOf(text).rules[0]?.namespaces).toEqual({ kind: 'names', names: ['a', 'b'] });
   });
 });
@@ -388,8 +411,8 @@ describe('all mistakes are found in one go', () => {
   test('but no more than a hundred, and then how many more', () => {
     const problems = problemsOf(`rules:\n${'- 5\n'.repeat(250)}`);
     expect(problems).toHaveLength(101);
-    expect(problems[100]).toMatch(/^too-many-problems 102:3 150 more problems follow\./);
-    expect(problemsOf(`rules:\n${'- 5\n'.repeat(101)}`)[100]).toMatch(/^too-many-problems 102:3 1 more problem follows\./);
+    expect(problems[100]).toMatch(/^too-many-problems 102:3 150 more problems are not shown\./);
+    expect(problemsOf(`rules:\n${'- 5\n'.repeat(101)}`)[100]).toMatch(/^too-many-problems 102:3 1 more problem is not shown\./);
   });
 });
 

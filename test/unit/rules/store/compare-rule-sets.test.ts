@@ -77,6 +77,17 @@ describe('what is said differently is told by what it is about', () => {
     ],
     ['a delegation', 'delegate: [a.io]', 'rules: []', { kind: 'delegate', about: 'a.io' }],
     [
+      'a delivered secret',
+      'secrets: [{name: s, source: s, namespaces: "*", deliver: always}]',
+      'secrets: [{name: s, source: t, namespaces: {matchLabels: {t: x}}, retain: 90m}]',
+      {
+        kind: 'secret',
+        about: 's',
+        before: { fields: { source: 's', namespaces: 'namespaces *', deliver: 'always' } },
+        after: { fields: { source: 't', namespaces: 'namespaces with t=x', deliver: 'onDemand', retain: '90m' } },
+      },
+    ],
+    [
       'an internal registry',
       'rules: []',
       'internalRegistries: ["reg:5000"]',

@@ -1,0 +1,64 @@
+/**
+ * Reads the metadata of a Secret with the name of a copy. The content is never read: `managedFields` shows whether another writer has changed
+ * it since it was delivered.
+ */
+import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
+import { copyKey, deliveredLabel, deliveryFieldManager, sourceVersionAnnotation, unusedSinceAnnotation } from './names.ts';
+
+export type ExistingSecret = {
+  readonly uid: string;
+  readonly resourceVersion: string;
+  /** Whether it has the label of copies. Only such a Secret is changed or deleted. */
+  readonly delivered: boolean;
+  /** Whether regkeeper has written it, with or without the label. */
+  readonly writtenByDelivery: boolean;
+  /** Whether its content is as regkeeper wrote it. */
+  readonly intact: boolean;
+  /** Whether another writer has set `immutable`. Then it must be deleted to be changed. */
+  readonly immutable: boolean;
+  /** Whether it is being deleted and waits for a finalizer. */
+  readonly terminating: boolean;
+  readonly sourceVersion: string | undefined;
+  /** Epoch milliseconds. Undefined if the annotation is absent, or is no time. */
+  readonly unusedSince: number | undefined;
+};
+
+/** Expects an object with `metadata`, as the API server sends it. */
+export function readExistingSecret(secret: { readonly metadata: object }): ExistingSecret {
+  const { metadata } = secret;
+  const managers = managersOf(metadata);
+  const unusedSince = Date.parse(textAt(metadata, ['annotations', unusedSinceAnnotation]) ?? '');
+  return {
+    uid: textAt(metadata, ['uid']) ?? '',
+    resourceVersion: textAt(metadata, ['resourceVersion']) ?? '',
+    delivered: valueAt(metadata, ['labels', deliveredLabel]) === 'true',
+    writtenByDelivery: managers.some(isDelivery),
+    intact: isIntact(managers),
+    immutable: managers.some((manager) => valueAt(fieldsOf(manager), ['f:immutable']) !== undefined),
+    terminating: valueAt(metadata, ['deletionTimestamp']) !== undefined,
+    sourceVersion: textAt(metadata, ['annotations', sourceVersionAnnotation]),
+    unusedSince: Number.isNaN(unusedSince) ? undefined : unusedSince,
+  };
+}
+
+function managersOf(metadata: object): readonly JsonObject[] {
+  const managers = valueAt(metadata, ['managedFields']);
+  return Array.isArray(managers) ? managers.filter(isObject) : [];
+}
+
+function isDelivery(manager: JsonObject): boolean {
+  return manager.manager === deliveryFieldManager && manager.operation === 'Apply';
+}
+
+/**
+ * A change of the content moves the field from regkeeper's entry to the one of the other writer. A write of equal content changes nothing. Other
+ * keys of `data` have no effect on pulls.
+ */
+function isIntact(managers: readonly JsonObject[]): boolean {
+  const owns = (manager: JsonObject) => valueAt(fieldsOf(manager), ['f:data', `f:${copyKey}`]) !== undefined;
+  return managers.some((manager) => isDelivery(manager) && owns(manager));
+}
+
+function fieldsOf(manager: JsonObject): unknown {
+  return manager.fieldsV1;
+}

@@ -1,0 +1,19 @@
+/** The labels, annotations and names with which secret delivery marks what it reads and writes. */
+
+/** On each copy that regkeeper delivered. A Secret without this label is never changed and never deleted. */
+export const deliveredLabel = 'regkeeper.io/delivered';
+/** On each Secret in regkeeper's namespace that may be copied. */
+export const sourceLabel = 'regkeeper.io/source';
+/** On a copy: the version of the source and of the selected entries. It contains nothing of the content. */
+export const sourceVersionAnnotation = 'regkeeper.io/source-version';
+/** On a copy that no object needs: since when, in RFC 3339. */
+export const unusedSinceAnnotation = 'regkeeper.io/unused-since';
+
+export const deliveryFieldManager = 'regkeeper-deliver';
+export const deliveryLease = 'regkeeper-deliver';
+/** The name of the ValidatingAdmissionPolicy that limits what the account of secret delivery can write. */
+export const fencePolicy = 'regkeeper-delivery';
+
+/** The type and the only key of every copy. */
+export const copyType = 'kubernetes.io/dockerconfigjson';
+export const copyKey = '.dockerconfigjson';

@@ -1,0 +1,47 @@
+/** Warnings about secrets that are delivered to no namespace, or whose copies lack what rules of namespaces expect. */
+import { closestSpelling } from '../closest-spelling.ts';
+import { covers } from '../compile/pattern-overlap.ts';
+import { type Problem, renderOrigin } from '../language/problem.ts';
+import { mayOverlap, renderSelector } from '../match/namespaces.ts';
+import type { DeliveredSecret, Rule, RuleSet } from '../rule-set.ts';
+
+export function lintDeliveredSecrets({ deliveredSecrets, rules, namespaceRules }: RuleSet): readonly Problem[] {
+  if (deliveredSecrets.length === 0) return [];
+  const bySecret = new Map<string, Rule[]>();
+  for (const rule of rules) for (const name of secretsOf(rule)) bySecret.set(name, [...(bySecret.get(name) ?? []), rule]);
+  const own = [...namespaceRules.values()].flat();
+  return deliveredSecrets.flatMap((secret) => {
+    const naming = bySecret.get(secret.name) ?? [];
+    const unused = unusedSecret(secret, naming, [...bySecret.keys()]);
+    return unused ? [unused] : own.filter((rule) => secretsOf(rule).has(secret.name)).flatMap((rule) => notInCopy(rule, secret, naming));
+  });
+}
+
+function secretsOf({ pullSecrets, pushSecret }: Rule): ReadonlySet<string> {
+  return new Set(pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret]);
+}
+
+function unusedSecret(
+  { name, namespaces, origin }: DeliveredSecret,
+  naming: readonly Rule[],
+  named: readonly string[],
+): Problem | undefined {
+  const [first] = naming;
+  if (!first) {
+    const near = closestSpelling(name, named);
+    const fix = near === undefined ? 'Reference it in a rule, or remove the entry.' : `Did you mean ${near}?`;
+    return { code: 'unused-secret', message: `no cluster rule references the secret ${name}, so it is never delivered. ${fix}`, origin };
+  }
+  if (naming.some((rule) => mayOverlap(rule.namespaces, namespaces))) return undefined;
+  const message = `the secret ${name} is never delivered: no rule that references it applies in ${renderSelector(namespaces)}. Change the namespaces of the entry, or remove it.`;
+  return { code: 'unused-secret', message, origin, related: first.origin };
+}
+
+/** A copy has only the credentials that the cluster's rules need. A namespace's rule for other images would get a secret without theirs. */
+function notInCopy(rule: Rule, { name, namespaces, origin }: DeliveredSecret, naming: readonly Rule[]): readonly Problem[] {
+  const { ownerNamespace = '', pattern } = rule;
+  if (!mayOverlap(namespaces, { kind: 'names', names: [ownerNamespace] })) return [];
+  if (naming.some((clusterRule) => covers(clusterRule.pattern, pattern))) return [];
+  const message = `the rule ${pattern.text} of namespace ${ownerNamespace} references the secret ${name}. It is delivered for cluster rules (${renderOrigin(origin)}), and its copies have no credentials for these images. Use a different secret name in the rule.`;
+  return [{ code: 'secret-in-namespace-rule', message, origin: rule.origin, related: origin }];
+}

@@ -1,0 +1,148 @@
+/** Tests the content of copies, and which sources can be copied. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseRegistrySecret, registrySecretProblems } from '../../../src/credentials/registry-secret.ts';
+import { createContent } from '../../../src/delivery/content.ts';
+import { readSource, type UsableSource } from '../../../src/delivery/source.ts';
+import { parsePattern, resolvePattern } from '../../../src/rules/language/pattern.ts';
+import { propertyTimeout, runs } from '../../property.ts';
+
+const config = 'kubernetes.io/dockerconfigjson';
+const metadata = { uid: 'u1', resourceVersion: '7', labels: { 'regkeeper.io/source': 'true' } };
+
+function secret(content: unknown, { type = config, key = '.dockerconfigjson' } = {}) {
+  const text = typeof content === 'string' ? content : JSON.stringify(content);
+  return { metadata, type, data: { [key]: Buffer.from(text).toString('base64') } };
+}
+
+function rule(registry: string) {
+  const parsed = parsePattern(registry);
+  if (!parsed.ok) throw new Error(parsed.message);
+  return { name: registry, pattern: resolvePattern(parsed.pattern, true), pull: true, push: false };
+}
+
+const usable = (source: object) => readSource('corp', source as never) as UsableSource;
+const identity = (text: string) => text;
+
+function copyOf(source: object, ...registries: string[]) {
+  const { data, ...rest } = createContent(usable(source), registries.map(rule), identity);
+  const text = data && Buffer.from(data['.dockerconfigjson'], 'base64').toString();
+  return { ...rest, data, json: text === undefined ? undefined : JSON.parse(text) };
+}
+
+const auth = btoa('robot:secret');
+
+describe('a copy', () => {
+  test('has only the entries that the rules need', () => {
+    const source = secret({ auths: { 'a.io': { auth }, 'b.io': { username: 'u', password: 'p' } }, HttpHeaders: { 'X-A': 'b' } });
+    expect(copyOf(source, 'b.io').json).toEqual({ auths: { 'b.io': { username: 'u', password: 'p' } } });
+  });
+
+  test('of a .dockercfg is a .dockerconfigjson', () => {
+    const source = secret({ 'a.io': { auth, email: 'a@b.c' } }, { type: 'kubernetes.io/dockercfg', key: '.dockercfg' });
+    expect(copyOf(source, 'a.io').json).toEqual({ auths: { 'a.io': { auth, email: 'a@b.c' } } });
+  });
+
+  test('keeps letters beyond ASCII, whichever way they are written', () => {
+    const password = 'pä€😀';
+    expect(copyOf(secret({ auths: { 'a.io': { username: 'ü', password } } }), 'a.io').json.auths['a.io']).toEqual({
+      username: 'ü',
+      password,
+    });
+    expect(copyOf(secret('{"auths":{"a.io":{"username":"\\u00fc","password":"\\u20ac"}}}'), 'a.io').json.auths['a.io']).toEqual({
+      username: 'ü',
+      password: '€',
+    });
+  });
+
+  test('does not exist if the source has no entry for the rules', () => {
+    const { data, rulesWithout } = copyOf(secret({ auths: { 'a.io': { auth } } }), 'b.io');
+    expect(data).toBeUndefined();
+    expect(rulesWithout.map(({ name }) => name)).toEqual(['b.io']);
+  });
+
+  test('leaves out entries without a login, which would hide others', () => {
+    expect(copyOf(secret({ auths: { 'a.io/team': {}, 'a.io': { auth } } }), 'a.io/team').json).toEqual({ auths: { 'a.io': { auth } } });
+  });
+
+  test('leaves out a malformed entry, which would stop every pull', () => {
+    const source = secret({ auths: { 'a.io': { auth }, 'b.io': { auth: '!' }, 'c.io': { auth: btoa('no-colon') } } });
+    expect(copyOf(source, 'a.io', 'b.io', 'c.io').json).toEqual({ auths: { 'a.io': { auth } } });
+    expect(usable(source).problems.map(({ code, entry }) => [code, entry])).toEqual([
+      ['auth-not-base64', 'b.io'],
+      ['auth-without-colon', 'c.io'],
+    ]);
+  });
+
+  test('leaves out fields that are no text, on which a builder would fail', () => {
+    expect(copyOf(secret({ auths: { 'a.io': { auth, identitytoken: 7, email: null } } }), 'a.io').json.auths['a.io']).toEqual({ auth });
+  });
+
+  test('keeps a key that is a name of JavaScript', () => {
+    expect(copyOf(secret(`{"auths":{"__proto__":{"auth":"${auth}"},"a.io":{"auth":"${auth}"}}}`), 'a.io').json).toEqual({
+      auths: { 'a.io': { auth } },
+    });
+  });
+});
+
+describe('the version of a copy', () => {
+  const source = secret({ auths: { 'a.io': { auth }, 'b.io': { auth } } });
+  test('is equal for equal sources and selections, whichever rules select them', () => {
+    expect(copyOf(source, 'a.io').version).toBe(copyOf(source, 'a.io/team').version);
+  });
+  test('differs for another write of the source, and for another selection', () => {
+    const written = { ...source, metadata: { ...metadata, resourceVersion: '8' } };
+    expect(new Set([copyOf(source, 'a.io'), copyOf(written, 'a.io'), copyOf(source, 'b.io')].map(({ version }) => version)).size).toBe(3);
+  });
+  test('has nothing of the content', () => {
+    expect(copyOf(source, 'a.io').version).toBe('[1,"u1 7",["a.io"]]');
+  });
+});
+
+describe('a source is unusable', () => {
+  test.each<[string, object | undefined, string]>([
+    ['if it does not exist', undefined, 'source-missing'],
+    ['without the label', { ...secret({ auths: {} }), metadata: { uid: 'u', resourceVersion: '1' } }, 'source-unlabelled'],
+    [
+      'with another value of the label',
+      { ...secret({ auths: {} }), metadata: { labels: { 'regkeeper.io/source': 'false' } } },
+      'source-unlabelled',
+    ],
+    ['if it is Opaque', { ...secret({ auths: {} }), type: 'Opaque' }, 'source-type'],
+    ['without content', { metadata, type: config, data: {} }, 'source-malformed'],
+    ['if it is no JSON', secret('{'), 'source-malformed'],
+    ['if it is no object', secret([]), 'source-malformed'],
+    ['if auths are a list', secret({ auths: [] }), 'source-malformed'],
+  ])('%s', (_why, source, code) => {
+    expect(readSource('corp', source as never)).toMatchObject({ state: 'unusable', code });
+  });
+});
+
+const entry = fc.oneof(
+  fc.record({ auth: fc.constantFrom(auth, '!', btoa('x'), '', null, 7) }),
+  fc.record({ username: fc.constantFrom('u', '', null), password: fc.constantFrom('p', 'ä', null), email: fc.constantFrom('e', 3, null) }),
+  fc.constantFrom(null, [], 'text', {}),
+);
+const auths = fc.dictionary(fc.constantFrom('a.io', 'a.io/team', '*.io', 'b.io', '%zz', '__proto__'), entry as fc.Arbitrary<unknown>);
+
+test(
+  'every copy of any source is well-formed by the reading of a kubelet',
+  () => {
+    fc.assert(
+      fc.property(auths, fc.boolean(), (found, legacy) => {
+        const source = legacy
+          ? secret(found, { type: 'kubernetes.io/dockercfg', key: '.dockercfg' })
+          : secret({ auths: found, HttpHeaders: 7 });
+        const { data } = copyOf(source, 'a.io', 'b.io');
+        if (data) {
+          const read = parseRegistrySecret({ type: config, data });
+          expect(read?.problems.filter(({ code }) => registrySecretProblems[code] !== 'entry-ignored')).toEqual([]);
+          expect(read?.auths.length).toBeGreaterThan(0);
+          expect(read?.auths.every(({ hasLogin }) => hasLogin)).toBe(true);
+        }
+      }),
+      runs(1_000),
+    );
+  },
+  propertyTimeout,
+);

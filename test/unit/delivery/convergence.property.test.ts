@@ -1,0 +1,208 @@
+/**
+ * After any sequence of events and crashes, the copies are those that entitlement and need require, and no Secret without the label was written.
+ * The cluster is a model: writes have preconditions as on a real API server, and the controller acts on what it last saw.
+ */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import type { ExistingSecret } from '../../../src/delivery/existing-secret.ts';
+import { type CopyAction, entitlementGrace, planCopy, unusedGrace } from '../../../src/delivery/plan-copy.ts';
+import { propertyTimeout, runs } from '../../property.ts';
+
+const retainSeconds = 3_600;
+type Stored = ExistingSecret & { readonly owner: 'delivery' | 'tenant' };
+type Namespace = { phase: 'active' | 'absent'; entitled: boolean; needed: boolean; stored: Stored | undefined };
+type Seen = Readonly<Namespace>;
+
+class Cluster {
+  now = Date.UTC(2027, 0, 1);
+  source: string | undefined = 'v1';
+  readonly namespaces = ['a', 'b'].map((): Namespace => ({ phase: 'active', entitled: true, needed: false, stored: undefined }));
+  #version = 0;
+
+  next(): { uid: string; resourceVersion: string } {
+    this.#version += 1;
+    return { uid: `u${this.#version}`, resourceVersion: String(this.#version) };
+  }
+
+  put(index: number, secret: Omit<Stored, 'uid' | 'resourceVersion'>, uid?: string): void {
+    const { uid: created, resourceVersion } = this.next();
+    this.namespaces[index] = { ...this.at(index), stored: { ...secret, uid: uid ?? created, resourceVersion } };
+  }
+
+  at(index: number): Namespace {
+    return this.namespaces[index] as Namespace;
+  }
+}
+
+const fresh = { terminating: false, immutable: false, unusedSince: undefined } as const;
+
+/** What the API server and the fence do with a write. */
+function execute(cluster: Cluster, index: number, action: CopyAction): void {
+  const { stored, phase } = cluster.at(index);
+  if (action.do === 'leave' || phase === 'absent') return;
+  const matches = action.do === 'create' || (stored?.uid === action.of.uid && stored.resourceVersion === action.of.resourceVersion);
+  if (!matches || (stored && !stored.delivered)) return;
+  if (stored?.immutable && action.do === 'update') return;
+  const written = {
+    ...fresh,
+    owner: 'delivery',
+    delivered: true,
+    writtenByDelivery: true,
+    intact: true,
+    sourceVersion: cluster.source,
+  } as const;
+  if (action.do === 'create' || action.do === 'update') cluster.put(index, { ...written, unusedSince: stored?.unusedSince }, stored?.uid);
+  else if (action.do === 'replace') cluster.put(index, written);
+  else if (action.do === 'delete') cluster.at(index).stored = undefined;
+  else if (stored) cluster.put(index, { ...stored, unusedSince: action.do === 'mark-unused' ? action.since : undefined }, stored.uid);
+}
+
+/** What the process knows, and loses in a crash. */
+class Controller {
+  seen: Seen[] = [];
+  readonly #since = new Map<string, number>();
+  readonly #cluster: Cluster;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+    this.see(0);
+    this.see(1);
+  }
+
+  see(index: number): void {
+    this.seen[index] = { ...this.#cluster.at(index) };
+  }
+
+  act(index: number): CopyAction {
+    const { now, source } = this.#cluster;
+    const { phase, entitled, needed, stored } = this.seen[index] as Seen;
+    const { action } = planCopy({
+      secret: { deliver: 'onDemand', retainSeconds },
+      namespace: phase,
+      excluded: false,
+      entitled,
+      notEntitledFor: this.#timeSince(`${index} not entitled`, !entitled),
+      needed,
+      notNeededFor: this.#timeSince(`${index} not needed`, !needed),
+      content: source === undefined ? { state: 'unavailable', code: 'source-missing' } : { state: 'ready', version: source },
+      existing: stored,
+      now,
+    });
+    if (stored && !stored.delivered) expect(action.do).toBe('leave');
+    execute(this.#cluster, index, action);
+    return action;
+  }
+
+  #timeSince(what: string, isSo: boolean): number {
+    const { now } = this.#cluster;
+    const since = this.#since.get(what) ?? now;
+    if (isSo) this.#since.set(what, since);
+    else this.#since.delete(what);
+    return isSo ? now - since : 0;
+  }
+}
+
+type Event = (cluster: Cluster, index: number) => void;
+
+const set = (cluster: Cluster, index: number, change: Partial<Namespace>) => void Object.assign(cluster.at(index), change);
+
+const tenantWrites =
+  (change: Partial<Stored>): Event =>
+  (cluster, index) => {
+    const { stored } = cluster.at(index);
+    if (stored) cluster.put(index, { ...stored, ...change }, stored.uid);
+  };
+
+const events: Readonly<Record<string, Event>> = {
+  entitle: (cluster, index) => set(cluster, index, { entitled: true }),
+  narrow: (cluster, index) => set(cluster, index, { entitled: false }),
+  need: (cluster, index) => set(cluster, index, { needed: true }),
+  'need no more': (cluster, index) => set(cluster, index, { needed: false }),
+  rotate: (cluster) => {
+    cluster.source = `v${cluster.next().resourceVersion}`;
+  },
+  'lose the source': (cluster) => {
+    cluster.source = undefined;
+  },
+  'create a foreign Secret': (cluster, index) => {
+    if (cluster.at(index).stored || cluster.at(index).phase === 'absent') return;
+    cluster.put(index, { ...fresh, owner: 'tenant', delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined });
+  },
+  'delete the Secret': (cluster, index) => set(cluster, index, { stored: undefined }),
+  edit: tenantWrites({ intact: false }),
+  'make immutable': tenantWrites({ immutable: true }),
+  'strip the label': tenantWrites({ delivered: false }),
+  'mark as unused for ever': tenantWrites({ unusedSince: Date.UTC(2999, 0, 1) }),
+  'mark as long unused': tenantWrites({ unusedSince: 0 }),
+  'delete the namespace': (cluster, index) => set(cluster, index, { phase: 'absent', stored: undefined, needed: false }),
+  'create the namespace': (cluster, index) => set(cluster, index, { phase: 'active' }),
+  'wait a minute': (cluster) => {
+    cluster.now += 60_000;
+  },
+  'wait an hour': (cluster) => {
+    cluster.now += 3_600_000;
+  },
+};
+
+/** A controller that mostly acts on what is the case, and sometimes on what it saw before. */
+const step = fc.tuple(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.constant('reconcile') },
+    { weight: 2, arbitrary: fc.constantFrom('see', 'act', 'crash') },
+    { weight: 3, arbitrary: fc.constantFrom('need', 'entitle') },
+    { weight: 9, arbitrary: fc.constantFrom(...Object.keys(events)) },
+  ),
+  fc.nat(1),
+);
+
+test(
+  'copies converge to entitlement and need',
+  () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {
+        const cluster = new Cluster();
+        let controller = new Controller(cluster);
+        for (const [what, index] of steps) {
+          if (what === 'see' || what === 'reconcile') controller.see(index);
+          if (what === 'act' || what === 'reconcile') controller.act(index);
+          else if (what === 'crash') controller = new Controller(cluster);
+          else events[what]?.(cluster, index);
+        }
+        cluster.source ??= 'v-last';
+        for (const pause of [0, entitlementGrace, unusedGrace, retainSeconds * 1_000, retainSeconds * 1_000]) {
+          cluster.now += pause;
+          settle(controller);
+        }
+        for (const namespace of cluster.namespaces) expect(shown(namespace, cluster)).toBe(expected(namespace));
+      }),
+      runs(5_000),
+    );
+  },
+  propertyTimeout,
+);
+
+/** Acts until there is nothing more to do. No plan may undo another one for ever. */
+function settle(controller: Controller): void {
+  for (const index of [0, 1]) {
+    let last: CopyAction;
+    let actions = 0;
+    do {
+      controller.see(index);
+      last = controller.act(index);
+      actions += 1;
+      expect(actions).toBeLessThan(6);
+    } while (last.do !== 'leave');
+  }
+}
+
+function shown({ stored }: Namespace, { source }: Cluster): string {
+  if (!stored) return 'none';
+  if (!stored.delivered) return 'foreign';
+  return stored.intact && stored.sourceVersion === source && stored.unusedSince === undefined ? 'copy' : 'wrong copy';
+}
+
+function expected({ phase, entitled, needed, stored }: Namespace): string {
+  if (phase === 'absent') return 'none';
+  if (stored && !stored.delivered) return 'foreign';
+  return entitled && needed ? 'copy' : 'none';
+}

@@ -1,0 +1,67 @@
+/** Tests what the metadata of a Secret shows: whether it is a copy, and whether another writer changed it. */
+import { expect, test } from 'vitest';
+import { readExistingSecret } from '../../../src/delivery/existing-secret.ts';
+
+const ours = { manager: 'regkeeper-deliver', operation: 'Apply', fieldsV1: { 'f:data': { 'f:.dockerconfigjson': {} } } };
+const labels = { 'regkeeper.io/delivered': 'true' };
+const annotations = { 'regkeeper.io/source-version': 'v1' };
+const copy = { uid: 'u', resourceVersion: '1', labels, annotations, managedFields: [ours] };
+const asDelivered = {
+  uid: 'u',
+  resourceVersion: '1',
+  delivered: true,
+  writtenByDelivery: true,
+  intact: true,
+  immutable: false,
+  terminating: false,
+  sourceVersion: 'v1',
+  unusedSince: undefined,
+};
+
+test.each<[string, object, object]>([
+  ['as it was delivered', {}, {}],
+  ['without its label', { labels: {} }, { delivered: false }],
+  ['with another value of its label', { labels: { 'regkeeper.io/delivered': 'yes' } }, { delivered: false }],
+  [
+    'with content of another writer',
+    {
+      managedFields: [
+        { ...ours, fieldsV1: {} },
+        { ...ours, manager: 'kubectl-edit' },
+      ],
+    },
+    { intact: false },
+  ],
+  [
+    'written as an update under the name of the field manager',
+    { managedFields: [{ ...ours, operation: 'Update' }] },
+    { intact: false, writtenByDelivery: false },
+  ],
+  [
+    'with a further key of another writer',
+    { managedFields: [ours, { manager: 'x', operation: 'Update', fieldsV1: { 'f:data': { 'f:more': {} } } }] },
+    {},
+  ],
+  [
+    'that was made immutable',
+    { managedFields: [ours, { manager: 'x', operation: 'Update', fieldsV1: { 'f:immutable': {} } }] },
+    { immutable: true },
+  ],
+  ['that is being deleted', { deletionTimestamp: '2027-01-01T00:00:00Z' }, { terminating: true }],
+  [
+    'that is unused',
+    { annotations: { ...annotations, 'regkeeper.io/unused-since': '2027-01-01T00:00:00Z' } },
+    { unusedSince: Date.UTC(2027, 0, 1) },
+  ],
+  ['with an annotation that is no time', { annotations: { ...annotations, 'regkeeper.io/unused-since': 'ever' } }, {}],
+  ['with an annotation that is no text', { annotations: { ...annotations, 'regkeeper.io/unused-since': 7 } }, {}],
+  [
+    'of another writer',
+    { labels: undefined, annotations: undefined, managedFields: [{ ...ours, manager: 'kubectl' }] },
+    { delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined },
+  ],
+  ['without managedFields, as from a backup', { managedFields: undefined }, { writtenByDelivery: false, intact: false }],
+  ['with managedFields of a wrong type', { managedFields: { 0: ours } }, { writtenByDelivery: false, intact: false }],
+])('a Secret %s', (_what, change, expected) => {
+  expect(readExistingSecret({ metadata: { ...copy, ...change } })).toEqual({ ...asDelivered, ...expected });
+});

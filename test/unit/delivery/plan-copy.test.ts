@@ -1,0 +1,154 @@
+/** Tests what is done about one copy, row by row. */
+import { describe, expect, test } from 'vitest';
+import type { ExistingSecret } from '../../../src/delivery/existing-secret.ts';
+import { type CopyPlan, type PlanInput, planCopy } from '../../../src/delivery/plan-copy.ts';
+
+const now = Date.UTC(2027, 0, 2);
+const hour = 3_600_000;
+const copy: ExistingSecret = {
+  uid: 'u',
+  resourceVersion: '1',
+  delivered: true,
+  writtenByDelivery: true,
+  intact: true,
+  immutable: false,
+  terminating: false,
+  sourceVersion: 'v1',
+  unusedSince: undefined,
+};
+const foreign = { ...copy, delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined };
+const wanted: PlanInput = {
+  secret: { deliver: 'onDemand', retainSeconds: 24 * 3_600 },
+  namespace: 'active',
+  excluded: false,
+  entitled: true,
+  notEntitledFor: 0,
+  needed: true,
+  notNeededFor: 0,
+  content: { state: 'ready', version: 'v1' },
+  existing: undefined,
+  now,
+};
+const always = { deliver: 'always', retainSeconds: 0 } as const;
+const noSource = { state: 'unavailable', code: 'source-missing' } as const;
+
+/** The plan in one line: action, reason, finding, and after how many minutes it is made again. */
+function render({ action, finding, recheckAfter }: CopyPlan): string {
+  const because = 'because' in action ? `: ${action.because}` : '';
+  return [`${action.do}${because}`, finding && `finding ${finding}`, recheckAfter !== undefined && `again in ${recheckAfter / 60_000} min`]
+    .filter(Boolean)
+    .join(', ');
+}
+
+describe('without a Secret in the namespace', () => {
+  test.each<[string, Partial<PlanInput>, string]>([
+    ['that is entitled and needs it', {}, 'create'],
+    ['that is entitled and needs nothing', { needed: false }, 'leave: absent'],
+    ['that is entitled, with delivery always', { needed: false, secret: always }, 'create'],
+    ['that needs it without being entitled', { entitled: false }, 'leave: absent'],
+    ['that is not entitled, with delivery always', { entitled: false, secret: always }, 'leave: absent'],
+    ['that is excluded', { excluded: true, secret: always }, 'leave: absent'],
+    ['that is being deleted', { namespace: 'terminating' }, 'leave: namespace-gone'],
+    ['that does not exist', { namespace: 'absent' }, 'leave: namespace-gone'],
+    ['when the rules have no such entry', { secret: undefined }, 'leave: absent'],
+    ['when the source is missing', { content: noSource }, 'leave: content-unavailable, finding content-unavailable'],
+  ])('%s', (_what, change, expected) => {
+    expect(render(planCopy({ ...wanted, ...change }))).toBe(expected);
+  });
+});
+
+describe('with a copy', () => {
+  test.each<[string, Partial<PlanInput>, Partial<ExistingSecret>, string]>([
+    ['that is as it should be', {}, {}, 'leave: up-to-date'],
+    ['of an older source', {}, { sourceVersion: 'v0' }, 'update: content-changed'],
+    ['without a version', {}, { sourceVersion: undefined }, 'update: content-changed'],
+    ['that a tenant changed', {}, { intact: false }, 'update: tampered'],
+    ['that a tenant made immutable', {}, { immutable: true }, 'leave: up-to-date'],
+    ['that a tenant made immutable, of an older source', {}, { immutable: true, sourceVersion: 'v0' }, 'replace: immutable'],
+    ['that a tenant changed and made immutable', {}, { immutable: true, intact: false }, 'replace: immutable'],
+    ['whose source is missing', { content: noSource }, {}, 'leave: content-unavailable, finding content-unavailable'],
+    [
+      'whose source is missing, and that a tenant changed',
+      { content: noSource },
+      { intact: false },
+      'leave: content-unavailable, finding content-unavailable',
+    ],
+    ['that is being deleted', {}, { terminating: true }, 'leave: terminating, finding stuck-deletion'],
+    ['that is being deleted where nothing needs it', { needed: false }, { terminating: true }, 'leave: terminating'],
+    ['in a namespace that is being deleted', { namespace: 'terminating' }, { sourceVersion: 'v0' }, 'leave: namespace-gone'],
+    [
+      'in a namespace that became excluded',
+      { excluded: true },
+      { sourceVersion: 'v0' },
+      'leave: excluded-namespace, finding excluded-copy',
+    ],
+    ['in a namespace that is no longer entitled', { entitled: false }, {}, 'leave: entitlement-grace, again in 0.5 min'],
+    ['in a namespace that is no longer entitled for 30 s', { entitled: false, notEntitledFor: 30_000 }, {}, 'delete: not-entitled'],
+    [
+      'that the rules no longer name, for 10 s',
+      { secret: undefined, notEntitledFor: 10_000 },
+      {},
+      `leave: entitlement-grace, again in ${20 / 60} min`,
+    ],
+    ['that the rules no longer name', { secret: undefined, notEntitledFor: 60_000 }, { intact: false }, 'delete: not-entitled'],
+    ['that nothing needs any more', { needed: false }, {}, 'leave: up-to-date, again in 5 min'],
+    ['that nothing needs for five minutes', { needed: false, notNeededFor: 300_000 }, {}, 'mark-unused'],
+    [
+      'that nothing needs for less than it is retained',
+      { needed: false, secret: { deliver: 'onDemand', retainSeconds: 60 }, notNeededFor: 30_000 },
+      {},
+      'leave: up-to-date, again in 0.5 min',
+    ],
+    ['that nothing needs for an hour', { needed: false }, { unusedSince: now - hour }, `leave: up-to-date, again in ${23 * 60} min`],
+    [
+      'that nothing needs for an hour, of an older source',
+      { needed: false },
+      { unusedSince: now - hour, sourceVersion: 'v0' },
+      `update: content-changed, again in ${23 * 60} min`,
+    ],
+    ['that nothing needs for a day', { needed: false }, { unusedSince: now - 24 * hour }, 'delete: unused'],
+    [
+      'that nothing needs for a day, of a missing source',
+      { needed: false, content: noSource },
+      { unusedSince: now - 24 * hour },
+      'delete: unused',
+    ],
+    ['that is retained for no time', { needed: false, secret: { deliver: 'onDemand', retainSeconds: 0 } }, {}, 'delete: unused'],
+    ['marked with a time in the future', { needed: false, notNeededFor: hour }, { unusedSince: now + hour }, 'mark-unused'],
+    [
+      'marked by an API server whose clock is ahead',
+      { needed: false },
+      { unusedSince: now + 60_000 },
+      `leave: up-to-date, again in ${24 * 60 + 1} min`,
+    ],
+    ['that is needed again', {}, { unusedSince: now - 48 * hour }, 'unmark-unused'],
+    ['that is needed again, of an older source', {}, { unusedSince: now - hour, sourceVersion: 'v0' }, 'update: content-changed'],
+    [
+      'that is needed again, of a missing source',
+      { content: noSource },
+      { unusedSince: now - hour },
+      'unmark-unused, finding content-unavailable',
+    ],
+    ['that is delivered always from now on', { needed: false, secret: always }, { unusedSince: now - 48 * hour }, 'unmark-unused'],
+  ])('%s', (_what, change, existing, expected) => {
+    expect(render(planCopy({ ...wanted, ...change, existing: { ...copy, ...existing } }))).toBe(expected);
+  });
+});
+
+describe('a Secret of that name without the label', () => {
+  test.each<[string, Partial<PlanInput>, ExistingSecret, string]>([
+    ['is reported where the copy is needed', {}, foreign, 'leave: foreign, finding foreign'],
+    ['is of no interest where it is not', { needed: false }, foreign, 'leave: foreign'],
+    ['is of no interest without entitlement', { entitled: false }, foreign, 'leave: foreign'],
+    ['is of no interest in an excluded namespace', { excluded: true }, foreign, 'leave: foreign'],
+    [
+      'is reported as a copy without its label if it was one',
+      {},
+      { ...copy, delivered: false },
+      'leave: label-removed, finding label-removed',
+    ],
+    ['stays where entitlement ended', { entitled: false, notEntitledFor: hour }, { ...copy, delivered: false }, 'leave: foreign'],
+  ])('%s', (_what, change, existing, expected) => {
+    expect(render(planCopy({ ...wanted, ...change, existing }))).toBe(expected);
+  });
+});
