@@ -10,7 +10,9 @@ export type Output = {
   err(text: string): void;
   /** Whether texts on a stream are coloured with `--color auto`. Absent: no. */
   readonly colors?: { readonly out: boolean; readonly err: boolean };
+  /** Whether standard error is a terminal, on which a line can be replaced. Absent: no. */
+  readonly isTerminal?: boolean;
 };
 
 /** The output streams, with the colours that this command line asks for. */
-export type Terminal = Pick<Output, 'out' | 'err'> & { readonly paint: { readonly out: Paint; readonly err: Paint } };
+export type Terminal = Pick<Output, 'out' | 'err' | 'isTerminal'> & { readonly paint: { readonly out: Paint; readonly err: Paint } };

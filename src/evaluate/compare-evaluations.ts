@@ -1,5 +1,6 @@
 /** Compares the evaluations of the same objects with two rule sets. */
-import type { Evaluation, ObjectResult } from './evaluate.ts';
+import type { Evaluation } from './evaluate.ts';
+import type { ObjectResult } from './evaluate-object.ts';
 
 /** The most important change for the owner of the object. `secrets`: the outcome is unchanged, but secrets differ. */
 export type Effect = 'newly-denied' | 'newly-allowed' | 'newly-warned' | 'no-longer-warned' | 'secrets';

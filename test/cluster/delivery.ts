@@ -49,7 +49,7 @@ export async function deliveryRightsText(file: string, flags: readonly string[] 
   const nothing = async () => {};
   await runProgram(
     ['rbac', '--deliver', '--rules', file, '--namespace', ownNamespace, ...flags],
-    { serve: nothing, deliver: nothing },
+    { serve: nothing, deliver: nothing, connect: () => Promise.reject(new Error('not needed')) },
     output,
   );
   return out;
