@@ -1,8 +1,8 @@
 /** What a command needs from its caller and returns to it: two output streams and an exit code. */
 import type { Paint } from './output/paint.ts';
 
-/** 0: success. 1: findings. 2: a usage or configuration error. */
-export type ExitCode = 0 | 1 | 2;
+/** 0: success. 1: findings. 2: a usage or configuration error. 3: no findings, but past requests that could not be evaluated. */
+export type ExitCode = 0 | 1 | 2 | 3;
 
 /** The output streams of the process. `out` is standard output, `err` standard error. */
 export type Output = {

@@ -16,7 +16,7 @@ import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '..
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import { entitlementsOf } from '../rules/match/entitlement.ts';
-import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, ShortNames } from '../rules/rule-set.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
@@ -50,44 +50,30 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 
   const namespace = facts.namespace(request.namespace);
   const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
-  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
-  const writes = mayInject(shape, settings);
-  const before = imagesBefore(request, { rules, place, facts });
-  const context: SlotContext = {
-    rules,
-    place,
-    settings,
-    facts,
-    shape,
-    before,
-    writes,
-    streams: streamMemo(),
-    entitlementTo: entitlementsOf(rules, place),
-  };
-  const images = shape.slots.map((slot) => evaluateSlot(slot, context));
-
-  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
-  const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
+  const identityContext = { rules, place, facts };
+  const before = imagesBefore(request, identityContext);
+  const isOld = (image: ImageDecision) => before.size > 0 && identities(image, identityContext).some((each) => before.has(each));
+  const { images, outcomeBeforeMode, outcome, unsure, context } = evaluateShape(shape, { rules, place, facts, isOld });
+  const { settings, writes } = context;
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
-  if ((unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
-    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known yet` };
+  if ((context.unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
+    return { kind: 'not-yet', message: `namespace "${request.namespace}" has not been seen yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : unchanged(shape);
   if (injection.kind === 'not-yet') return injection;
   const needs = recordNeeds(request, { shape, images, rules, settings, facts, patch: injection.patch, listed: injection.listed });
 
   const missing = findMissing(images, context);
-  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
-  const { mode } = settings;
   return {
     kind: 'decided',
     images,
     outcomeBeforeMode,
-    outcome: soften(outcomeBeforeMode, mode),
-    mode,
+    outcome,
+    mode: settings.mode,
     revision: rules.revision,
     unsure,
+    ...(isStaticPod(shape) && { staticPod: true }),
     patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
     ...(needs.names && { neededSecrets: needs.names }),
@@ -102,6 +88,31 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
     findings: findingsOf(images, request.hideStreamContents, context),
+  };
+}
+
+/** What the evaluation of a shape depends on. */
+export type ShapeConditions = Pick<SlotContext, 'rules' | 'place' | 'facts' | 'isOld'>;
+
+export type ShapeEvaluation = Pick<Decision & { kind: 'decided' }, 'images' | 'outcomeBeforeMode' | 'outcome' | 'unsure'> & {
+  readonly context: SlotContext & { readonly unsureSettings: SettingsAnswer['unsure'] };
+};
+
+/** Evaluates all images of a shape, for `decide`, and for `replay`, which knows the shape from an audit record. */
+export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
+  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
+  const writes = mayInject(shape, settings);
+  const [streams, entitlementTo] = [streamMemo(), entitlementsOf(rules, place)];
+  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams, entitlementTo };
+  const images = shape.slots.map((slot) => evaluateSlot(slot, context));
+  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
+  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
+  return {
+    images,
+    outcomeBeforeMode,
+    outcome: soften(outcomeBeforeMode, settings.mode),
+    unsure: [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))],
+    context,
   };
 }
 
@@ -158,6 +169,10 @@ function isPod(shape: ObjectShape): boolean {
   return shape.kind === 'pod' && shape.stage === 'pod';
 }
 
+function isStaticPod(shape: ObjectShape): boolean {
+  return shape.kind === 'pod' && shape.readOnlyBecause === 'mirror';
+}
+
 function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
   switch (shape.kind) {
     case 'pod':
@@ -187,21 +202,21 @@ function secretsIn(shape: ObjectShape): readonly (string | undefined)[] {
 type SlotContext = EvaluationContext & {
   readonly facts: Facts;
   readonly shape: ObjectShape;
-  readonly before: ReadonlySet<string>;
+  /** Whether the object had the image before the change. */
+  readonly isOld: (image: ImageDecision) => boolean;
   readonly writes: boolean;
   readonly streams: StreamMemo;
   readonly entitlementTo: ReturnType<typeof entitlementsOf>;
 };
 
 function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
-  const { shape, before } = context;
+  const { shape, isOld } = context;
   const decision = requireSecrets(evaluateContent(slot, context), context);
-  if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
+  if (isStaticPod(shape)) return weaken(decision, 'mirror-pod');
   // A warning would be wrong too: `oc new-app` looks a name up in every place where it could be.
   if (slot.lookupOnly && decision.outcomeBeforeMode !== 'allowed')
     return { ...decision, outcomeBeforeMode: 'allowed', reason: 'lookup-only' };
-  if (before.size > 0 && identities(decision, context).some((each) => before.has(each)))
-    return { ...weaken(decision, 'not-introduced'), old: true };
+  if (isOld(decision)) return { ...weaken(decision, 'not-introduced'), old: true };
   return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
 }
 
@@ -327,12 +342,15 @@ function noticeSpelling(images: readonly ImageDecision[], injected: readonly Inj
 function renderSpelling(reference: ImageReference): Message {
   const written = registryOf(repositoryAsWritten(reference));
   const usual = registryOf(canonicalName(reference));
-  // A name without a dot is a host only with a port, so it cannot be written without.
-  const fix = usual === written ? 'Use' : `Write ${quote(usual)} in the image, or use`;
-  const found = `credentials under the usual key do not apply. ${fix} the key ${quote(written)} in the secret.`;
+  if (usual === written) {
+    // A name without a dot is a host only with a port, so the port cannot be left out.
+    const predicate = `includes the default port, so credentials stored under ${quote(reference.host)} will not be used. Add the key ${quote(written)} to the secret.`;
+    return { message: `image ${quote(reference.written)} ${predicate}`, brief: `an image ${predicate}` };
+  }
+  const fix = `Use ${quote(usual)} in the image name, or add the key ${quote(written)} to the secret.`;
   return {
-    message: `image ${quote(reference.written)} spells its registry in an unusual way, so ${found}`,
-    brief: `an image spells its registry in an unusual way, so ${found}`,
+    message: `image ${quote(reference.written)} uses a non-canonical registry name, so credentials stored under ${quote(usual)} will not be used. ${fix}`,
+    brief: `an image uses a non-canonical registry name. ${fix}`,
   };
 }
 
@@ -357,9 +375,12 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   const { content } = slot;
   if (content.kind !== 'image' || !reference || !isShortName(content.text)) return [];
   const [alias] = aliasesOf(content.text);
-  const otherwise = alias === undefined ? 'pull it from another registry' : `pull ${quote(alias)} instead`;
-  const fix = `The node may ${otherwise}, or reject it. Write the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
-  return [{ message: `image ${quote(content.text)} has no registry. ${fix}`, brief: `an image has no registry. ${fix}` }];
+  // The nodes of OpenShift may have a search list that the rules do not show.
+  const otherwise = searched ? 'pull it from a different registry' : `pull it from a registry other than ${dockerHub}`;
+  const action = alias === undefined ? otherwise : `resolve it to ${quote(alias)}`;
+  const fix = `The node may ${action}, or reject it. Include the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
+  const predicate = `does not specify a registry. ${fix}`;
+  return [{ message: `image ${quote(content.text)} ${predicate}`, brief: `an image ${predicate}` }];
 }
 
 function isShortName(text: string): boolean {
@@ -369,13 +390,13 @@ function isShortName(text: string): boolean {
 
 function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
   if (shape.kind !== 'build' || shape.otherDockerfile === undefined) return [];
-  const message = `the inline Dockerfile is ignored, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images of that file cannot be evaluated. Remove one of the two.`;
+  const message = `the inline Dockerfile is ignored, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images in that file cannot be evaluated. Remove one of the two.`;
   return [{ reason: 'dockerfile-unused', message }];
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
-  const unknown = `the labels of namespace "${namespace}" are unknown, so the strictest result was assumed`;
-  return { reason: 'labels-unknown', message: `${unknown}: ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
+  const unknown = `the strictest result was assumed, because the labels of namespace "${namespace}" are unknown`;
+  return { reason: 'labels-unknown', message: `${unknown} and ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
@@ -426,6 +447,6 @@ function imageIdentity({ text, openTag }: { readonly text: string; readonly open
   return `${qualified || shortNames === 'docker.io' ? '' : 'short '}${canonicalName(parsed.reference)}${version}`;
 }
 
-function worst(outcomes: readonly Outcome[]): Outcome {
+export function worst(outcomes: readonly Outcome[]): Outcome {
   return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allowed');
 }

@@ -1,6 +1,6 @@
 /** Finds the secrets that an image needs and its namespace lacks. */
 import { quote } from '../image/problem.ts';
-import { quoteAll } from '../image/wording.ts';
+import { listOf, quoteAll } from '../image/wording.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { entitlementsOf } from '../rules/match/entitlement.ts';
 import type { NamespaceContext, Rule } from '../rules/rule-set.ts';
@@ -62,30 +62,34 @@ type MissingText = {
 };
 
 function renderMissing({ action, names, namespace, rule }: MissingText, wrongType: readonly string[]): string {
-  const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${names.map(quote).join(', ')}`;
+  const secrets = renderSecrets(action, names);
   const command = 'with "kubectl create secret docker-registry"';
   if (wrongType.length > 0) {
     const [are, them] = wrongType.length === 1 ? ['is', 'it'] : ['are', 'them'];
-    return `namespace "${namespace}" cannot use the ${secrets}${rule}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson. Recreate ${them} ${command}.`;
+    const others = names.length > wrongType.length ? ` (${listOf(names.map(quote), 'or')})` : '';
+    return `namespace "${namespace}" has no usable ${action} secret${others}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson${rule}. Recreate ${them} ${command}.`;
   }
-  return names.length > 1
-    ? `namespace "${namespace}" has none of the ${secrets}${rule}. Create one of them ${command}.`
-    : `namespace "${namespace}" has no ${secrets}${rule}. Create it ${command}.`;
+  return `${secrets} not exist in namespace "${namespace}"${rule}. Create ${names.length > 1 ? 'one of them' : 'it'} ${command}.`;
 }
 
 function renderDelivered({ action, names, namespace, rule }: MissingText, delivery: DeliveryFacts): string {
-  const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${quoteAll(names)}${rule}`;
+  const missing = `${renderSecrets(action, names)} not exist in namespace "${namespace}"`;
   const they = names.length > 1 ? 'They' : 'It';
   switch (delivery.kind) {
     case 'running':
-      return `namespace "${namespace}" does not have the ${secrets} yet. ${they} will be delivered.`;
+      return `${missing} yet${rule}. ${they} will be delivered.`;
     case 'stopped': {
       const since = delivery.since === undefined ? 'is not running' : `has not been running since ${renderSecond(delivery.since)}`;
-      return `namespace "${namespace}" does not have the ${secrets}, and secret delivery ${since}. Ask an administrator to start it.`;
+      return `${missing}${rule}, and secret delivery ${since}. Ask an administrator to start it.`;
     }
     case 'unknown':
-      return `namespace "${namespace}" does not have the ${secrets} yet. ${they} will be delivered if "regkeeper deliver" is running.`;
+      return `${missing} yet${rule}. ${they} will be delivered if "regkeeper deliver" is running.`;
   }
+}
+
+/** `pull secrets "a" and "b" do`, the beginning of a sentence. */
+function renderSecrets(action: 'pull' | 'push', names: readonly string[]): string {
+  return `${action} secret${names.length > 1 ? 's' : ''} ${quoteAll(names)} ${names.length > 1 ? 'do' : 'does'}`;
 }
 
 /** `2026-11-21T09:58:00Z`. */

@@ -82,7 +82,7 @@ function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange
   };
 }
 
-function effectOf(before: ObjectResult['outcome'], after: ObjectResult['outcome']): Effect | undefined {
+export function effectOf(before: ObjectResult['outcome'], after: ObjectResult['outcome']): Effect | undefined {
   if (before === after) return undefined;
   if (after === 'denied') return 'newly-denied';
   if (before === 'denied') return 'newly-allowed';

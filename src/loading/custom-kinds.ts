@@ -1,7 +1,9 @@
 /** Loads the kinds of custom resources that contain images from the files of `--custom-kinds`. */
+
 import { readFile } from 'node:fs/promises';
 import { decodeUtf8 } from '../files/decode-utf8.ts';
 import { quote } from '../image/problem.ts';
+import { listOf } from '../image/wording.ts';
 import { type CustomKind, customKindRow, parsePathPattern } from '../object/custom-kind.ts';
 import { isAbsent, isObject, type Path } from '../object/json.ts';
 import { builtInKinds, type Kinds, kindsOf, kindsWithImages } from '../object/kinds.ts';
@@ -128,7 +130,7 @@ class Reader {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);
-      const fix = nearest === undefined ? `Allowed fields are ${known.join(', ')}.` : `Did you mean "${nearest}"?`;
+      const fix = nearest === undefined ? `Allowed fields are ${listOf(known, 'and')}.` : `Did you mean "${nearest}"?`;
       const position = this.data.locateField(pointer + pointerTo(field));
       this.problems.push(`${at(this.file, position)} unknown field ${quote(field)}. ${fix}`);
     }

@@ -169,7 +169,7 @@ class ManifestReader {
 
   private reportYamlError(error: YamlError): void {
     if (error.code === 'unknown-anchor') {
-      const message = `no anchor ${JSON.stringify(`&${error.name}`)} is defined above. Write the value out.`;
+      const message = `no anchor ${JSON.stringify(`&${error.name}`)} is defined above. Use the value itself.`;
       this.report('yaml-alias', error.position, message);
       return;
     }

@@ -62,7 +62,7 @@ export type Metrics = {
   webhookRepaired(change: WebhookChange): void;
   eventWritten(): void;
   eventDropped(reason: EventDrop): void;
-  /** These rules are in force from now on. May be called again for the same rules. */
+  /** These rules are in effect from now on. May be called again for the same rules. */
   rulesInForce(rules: RuleSet): void;
 };
 
@@ -122,22 +122,22 @@ export const ownMetrics = {
   },
   loaded: {
     name: 'regkeeper_rules_loaded_timestamp_seconds',
-    help: 'Unix time at which the current rules came into force on this replica.',
+    help: 'Unix time at which the current rules took effect on this replica.',
     labelNames: [],
   },
   revision: {
     name: 'regkeeper_rules_revision_info',
-    help: 'Revision of the rules in force. Always 1.',
+    help: 'Revision of the rules in effect. Always 1.',
     labelNames: ['revision'],
   },
   entries: {
     name: 'regkeeper_rules_entries',
-    help: 'Entries of the rules in force, by type.',
+    help: 'Entries of the rules in effect, by type.',
     labelNames: ['type'],
   },
   problems: {
     name: 'regkeeper_rules_problems',
-    help: 'Problems in rejected rules, whose last good version stays in force.',
+    help: 'Problems in rejected rules, whose last good version remains in effect.',
     labelNames: ['scope'],
   },
   namespaceRules: {

@@ -52,7 +52,7 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
     paths: settings.rulePaths,
     loader,
     clock,
-    onProblem: (message) => log.error({}, `${message}. The previous rules stay in force`),
+    onProblem: (message) => log.error({}, `${message}. The previous rules remain in effect`),
     onReadable: () => log.info({}, 'the rule files are readable again'),
   });
   const start = async () => {

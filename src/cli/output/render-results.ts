@@ -23,7 +23,7 @@ export function renderResult(result: ObjectResult, paint: Paint = plain): string
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     // In mode audit, no message says it.
-    ...(outcomeIfEnforced === 'denied' && outcome === 'allowed' ? ['will be denied once enforced'] : []),
+    ...(outcomeIfEnforced === 'denied' && outcome === 'allowed' ? ['will be denied in enforce mode'] : []),
     ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
   ];
   const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;

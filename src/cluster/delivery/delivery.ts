@@ -178,7 +178,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   }
 }
 
-/** Calls `onChange` when other rules are in force. Rules of namespaces do not matter, and a tenant may change its rules at any rate. */
+/** Calls `onChange` when other rules are in effect. Rules of namespaces do not matter, and a tenant may change its rules at any rate. */
 function followRules(rules: Pick<RulesInForce, 'onChange' | 'current'>, onChange: () => void): Component & { update(): void } {
   let unsubscribe = () => {};
   let before: string | undefined;

@@ -3,6 +3,7 @@
 import type { ImmediateComponent } from '../../contracts/component.ts';
 import type { Log } from '../../contracts/log.ts';
 import type { DeliveryFacts, Facts } from '../../decision/facts.ts';
+import { listOf } from '../../image/wording.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { Kinds } from '../../object/kinds.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
@@ -82,7 +83,7 @@ export function createClusterFacts({
     current: () => (unread().length === 0 ? facts : undefined),
     missing() {
       const left = unread();
-      return left.length === 0 ? undefined : `not read from the cluster yet: ${left.join(', ')}`;
+      return left.length === 0 ? undefined : `not read from the cluster yet: ${listOf(left, 'and')}`;
     },
     followSecrets: (names) => secrets.follow(names),
     followDelivery: delivery.follow,

@@ -145,12 +145,12 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   const secret = chosen.secrets[0];
   const uncovered = candidates.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server truncates long warnings.
-  const message = `${path} can name only one secret ("${secret}"). Put the credentials of all registries of this build into one secret, and name it in each rule.${withoutSecret(uncovered)}`;
+  const message = `${path} can reference only one secret ("${secret}"). Put the credentials for all registries of this build into one secret, and reference it in each rule.${withoutSecret(uncovered)}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 
 function emptyWarning(path: string, images: readonly ImageDecision[]): string {
-  return `${path} was left empty, because an image stream of this build needs another secret, which the builder service account may have.${withoutSecret(images)}`;
+  return `${path} was left empty, because an image stream of this build needs a different secret, which the builder service account may have.${withoutSecret(images)}`;
 }
 
 function internalWarning(path: string, secret: string | undefined, uncovered: readonly ImageDecision[]): string {

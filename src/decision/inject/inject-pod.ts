@@ -31,7 +31,7 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
   if (plan.kind === 'not-yet') {
     return {
       kind: 'not-yet',
-      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not known yet`,
+      message: `service account ${quote(shape.serviceAccount)} in namespace "${request.namespace}" has not been seen yet`,
     };
   }
   const path = renderPath([...shape.spec, 'imagePullSecrets']);
@@ -148,11 +148,11 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
       return `${account} allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), ${because}`;
     }
     case 'account-unknown':
-      return `${account} is unknown, because no cluster is connected. Its own pull secrets were not added.`;
+      return `${account} is unknown, because regkeeper is not connected to a cluster. Its own pull secrets were not added.`;
     case 'account-too-large': {
       const consequence =
         stage === 'template'
-          ? 'The template was not changed. Its Pods get the pull secrets named in the rules.'
+          ? 'The template was not changed. Its Pods get the pull secrets that the rules specify.'
           : 'Only the secrets that the Pod already lists remain.';
       return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${consequence}`;
     }

@@ -147,7 +147,7 @@ function tieProblem({ later, earlier }: Tie<Rule>): Problem {
     const [here, there] = later.entry.trust ? ['trusted', 'denied'] : ['denied', 'trusted'];
     const message =
       `${pattern.text} is ${here} here, but ${there} ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
-      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or write the trusted port, for example ${withPort(pattern)}.`;
+      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or include the trusted port, for example ${withPort(pattern)}.`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
   const message =
@@ -187,9 +187,9 @@ function alternativeFix(term: Term): string {
     case 'name':
       return `remove ${term.name} from the namespaces of one`;
     case 'glob':
-      return 'write a longer namespace pattern in one, or the full names';
+      return 'use a longer namespace pattern in one, or the full names';
     case 'labels':
-      return 'require another label in one, or exclude the labels of the other';
+      return 'require a different label in one, or exclude the labels of the other';
   }
 }
 
@@ -206,7 +206,7 @@ function findSecretTies(secrets: readonly DeliveredSecret[]): readonly Problem[]
       firsts.set(secret.name, secret);
       return [];
     }
-    const message = `the secret ${secret.name} already has an entry in ${renderOrigin(first.origin)}. Remove one, or name the namespaces of both in one entry.`;
+    const message = `the secret ${secret.name} already has an entry in ${renderOrigin(first.origin)}. Remove one, or list the namespaces of both in one entry.`;
     return [{ code: 'secret-tie', message, origin: secret.origin, related: first.origin }];
   });
 }

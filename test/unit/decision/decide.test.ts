@@ -137,7 +137,7 @@ describe('a finding says', () => {
     {
       name: 'that the image is missing',
       image: '',
-      message: 'container "c0" has no image: the image is blank. Write the image name.',
+      message: 'container "c0" has no image: the image field is blank. Specify the image name.',
     },
   ])('$name', ({ image, message }) => {
     expect(decided(change('Pod', pod(image)), rules).findings.map((finding) => finding.message)).toEqual([message]);

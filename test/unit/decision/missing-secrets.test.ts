@@ -65,15 +65,20 @@ describe('secrets that the namespace lacks', () => {
     const [finding] = decided(change('Pod', pod(image)), onMissing('deny'), having({})).findings;
     expect(finding?.image.reason).toBe('secret-missing');
     expect(finding?.message).toBe(
-      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has none of the pull secrets "one", "two" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
+      'container "c0": image "good.io/app" cannot be pulled: pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
     );
   });
 
   test.each<{ states: Record<string, SecretFacts>; expected: string }>([
-    { states: { one: 'wrong-type' }, expected: ': "one" is not of type kubernetes.io/dockerconfigjson. Recreate it with' },
+    {
+      states: { one: 'wrong-type' },
+      expected:
+        'no usable pull secret ("one" or "two"): "one" is not of type kubernetes.io/dockerconfigjson (rule "good.io", a.yaml:1:20). Recreate it with',
+    },
     {
       states: { one: 'wrong-type', two: 'wrong-type' },
-      expected: ': "one" and "two" are not of type kubernetes.io/dockerconfigjson. Recreate them with',
+      expected:
+        'no usable pull secret: "one" and "two" are not of type kubernetes.io/dockerconfigjson (rule "good.io", a.yaml:1:20). Recreate them with',
     },
   ])('are also reported for a wrong type: $states', ({ states, expected }) => {
     const [notice] = decided(change('Pod', pod(image)), onMissing('warn'), having(states)).notices;
@@ -88,8 +93,8 @@ describe('secrets that the namespace lacks', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ brief }) => brief)).toEqual([
-      'namespace "shop" has none of the pull secrets "one", "two" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
-      'namespace "shop" has no push secret "push" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
+      'pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
+      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
     ]);
   });
 });
@@ -124,7 +129,7 @@ describe('secrets with delivery', () => {
     {
       delivery: { kind: 'running' },
       reason: 'secret-pending',
-      says: 'does not have the pull secret "one" (rule "good.io") yet. It will be delivered.',
+      says: 'pull secret "one" does not exist in namespace "shop" yet (rule "good.io"). It will be delivered.',
     },
     {
       delivery: { kind: 'stopped', since },
@@ -132,7 +137,7 @@ describe('secrets with delivery', () => {
       says: 'and secret delivery has not been running since 2026-11-21T09:58:00Z. Ask an administrator to start it.',
     },
     { delivery: { kind: 'stopped' }, reason: 'secret-missing', says: 'and secret delivery is not running. Ask' },
-    { delivery: undefined, reason: 'secret-pending', says: 'yet. It will be delivered if "regkeeper deliver" is running.' },
+    { delivery: undefined, reason: 'secret-pending', says: 'It will be delivered if "regkeeper deliver" is running.' },
   ])('never deny, and the message depends on whether delivery runs: $delivery', ({ delivery, reason, says }) => {
     const facts = { ...having({}), ...(delivery && { delivery: () => delivery }) };
     const decision = decided(change('Pod', pod(image)), denying(delivered()), facts);
@@ -153,7 +158,9 @@ describe('secrets with delivery', () => {
       'secrets: [{name: push, source: s, namespaces: "*", deliver: always}]',
     );
     const decision = decided(change('BuildConfig', build), rules, { ...having({}), delivery: running });
-    expect(decision.notices).toMatchObject([{ reason: 'secret-pending', brief: expect.stringContaining('the push secret "push"') }]);
+    expect(decision.notices).toMatchObject([
+      { reason: 'secret-pending', brief: expect.stringContaining('push secret "push" does not exist') },
+    ]);
   });
 
   test('in a namespace that is not known yet, whose labels may entitle it, the client retries', () => {

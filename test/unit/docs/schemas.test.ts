@@ -96,8 +96,18 @@ const object = 'service openshift-image-registry/image-registry';
 const onOpenShift = withPlatform(enforced, { internalRegistries: [{ registry: '172.30.1.1:5000', object }] }, sha256).ruleSet;
 const facts: Facts = {
   ...accounts({ default: ['own'] }),
+  namespace: () => ({ kind: 'known', labels: { team: 'a', other: 'x' } }),
   secret: (_namespace, name) => (name.startsWith('delivered') ? 'absent' : 'unknown'),
   delivery: () => ({ kind: 'running' }),
+};
+const labelled = ruleSetOf(
+  'shortNames: [a.example.com]\nrules: [{registry: external.example.com, namespaces: {matchLabels: {team: a}}, pullSecret: s}]',
+);
+const lookup = {
+  apiVersion: 'image.openshift.io/v1',
+  kind: 'ImageStreamImport',
+  metadata: { name: 'web' },
+  spec: { import: false, images: [{ from: { kind: 'DockerImage', name: 'nginx' } }] },
 };
 
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
@@ -136,6 +146,9 @@ const decisions: [sentence: string, webhook: Webhook, object: unknown, request?:
   ['an image with a password in it', 'validate', pod('https://me:secret@external.example.com/app')],
   ['an image that was there before', 'validate', pod('nginx'), { operation: 'UPDATE', oldObject: pod('nginx') }],
   ['a mirror pod', 'validate', mirror('nginx'), { userInfo: { username: 'system:node:n1' } }],
+  ['a pod in a namespace whose labels count', 'validate', pod(image), {}, labelled],
+  ['a pod where short names are rejected', 'validate', pod('nginx'), {}, ruleSetOf('shortNames: reject')],
+  ['a question to a registry', 'validate', lookup],
   ['a blank image', 'validate', pod(' ')],
   ['an image of the cluster’s own registry', 'validate', pod('172.30.1.1:5000/shop/web'), {}, onOpenShift],
   ['a build', 'mutate', build],
@@ -252,6 +265,12 @@ describe('docs/audit.schema.json', () => {
   });
 });
 
+test('the example for replay has valid records', () => {
+  const lines = readFileSync(join(root, 'deploy/examples/audit.jsonl'), 'utf8').trimEnd().split('\n');
+  expect(lines.flatMap((line) => complaintsAbout(JSON.parse(line)))).toEqual([]);
+  expect(lines.length).toBeGreaterThan(3);
+});
+
 test('a password in an image name is in no record', () => {
   expect(JSON.stringify(decisionLines)).not.toContain('me:secret');
 });
@@ -283,7 +302,15 @@ function decisionLine(webhook: Webhook, object: unknown, request?: Record<string
   const change = changeOf(review);
   const decision = change && decide(change, rules, facts);
   return written(
-    buildAuditRecord({ webhook, callerAuthenticated: false, traceparent, request: review, decision, durationMicroseconds: 7 }),
+    buildAuditRecord({
+      webhook,
+      callerAuthenticated: false,
+      traceparent,
+      request: review,
+      decision,
+      evaluatedWith: { rules, facts },
+      durationMicroseconds: 7,
+    }),
   );
 }
 

@@ -7,6 +7,7 @@ import { readSettings } from '../../../src/app/settings.ts';
 import { serveCommand } from '../../../src/cli/commands/serve.ts';
 import { registrySecretProblems, type SecretEffect } from '../../../src/credentials/registry-secret.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
+import { recordGaps } from '../../../src/evaluate/replay/read-record.ts';
 import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { failures } from '../../../src/observe/audit/failure.ts';
 import { deliveryMetrics } from '../../../src/observe/delivery-metrics.ts';
@@ -69,6 +70,13 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(Object.fromEntries(listed.map(([code = '', , effect]) => [code.replaceAll('`', ''), effect]))).toEqual(
       Object.fromEntries(Object.entries(registrySecretProblems).map(([code, effect]) => [code, effects[effect]])),
     );
+  });
+
+  test('reasons why a record cannot be replayed in docs/tools.md, with the same words', () => {
+    const listed = rows(section(readPage('docs/tools.md'), 'Replay past requests')).filter(
+      ([code = '']) => code.replaceAll('`', '') in recordGaps,
+    );
+    expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(recordGaps);
   });
 
   test('codes of image names in docs/reasons.md, with their words', () => {

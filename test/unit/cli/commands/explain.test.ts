@@ -189,7 +189,7 @@ describe('explain -o json', () => {
       'old.example.com/x',
       ['--date', '2027-04-01'],
       1,
-      { reason: 'unconfigured', outcome: 'denied', message: expect.stringContaining('ended on 2027-03-31') },
+      { reason: 'unconfigured', outcome: 'denied', message: expect.stringContaining('expired on 2027-03-31') },
     ],
     ['registry.svc:5000/ns/app', [], 0, { verdict: 'trusted', pullSecrets: [], rule: { name: 'registry.svc:5000' } }],
     ['reg.example.com:5000/x', ['--push'], 0, { action: 'push', pushSecret: 'p' }],

@@ -96,8 +96,8 @@ describe('warnings', () => {
     expect(await lint(warned, '--date', '2026-02-01')).toEqual({
       exitCode: 0,
       out: [
-        'rules.yaml:2:11 exemption-expired warning: the exemption for reg.io/x ended on 2026-01-31, so it has no effect. Remove it, or set a later date.',
-        'rules.yaml:5:13 rule-redundant warning: reg.io/a has the same effect as the rule of reg.io in rules.yaml:4:13, which matches all its images. Remove it, or change its effect.',
+        'rules.yaml:2:11 exemption-expired warning: the exemption for reg.io/x expired on 2026-01-31, so it has no effect. Remove it, or set a later date.',
+        'rules.yaml:5:13 rule-redundant warning: reg.io/a has the same effect as the rule for reg.io in rules.yaml:4:13, which matches all its images. Remove the rule for reg.io/a, or change its effect.',
         '',
       ].join('\n'),
       err: 'read 1 document with 2 rules in 1 file: 0 problems, 2 warnings\n',

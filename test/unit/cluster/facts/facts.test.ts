@@ -19,7 +19,7 @@ function watching(objects: Record<string, KubeObject> = {}) {
 test('nothing is known before service accounts and namespaces have been read', async () => {
   const { facts, ready } = watching();
   expect(facts.current()).toBeUndefined();
-  expect(facts.missing()).toBe('not read from the cluster yet: service accounts, namespaces, image streams');
+  expect(facts.missing()).toBe('not read from the cluster yet: service accounts, namespaces and image streams');
   await ready();
   expect(facts.current()).toBeDefined();
 });
