@@ -65,7 +65,7 @@ async function reportMemory(): Promise<void> {
 /** In MiB: the heap that the facts of this cluster take. */
 async function heapRetainedBy(client: ApiClient): Promise<number> {
   const before = await heapInUse();
-  const facts = createClusterFacts({ client, log: noLog });
+  const facts = createClusterFacts({ client, namespace: 'regkeeper', log: noLog });
   facts.start();
   while (!facts.current()) await pause(10);
   const retained = (await heapInUse()) - before;

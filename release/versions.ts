@@ -11,6 +11,7 @@ const versions: readonly (readonly [file: string, pattern: RegExp])[] = [
   ['deploy/chart/Chart.yaml', /^version: "?([^"\n]*)"?$/m],
   ['deploy/chart/Chart.yaml', /^appVersion: "?([^"\n]*)"?$/m],
   ['deploy/program/deployment.yaml', /image: regkeeper\.invalid\/regkeeper:(.*)$/m],
+  ['README.md', /regkeeper\.invalid\/regkeeper:(\S+)/],
 ];
 
 /** The version of a tag such as `v1.2.3` or `v1.2.3-rc.1`. @throws Error if the tag has another form */

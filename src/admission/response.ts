@@ -64,7 +64,7 @@ export function renderAnswer(webhook: Webhook, request: ReviewRequest, decision:
         request.uid,
         400,
         'BadRequest',
-        `regkeeper does not evaluate ${request.kind}${request.group && `.${request.group}`}. Remove this kind from the rules of regkeeper's webhook configurations.`,
+        `regkeeper does not evaluate objects of kind ${request.kind}${request.group && `.${request.group}`}. Remove this kind from the rules of regkeeper's webhook configurations.`,
       );
     case 'decided':
       return webhook === 'mutate' ? patched(request, decision) : validated(request, decision, rules);
@@ -129,7 +129,7 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
 }
 
 /** Begins the message about an image that only `mode: warn` allows. */
-export const onceEnforced = 'will be denied once enforced: ';
+export const onceEnforced = 'will be denied in enforce mode: ';
 
 /**
  * A warning with the contact, since the user should ask before the images are denied. The parts that matter less are left out first, so that

@@ -121,7 +121,7 @@ function sizeMistake(data: unknown): Mistake | undefined {
 
 function unknownLabelMessage(value: string): string {
   const meant = closestSpelling(value, ['cluster', 'namespace']);
-  const fix = meant === undefined ? 'Write "cluster" or "namespace", or remove the label.' : `Did you mean "${meant}"?`;
+  const fix = meant === undefined ? 'Use "cluster" or "namespace", or remove the label.' : `Did you mean "${meant}"?`;
   return `the label ${rulesLabel} has the unknown value ${JSON.stringify(value)}, so the ConfigMap would be ignored. ${fix}`;
 }
 
@@ -129,8 +129,8 @@ function warnOfRemovedRules(before: ConfigMapRole | undefined, after: ConfigMapR
   if (!before || before.scope === 'none' || before.scope === after.scope) return [];
   const how = after.label === undefined ? `without the label ${rulesLabel}` : `with the label ${rulesLabel}: ${String(after.label)}`;
   const lasting =
-    before.scope === 'cluster' ? '. Exception: if no other cluster rules exist, they stay in force until new ones are written.' : '.';
-  return [`${how}, the rules of this ConfigMap are no longer in force${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
+    before.scope === 'cluster' ? '. Exception: if no other cluster rules exist, they remain in effect until new ones are created.' : '.';
+  return [`${how}, the rules of this ConfigMap are no longer in effect${before.scope === 'cluster' ? ' for the cluster' : ''}${lasting}`];
 }
 
 /** The API server validates the types. Values of another type are skipped. */

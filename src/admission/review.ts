@@ -1,5 +1,7 @@
 /** Decodes an AdmissionReview of admission.k8s.io/v1 from parsed JSON into a typed request. */
+
 import type { ChangeRequest } from '../decision/decision.ts';
+import { listOf } from '../image/wording.ts';
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 
 export type Webhook = 'mutate' | 'validate';
@@ -45,7 +47,7 @@ export function decodeReview(body: unknown): DecodedReview {
   if (long) return reject(`request.${long.join('.')} is longer than ${maxNameLength} characters`);
 
   const operation = operations.find((known) => known === request.operation);
-  if (!operation) return reject(`request.operation must be one of ${operations.join(', ')}, but is ${show(request.operation)}`);
+  if (!operation) return reject(`request.operation must be one of ${listOf(operations, 'or')}, but is ${show(request.operation)}`);
   const kind = textAt(request, ['kind', 'kind']);
   if (kind === undefined) return reject('request.kind.kind is missing');
 

@@ -13,15 +13,22 @@ export type Listener = { listen(address: { readonly host: string; readonly port:
  *
  * @throws ConfigurationError for everything that the operator can fix
  */
-export async function listen(app: Listener, settings: Settings, setting: 'port' | 'healthPort', log: Pick<Log, 'info'>): Promise<void> {
-  const { host, [setting]: port } = settings;
+export async function listen<Port extends 'port' | 'healthPort'>(
+  app: Listener,
+  settings: Pick<Settings, 'host' | 'nameOf' | Port>,
+  setting: Port,
+  log: Pick<Log, 'info'>,
+): Promise<void> {
+  const { host, nameOf } = settings;
+  const port = settings[setting] as number;
+  const explained = (error: unknown, address: string) => explainListenError(error, { host: address, port, setting, nameOf });
   try {
     await app.listen({ host, port });
   } catch (error) {
-    if (host !== '::' || !isAddressFamilyMissing(error)) throw explainListenError(error, host, settings, setting);
+    if (host !== '::' || !isAddressFamilyMissing(error)) throw explained(error, host);
     const allOfIPv4 = '0.0.0.0';
     await app.listen({ host: allOfIPv4, port }).catch((second: unknown) => {
-      throw explainListenError(second, allOfIPv4, settings, setting);
+      throw explained(second, allOfIPv4);
     });
     log.info({ [setting]: port }, `IPv6 is not available (${errorCode(error)}). Listening on ${allOfIPv4} instead of ${host}`);
   }
@@ -32,9 +39,10 @@ function isAddressFamilyMissing(error: unknown): boolean {
   return errorCode(error) === 'EAFNOSUPPORT' || errorCode(error) === 'EADDRNOTAVAIL';
 }
 
-function explainListenError(error: unknown, host: string, settings: Settings, setting: 'port' | 'healthPort'): unknown {
-  const { nameOf } = settings;
-  const address = `port ${settings[setting]} on ${host}`;
+type Address = Pick<Settings, 'host' | 'port' | 'nameOf'> & { readonly setting: 'port' | 'healthPort' };
+
+function explainListenError(error: unknown, { host, port, setting, nameOf }: Address): unknown {
+  const address = `port ${port} on ${host}`;
   switch (errorCode(error)) {
     case 'EADDRINUSE':
       return new ConfigurationError(`${address} is already in use. Stop the other program, or choose another port with ${nameOf(setting)}`);

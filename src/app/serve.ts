@@ -1,9 +1,7 @@
 /** The server as a list of components, in the order in which they start. They are stopped in reverse. */
 import packageJson from '../../package.json' with { type: 'json' };
 import { noFacts } from '../decision/facts.ts';
-import { loadCustomKinds } from '../loading/custom-kinds.ts';
 import { hashRules } from '../loading/load-rules.ts';
-import type { Kinds } from '../object/kinds.ts';
 import { createLintReporter } from '../observe/lint-reporter.ts';
 import { createMetrics } from '../observe/metrics.ts';
 import { createRulesReporter } from '../observe/rules-reporter.ts';
@@ -13,7 +11,6 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { createRuleStore, type RuleStore } from '../rules/store/rule-store.ts';
 import { createRulesInForce } from '../rules/store/rules-in-force.ts';
 import { dayOf } from '../rules/trust-end.ts';
-import { ConfigurationError } from '../settings/configuration-error.ts';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { createCertificates } from './components/certificates.ts';
 import { createClientCa } from './components/client-ca.ts';
@@ -21,6 +18,7 @@ import { connectCluster, createClusterView } from './components/cluster-view.ts'
 import { createDrain, finishMilliseconds } from './components/drain.ts';
 import { createEvents } from './components/events.ts';
 import { createHealth } from './components/health.ts';
+import { readKinds } from './components/kinds.ts';
 import { observeRequests } from './components/observe-requests.ts';
 import { createOutputs, type Logger } from './components/outputs.ts';
 import { createLeader, createRegistrationOf } from './components/registration.ts';
@@ -61,7 +59,8 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const store = createRuleStore(hashRules);
   const rules = createRulesInForce(store, hashRules);
   const lint = (ruleSet: RuleSet) => lintIfSmall(ruleSet, clock);
-  const cluster = client && createClusterView({ client, kinds, rules, log, clock });
+  const namespace = settings.cluster?.namespace ?? '';
+  const cluster = client && createClusterView({ client, namespace, kinds, rules, log, clock });
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
   const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
   const canAnswer = () => store.missing() === undefined && cluster?.missing() === undefined;
@@ -83,6 +82,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     registration: () => registration,
     watches: () => client?.watchedCollections ?? [],
     factGaps: () => cluster?.gaps(),
+    secretDelivery: () => cluster?.delivery(),
   });
   const review = createRulesReview({ settings, store, rules, lint, clock });
   const events = createEvents({ settings, client, rules, store, ruleSource, metrics, log, clock });
@@ -155,12 +155,6 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     releaseOutputs: outputs.release,
     stop,
   };
-}
-
-async function readKinds({ customKindFiles, nameOf }: Settings): Promise<Kinds> {
-  const loaded = await loadCustomKinds(customKindFiles);
-  if (!loaded.ok) throw new ConfigurationError(loaded.problems.map((problem) => `${nameOf('customKinds')}: ${problem}`).join('\n'));
-  return loaded.kinds;
 }
 
 /**

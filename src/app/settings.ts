@@ -101,11 +101,11 @@ export function readSettings(flags: Flags, env: Environment): Settings {
   };
 }
 
-function throwIfAny(problems: readonly string[]): void {
+export function throwIfAny(problems: readonly string[]): void {
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
 }
 
-function withDefaults(inputs: SettingInputs): SettingValues {
+export function withDefaults(inputs: SettingInputs): SettingValues {
   const dev = inputs.dev?.value === true;
   return Object.fromEntries(
     settingNames.map((name) => [name, inputs[name] ? inputs[name].value : defaultValue(name, dev)]),
@@ -189,14 +189,14 @@ function findContradictions(
   return problems;
 }
 
-function listNonDefaults(inputs: SettingInputs, dev: boolean): readonly string[] {
+export function listNonDefaults(inputs: SettingInputs, dev: boolean): readonly string[] {
   return settingNames.flatMap((name) => {
     const one = inputs[name];
     return one && !isDeepStrictEqual(one.value, defaultValue(name, dev)) ? [one.written] : [];
   });
 }
 
-function ownNamespace(env: Environment): string {
+export function ownNamespace(env: Environment): string {
   if (env.POD_NAMESPACE) return env.POD_NAMESPACE;
   try {
     return readFileSync(namespaceFile, 'utf8').trim();

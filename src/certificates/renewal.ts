@@ -1,5 +1,6 @@
 /** Decides when a certificate is due for renewal, and why. */
 import { type CertificatePair, missingNames } from './inspect.ts';
+import { anyOf } from './wording.ts';
 
 export type Renewal = { readonly renew: false } | { readonly renew: true; readonly reason: string };
 
@@ -19,6 +20,6 @@ export function checkRenewal(pair: CertificatePair, now: Date, wantedNames: read
       reason: `it was due for renewal at ${new Date(renewAt).toISOString()} and expires at ${pair.notAfter.toISOString()}`,
     };
   const missing = missingNames(pair.certificate, wantedNames);
-  if (missing.length > 0) return { renew: true, reason: `it is not valid for ${missing.join(', ')}` };
+  if (missing.length > 0) return { renew: true, reason: `it is not valid for ${anyOf(missing)}` };
   return { renew: false };
 }

@@ -15,15 +15,17 @@ import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '../object/object-shape.ts';
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
-import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, ShortNames } from '../rules/rule-set.ts';
+import { entitlementsOf } from '../rules/match/entitlement.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
-import { injectIntoPod } from './inject/inject-pod.ts';
+import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
 import { hidesContents, mostListed, renderFinding } from './message.ts';
-import { missingSecrets } from './missing-secrets.ts';
+import { type MissingSecret, missingSecrets } from './missing-secrets.ts';
+import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 
@@ -48,43 +50,69 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 
   const namespace = facts.namespace(request.namespace);
   const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
-  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
-  const writes = mayInject(shape, settings);
-  const before = imagesBefore(request, { rules, place, facts });
-  const context: SlotContext = { rules, place, settings, facts, shape, before, writes, streams: streamMemo() };
-  const images = shape.slots.map((slot) => evaluateSlot(slot, context));
-
-  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
-  const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
+  const identityContext = { rules, place, facts };
+  const before = imagesBefore(request, identityContext);
+  const isOld = (image: ImageDecision) => before.size > 0 && identities(image, identityContext).some((each) => before.has(each));
+  const { images, outcomeBeforeMode, outcome, unsure, context } = evaluateShape(shape, { rules, place, facts, isOld });
+  const { settings, writes } = context;
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
-  if ((unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
-    return { kind: 'not-yet', message: `namespace "${request.namespace}" is not known yet` };
+  if ((context.unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
+    return { kind: 'not-yet', message: `namespace "${request.namespace}" has not been seen yet` };
   }
-  const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : { kind: 'injected' as const, ...nothing };
+  const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : unchanged(shape);
   if (injection.kind === 'not-yet') return injection;
+  const needs = recordNeeds(request, { shape, images, rules, settings, facts, patch: injection.patch, listed: injection.listed });
 
-  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
-  const { mode } = settings;
+  const missing = findMissing(images, context);
   return {
     kind: 'decided',
     images,
     outcomeBeforeMode,
-    outcome: soften(outcomeBeforeMode, mode),
-    mode,
+    outcome,
+    mode: settings.mode,
     revision: rules.revision,
     unsure,
-    patch: injection.patch,
+    ...(isStaticPod(shape) && { staticPod: true }),
+    patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
+    ...(needs.names && { neededSecrets: needs.names }),
+    ...awaitedSecrets(missing, facts),
     notices: [
       ...injection.notices,
+      ...needs.notices,
       ...noticeSpelling(images, injection.injected, shape),
-      ...(writes ? noticeMissing(images, context) : []),
+      ...noticeMissing(missing),
       ...noticeOtherDockerfile(shape),
       ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
     findings: findingsOf(images, request.hideStreamContents, context),
+  };
+}
+
+/** What the evaluation of a shape depends on. */
+export type ShapeConditions = Pick<SlotContext, 'rules' | 'place' | 'facts' | 'isOld'>;
+
+export type ShapeEvaluation = Pick<Decision & { kind: 'decided' }, 'images' | 'outcomeBeforeMode' | 'outcome' | 'unsure'> & {
+  readonly context: SlotContext & { readonly unsureSettings: SettingsAnswer['unsure'] };
+};
+
+/** Evaluates all images of a shape, for `decide`, and for `replay`, which knows the shape from an audit record. */
+export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
+  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
+  const writes = mayInject(shape, settings);
+  const [streams, entitlementTo] = [streamMemo(), entitlementsOf(rules, place)];
+  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams, entitlementTo };
+  const images = shape.slots.map((slot) => evaluateSlot(slot, context));
+  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
+  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
+  return {
+    images,
+    outcomeBeforeMode,
+    outcome: soften(outcomeBeforeMode, settings.mode),
+    unsure: [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))],
+    context,
   };
 }
 
@@ -141,36 +169,54 @@ function isPod(shape: ObjectShape): boolean {
   return shape.kind === 'pod' && shape.stage === 'pod';
 }
 
-const nothing = { patch: [], injected: [], notices: [] };
+function isStaticPod(shape: ObjectShape): boolean {
+  return shape.kind === 'pod' && shape.readOnlyBecause === 'mirror';
+}
 
-function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts) {
+function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
   switch (shape.kind) {
     case 'pod':
       return injectIntoPod(request, shape, images, facts);
     case 'build':
       return injectIntoBuild(request, shape, images);
     case 'naming':
-      return { kind: 'injected' as const, ...nothing };
+      return unchanged(shape);
+  }
+}
+
+function unchanged(shape: ObjectShape): InjectionResult & { readonly kind: 'injected' } {
+  return { kind: 'injected', patch: [], injected: [], listed: secretsIn(shape), notices: [] };
+}
+
+function secretsIn(shape: ObjectShape): readonly (string | undefined)[] {
+  switch (shape.kind) {
+    case 'pod':
+      return shape.pullSecrets;
+    case 'build':
+      return shape.credentials.map(({ current }) => current);
+    case 'naming':
+      return [];
   }
 }
 
 type SlotContext = EvaluationContext & {
   readonly facts: Facts;
   readonly shape: ObjectShape;
-  readonly before: ReadonlySet<string>;
+  /** Whether the object had the image before the change. */
+  readonly isOld: (image: ImageDecision) => boolean;
   readonly writes: boolean;
   readonly streams: StreamMemo;
+  readonly entitlementTo: ReturnType<typeof entitlementsOf>;
 };
 
 function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
-  const { shape, before } = context;
+  const { shape, isOld } = context;
   const decision = requireSecrets(evaluateContent(slot, context), context);
-  if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
+  if (isStaticPod(shape)) return weaken(decision, 'mirror-pod');
   // A warning would be wrong too: `oc new-app` looks a name up in every place where it could be.
   if (slot.lookupOnly && decision.outcomeBeforeMode !== 'allowed')
     return { ...decision, outcomeBeforeMode: 'allowed', reason: 'lookup-only' };
-  if (before.size > 0 && identities(decision, context).some((each) => before.has(each)))
-    return { ...weaken(decision, 'not-introduced'), old: true };
+  if (isOld(decision)) return { ...weaken(decision, 'not-introduced'), old: true };
   return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
 }
 
@@ -229,25 +275,47 @@ function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind:
  * A pod that could not pull is denied if the rule has `onMissingSecret: deny`. Its controller retries, and the user sees the reason. A
  * template is not denied: it may be created before the secret.
  */
-function requireSecrets(decision: ImageDecision, { shape, writes, place, facts }: SlotContext): ImageDecision {
+function requireSecrets(decision: ImageDecision, context: SlotContext): ImageDecision {
+  const { shape, writes } = context;
   if (!writes || !isPod(shape) || decision.outcomeBeforeMode === 'denied') return decision;
-  const missing = missingSecrets(decision, place.namespace, facts).find(({ rule }) => rule.onMissingSecret === 'deny');
-  return missing
-    ? {
-        ...decision,
-        outcomeBeforeMode: 'denied',
-        reason: 'secret-missing',
-        rule: missing.rule,
-        missing: { message: missing.message, brief: missing.brief },
-      }
-    : decision;
+  const missing = missingSecrets(decision, context).find(
+    ({ rule, delivered }) => rule.onMissingSecret === 'deny' && delivered.length === 0,
+  );
+  if (!missing) return decision;
+  const unsure = decision.unsure ?? missing.unsure;
+  return {
+    ...decision,
+    outcomeBeforeMode: 'denied',
+    reason: 'secret-missing',
+    rule: missing.rule,
+    missing: { message: missing.message, brief: missing.brief },
+    ...(unsure && { unsure }),
+  };
 }
 
-function noticeMissing(images: readonly ImageDecision[], { place, facts }: SlotContext): readonly Notice[] {
+function findMissing(images: readonly ImageDecision[], context: SlotContext): readonly MissingSecret[] {
+  if (!context.writes) return [];
   // No secret is injected for the image of an image stream.
   const affected = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
-  const missing = affected.flatMap((image) => missingSecrets(image, place.namespace, facts));
-  return distinct('secret-missing', missing);
+  return affected.flatMap((image) => missingSecrets(image, context));
+}
+
+function noticeMissing(missing: readonly MissingSecret[]): readonly Notice[] {
+  const reasons = ['secret-missing', 'secret-pending'] as const;
+  return reasons.flatMap((reason) =>
+    distinct(
+      reason,
+      missing.filter((each) => each.reason === reason),
+    ),
+  );
+}
+
+function awaitedSecrets(
+  missing: readonly MissingSecret[],
+  { delivery }: Pick<Facts, 'delivery'>,
+): Pick<Decision & { kind: 'decided' }, 'awaited'> {
+  const secrets = [...new Set(missing.flatMap(({ delivered }) => delivered))].sort();
+  return secrets.length > 0 ? { awaited: { secrets, delivery: delivery?.() ?? { kind: 'unknown' } } } : {};
 }
 
 /** One notice for each message. */
@@ -274,12 +342,15 @@ function noticeSpelling(images: readonly ImageDecision[], injected: readonly Inj
 function renderSpelling(reference: ImageReference): Message {
   const written = registryOf(repositoryAsWritten(reference));
   const usual = registryOf(canonicalName(reference));
-  // A name without a dot is a host only with a port, so it cannot be written without.
-  const fix = usual === written ? 'Use' : `Write ${quote(usual)} in the image, or use`;
-  const found = `credentials under the usual key do not apply. ${fix} the key ${quote(written)} in the secret.`;
+  if (usual === written) {
+    // A name without a dot is a host only with a port, so the port cannot be left out.
+    const predicate = `includes the default port, so credentials stored under ${quote(reference.host)} will not be used. Add the key ${quote(written)} to the secret.`;
+    return { message: `image ${quote(reference.written)} ${predicate}`, brief: `an image ${predicate}` };
+  }
+  const fix = `Use ${quote(usual)} in the image name, or add the key ${quote(written)} to the secret.`;
   return {
-    message: `image ${quote(reference.written)} spells its registry in an unusual way, so ${found}`,
-    brief: `an image spells its registry in an unusual way, so ${found}`,
+    message: `image ${quote(reference.written)} uses a non-canonical registry name, so credentials stored under ${quote(usual)} will not be used. ${fix}`,
+    brief: `an image uses a non-canonical registry name. ${fix}`,
   };
 }
 
@@ -304,9 +375,12 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   const { content } = slot;
   if (content.kind !== 'image' || !reference || !isShortName(content.text)) return [];
   const [alias] = aliasesOf(content.text);
-  const otherwise = alias === undefined ? 'pull it from another registry' : `pull ${quote(alias)} instead`;
-  const fix = `The node may ${otherwise}, or reject it. Write the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
-  return [{ message: `image ${quote(content.text)} has no registry. ${fix}`, brief: `an image has no registry. ${fix}` }];
+  // The nodes of OpenShift may have a search list that the rules do not show.
+  const otherwise = searched ? 'pull it from a different registry' : `pull it from a registry other than ${dockerHub}`;
+  const action = alias === undefined ? otherwise : `resolve it to ${quote(alias)}`;
+  const fix = `The node may ${action}, or reject it. Include the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
+  const predicate = `does not specify a registry. ${fix}`;
+  return [{ message: `image ${quote(content.text)} ${predicate}`, brief: `an image ${predicate}` }];
 }
 
 function isShortName(text: string): boolean {
@@ -316,13 +390,13 @@ function isShortName(text: string): boolean {
 
 function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
   if (shape.kind !== 'build' || shape.otherDockerfile === undefined) return [];
-  const message = `the inline Dockerfile is ignored, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images of that file cannot be evaluated. Remove one of the two.`;
+  const message = `the inline Dockerfile is ignored, because spec.strategy.dockerStrategy.dockerfilePath is ${quote(shape.otherDockerfile)}. The images in that file cannot be evaluated. Remove one of the two.`;
   return [{ reason: 'dockerfile-unused', message }];
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
-  const unknown = `the labels of namespace "${namespace}" are unknown, so the strictest result was assumed`;
-  return { reason: 'labels-unknown', message: `${unknown}: ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
+  const unknown = `the strictest result was assumed, because the labels of namespace "${namespace}" are unknown`;
+  return { reason: 'labels-unknown', message: `${unknown} and ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {
@@ -373,6 +447,6 @@ function imageIdentity({ text, openTag }: { readonly text: string; readonly open
   return `${qualified || shortNames === 'docker.io' ? '' : 'short '}${canonicalName(parsed.reference)}${version}`;
 }
 
-function worst(outcomes: readonly Outcome[]): Outcome {
+export function worst(outcomes: readonly Outcome[]): Outcome {
   return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allowed');
 }

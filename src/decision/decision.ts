@@ -4,6 +4,7 @@ import type { JsonObject } from '../object/json.ts';
 import type { ImageSlot, MalformedObject } from '../object/object-shape.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { Exemption, Mode, Rule } from '../rules/rule-set.ts';
+import type { DeliveryFacts } from './facts.ts';
 import type { PatchOperation } from './inject/patch.ts';
 import type { ReasonCode } from './reasons.ts';
 import type { StreamResolution } from './resolve-stream.ts';
@@ -92,8 +93,14 @@ export type Decision =
       readonly revision: string;
       /** Selectors whose unknown labels of the namespace matter: the strictest result is assumed. Empty if the decision is certain. */
       readonly unsure: readonly Origin[];
+      /** A kubelet reports a static Pod, which is already running. */
+      readonly staticPod?: true;
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
+      /** Secrets with delivery that the object needs, as its annotation has them. Absent if the change does not concern the annotation. */
+      readonly neededSecrets?: readonly string[];
+      /** Missing secrets that are delivered to the namespace, and the state of the delivery. Absent if there are none. */
+      readonly awaited?: { readonly secrets: readonly string[]; readonly delivery: DeliveryFacts };
       /** Warnings about the injection, for the mutating response. */
       readonly notices: readonly Notice[];
       /** One for each image whose outcome is not `allowed`, worst first, for the validating response. */

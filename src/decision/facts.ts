@@ -12,6 +12,8 @@ export type Facts = {
   imageStream(namespace: string, name: string): ImageStreamFacts;
   /** False on a cluster that certainly has no image streams, and so no image triggers. Absent if that is unknown. */
   imageStreamsServed?(): boolean;
+  /** Whether `regkeeper deliver` is running. Absent if that is unknown. */
+  delivery?(): DeliveryFacts;
   /** Milliseconds since 1970. */
   now(): number;
   /** Counts the work of a decision, in tests only. */
@@ -49,6 +51,12 @@ export type NamespaceFacts =
 
 /** `wrong-type`: the secret exists, but its type is none of registry credentials (`registrySecretTypes`). */
 export type SecretFacts = 'present' | 'absent' | 'wrong-type' | 'unknown';
+
+export type DeliveryFacts =
+  | { readonly kind: 'running' }
+  /** `since` is in milliseconds since 1970, and absent if it was never seen running. */
+  | { readonly kind: 'stopped'; readonly since?: number }
+  | { readonly kind: 'unknown' };
 
 export type ImageStreamFacts =
   | {

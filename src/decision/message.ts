@@ -73,7 +73,7 @@ function renderLine(image: ImageDecision, wording: Wording): string {
   if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, wording)}`;
   if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image, wording)}`;
   if (content.kind === 'image') return `${prefix}: ${subject(image, content.text, wording)} ${describe(image, wording)}`;
-  return `${prefix} has no image: ${content.why}. Write the image name.`;
+  return `${prefix} has no image: ${content.why}. Specify the image name.`;
 }
 
 /** Why the image is allowed nevertheless. At the start, because the API server truncates long warnings. */
@@ -84,7 +84,7 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
     case 'placeholder':
       return 'allowed now, but will be denied when the image trigger sets the image: ';
     case 'mirror-pod':
-      return 'static Pod is already running, so it is not denied: ';
+      return 'the static Pod is already running, so it is not denied: ';
     default:
       return '';
   }
@@ -101,7 +101,11 @@ export function hidesContents({ stream }: ImageDecision, hideStreamContents = fa
 
 function renderHidden({ stream, outcomeBeforeMode, reason }: ImageDecision): string {
   const isDenied = outcomeBeforeMode === 'denied' || reason === 'not-introduced' || reason === 'placeholder';
-  const verdict = isDenied ? 'denied here' : reason === 'trust-ending' ? 'trusted here only for a limited time' : 'not trusted here';
+  const verdict = isDenied
+    ? 'denied by the rules for this namespace'
+    : reason === 'trust-ending'
+      ? 'trusted in this namespace only for a limited time'
+      : 'not trusted in this namespace';
   return `the image in image stream ${quote(stream?.stream ?? '')} is ${verdict}.`;
 }
 
@@ -113,7 +117,7 @@ function renderStream(image: ImageDecision, { stream, image: text }: StreamResol
 
 function renderTooLarge({ stream }: ImageDecision, { hideStreamContents }: Wording): string {
   const why = stream?.kind === 'unresolved' && !hideStreamContents && !stream.elsewhere ? stream.why : undefined;
-  return `${why ?? `image stream ${stream?.stream} is too large to be evaluated`}. Name the image itself (kind DockerImage), or remove tags from the stream.`;
+  return `${why ?? `image stream ${stream?.stream} is too large to be evaluated`}. Reference the image directly (kind DockerImage), or remove tags from the stream.`;
 }
 
 function subject({ problem, reference, reason }: ImageDecision, text: string, { locate }: Wording): string {
@@ -134,14 +138,14 @@ function describe(image: Described, wording: Wording): string {
 }
 
 function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wording): string {
-  if (reason === 'registry-host') return 'looks like a registry host without a repository, but is read as a Docker Hub image.';
+  if (reason === 'registry-host') return 'looks like a registry host without a repository, but is parsed as a Docker Hub image.';
   switch (verdict) {
     case 'invalid':
       return problem?.message ?? 'is not an image name.';
     case 'unresolved':
       return 'is not known yet.';
     case 'untrusted':
-      if (!rule) return 'has no registry, and such names are denied.';
+      if (!rule) return 'does not specify a registry, and short names are denied.';
       return withReason(
         `is from ${rule.until === undefined ? 'an untrusted registry' : `a registry that was trusted until ${rule.until}`}`,
         rule,
@@ -170,14 +174,14 @@ function adviceOn({ verdict, reason, reference, rule, slot }: Described, { near 
   if (completeRegistryHost(reference) !== undefined) return `It looks like a registry host without a repository. ${completion(reference)}`;
   const upperCase = upperCaseHost(reference);
   if (upperCase) {
-    return `Upper-case letters make ${quote(upperCase.host)} a registry host. For a Docker Hub image, write ${quote(upperCase.lowerCase)}.`;
+    return `Because of its upper-case letters, ${quote(upperCase.host)} is parsed as a registry host. For a Docker Hub image, use ${quote(upperCase.lowerCase)}.`;
   }
-  if (verdict === 'untrusted') return rule ? '' : `Write the registry too, for example ${quote(formatReference(reference))}.`;
+  if (verdict === 'untrusted') return rule ? '' : `Include the registry, for example ${quote(formatReference(reference))}.`;
   return near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`;
 }
 
 function completion(reference: NonNullable<ImageEvaluation['reference']>): string {
-  return `Write ${completeRegistryHost(reference)}.`;
+  return `Use ${completeRegistryHost(reference)}.`;
 }
 
 function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, place }: Pick<FindingContext, 'nearest' | 'place'>) {
@@ -188,7 +192,7 @@ function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, p
 function oneOfSeveral({ searched }: ImageEvaluation): string {
   if (!searched) return '';
   const names = listOf(searched.map(canonicalName), 'or');
-  return `A node may resolve a name without a registry to ${names}, so all of these must be trusted. Write the registry.`;
+  return `A node may resolve a name without a registry to ${names}, so each of them must be trusted. Include the registry.`;
 }
 
 function exemptionOf({ exemption, reason }: ImageEvaluation, { locate }: Wording): string {
@@ -196,7 +200,7 @@ function exemptionOf({ exemption, reason }: ImageEvaluation, { locate }: Wording
   const origin = locate.origin(exemption.origin);
   return reason === 'exempted'
     ? sentence(`Exempted until ${exemption.until}${origin}: ${exemption.reason}`)
-    : `Its exemption ended on ${exemption.until}${origin}.`;
+    : `Its exemption expired on ${exemption.until}${origin}.`;
 }
 
 /** Reasons and contacts are written by policy owners, with or without a full stop. */

@@ -1,48 +1,98 @@
 /** Finds the secrets that an image needs and its namespace lacks. */
 import { quote } from '../image/problem.ts';
-import { quoteAll } from '../image/wording.ts';
-import type { Rule } from '../rules/rule-set.ts';
+import { listOf, quoteAll } from '../image/wording.ts';
+import type { Origin } from '../rules/language/problem.ts';
+import type { entitlementsOf } from '../rules/match/entitlement.ts';
+import type { NamespaceContext, Rule } from '../rules/rule-set.ts';
 import type { ImageDecision, Message } from './decision.ts';
-import type { Facts } from './facts.ts';
+import type { DeliveryFacts, Facts } from './facts.ts';
 import { bothForms } from './message.ts';
 
 /** A rule whose secret the namespace lacks. Of several pull secrets, it lacks all. */
-export type MissingSecret = Message & { readonly rule: Rule };
+export type MissingSecret = Message & {
+  readonly rule: Rule;
+  readonly reason: 'secret-missing' | 'secret-pending';
+  /** Those of the secrets that are delivered to the namespace. A Pod that is denied would not be stored, so nothing would deliver them. */
+  readonly delivered: readonly string[];
+  /** If unknown labels of the namespace could entitle it to a secret. */
+  readonly unsure?: Origin;
+};
+
+export type MissingSecretsContext = {
+  readonly entitlementTo: ReturnType<typeof entitlementsOf>;
+  readonly place: NamespaceContext;
+  readonly facts: Pick<Facts, 'secret' | 'delivery'>;
+};
 
 /** Secrets that are certainly missing. Empty if that is unknown, or if the rule has `onMissingSecret: ignore`. */
 export function missingSecrets(
   { trustedBy, slot }: Pick<ImageDecision, 'trustedBy' | 'slot'>,
-  namespace: string,
-  facts: Pick<Facts, 'secret'>,
+  { entitlementTo, place, facts }: MissingSecretsContext,
 ): readonly MissingSecret[] {
-  return trustedBy.flatMap((rule) => {
+  const { namespace } = place;
+  return trustedBy.flatMap((rule): readonly MissingSecret[] => {
     const names = slot.action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
     if (names.length === 0 || rule.onMissingSecret === 'ignore') return [];
     const states = names.map((name) => facts.secret(namespace, name));
     if (!states.every((state) => state === 'absent' || state === 'wrong-type')) return [];
-    const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
     const { action } = slot;
-    return [{ rule, ...bothForms(({ rule: locate }) => renderMissing({ action, names, wrongType, namespace, rule: locate(rule) })) }];
+    // A Secret of another type that has the name is not replaced.
+    const absent = names.filter((_name, index) => states[index] === 'absent');
+    const answers = absent.map(entitlementTo);
+    const delivered = absent.filter((_name, index) => answers[index]?.value !== undefined);
+    if (delivered.length > 0) {
+      const delivery = facts.delivery?.() ?? { kind: 'unknown' };
+      const render = (where: string) => renderDelivered({ action, names: delivered, namespace, rule: where }, delivery);
+      const reason = delivery.kind === 'stopped' ? 'secret-missing' : 'secret-pending';
+      return [{ rule, reason, delivered, ...bothForms((locate) => render(locate.rule(rule))) }];
+    }
+    const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
+    const unsure = answers.find((answer) => answer.unsure)?.unsure;
+    const text = bothForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule) }, wrongType));
+    return [{ rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text }];
   });
 }
 
 type MissingText = {
   readonly action: 'pull' | 'push';
   readonly names: readonly string[];
-  readonly wrongType: readonly string[];
   readonly namespace: string;
   /** ` (rule "corporate")`. */
   readonly rule: string;
 };
 
-function renderMissing({ action, names, wrongType, namespace, rule }: MissingText): string {
-  const secrets = `${action} secret${names.length > 1 ? 's' : ''} ${names.map(quote).join(', ')}`;
+function renderMissing({ action, names, namespace, rule }: MissingText, wrongType: readonly string[]): string {
+  const secrets = renderSecrets(action, names);
   const command = 'with "kubectl create secret docker-registry"';
   if (wrongType.length > 0) {
     const [are, them] = wrongType.length === 1 ? ['is', 'it'] : ['are', 'them'];
-    return `namespace "${namespace}" cannot use the ${secrets}${rule}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson. Recreate ${them} ${command}.`;
+    const others = names.length > wrongType.length ? ` (${listOf(names.map(quote), 'or')})` : '';
+    return `namespace "${namespace}" has no usable ${action} secret${others}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson${rule}. Recreate ${them} ${command}.`;
   }
-  return names.length > 1
-    ? `namespace "${namespace}" has none of the ${secrets}${rule}. Create one of them ${command}.`
-    : `namespace "${namespace}" has no ${secrets}${rule}. Create it ${command}.`;
+  return `${secrets} not exist in namespace "${namespace}"${rule}. Create ${names.length > 1 ? 'one of them' : 'it'} ${command}.`;
+}
+
+function renderDelivered({ action, names, namespace, rule }: MissingText, delivery: DeliveryFacts): string {
+  const missing = `${renderSecrets(action, names)} not exist in namespace "${namespace}"`;
+  const they = names.length > 1 ? 'They' : 'It';
+  switch (delivery.kind) {
+    case 'running':
+      return `${missing} yet${rule}. ${they} will be delivered.`;
+    case 'stopped': {
+      const since = delivery.since === undefined ? 'is not running' : `has not been running since ${renderSecond(delivery.since)}`;
+      return `${missing}${rule}, and secret delivery ${since}. Ask an administrator to start it.`;
+    }
+    case 'unknown':
+      return `${missing} yet${rule}. ${they} will be delivered if "regkeeper deliver" is running.`;
+  }
+}
+
+/** `pull secrets "a" and "b" do`, the beginning of a sentence. */
+function renderSecrets(action: 'pull' | 'push', names: readonly string[]): string {
+  return `${action} secret${names.length > 1 ? 's' : ''} ${quoteAll(names)} ${names.length > 1 ? 'do' : 'does'}`;
+}
+
+/** `2026-11-21T09:58:00Z`. */
+function renderSecond(milliseconds: number): string {
+  return `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;
 }

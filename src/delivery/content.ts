@@ -7,6 +7,8 @@ import type { UsableSource } from './source.ts';
 export type CopyContent = {
   /** Equal for equal sources and selections. It contains no credential and no hash of one. */
   readonly version: string;
+  /** The number of entries. */
+  readonly entries: number;
   /** The `data` of the Secret. Undefined if the source has no entry for any of the rules. An empty copy would look like a delivered one. */
   readonly data: { readonly [copyKey]: string } | undefined;
 } & Pick<SelectedEntries<unknown>, 'rulesWithout' | 'wider'>;
@@ -18,9 +20,9 @@ const format = 1;
 export function createContent(source: UsableSource, rules: readonly NamingRule[], hash: (text: string) => string): CopyContent {
   const { entries, rulesWithout, wider } = selectEntries(source.credentials, rules);
   const version = hash(JSON.stringify([format, source.version, entries.map(({ key }) => key)]));
-  if (entries.length === 0) return { version, data: undefined, rulesWithout, wider };
+  if (entries.length === 0) return { version, entries: 0, data: undefined, rulesWithout, wider };
   const auths = Object.fromEntries(entries.map(({ key, content }) => [key, onlyTexts(content)]));
-  return { version, data: { [copyKey]: btoa(asciiJson({ auths })) }, rulesWithout, wider };
+  return { version, entries: entries.length, data: { [copyKey]: btoa(asciiJson({ auths })) }, rulesWithout, wider };
 }
 
 /** Every field that kubelets and builders read is a string. Another type in a field that only one of them reads would break the other. */

@@ -17,6 +17,8 @@ export type PlanInput = {
   readonly notEntitledFor: number;
   /** Whether an object of the namespace needs the secret. */
   readonly needed: boolean;
+  /** Milliseconds since this process noticed that no object needs it. */
+  readonly notNeededFor: number;
   readonly content: ContentState;
   readonly existing: ExistingSecret | undefined;
   /** Epoch milliseconds by the API server's clock, which also wrote the times in annotations. */
@@ -65,6 +67,8 @@ export type CopyFinding = 'foreign' | 'label-removed' | 'excluded-copy' | 'stuck
 
 /** Milliseconds. Rules that are deleted and created again must not delete every copy in between. */
 export const entitlementGrace = 30_000;
+/** Milliseconds. A namespace whose Pods come and go must not cause a write each time. */
+export const unusedGrace = 300_000;
 /** Milliseconds. The clocks of several API servers differ, and the time comes from the one that answered last. */
 const clockTolerance = 300_000;
 
@@ -120,6 +124,10 @@ function planUnused(input: PlanInput, existing: ExistingSecret, retain: number):
   // A time in the future would keep the copy for ever. It comes from another writer, or from a clock that was set back.
   const isMarked = unusedFor !== undefined && unusedFor >= -clockTolerance;
   if (retain === 0 || (isMarked && unusedFor >= retain)) return { action: { do: 'delete', because: 'unused', of: existing } };
-  if (!isMarked) return { action: { do: 'mark-unused', since: input.now, of: existing } };
+  const grace = Math.min(retain, unusedGrace);
+  if (!isMarked && input.notNeededFor >= grace) {
+    return { action: { do: 'mark-unused', since: input.now - input.notNeededFor, of: existing } };
+  }
+  if (!isMarked) return { ...(planWrite(input, existing) ?? leave('up-to-date')), recheckAfter: grace - input.notNeededFor };
   return { ...(planWrite(input, existing) ?? leave('up-to-date')), recheckAfter: retain - unusedFor };
 }

@@ -25,7 +25,7 @@ export type SourceState = UsableSource | UnusableSource;
 
 /** Copies of a source that cannot be copied stay as they are. */
 export type UnusableSource = { readonly state: 'unusable'; readonly code: UnusableSourceCode; readonly message: string };
-export type UnusableSourceCode = 'source-missing' | 'source-unlabelled' | 'source-type' | 'source-malformed';
+export type UnusableSourceCode = 'source-forbidden' | 'source-missing' | 'source-unlabelled' | 'source-type' | 'source-malformed';
 
 /** The state of a source from its Secret, with metadata, type and data. Undefined if there is no such Secret. */
 export function readSource(name: string, secret: JsonObject | undefined): SourceState {
@@ -52,6 +52,11 @@ export function readSource(name: string, secret: JsonObject | undefined): Source
     credentials: read.auths.filter(({ hasLogin }) => hasLogin),
     problems: read.problems,
   };
+}
+
+/** The state of a source that this account may not read. */
+export function forbiddenSource(name: string): UnusableSource {
+  return unusable('source-forbidden', `no permission to read the source ${quote(name)}. Apply the output of "regkeeper rbac --deliver"`);
 }
 
 function unusable(code: UnusableSourceCode, message: string): UnusableSource {

@@ -1,11 +1,12 @@
 /** Parses `expected.yaml` of a policy test and compares it with the results. */
+import { listOf } from '../image/wording.ts';
 import { isAbsent, isObject, type JsonObject, type Path, sameJson } from '../object/json.ts';
 import { closestSpelling } from '../rules/closest-spelling.ts';
 import { pointerTo } from '../yaml/json-pointer.ts';
 import type { YamlDocument } from '../yaml/read-document.ts';
 import { readYaml } from '../yaml/read-yaml.ts';
 import { describeYamlError } from '../yaml/yaml-error.ts';
-import { type ObjectResult, renderSubject } from './evaluate.ts';
+import { type ObjectResult, renderSubject } from './evaluate-object.ts';
 import { parseDay } from './parse-day.ts';
 
 export type Expectation = {
@@ -132,7 +133,7 @@ class ExpectationReader {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);
-      const hint = nearest === undefined ? `Allowed fields are ${known.join(', ')}.` : `Did you mean "${nearest}"?`;
+      const hint = nearest === undefined ? `Allowed fields are ${listOf(known, 'and')}.` : `Did you mean "${nearest}"?`;
       this.fail([...path, field], `unknown field "${field}". ${hint}`);
     }
   }

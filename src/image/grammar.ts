@@ -23,7 +23,7 @@
 
 import { canonicalIpv6 } from './address.ts';
 import { type ImageProblemCode, type InvalidImage, invalidImage, maskUserinfo, maxQuotedLength, quote, userinfoEnd } from './problem.ts';
-import { findUnreplacedVariable } from './unreplaced-variable.ts';
+import { findUnreplacedVariable, renderUnreplacedVariable } from './unreplaced-variable.ts';
 import { countOf } from './wording.ts';
 
 /** The parts of an image name as they were written. */
@@ -89,13 +89,13 @@ function explainFault(text: string, fault: Fault): InvalidImage {
 }
 
 function describeVariable(text: string, variable: string): string {
-  const what = text.trim() === variable ? 'looks' : `contains ${quote(variable)}, which looks`;
-  return `${what} like a variable that was not replaced. Write the image name, or run the tool that replaces the variable`;
+  const what = text.trim() === variable ? 'looks like' : `contains ${quote(variable)}, which looks like`;
+  return `${what} ${renderUnreplacedVariable('image name', variable)}`;
 }
 
 /** The limit on the length of a suggestion also limits how often a text is parsed again for one. */
 function invalidWithAdvice(text: string, { code, what, instead }: Fault): InvalidImage {
-  const advice = instead !== undefined && instead.length <= maxQuotedLength && parseGrammar(instead).ok ? `. Write ${quote(instead)}` : '';
+  const advice = instead !== undefined && instead.length <= maxQuotedLength && parseGrammar(instead).ok ? `. Use ${quote(instead)}` : '';
   return invalidImage(text, code, what + advice);
 }
 
@@ -103,7 +103,7 @@ function invalidWithAdvice(text: string, { code, what, instead }: Fault): Invali
 function textFault(text: string): Fault | undefined {
   if (text.length > maxTextLength) return { code: 'too-long', what: `is ${text.length} characters long. The limit is ${maxTextLength}` };
   const trimmed = text.trim();
-  if (trimmed === '') return { code: 'empty', what: 'is blank. Write an image name' };
+  if (trimmed === '') return { code: 'empty', what: 'is blank. Specify an image name' };
   if (trimmed !== text) return { code: 'whitespace', what: 'has white space before or after it', instead: trimmed };
   if (/\s/.test(text)) return { code: 'whitespace', what: 'contains white space' };
   const disallowed = text.search(/[^!-~]/);
@@ -162,7 +162,7 @@ const maxPortDigits = 5;
 function domainFault(domain: string): Fault | undefined {
   const { host, port } = splitDomain(domain);
   if (host.length > maxHostLength)
-    return { code: 'host', what: `has a registry host of ${host.length} characters. The limit is ${maxHostLength}` };
+    return { code: 'host', what: `has a registry host with ${host.length} characters. The limit is ${maxHostLength}` };
   const what = host.startsWith('[') ? addressFault(host) : hostNameFault(host);
   if (what) return { code: 'host', what: `has an invalid registry host: ${quote(host)} ${what}` };
   return port === undefined ? undefined : portFault(port);
@@ -171,8 +171,8 @@ function domainFault(domain: string): Fault | undefined {
 function addressFault(host: string): string | undefined {
   if (!host.endsWith(']')) return 'has unbalanced brackets';
   const address = host.slice(1, -1);
-  if (address.includes('%')) return 'has a zone. Write the address without the zone';
-  return canonicalIpv6(host) === undefined ? 'is not an IPv6 address of hex digits and colons' : undefined;
+  if (address.includes('%')) return 'contains a zone. Remove the zone';
+  return canonicalIpv6(host) === undefined ? 'is not a valid IPv6 address' : undefined;
 }
 
 function hostNameFault(host: string): string | undefined {
@@ -189,7 +189,7 @@ function hostNameFault(host: string): string | undefined {
 /** Leading zeros are accepted, as in the original, and do not change the number. The port may still not have more than five digits. */
 function portFault(port: string): Fault | undefined {
   if (port.length > maxPortDigits && !/[^0-9]/.test(port))
-    return { code: 'port', what: `has a port of ${port.length} digits. A port is a number from 1 to 65535` };
+    return { code: 'port', what: `has a port with ${port.length} digits. A port is a number from 1 to 65535` };
   const isPort = port !== '' && !/[^0-9]/.test(port) && Number(port) >= 1 && Number(port) <= 65535;
   return isPort ? undefined : { code: 'port', what: `has the port ${quote(port)}, which is not a number from 1 to 65535` };
 }
@@ -207,7 +207,7 @@ function pathFault(path: string): Fault | undefined {
 /** Also called for the path after Docker Hub's rules have lengthened it. */
 export function pathLengthFault(path: string): Fault | undefined {
   if (path.length <= maxPathLength) return undefined;
-  return { code: 'name-too-long', what: `has a repository name of ${path.length} characters. The limit is ${maxPathLength}` };
+  return { code: 'name-too-long', what: `has a repository name with ${path.length} characters. The limit is ${maxPathLength}` };
 }
 
 function segmentFault(segment: string): Fault | undefined {
@@ -260,7 +260,7 @@ const maxTagLength = 128;
 function tagFault(tag: string | undefined): Fault | undefined {
   if (tag === undefined) return undefined;
   if (tag === '') return { code: 'tag', what: 'has a colon without a tag' };
-  if (tag.length > maxTagLength) return { code: 'tag', what: `has a tag of ${tag.length} characters. The limit is ${maxTagLength}` };
+  if (tag.length > maxTagLength) return { code: 'tag', what: `has a tag with ${tag.length} characters. The limit is ${maxTagLength}` };
   if (/[^\w.-]/.test(tag))
     return { code: 'tag', what: `has an invalid tag: ${quote(tag)} may contain only letters, digits, "_", "." and "-"` };
   if (/[.-]/.test(tag.charAt(0)))
@@ -290,7 +290,7 @@ function digestFault(digest: string | undefined): Fault | undefined {
   if (hex.length !== length)
     return {
       code: 'digest',
-      what: `has a ${algorithm} digest of ${countOf(hex.length, 'character')}. It must have ${length}`,
+      what: `has a ${algorithm} digest with ${countOf(hex.length, 'character')}. It must have ${length}`,
     };
   if (/[^0-9a-f]/.test(hex)) return { code: 'digest', what: `has a ${algorithm} digest with characters other than lower-case hex digits` };
   return undefined;

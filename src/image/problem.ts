@@ -3,7 +3,7 @@ export const imageProblemCodes = {
   empty: 'empty, or only white space',
   'too-long': 'more than 4,096 characters',
   // biome-ignore lint/suspicious/noTemplateCurlyInString: an example of such a variable
-  variable: 'a variable that was not replaced, such as `${IMAGE}`, `$(IMAGE)`, `{{ .Values.image }}` or `<IMAGE>`',
+  variable: 'an unexpanded variable or a placeholder, such as `${IMAGE}`, `$(IMAGE)`, `{{ .Values.image }}` or `<IMAGE>`',
   whitespace: 'a space, tab or line break',
   character: 'a control character, or a character outside ASCII',
   userinfo: 'a user name or password before the registry host',
@@ -16,7 +16,8 @@ export const imageProblemCodes = {
   'name-too-long': 'a repository name of more than 255 characters',
   tag: 'a tag that is empty, longer than 128 characters, or has characters that are not allowed',
   digest: 'a digest that is not sha256, sha384 or sha512 with the right number of lower-case hex digits',
-  'image-id': '64 hex digits alone, or sha256:, sha384: or sha512: and hex digits, which container tools read as the ID of a local image',
+  'image-id':
+    '64 hex digits alone, or sha256:, sha384: or sha512: and hex digits, which container tools interpret as the ID of a local image',
 } as const;
 
 export type ImageProblemCode = keyof typeof imageProblemCodes;

@@ -32,7 +32,7 @@ export type ParsedImage = { readonly ok: true; readonly reference: ImageReferenc
 export function parseImage(text: string): ParsedImage {
   const name = parseGrammar(text);
   if (!name.ok) return name;
-  if (isImageId(name)) return invalidImage(text, 'image-id', 'is an image ID, not an image name. Write REGISTRY/REPOSITORY@sha256:DIGEST');
+  if (isImageId(name)) return invalidImage(text, 'image-id', 'is an image ID, not an image name. Use REGISTRY/REPOSITORY@sha256:DIGEST');
   const { domain, path } = applyDockerHubRules(name);
   if (domain === undefined && readsAsHost(firstSegment(path)) && path.includes('/')) return invalidHost(text, firstSegment(path));
 
@@ -129,7 +129,7 @@ function invalidHost(text: string, host: string): InvalidImage {
 
 /** A rule for an address must not be bypassed by another spelling of it, and names of DNS do not end with a number. */
 function unusualIpv4(text: string, host: string): InvalidImage {
-  const what = `has an invalid registry host: ${quote(host)} ends with a number, but is not an IPv4 address of four decimal numbers`;
+  const what = `has an invalid registry host: ${quote(host)} ends in a number, but is not a valid IPv4 address (four decimal numbers)`;
   return invalidImage(text, 'host', what);
 }
 

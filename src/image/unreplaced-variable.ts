@@ -20,3 +20,11 @@ const bareName = /^(?:IMAGE|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?=$|:)/;
 export function findUnreplacedVariable(text: string): string | undefined {
   return variable.exec(text)?.[0] ?? bareName.exec(text)?.[0];
 }
+
+/** What the variable is, and the fix: the words that follow `looks like`. `needed` is what the text should be. No full stop. */
+export function renderUnreplacedVariable(needed: string, variable: string): string {
+  const isExpanded = variable.startsWith('$');
+  const kind = isExpanded ? 'an unexpanded variable' : 'a placeholder that was not replaced';
+  const tool = isExpanded ? 'expands the variable' : 'replaces the placeholder';
+  return `${kind}. Specify the ${needed}, or run the tool that ${tool}`;
+}

@@ -32,6 +32,8 @@ export type LeaderElectionOptions = {
    * the Lease. Called at each tick.
    */
   readonly able: () => boolean;
+  /** What only the leader does, for messages: `manage the webhooks`. */
+  readonly duty: string;
   readonly log: Log;
   /** Must differ from those of other replicas and from those of earlier runs. */
   readonly identity?: string | undefined;
@@ -215,7 +217,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
 }
 
 /** Logs the first of several equal failures in a row, and the recovery. */
-function createTroubleLog({ log, namespace, name }: LeaderElectionOptions, lease: string) {
+function createTroubleLog({ log, namespace, name, duty }: LeaderElectionOptions, lease: string) {
   let trouble: string | undefined;
   let forbiddenCount = 0;
   const isForbidden = () => forbiddenCount >= forbiddenBeforeReport;
@@ -235,7 +237,7 @@ function createTroubleLog({ log, namespace, name }: LeaderElectionOptions, lease
       if (reason === trouble || (forbidden && !isForbidden())) return;
       trouble = reason;
       const fields = { err: error, lease };
-      const report = `cannot acquire ${lease}: ${message}. This replica is not the leader and does not manage the webhooks`;
+      const report = `cannot acquire ${lease}: ${message}. This replica is not the leader and does not ${duty}`;
       if (forbidden) {
         log.error(
           fields,

@@ -1,7 +1,9 @@
 /** Loads the kinds of custom resources that contain images from the files of `--custom-kinds`. */
+
 import { readFile } from 'node:fs/promises';
 import { decodeUtf8 } from '../files/decode-utf8.ts';
 import { quote } from '../image/problem.ts';
+import { listOf } from '../image/wording.ts';
 import { type CustomKind, customKindRow, parsePathPattern } from '../object/custom-kind.ts';
 import { isAbsent, isObject, type Path } from '../object/json.ts';
 import { builtInKinds, type Kinds, kindsOf, kindsWithImages } from '../object/kinds.ts';
@@ -20,9 +22,13 @@ export type CustomKinds = { readonly ok: true; readonly kinds: Kinds } | { reado
 /** Adds the kinds of the files to those of Kubernetes and OpenShift. The promise never rejects: a file that cannot be read is a problem. */
 export async function loadCustomKinds(files: readonly string[]): Promise<CustomKinds> {
   const texts = await Promise.all(files.map(async (file) => ({ file, text: await readFile(file).then(decodeUtf8).catch(reasonOf) })));
-  const parsed = texts.map(({ file, text }) =>
-    typeof text === 'string' ? parseCustomKinds(text, file) : failure(`${file}: ${text.reason}`),
+  return combineKinds(
+    texts.map(({ file, text }) => (typeof text === 'string' ? parseCustomKinds(text, file) : failure(`${file}: ${text.reason}`))),
   );
+}
+
+/** Adds the parsed kinds to those of Kubernetes and OpenShift. */
+export function combineKinds(parsed: readonly ParsedCustomKinds[]): CustomKinds {
   const problems = parsed.flatMap((each) => (each.ok ? [] : each.problems));
   const found = parsed.flatMap((each) => (each.ok ? each.kinds : []));
   problems.push(...duplicateProblems(found));
@@ -128,7 +134,7 @@ class Reader {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);
-      const fix = nearest === undefined ? `Allowed fields are ${known.join(', ')}.` : `Did you mean "${nearest}"?`;
+      const fix = nearest === undefined ? `Allowed fields are ${listOf(known, 'and')}.` : `Did you mean "${nearest}"?`;
       const position = this.data.locateField(pointer + pointerTo(field));
       this.problems.push(`${at(this.file, position)} unknown field ${quote(field)}. ${fix}`);
     }

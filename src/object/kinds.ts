@@ -30,6 +30,8 @@ export type KindRow = GroupKind & {
   readonly entryPoints: readonly EntryPoint[];
   /** All images are in these fields. A change of any of them is sent to the webhooks. */
   readonly fields: readonly Path[];
+  /** The object is a request, or a view of a part of another object. */
+  readonly notStored?: true;
   readonly read: (object: JsonObject, context: ReadingContext) => ObjectReading;
 };
 
@@ -106,6 +108,7 @@ export const kindsWithImages: readonly KindRow[] = [
     ...kind(builds, 'v1', 'BuildRequest', 'buildrequests'),
     entryPoints: [entryPoint('buildconfigs/instantiate', 'CREATE'), entryPoint('builds/clone', 'CREATE')],
     fields: [],
+    notStored: true,
     read: readBuildRequest,
   },
   {
@@ -118,18 +121,20 @@ export const kindsWithImages: readonly KindRow[] = [
     ],
     read: readImageStream,
   },
-  { ...kind(images, 'v1', 'ImageStreamTag', 'imagestreamtags'), fields: [['tag']], read: readImageStreamTag },
-  { ...kind(images, 'v1', 'ImageTag', 'imagetags'), fields: [['spec']], read: readImageTag },
+  { ...kind(images, 'v1', 'ImageStreamTag', 'imagestreamtags'), fields: [['tag']], notStored: true, read: readImageStreamTag },
+  { ...kind(images, 'v1', 'ImageTag', 'imagetags'), fields: [['spec']], notStored: true, read: readImageTag },
   {
     ...kind(images, 'v1', 'ImageStreamImport', 'imagestreamimports'),
     entryPoints: [entryPoint('imagestreamimports', 'CREATE')],
     fields: [],
+    notStored: true,
     read: readImageStreamImport,
   },
   {
     ...kind(images, 'v1', 'ImageStreamMapping', 'imagestreammappings'),
     entryPoints: [entryPoint('imagestreammappings', 'CREATE')],
     fields: [],
+    notStored: true,
     read: readImageStreamMapping,
   },
 ];

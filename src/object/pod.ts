@@ -71,9 +71,9 @@ export function metadataProblem(root: JsonObject, path: Path): MalformedObject |
 
 /** The content of an `image:` field. Undefined for a wrong type. A blank name is valid in templates, for an image trigger to fill. */
 export function readImageField(value: unknown): SlotContent | undefined {
-  if (isAbsent(value)) return { kind: 'unresolved', why: 'the image is not set' };
+  if (isAbsent(value)) return { kind: 'unresolved', why: 'the image field is not set' };
   if (typeof value !== 'string') return undefined;
-  if (value === '' || value === ' ') return { kind: 'unresolved', why: 'the image is blank' };
+  if (value === '' || value === ' ') return { kind: 'unresolved', why: 'the image field is blank' };
   return { kind: 'image', text: value };
 }
 

@@ -10,22 +10,29 @@ import { failures, type RequestFailure } from './audit/failure.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
 import { type EventDrop, eventDrops } from './event-drops.ts';
 
-/** Called when the metrics are scraped. */
-export type MetricSources = {
+/** Called when the metrics are scraped. These are of every process. */
+export type ProcessSources = {
   readonly version: string;
-  readonly kinds: Kinds;
   /** The readiness checks, as in `/readyz`. */
   readonly readiness: readonly { readonly name: string; missing(): string | undefined }[];
   /** Whether this replica is the leader. Undefined without leader election. */
   leads(): boolean | undefined;
   /** The rules that are rejected now. */
   rejectedRules(): readonly { readonly scope: { readonly kind: 'cluster' | 'namespace' }; readonly problems: readonly Problem[] }[];
+  /** The collections of the API server that are watched. */
+  watches(): Iterable<{ readonly path: string; lastContact(): number }>;
+  /** Whether audit records can be written. */
+  auditDelivery(): { readonly failing: boolean; readonly lost: number };
+  /** Epoch milliseconds. */
+  now(): number;
+};
+
+export type MetricSources = ProcessSources & {
+  readonly kinds: Kinds;
   /** The number of namespaces whose changed rules have not been loaded yet. */
   waitingNamespaces(): number;
   /** Undefined before the certificate has been read. */
   certificate(): { readonly notBefore: Date; readonly notAfter: Date } | undefined;
-  /** The collections of the API server that are watched. */
-  watches(): Iterable<{ readonly path: string; lastContact(): number }>;
   /** The registration. Undefined if the server does not manage the webhook configurations. */
   registration():
     | { unavailable(): readonly { readonly api: string }[]; readonly apis: readonly string[]; narrowed(): readonly string[] }
@@ -38,10 +45,8 @@ export type MetricSources = {
         readonly heldBytes: number;
       }
     | undefined;
-  /** Whether audit records can be written. */
-  auditDelivery(): { readonly failing: boolean; readonly lost: number };
-  /** Epoch milliseconds. */
-  now(): number;
+  /** Whether secrets are delivered. Undefined without a cluster. */
+  secretDelivery(): { readonly kind: 'running' | 'stopped' | 'unknown' } | undefined;
 };
 
 export type Metrics = {
@@ -57,7 +62,7 @@ export type Metrics = {
   webhookRepaired(change: WebhookChange): void;
   eventWritten(): void;
   eventDropped(reason: EventDrop): void;
-  /** These rules are in force from now on. May be called again for the same rules. */
+  /** These rules are in effect from now on. May be called again for the same rules. */
   rulesInForce(rules: RuleSet): void;
 };
 
@@ -95,6 +100,11 @@ export const ownMetrics = {
     help: 'Secrets injected into objects, excluding dry runs, by the rule that requests them.',
     labelNames: ['rule'],
   },
+  awaited: {
+    name: 'regkeeper_secrets_awaited_total',
+    help: 'Secrets that objects needed before they were delivered, excluding dry runs, by the state of secret delivery.',
+    labelNames: ['delivery'],
+  },
   reviews: {
     name: 'regkeeper_rules_reviews_total',
     help: 'Reviews of rules ConfigMaps before they are stored, by outcome.',
@@ -112,22 +122,22 @@ export const ownMetrics = {
   },
   loaded: {
     name: 'regkeeper_rules_loaded_timestamp_seconds',
-    help: 'Unix time at which the current rules came into force on this replica.',
+    help: 'Unix time at which the current rules took effect on this replica.',
     labelNames: [],
   },
   revision: {
     name: 'regkeeper_rules_revision_info',
-    help: 'Revision of the rules in force. Always 1.',
+    help: 'Revision of the rules in effect. Always 1.',
     labelNames: ['revision'],
   },
   entries: {
     name: 'regkeeper_rules_entries',
-    help: 'Entries of the rules in force, by type.',
+    help: 'Entries of the rules in effect, by type.',
     labelNames: ['type'],
   },
   problems: {
     name: 'regkeeper_rules_problems',
-    help: 'Problems in rejected rules, whose last good version stays in force.',
+    help: 'Problems in rejected rules, whose last good version remains in effect.',
     labelNames: ['scope'],
   },
   namespaceRules: {
@@ -184,6 +194,11 @@ export const ownMetrics = {
     name: 'regkeeper_secrets_unwatched',
     help: 'Secrets named in rules that are not watched, so missing ones are not reported, by reason.',
     labelNames: ['reason'],
+  },
+  secretDelivery: {
+    name: 'regkeeper_secret_delivery_running',
+    help: 'Whether secret delivery is running. Absent while no rule has secrets with delivery.',
+    labelNames: [],
   },
   eventsWritten: {
     name: 'regkeeper_events_written_total',
@@ -244,33 +259,28 @@ export function createMetrics(sources: MetricSources): Metrics {
   const failed = new Counter({ ...ownMetrics.failures, registers });
   const verdicts = new Counter({ ...ownMetrics.verdicts, registers });
   const secrets = new Counter({ ...ownMetrics.secrets, registers });
+  const awaited = new Counter({ ...ownMetrics.awaited, registers });
   const reviews = new Counter({ ...ownMetrics.reviews, registers });
   const namespaceRules = new Counter({ ...ownMetrics.namespaceRules, registers });
   const repairs = new Counter({ ...ownMetrics.webhookRepairs, registers });
   const eventsWritten = new Counter({ ...ownMetrics.eventsWritten, registers });
   const eventsDropped = new Counter({ ...ownMetrics.eventsDropped, registers });
-  const loaded = new Gauge({ ...ownMetrics.loaded, registers });
-  const revision = new Gauge({ ...ownMetrics.revision, registers });
   const entries = new Gauge({ ...ownMetrics.entries, registers });
   const exemptions = new Gauge({ ...ownMetrics.exemptions, registers });
   const ruleEnds = new Gauge({ ...ownMetrics.ruleEnds, registers });
-  new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
+  const { revisionInForce } = addProcessMetrics(registry, sources);
   collectOnScrape(registers, sources);
-  collectDefaultMetrics({ register: registry });
-  for (const name of misnamedGauges) registry.removeSingleMetric(name);
-  // There is no value yet, and 0 would mean the year 1970.
-  loaded.remove();
 
   // Counters begin with 0, since otherwise the first event would not be visible as an increase.
   for (const reason of Object.keys(failures)) failed.inc({ reason }, 0);
   for (const reason of Object.keys(eventDrops)) eventsDropped.inc({ reason }, 0);
   for (const change of ['weakened', 'narrowed'] satisfies WebhookChange[]) repairs.inc({ change }, 0);
+  for (const delivery of ['running', 'stopped', 'unknown']) awaited.inc({ delivery }, 0);
   for (const outcome of ['accepted', 'rejected', 'error']) reviews.inc({ outcome }, 0);
   for (const outcome of ['accepted', 'rejected', 'skipped']) namespaceRules.inc({ outcome }, 0);
   for (const webhook of ['mutate', 'validate', 'guard']) duration.zero({ webhook });
   for (const verdict of ['untrusted', 'unconfigured', 'invalid', 'unresolved']) verdicts.inc({ verdict, rule: '' }, 0);
 
-  let current: string | undefined;
   let clusterRules: ClusterRules = { documents: new Set(), verdicts: new Map(), rulesWithSecrets: new Set() };
   const nameOf = (rule: AuditedRule | undefined) => {
     if (rule === undefined) return '';
@@ -289,6 +299,8 @@ export function createMetrics(sources: MetricSources): Metrics {
       // Both webhooks evaluate the images. Only the second one sees the object as it is stored.
       if (webhook === 'validate') for (const { verdict, rule } of images) verdicts.inc({ verdict, rule: nameOf(rule) });
       for (const { from, rule } of inject) if (from === 'rule') secrets.inc({ rule: nameOf(rule) });
+      const { awaited: names = [], awaitedOmitted = 0, state } = record.delivery ?? {};
+      if (webhook === 'validate' && state) awaited.inc({ delivery: state }, names.length + awaitedOmitted);
     },
     reviewed({ outcome, durationMicroseconds }) {
       reviews.inc({ outcome });
@@ -314,11 +326,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       for (const exemption of rules.exemptions) exemptions.set(labelsOf(exemption), endOf(exemption.until));
       ruleEnds.reset();
       for (const { labels, end } of endsOfRules(rules)) ruleEnds.set(labels, end);
-      if (rules.revision === current) return;
-      current = rules.revision;
-      revision.reset();
-      revision.set({ revision: current }, 1);
-      loaded.set(sources.now() / 1000);
+      revisionInForce(rules.revision);
     },
   };
 }
@@ -328,22 +336,15 @@ const otherKind = { group: 'other', kind: 'other' };
 /** Metrics whose values are read at each scrape, so that nothing has to keep them up to date. */
 function collectOnScrape(
   registers: Registry[],
-  { readiness, leads, rejectedRules, waitingNamespaces, certificate, watches, registration, factGaps, auditDelivery, now }: MetricSources,
+  { waitingNamespaces, certificate, registration, factGaps, secretDelivery }: MetricSources,
 ): void {
   new Gauge({
-    ...ownMetrics.ready,
+    ...ownMetrics.secretDelivery,
     registers,
     collect() {
-      for (const { name, missing } of readiness) this.set({ check: name }, missing() === undefined ? 1 : 0);
-    },
-  });
-  new Gauge({
-    ...ownMetrics.leader,
-    registers,
-    collect() {
-      const leading = leads();
-      if (leading === undefined) this.remove();
-      else this.set(leading ? 1 : 0);
+      const { kind = 'unknown' } = secretDelivery() ?? {};
+      if (kind === 'unknown') this.remove();
+      else this.set(kind === 'running' ? 1 : 0);
     },
   });
   new Gauge({
@@ -351,32 +352,6 @@ function collectOnScrape(
     registers,
     collect() {
       this.set(waitingNamespaces());
-    },
-  });
-  new Gauge({
-    ...ownMetrics.problems,
-    registers,
-    collect() {
-      for (const kind of ['cluster', 'namespace'] as const) {
-        const rejected = rejectedRules().filter(({ scope }) => scope.kind === kind);
-        this.set(
-          { scope: kind },
-          rejected.reduce((sum, { problems }) => sum + problems.length, 0),
-        );
-      }
-    },
-  });
-  new Gauge({
-    ...ownMetrics.contact,
-    registers,
-    collect() {
-      this.reset();
-      const longest = new Map<string, number>();
-      for (const { path, lastContact } of watches()) {
-        const resource = resourceOf(path);
-        longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
-      }
-      for (const [resource, seconds] of longest) this.set({ resource }, seconds);
     },
   });
   new Gauge({
@@ -424,6 +399,73 @@ function collectOnScrape(
       this.set({ reason: 'not-permitted' }, notPermitted);
     },
   });
+  for (const [metric, end] of [
+    [ownMetrics.certificateStart, 'notBefore'],
+    [ownMetrics.certificateEnd, 'notAfter'],
+  ] as const) {
+    new Gauge({
+      ...metric,
+      registers,
+      collect() {
+        const validity = certificate();
+        if (validity) this.set(validity[end].getTime() / 1000);
+        else this.remove();
+      },
+    });
+  }
+}
+
+/** Adds the metrics that every process has. The result sets the revision of the rules, which may be the same as before. */
+export function addProcessMetrics(registry: Registry, sources: ProcessSources): { revisionInForce(revision: string): void } {
+  const { readiness, leads, rejectedRules, watches, auditDelivery, now } = sources;
+  const registers = [registry];
+  const loaded = new Gauge({ ...ownMetrics.loaded, registers });
+  const revision = new Gauge({ ...ownMetrics.revision, registers });
+  new Gauge({ ...ownMetrics.build, registers }).set({ version: sources.version }, 1);
+  // There is no value yet, and 0 would mean the year 1970.
+  loaded.remove();
+  new Gauge({
+    ...ownMetrics.ready,
+    registers,
+    collect() {
+      for (const { name, missing } of readiness) this.set({ check: name }, missing() === undefined ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.leader,
+    registers,
+    collect() {
+      const leading = leads();
+      if (leading === undefined) this.remove();
+      else this.set(leading ? 1 : 0);
+    },
+  });
+  new Gauge({
+    ...ownMetrics.problems,
+    registers,
+    collect() {
+      for (const kind of ['cluster', 'namespace'] as const) {
+        const rejected = rejectedRules().filter(({ scope }) => scope.kind === kind);
+        this.set(
+          { scope: kind },
+          rejected.reduce((sum, { problems }) => sum + problems.length, 0),
+        );
+      }
+    },
+  });
+  new Gauge({
+    ...ownMetrics.contact,
+    registers,
+    collect() {
+      this.reset();
+      const longest = new Map<string, number>();
+      for (const { path, lastContact } of watches()) {
+        const resource = resourceOf(path);
+        longest.set(resource, Math.max(longest.get(resource) ?? 0, (now() - lastContact()) / 1000));
+      }
+      for (const [resource, seconds] of longest) this.set({ resource }, seconds);
+    },
+  });
   new Gauge({
     ...ownMetrics.auditFailing,
     registers,
@@ -439,20 +481,19 @@ function collectOnScrape(
       this.inc(auditDelivery().lost);
     },
   });
-  for (const [metric, end] of [
-    [ownMetrics.certificateStart, 'notBefore'],
-    [ownMetrics.certificateEnd, 'notAfter'],
-  ] as const) {
-    new Gauge({
-      ...metric,
-      registers,
-      collect() {
-        const validity = certificate();
-        if (validity) this.set(validity[end].getTime() / 1000);
-        else this.remove();
-      },
-    });
-  }
+  collectDefaultMetrics({ register: registry });
+  for (const name of misnamedGauges) registry.removeSingleMetric(name);
+
+  let current: string | undefined;
+  return {
+    revisionInForce(next) {
+      if (next === current) return;
+      current = next;
+      revision.reset();
+      revision.set({ revision: next }, 1);
+      loaded.set(now() / 1000);
+    },
+  };
 }
 
 /** The plural and, outside the core group, its group: `configmaps`, `images.config.openshift.io`. */
@@ -491,13 +532,14 @@ function hasSecret({ pullSecrets, pushSecret }: Rule): boolean {
   return pullSecrets.length > 0 || pushSecret !== undefined;
 }
 
-function countEntries({ rules, exemptions, overrides, delegate, namespaceRules }: RuleSet) {
+function countEntries({ rules, exemptions, overrides, delegate, deliveredSecrets, namespaceRules }: RuleSet) {
   const ofNamespaces = [...namespaceRules.values()].reduce((sum, each) => sum + each.length, 0);
   return {
     rule: rules.length,
     exemption: exemptions.length,
     override: overrides.length,
     delegation: delegate.length,
+    'delivered-secret': deliveredSecrets.length,
     'namespace-rule': ofNamespaces,
   };
 }

@@ -47,7 +47,7 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
     for (const change of changes) {
       auditLog.write(buildRulesRecord(change));
       for (const { code, origin, message } of change.problems)
-        log.error({ code, ...origin }, `rules rejected: ${renderOrigin(origin)}: ${message} The last good version stays in force`);
+        log.error({ code, ...origin }, `rules rejected: ${renderOrigin(origin)}: ${message} The last good version remains in effect`);
       for (const warning of change.warnings) log.warn(...lineOf(warning));
       if (change.alert !== undefined) log.error({}, change.alert);
     }
@@ -62,7 +62,7 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
     const { revision, settings, namespaceRules } = after;
     const { mode, unconfigured } = settings;
     const ofNamespaces = namespaceRules.size > 0 && { namespacesWithRules: namespaceRules.size };
-    log.info({ rulesRevision: revision, rules: after.rules.length, mode, unconfigured, ...ofNamespaces }, 'rules are in force');
+    log.info({ rulesRevision: revision, rules: after.rules.length, mode, unconfigured, ...ofNamespaces }, 'rules are in effect');
     for (const conflict of conflicts()) log.error(...lineOf(conflict));
   }
 

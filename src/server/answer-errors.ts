@@ -27,7 +27,9 @@ export function answerErrors(app: FastifyInstance<Server>, collaborators: Report
     const code = error.statusCode ?? 500;
     if (code >= 500 && !(error instanceof Overloaded)) {
       collaborators.reportBug(error, undefined);
-      return reply.send(sendError(reply, 500, 'InternalError', 'regkeeper failed to read this request. The error is in its log.'));
+      return reply.send(
+        sendError(reply, 500, 'InternalError', 'regkeeper failed to read this request. For the error, see the regkeeper log.'),
+      );
     }
     collaborators.failed(error instanceof Overloaded ? 'overload' : error instanceof TooSlow ? 'too-slow' : 'unreadable');
     if (error instanceof Overloaded) return reply.send(sendRetryLater(reply, error.message));

@@ -28,7 +28,7 @@ export function internalError(uid: string): AdmissionAnswer {
     uid,
     500,
     'InternalError',
-    `regkeeper failed to evaluate this request, so it was denied. The error is in its log, with uid ${uid}.`,
+    `regkeeper failed to evaluate this request, so the request was denied. For the error, search the regkeeper log for uid ${uid}.`,
   );
 }
 

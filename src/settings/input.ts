@@ -36,11 +36,12 @@ export type CollectedSettings = {
   readonly problems: readonly string[];
 };
 
-export function collectSettings(flags: Flags, env: Environment): CollectedSettings {
+/** Variables of settings that are not among `names` belong to another command, and are ignored. */
+export function collectSettings(flags: Flags, env: Environment, names: readonly SettingName[] = settingNames): CollectedSettings {
   const inputs: Partial<Record<SettingName, SettingInput>> = {};
   const ignoredVariables: { variable: string; flag: string }[] = [];
   const problems = unknownVariables(env);
-  for (const name of settingNames) {
+  for (const name of names) {
     const fromFlag = flags[name] === undefined ? undefined : readFlag(name, flags[name]);
     const fromVariable = readVariable(name, env);
     if (fromFlag && fromVariable && !isDeepStrictEqual(fromFlag.reading, fromVariable.reading))

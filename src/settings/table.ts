@@ -1,4 +1,4 @@
-/** Every setting of `regkeeper serve`. This table generates flags, variables and --help, and a test compares docs/settings.md with it. */
+/** Every setting of `regkeeper serve` and `regkeeper deliver`. This table generates flags, variables and --help, and a test compares docs/settings.md with it. */
 import { dnsLabel } from '../rules/language/label-grammar.ts';
 import { parseLabelSelector } from '../rules/language/label-selector.ts';
 
@@ -6,7 +6,7 @@ export type Reading<Value> = { readonly ok: true; readonly value: Value } | { re
 
 export type Setting = {
   /** Heading in --help. */
-  readonly group: 'Rules' | 'Cluster' | 'Certificate' | 'Registration' | 'Server';
+  readonly group: 'Rules' | 'Cluster' | 'Certificate' | 'Registration' | 'Delivery' | 'Server';
   /** The description in --help. */
   readonly description: string;
   /** The placeholder for the value in --help. A setting without one is a switch. */
@@ -28,6 +28,8 @@ export type Setting = {
   readonly requires?: { readonly setting: string; readonly value: unknown };
   /** Cannot be combined with these settings. */
   readonly excludes?: readonly string[];
+  /** `regkeeper deliver` has the setting too, with these differences in --help. `requires` and `excludes` do not apply there. */
+  readonly deliver?: { readonly description?: string; readonly group?: Setting['group']; readonly defaultText?: string };
 };
 
 const registration = { group: 'Registration', requires: { setting: 'manageWebhooks', value: true } } as const;
@@ -40,6 +42,7 @@ const certificateFile = {
 
 export const settingTable = {
   rules: {
+    deliver: {},
     group: 'Rules',
     description: 'load rules from files or folders instead of ConfigMaps',
     placeholder: 'path',
@@ -55,6 +58,7 @@ export const settingTable = {
     excludes: ['rules', 'dev'],
   },
   customKinds: {
+    deliver: {},
     group: 'Rules',
     description: 'load files that declare custom resources with images',
     placeholder: 'files',
@@ -62,6 +66,7 @@ export const settingTable = {
     read: readText,
   },
   kubeconfig: {
+    deliver: {},
     group: 'Cluster',
     description: 'connect to the cluster of this kubeconfig',
     placeholder: 'file',
@@ -69,6 +74,7 @@ export const settingTable = {
     defaultText: "KUBECONFIG, else ~/.kube/config, else the Pod's service account",
   },
   context: {
+    deliver: {},
     group: 'Cluster',
     description: 'use this kubeconfig context',
     placeholder: 'name',
@@ -76,6 +82,7 @@ export const settingTable = {
     defaultText: 'the current context',
   },
   namespace: {
+    deliver: {},
     group: 'Cluster',
     description: 'set the namespace of regkeeper',
     placeholder: 'name',
@@ -109,6 +116,11 @@ export const settingTable = {
   tlsCa: { ...certificateFile, description: 'load the CA (PEM), required with --manage-webhooks' },
   manageWebhooks: { group: 'Registration', description: 'register the webhooks, and repair their configurations', default: false },
   excludeNamespaces: {
+    deliver: {
+      group: 'Delivery',
+      description: 'never deliver secrets to these namespaces',
+      defaultText: "regkeeper's own, kube-system, kube-node-lease, openshift, openshift-*",
+    },
     ...registration,
     description: 'never intercept requests in these namespaces',
     placeholder: 'name',
@@ -117,6 +129,7 @@ export const settingTable = {
     defaultText: "regkeeper's own, kube-system, kube-node-lease, those of OpenShift",
   },
   namespaceSelector: {
+    deliver: { group: 'Delivery', description: 'deliver secrets only to namespaces with these labels' },
     ...registration,
     description: 'intercept only namespaces with these labels',
     placeholder: 'labels',
@@ -151,6 +164,7 @@ export const settingTable = {
     default: 'tolerate',
   },
   host: {
+    deliver: {},
     group: 'Server',
     description: 'listen on this address',
     placeholder: 'address',
@@ -160,6 +174,7 @@ export const settingTable = {
   },
   port: { group: 'Server', description: 'listen for HTTPS on this port', placeholder: 'number', read: readPort, default: 8443 },
   healthPort: {
+    deliver: {},
     group: 'Server',
     description: 'serve /healthz, /readyz and /metrics on this HTTP port',
     placeholder: 'number',
@@ -181,6 +196,7 @@ export const settingTable = {
     devDefault: 0,
   },
   logLevel: {
+    deliver: {},
     group: 'Server',
     description: 'log events at this level and above, on standard error',
     placeholder: 'level',
@@ -188,6 +204,7 @@ export const settingTable = {
     default: 'info',
   },
   logFormat: {
+    deliver: {},
     group: 'Server',
     description: 'write the log as text or JSON lines',
     placeholder: 'format',
@@ -195,6 +212,7 @@ export const settingTable = {
     defaultText: 'text on a terminal, otherwise json',
   },
   auditLog: {
+    deliver: {},
     group: 'Server',
     description: 'write audit records to this file',
     placeholder: 'file',
@@ -227,6 +245,15 @@ export function settingOf(name: SettingName): Setting {
   return settingTable[name];
 }
 
+/** The settings of `regkeeper deliver`. */
+export const deliverySettingNames = settingNames.filter((name) => settingOf(name).deliver !== undefined);
+
+/** A setting as it is in `regkeeper deliver`, which has no --dev. */
+export function deliverySettingOf(name: SettingName): Setting {
+  const { requires: _requires, excludes: _excludes, devDefault: _devDefault, deliver, ...setting } = settingOf(name);
+  return { ...setting, ...deliver };
+}
+
 /** `--tls-cert` of `tlsCert`. */
 export function flagOf(name: SettingName): string {
   return `--${wordsOf(name).join('-')}`;
@@ -246,8 +273,8 @@ export function usageOf(name: SettingName): string {
 }
 
 /** The default in words. Undefined if there is none. */
-export function defaultOf(name: SettingName): string | undefined {
-  const { default: value, devDefault, defaultText } = settingOf(name);
+export function defaultOf(name: SettingName, setting = settingOf(name)): string | undefined {
+  const { default: value, devDefault, defaultText } = setting;
   if (defaultText !== undefined) return defaultText;
   if (value === undefined) return undefined;
   const usual = value === false ? 'off' : String(value);

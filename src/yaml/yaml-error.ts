@@ -46,15 +46,15 @@ export function describeYamlError(error: YamlTrouble): string {
     case 'duplicate-field':
       return `the field "${error.name}" is already set on line ${error.firstLine}. Keep one of the two.`;
     case 'field-name-not-scalar':
-      return 'a field name is a list or a mapping. Write a plain name.';
+      return 'a field name is a list or a mapping. Use a plain name.';
     case 'field-name-null':
       return 'a field has no name. If the name is "" or "null", put it in quotes.';
     case 'directive':
       return `the YAML directive ${error.text} is not allowed. Remove it.`;
     case 'alias':
-      return `the YAML alias *${error.name} is not allowed. Write the value itself.`;
+      return `the YAML alias *${error.name} is not allowed. Use the value itself.`;
     case 'anchor':
-      return `the YAML anchor &${error.name} is not allowed. Write the value itself where it is needed.`;
+      return `the YAML anchor &${error.name} is not allowed. Use the value itself where it is needed.`;
     case 'tag':
       return `the YAML tag ${shortTag(error.tag)} is not allowed. Remove it.`;
     case 'unknown-anchor':
@@ -62,7 +62,7 @@ export function describeYamlError(error: YamlTrouble): string {
     case 'recursive-anchor':
       return `the anchor &${error.name} contains itself.`;
     case 'too-many-aliased':
-      return `aliases expand to more than ${error.max} values. Write the values without aliases.`;
+      return `aliases expand to more than ${error.max} values. Specify the values without aliases.`;
     case 'bad-merge':
       return 'the value of a merge key << must be a mapping, an alias of a mapping, or a list of these.';
     case 'not-json-number':

@@ -46,6 +46,7 @@ const healthy: Series = {
   ...onBoth('regkeeper_webhook_repairs_total', '0x120', 'change="narrowed"'),
   ...onBoth('regkeeper_webhooks_narrowed', '0x120'),
   ...onBoth('regkeeper_api_unavailable', '0x120', 'api="apps.openshift.io/v1"'),
+  ...onBoth('regkeeper_secret_delivery_running', '1x120'),
   ...onBoth('regkeeper_audit_log_failing', '0x120'),
   ...onBoth('regkeeper_audit_records_lost_total', '0x120'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="bug"'),
@@ -129,6 +130,9 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     { ...onBoth('regkeeper_namespace_over_budget', '1x120', 'exported_namespace="shop"') },
     ['RegkeeperNamespaceOverBudget'],
   ],
+  ['secret delivery that stopped', { ...onBoth('regkeeper_secret_delivery_running', '0x120') }, ['RegkeeperSecretDeliveryStopped']],
+  ['secret delivery that is restarted', { ...onBoth('regkeeper_secret_delivery_running', '1x50 0x4 1x66') }, []],
+  ['secret delivery that one replica cannot see', { ...on('one', 'regkeeper_secret_delivery_running', '0x120') }, []],
   ['two edits of the webhooks by hand', { ...on('one', 'regkeeper_webhook_repairs_total', '0x50 1x20 2x50', 'change="weakened"') }, []],
   [
     'an API that is unavailable',

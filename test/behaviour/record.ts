@@ -54,6 +54,7 @@ const metrics = createMetrics({
   watches: () => [],
   registration: () => undefined,
   factGaps: () => undefined,
+  secretDelivery: () => undefined,
   auditDelivery: () => ({ failing: false, lost: 0 }),
   now: () => 0,
 });

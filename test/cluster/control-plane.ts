@@ -57,6 +57,10 @@ export interface ControlPlaneOptions {
   readonly controllers?: readonly string[];
   /** Further users, each with a token and a kubeconfig. */
   readonly accounts?: readonly Account[];
+  /** Addresses of Services, such as `fd00:10:96::/112`, or two ranges for dual-stack. By default `10.96.0.0/16`. */
+  readonly serviceRange?: string;
+  /** Additional variables of the API server, such as GODEBUG. */
+  readonly apiServerEnv?: Readonly<Record<string, string>>;
 }
 
 export interface Account {
@@ -78,8 +82,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const egress = await startEgress(files.egressSocket, (clusterIP, port) => findService(api, clusterIP, port));
     cleanup.onStop(egress.close);
 
-    const start = async (name: string, binary: string, args: readonly string[]) => {
-      const started = await startLocalProcess({ name, binary, args, folder: directory, logFile: join(directory, `${name}.log`) });
+    const start = async (name: string, binary: string, args: readonly string[], env: Readonly<Record<string, string>> = {}) => {
+      const logFile = join(directory, `${name}.log`);
+      const started = await startLocalProcess({ name, binary, args, folder: directory, logFile, env });
       cleanup.add(started);
       return started;
     };
@@ -88,7 +93,8 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     await waitUntilReady('etcd', etcd, () => answersOk(`http://127.0.0.1:${etcdPort}/health`));
 
     const startApiServer = async () => {
-      const apiserver = await start('kube-apiserver', binaries.kubeApiserver, apiserverArgs(files, apiPort, etcdPort, options));
+      const args = apiserverArgs(files, apiPort, etcdPort, options);
+      const apiserver = await start('kube-apiserver', binaries.kubeApiserver, args, options.apiServerEnv);
       await waitUntilReady('kube-apiserver', apiserver, async () => (await api('/readyz')).status === 200);
       return apiserver;
     };
@@ -298,7 +304,7 @@ function etcdArgs(directory: string, port: number, peerPort: number): string[] {
 }
 
 function apiserverArgs(files: Files, port: number, etcdPort: number, options: ControlPlaneOptions): string[] {
-  const { auditOf, admissionConfiguration, admissionPlugins = [], authorizationMode = 'RBAC' } = options;
+  const { auditOf, admissionConfiguration, admissionPlugins = [], authorizationMode = 'RBAC', serviceRange = '10.96.0.0/16' } = options;
   return [
     '--bind-address=127.0.0.1',
     `--secure-port=${port}`,
@@ -309,7 +315,9 @@ function apiserverArgs(files: Files, port: number, etcdPort: number, options: Co
     '--service-account-issuer=https://kubernetes.default.svc',
     `--service-account-signing-key-file=${files.serviceAccountKey}`,
     `--service-account-key-file=${files.serviceAccountPublicKey}`,
-    '--service-cluster-ip-range=10.96.0.0/16',
+    `--service-cluster-ip-range=${serviceRange}`,
+    // The addresses of Services must be of the family of this one. Nothing uses it.
+    ...(serviceRange.includes(':') && !serviceRange.includes('.') ? ['--advertise-address=2001:db8::1'] : []),
     `--egress-selector-config-file=${files.egressConfig}`,
     '--allow-privileged=true',
     // A loopback address is not allowed in an EndpointSlice, and no component of this cluster would use it.

@@ -80,7 +80,7 @@ export async function install({ kubectl, admin, node, command, then = async () =
   const at = [
     applied,
     earliest(servers.map(({ startedAt }) => startedAt)),
-    earliest(loggedAt(/^rules are in force/)),
+    earliest(loggedAt(/^rules are in effect/)),
     earliest(loggedAt(/^serving$/)),
     earliest(servers.flatMap(({ readyAt }) => readyAt ?? [])),
     Math.max(

@@ -22,15 +22,24 @@ export interface LocalProgram {
   readonly logFile: string;
   /** Working folder and home of the program. */
   readonly folder: string;
+  /** Additional variables. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const tailLines = 25;
 
-export async function startLocalProcess({ name, binary, args, logFile, folder }: LocalProgram): Promise<LocalProcess> {
+export async function startLocalProcess({
+  name,
+  binary,
+  args,
+  logFile,
+  folder,
+  env: additional = {},
+}: LocalProgram): Promise<LocalProcess> {
   const [program, ...programArgs] = await boundToThisProcess(binary, args);
   const log = openSync(logFile, 'a');
   // Variables are not inherited: with an HTTPS_PROXY the API server would send webhook calls there instead of to the egress proxy.
-  const env = { PATH: process.env.PATH, HOME: folder, TMPDIR: folder };
+  const env = { PATH: process.env.PATH, HOME: folder, TMPDIR: folder, ...additional };
   const child = spawn(program, programArgs, { cwd: folder, env, stdio: ['ignore', log, log] });
   closeSync(log);
 

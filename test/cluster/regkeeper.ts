@@ -106,7 +106,7 @@ export async function routeTo({ port }: Regkeeper, { routeService }: Pick<Regkee
   await routeService(service, port);
 }
 
-export async function readiness({ healthPort }: Regkeeper): Promise<{ ready: boolean; text: string }> {
+export async function readiness({ healthPort }: Pick<Regkeeper, 'healthPort'>): Promise<{ ready: boolean; text: string }> {
   const response = await fetch(`http://localhost:${healthPort}/readyz`);
   return { ready: response.ok, text: await response.text() };
 }
@@ -116,9 +116,6 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
   const { directory, flags = [], nodeFlags = [], serveWithinSeconds = 30 } = settings;
   await mkdir(directory, { recursive: true });
   const kubeconfig = settings.account ?? (await serviceAccountKubeconfig(settings));
-  const logFile = join(directory, 'regkeeper.log');
-  const auditFile = join(directory, 'audit.log');
-  const log = openSync(logFile, 'w');
   const args = [
     'serve',
     '--kubeconfig',
@@ -132,7 +129,30 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
     '--manage-webhooks',
   ];
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0'];
-  const child = spawn(process.execPath, [...nodeFlags, programFile(), ...args, ...network, '--audit-log', auditFile, ...flags], {
+  const program = await spawnProgram([...args, ...network, ...flags], {
+    directory,
+    nodeFlags,
+    ready: 'serving',
+    readyWithinSeconds: serveWithinSeconds,
+  });
+  const { url, healthUrl } = program.readyLine as { url: string; healthUrl: string };
+  return { ...program, port: Number(new URL(url).port), healthPort: Number(new URL(healthUrl).port) };
+}
+
+export type SpawnOptions = {
+  readonly directory: string;
+  readonly nodeFlags?: readonly string[];
+  /** The message of the line in the log that ends the start. */
+  readonly ready: string;
+  readonly readyWithinSeconds: number;
+};
+
+/** Starts a process of regkeeper, and returns when its log has the line. */
+export async function spawnProgram(args: readonly string[], { directory, nodeFlags = [], ready, readyWithinSeconds }: SpawnOptions) {
+  const logFile = join(directory, 'regkeeper.log');
+  const auditFile = join(directory, 'audit.log');
+  const log = openSync(logFile, 'w');
+  const child = spawn(process.execPath, [...nodeFlags, programFile(), ...args, '--audit-log', auditFile], {
     cwd: directory,
     env: { PATH: process.env.PATH, HOME: directory },
     stdio: ['ignore', log, log],
@@ -148,18 +168,16 @@ export async function launchRegkeeper(settings: RegkeeperSettings): Promise<Regk
   });
 
   const readLog = () => jsonLines(readFileSync(logFile, 'utf8'));
-  const serving = () => readLog().find(({ msg }) => msg === 'serving');
+  const readyLine = () => readLog().find(({ msg }) => msg === ready);
   const giveUp = () =>
     child.exitCode === null ? undefined : new Error(`regkeeper ended with exit code ${child.exitCode}:\n${readFileSync(logFile, 'utf8')}`);
-  await waitFor(async () => serving() !== undefined, { deadlineSeconds: serveWithinSeconds, what: 'regkeeper to serve', giveUp });
-  const { url, healthUrl } = serving() as { url: string; healthUrl: string };
+  await waitFor(async () => readyLine() !== undefined, { deadlineSeconds: readyWithinSeconds, what: `the line "${ready}"`, giveUp });
   return {
     process: child,
-    port: Number(new URL(url).port),
-    healthPort: Number(new URL(healthUrl).port),
+    readyLine: readyLine() ?? {},
     log: readLog,
     audit: () => jsonLines(readFileSync(auditFile, 'utf8')),
-    end: async (signal = 'SIGTERM') => {
+    end: async (signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') => {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
       return await gone;
     },
@@ -190,11 +208,14 @@ export async function publishedBundles(admin: ApiClient): Promise<string[]> {
     .map(({ clientConfig: { caBundle = '' } }) => Buffer.from(caBundle, 'base64').toString());
 }
 
-/** Writes a kubeconfig with a token of the ServiceAccount that `deploy/` ships, and returns its path. */
-export async function serviceAccountKubeconfig({ kubectl, directory }: Pick<RegkeeperSettings, 'kubectl' | 'directory'>): Promise<string> {
+/** Writes a kubeconfig with a token of a ServiceAccount that `deploy/` ships, and returns its path. */
+export async function serviceAccountKubeconfig(
+  { kubectl, directory }: Pick<RegkeeperSettings, 'kubectl' | 'directory'>,
+  name = 'regkeeper',
+): Promise<string> {
   await mkdir(directory, { recursive: true });
   const api = await kubectl.api();
-  const account = `/api/v1/namespaces/${ownNamespace}/serviceaccounts/regkeeper`;
+  const account = `/api/v1/namespaces/${ownNamespace}/serviceaccounts/${name}`;
   const wanted = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 24 * 3600 } };
   const { status } = await api.create<typeof wanted & { status?: { token: string } }>(`${account}/token`, wanted);
   const view = await kubectl.json<{ clusters: { cluster: object }[] }>(['config', 'view', '--raw', '--minify', '--flatten']);

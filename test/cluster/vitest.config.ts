@@ -3,9 +3,19 @@ import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Scenarios that start their own control plane, or install and remove what an existing cluster already has. */
-const localOnly = ['caller-authentication', 'deploy-base', 'installing', 'leader', 'operations', 'outage', 'rights', 'rolling'].map(
-  (name) => `test/cluster/scenarios/${name}.test.ts`,
-);
+const localOnly = [
+  'caller-authentication',
+  'deploy-base',
+  'installing',
+  'leader',
+  'operations',
+  'outage',
+  'rights',
+  'rolling',
+  'cluster-types',
+  'docs',
+  'uninstall',
+].map((name) => `test/cluster/scenarios/${name}.test.ts`);
 
 /** Started first, or the end of the run would wait for one of them. */
 const longest = ['rolling', 'second-writer', 'aggregated-api', 'chart', 'deploy-base', 'outage', 'installing', 'operations', 'leader'];

@@ -27,7 +27,7 @@ type HostileBuild = {
 /** The greatest length of a Dockerfile that regkeeper reads, in characters. */
 const longest = 131_072;
 const long = `evil.example.com/${'a/'.repeat(1992)}`.slice(0, 4001);
-const tooMany = /spec\.source\.dockerfile names images in more than 500 places/;
+const tooMany = /spec\.source\.dockerfile references images in more than 500 places/;
 const tooLong = /spec\.source\.dockerfile expands ARG and ENV to more than 1,048,576 characters/;
 const denied = /evil/;
 

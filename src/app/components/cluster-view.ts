@@ -21,14 +21,17 @@ export type ClusterView = {
   /** What has not been read yet. Undefined if everything has. */
   missing(): string | undefined;
   gaps: ClusterFacts['gaps'];
+  delivery: ClusterFacts['delivery'];
   readonly connection: Component;
   readonly watches: readonly Component[];
-  /** Watches the secrets that the cluster's rules name. */
+  /** Watches the secrets that the cluster's rules name, and whether they are delivered. */
   readonly secretsOfRules: Component;
 };
 
 export type ClusterViewOptions = {
   readonly client: ApiClient;
+  /** regkeeper's own namespace. */
+  readonly namespace: string;
   readonly kinds: Kinds;
   readonly rules: RulesInForce;
   readonly log: Logger;
@@ -40,15 +43,15 @@ export type ClusterViewOptions = {
  *
  * @throws ConfigurationError
  */
-export async function connectCluster({ cluster }: Settings, env: Environment): Promise<ApiClient | undefined> {
+export async function connectCluster({ cluster }: Pick<Settings, 'cluster'>, env: Environment): Promise<ApiClient | undefined> {
   if (!cluster) return undefined;
   const { kubeconfig, context } = cluster;
   const choice = { ...(kubeconfig !== undefined && { file: kubeconfig }), ...(context !== undefined && { context }), env };
   return connectApi(await loadKubeConfig(choice).catch(asConfigurationError), { streamsInitialState: true });
 }
 
-export function createClusterView({ client, kinds, rules, log, clock }: ClusterViewOptions): ClusterView {
-  const facts = createClusterFacts({ client, log, kinds, clock });
+export function createClusterView({ client, namespace, kinds, rules, log, clock }: ClusterViewOptions): ClusterView {
+  const facts = createClusterFacts({ client, namespace, log, kinds, clock });
   const platform = createClusterPlatform({
     client,
     log,
@@ -63,13 +66,14 @@ export function createClusterView({ client, kinds, rules, log, clock }: ClusterV
     facts: () => (platform.missing() === undefined ? facts.current() : undefined),
     missing: () => facts.missing() ?? platform.missing(),
     gaps: facts.gaps,
+    delivery: facts.delivery,
     connection: { name: 'API server connection', stop: () => client.close() },
     watches: [facts, platform],
     secretsOfRules: watchSecretsOfRules(rules, facts),
   };
 }
 
-function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'followSecrets'>): Component {
+function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'followSecrets' | 'followDelivery'>): Component {
   let unsubscribe = () => {};
   return {
     name: 'secrets named by rules',
@@ -77,7 +81,9 @@ function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'fol
       unsubscribe = rules.onChange((event) => {
         const written = rules.written();
         // Rules of namespaces do not add to the watched secrets, and a tenant may change its rules at any rate.
-        if (written && clusterDocumentChanges(event).length > 0) facts.followSecrets(namedSecrets(written));
+        if (!written || clusterDocumentChanges(event).length === 0) return;
+        facts.followSecrets(namedSecrets(written));
+        facts.followDelivery(written.deliveredSecrets.length > 0);
       });
     },
     stop: () => unsubscribe(),

@@ -8,7 +8,7 @@ import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
 export type HealthOptions = {
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, 'host' | 'healthPort' | 'nameOf'>;
   readonly readiness: readonly ReadinessCheck[];
   readonly metrics: MetricsPage;
   readonly log: Logger;

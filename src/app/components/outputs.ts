@@ -18,6 +18,8 @@ import type { Settings } from '../settings.ts';
 
 export type Logger = ReturnType<typeof createLogger>;
 
+export type OutputSettings = Pick<Settings, 'dev' | 'cluster' | 'auditLog' | 'logLevel' | 'logFormat' | 'nameOf'>;
+
 export type Outputs = Component & {
   readonly log: Logger;
   readonly auditLog: AuditLog;
@@ -30,7 +32,7 @@ export type Outputs = Component & {
 const flushMilliseconds = 6_500;
 
 /** An audit record that cannot be written blocks no request. The log, a metric and an alert report the loss. */
-export function createOutputs(settings: Settings): Outputs {
+export function createOutputs(settings: OutputSettings): Outputs {
   const isHeld = settings.dev && !settings.cluster;
   const logLines = createDeferredDestination(isHeld);
   const records = createDeferredDestination(isHeld);
@@ -78,7 +80,7 @@ function createDeferredDestination(isHeld: boolean) {
   };
 }
 
-function openAuditDestination({ auditLog, nameOf }: Settings, options: DestinationOptions): LogDestination {
+function openAuditDestination({ auditLog, nameOf }: Pick<Settings, 'auditLog' | 'nameOf'>, options: DestinationOptions): LogDestination {
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {

@@ -16,7 +16,7 @@ export function createLeader(
   log: Logger,
 ): LeaderElection | undefined {
   if (!client || !cluster || !manageWebhooks) return undefined;
-  return createLeaderElection({ client, namespace: cluster.namespace, name: service, able, log });
+  return createLeaderElection({ client, namespace: cluster.namespace, name: service, able, duty: 'manage the webhooks', log });
 }
 
 type Wired = 'certificates' | 'ready' | 'leadership' | 'kinds' | 'guard' | 'onRepair' | 'log' | 'clock';

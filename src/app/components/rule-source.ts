@@ -17,8 +17,8 @@ import type { ClusterView } from './cluster-view.ts';
 import type { Logger } from './outputs.ts';
 
 export type RuleSourceOptions = {
-  readonly settings: Settings;
-  readonly cluster: ClusterView | undefined;
+  readonly settings: Pick<Settings, 'rulePaths' | 'cluster' | 'namespaceRules' | 'nameOf'>;
+  readonly cluster: Pick<ClusterView, 'client'> | undefined;
   readonly store: RuleStore;
   readonly rules: RulesInForce;
   /** Counts versions of a namespace's rules that were not parsed. */
@@ -52,7 +52,7 @@ function createFromFiles(options: RuleSourceOptions): RuleSource {
     paths: settings.rulePaths,
     loader,
     clock,
-    onProblem: (message) => log.error({}, `${message}. The previous rules stay in force`),
+    onProblem: (message) => log.error({}, `${message}. The previous rules remain in effect`),
     onReadable: () => log.info({}, 'the rule files are readable again'),
   });
   const start = async () => {
@@ -83,7 +83,7 @@ function collectStartProblems(passOn: (changes: readonly RulesChange[]) => void)
   };
 }
 
-function createFromCluster(options: RuleSourceOptions, { client }: ClusterView, namespace: string): RuleSource {
+function createFromCluster(options: RuleSourceOptions, { client }: Pick<ClusterView, 'client'>, namespace: string): RuleSource {
   const { settings, rules, store, log, clock } = options;
   const { loader, loading } = createLoading(options, rules.documentsChanged);
   const snapshotOptions: SnapshotOptions = { client, namespace, log, clock };

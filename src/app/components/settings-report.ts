@@ -3,8 +3,11 @@ import type { Component } from '../../contracts/component.ts';
 import type { Settings } from '../settings.ts';
 import type { Logger } from './outputs.ts';
 
+type ReportedSettings = Pick<Settings, 'nonDefaults' | 'ignoredVariables' | 'nameOf'> &
+  Partial<Pick<Settings, 'manageWebhooks' | 'webhookPolicy'>>;
+
 export function createSettingsReport(
-  { nonDefaults, ignoredVariables, manageWebhooks, webhookPolicy, nameOf }: Settings,
+  { nonDefaults, ignoredVariables, manageWebhooks, webhookPolicy, nameOf }: ReportedSettings,
   log: Logger,
 ): Component {
   return {
@@ -13,7 +16,7 @@ export function createSettingsReport(
       if (nonDefaults.length > 0) log.info({ settings: nonDefaults }, 'settings that differ from the defaults');
       for (const { variable, flag } of ignoredVariables)
         log.warn({}, `ignoring ${variable}: ${flag} is set, and flags take precedence over variables`);
-      if (manageWebhooks && webhookPolicy.failurePolicy === 'Ignore') {
+      if (manageWebhooks && webhookPolicy?.failurePolicy === 'Ignore') {
         log.warn(
           {},
           `${nameOf('failurePolicy')} is Ignore: while no replica is available, all images are allowed and no secrets are injected`,

@@ -2,6 +2,7 @@
 import type { Clock } from '../../time/clock.ts';
 import { type CertificatePairProblem, isTrusted, missingNames, readCertificatePair, readCertificates } from '../inspect.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
+import { anyOf } from '../wording.ts';
 import { type FilesReading, followFiles, readText, UnreadableFile } from './follow-files.ts';
 
 export type CertificateFiles = {
@@ -73,7 +74,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCe
     if (!reading.ok) return { ok: false, problem: `${reading.problem}. ${remedies[reading.part]}` };
     const missing = missingNames(certificate, paths.names ?? []);
     if (missing.length > 0) {
-      const names = missing.join(', ');
+      const names = anyOf(missing);
       return {
         ok: false,
         problem: `certificate file ${paths.certificate} is not valid for ${names}, which the API server uses. Request a certificate for this name`,

@@ -12,8 +12,9 @@ import { canonicalName, type ImageReference } from '../../image/reference.ts';
 import { escapeControls } from '../../object/text.ts';
 import { auditOrigin, auditRule } from '../../observe/audit/audited-rule.ts';
 import { renderOrigin } from '../../rules/language/problem.ts';
+import { deliveredSecret, entitlement } from '../../rules/match/entitlement.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
-import type { NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
+import type { DeliveredSecret, NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { dateOption, namespaceOption, quietOption, rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
@@ -126,6 +127,8 @@ type Explanation = {
   readonly settingsCertain: boolean;
   readonly pullSecrets: readonly string[];
   readonly pushSecret: string | undefined;
+  /** Those of the secrets that have an entry in `secrets`, with that entry and whether the namespace may have a copy. */
+  readonly deliveries: readonly SecretDelivery[];
   /** How the image name was read, one sentence per part. */
   readonly nameExplanation: readonly string[];
   /** All rules that match the image, in descending precedence. */
@@ -134,6 +137,8 @@ type Explanation = {
   readonly unsure: readonly string[];
   readonly message: string;
 };
+
+type SecretDelivery = { readonly secret: DeliveredSecret; readonly entitled: boolean | 'unknown' };
 
 function explain(
   image: string,
@@ -147,6 +152,9 @@ function explain(
   const description = describeEvaluation(evaluation, { place, nearest: rules.nearest });
   const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, [evaluation], secretsNamed) : [];
+  const pullSecrets = [...new Set(trustedBy.flatMap((rule) => rule.pullSecrets))];
+  const pushSecret = trustedBy.find((rule) => rule.pushSecret !== undefined)?.pushSecret;
+  const named = new Set(pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret]);
   const origins = [...unsureHere, evaluation.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
   return {
     image: maskUserinfo(image),
@@ -155,8 +163,9 @@ function explain(
     evaluation,
     settings,
     settingsCertain: unsureSettings === undefined,
-    pullSecrets: [...new Set(trustedBy.flatMap(({ pullSecrets }) => pullSecrets))],
-    pushSecret: trustedBy.find(({ pushSecret }) => pushSecret !== undefined)?.pushSecret,
+    pullSecrets,
+    pushSecret,
+    deliveries: [...named].flatMap((name) => deliveryOf(name, rules, place)),
     nameExplanation: reference ? explainImageName(image, evaluation, rules.settings) : [],
     candidates: reference ? explainMatch(rules, reference, place, evaluation.rule) : [],
     unsure: [...new Set(origins)],
@@ -165,8 +174,16 @@ function explain(
   };
 }
 
+function deliveryOf(name: string, rules: RuleSet, place: NamespaceContext): readonly SecretDelivery[] {
+  const secret = deliveredSecret(rules, name);
+  if (!secret) return [];
+  const { value, unsure } = entitlement(rules, name, place);
+  return [{ secret, entitled: value ? true : unsure ? 'unknown' : false }];
+}
+
 /** The output for programs, documented in docs/tools.md and stable. Fields without a value are null. */
-function machineOutput({ image, action, place, evaluation, settings, pullSecrets, pushSecret, candidates, unsure, message }: Explanation) {
+function machineOutput({ image, action, place, evaluation, settings, ...explanation }: Explanation) {
+  const { pullSecrets, pushSecret, deliveries, candidates, unsure, message } = explanation;
   const { verdict, reason, outcomeBeforeMode, reference, rule, exemption } = evaluation;
   return {
     image,
@@ -180,6 +197,7 @@ function machineOutput({ image, action, place, evaluation, settings, pullSecrets
     rule: rule ? auditRule(rule) : null,
     pullSecrets,
     pushSecret: pushSecret ?? null,
+    delivered: deliveries.flatMap(({ secret, entitled }) => (entitled === true ? [{ name: secret.name, deliver: secret.deliver }] : [])),
     exemption: exemption ? { until: exemption.until, reason: exemption.reason, source: auditOrigin(exemption.origin) } : null,
     settings,
     searched: (evaluation.searched ?? []).map(canonicalName),
@@ -226,13 +244,24 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
   }
   return `${lines.join('\n')}\n`;
 
-  function secretRows({ pullSecrets, pushSecret }: Explanation): readonly (readonly [string, string])[] {
+  function secretRows({ pullSecrets, pushSecret, deliveries }: Explanation): readonly (readonly [string, string])[] {
     if (evaluation.verdict !== 'trusted') return [];
     const notWritten = settings.inject === 'off' ? ' (not injected: inject is off)' : '';
-    const pull = ['pull secret', pullSecrets.length > 0 ? pullSecrets.join(', ') + notWritten : 'none'] as const;
-    const push = ['push secret', pushSecret === undefined ? 'none' : pushSecret + notWritten] as const;
+    const pull = ['pull secret', pullSecrets.length > 0 ? pullSecrets.map(withDelivery).join(', ') + notWritten : 'none'] as const;
+    const push = ['push secret', pushSecret === undefined ? 'none' : withDelivery(pushSecret) + notWritten] as const;
     return action === 'push' ? [push, pull] : [pull, push];
+
+    function withDelivery(name: string): string {
+      const delivery = deliveries.find(({ secret }) => secret.name === name);
+      return delivery ? `${name} (${describeDelivery(delivery)})` : name;
+    }
   }
+}
+
+function describeDelivery({ secret, entitled }: SecretDelivery): string {
+  if (entitled === 'unknown') return 'may be delivered, depending on namespace labels';
+  if (!entitled) return 'not delivered to this namespace';
+  return secret.deliver === 'always' ? 'always delivered' : 'delivered on demand';
 }
 
 const indent = 13;

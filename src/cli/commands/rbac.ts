@@ -1,5 +1,7 @@
-/** `rbac`: prints the ClusterRole that lets regkeeper see whether the secrets of rules exist. */
+/** `rbac`: prints the permissions that depend on the rules: to see whether secrets exist, and to deliver them. */
 import { Command, Option } from 'commander';
+import { deliveryRights } from '../../delivery/rights.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
 import { printYaml } from '../../yaml/print-yaml.ts';
 import { namespaceOption, rulesOption } from '../input/options.ts';
@@ -7,29 +9,48 @@ import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
-type RbacOptions = { readonly rules: readonly string[]; readonly namespace: string; readonly serviceAccount: string };
+type RbacOptions = {
+  readonly rules: readonly string[];
+  readonly namespace: string;
+  readonly serviceAccount?: string;
+  readonly deliver?: true;
+  readonly excludeNamespaces?: readonly string[];
+};
 
 export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('rbac')
     .addOption(rulesOption().makeOptionMandatory())
     .addOption(namespaceOption('namespace of regkeeper').default('regkeeper'))
-    .addOption(new Option('--service-account <name>', 'service account of regkeeper').default('regkeeper'))
+    .addOption(new Option('--service-account <name>', 'service account (default: "regkeeper", "regkeeper-deliver" with --deliver)'))
+    .addOption(new Option('--deliver', 'print the permissions and the policy of secret delivery'))
+    .addOption(new Option('--exclude-namespaces <name...>', 'namespaces that never get a copy, with --deliver'))
     .addHelpText('after', helpNotes({ examples }))
-    .action(async ({ rules, namespace, serviceAccount }: RbacOptions) => {
-      const ruleSet = await readRulesOption(rules, terminal);
+    .action(async (options: RbacOptions) => {
+      const ruleSet = await readRulesOption(options.rules, terminal);
       if (!ruleSet) return finish(2);
+      if (options.deliver) return printDelivery(ruleSet, options, terminal);
       const names = namedSecrets(ruleSet);
       if (names.length === 0) {
         terminal.err('the rules name no secrets, so no ClusterRole is needed\n');
         return;
       }
-      terminal.out(secretRights(names, { namespace, serviceAccount }));
+      terminal.out(secretRights(names, { namespace: options.namespace, serviceAccount: options.serviceAccount ?? 'regkeeper' }));
     });
+}
+
+function printDelivery({ deliveredSecrets }: RuleSet, options: RbacOptions, terminal: Terminal): void {
+  const { namespace, serviceAccount = 'regkeeper-deliver', excludeNamespaces: excludedNamespaces = [] } = options;
+  if (deliveredSecrets.length === 0) {
+    terminal.err('the rules have no secrets to deliver, so secret delivery needs no permissions\n');
+    return;
+  }
+  terminal.out(deliveryRights(deliveredSecrets, { namespace, serviceAccount, excludedNamespaces }).map(document).join(''));
 }
 
 const examples = [
   { does: 'Print the ClusterRole and its binding', line: 'regkeeper rbac --rules deploy/examples/rules' },
   { does: 'Apply them', line: 'regkeeper rbac --rules deploy/examples/rules | kubectl apply -f -' },
+  { does: 'Apply the permissions of secret delivery', line: 'regkeeper rbac --deliver --rules deploy/examples/rules | kubectl apply -f -' },
 ];
 
 const name = 'regkeeper-secrets';
@@ -38,7 +59,10 @@ const name = 'regkeeper-secrets';
  * Returns the ClusterRole that lets regkeeper see whether these secrets exist, and its binding, as YAML. With resourceNames the API server
  * allows a list or watch only if it selects one of the names (kubernetes.io, Using RBAC Authorization). regkeeper's requests do.
  */
-function secretRights(names: readonly string[], { namespace, serviceAccount }: Pick<RbacOptions, 'namespace' | 'serviceAccount'>): string {
+function secretRights(
+  names: readonly string[],
+  { namespace, serviceAccount }: { readonly namespace: string; readonly serviceAccount: string },
+): string {
   const apiVersion = 'rbac.authorization.k8s.io/v1';
   const metadata = { name, labels: { 'app.kubernetes.io/name': 'regkeeper' } };
   const role = {
@@ -54,6 +78,10 @@ function secretRights(names: readonly string[], { namespace, serviceAccount }: P
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
     subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace }],
   };
-  // A secret may have a name such as 1e3 or yes. printYaml quotes it, so that YAML 1.1 parsers read text.
-  return [role, binding].map((object) => `---\n${printYaml(object)}`).join('');
+  return [role, binding].map(document).join('');
+}
+
+/** A secret may have a name such as 1e3 or yes. printYaml quotes it, so that YAML 1.1 parsers read text. */
+function document(object: unknown): string {
+  return `---\n${printYaml(object)}`;
 }

@@ -12,7 +12,7 @@ export function explainImageName(text: string, { reference, searched }: ImageEva
     `registry ${host}, ${port === undefined ? 'default port 443' : `port ${port}`}, repository ${path.join('/')}, ${version(reference)}`,
     ...conventions(text, reference, shortNames),
     ...(searched
-      ? [`a node may resolve it to ${listOf(searched.map(canonicalName), 'or')} (shortNames), so all of these must be trusted`]
+      ? [`a node may resolve it to ${listOf(searched.map(canonicalName), 'or')} (shortNames), so each of them must be trusted`]
       : []),
   ];
 }

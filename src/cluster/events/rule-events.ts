@@ -88,7 +88,7 @@ export function createRuleEvents({ rules, store, versionOf, recorder, clock }: R
 }
 
 function acceptance({ revision }: RuleSet, warnings: readonly Problem[]): EventText {
-  const statements = [{ message: `The rules are in force with revision ${revision}.` }, ...warnings.map(statementOf)];
+  const statements = [{ message: `The rules are in effect with revision ${revision}.` }, ...warnings.map(statementOf)];
   return { type: 'Normal', reason: 'RulesAccepted', note: renderNote({ statements, noun: 'warning', endings: [''] }) };
 }
 
@@ -96,7 +96,7 @@ function rejection(problems: readonly Problem[]): EventText {
   const note = renderNote({
     statements: problems.map(statementOf),
     noun: 'problem',
-    endings: ['These rules were rejected. The last good version stays in force.'],
+    endings: ['These rules were rejected. The last good version remains in effect.'],
   });
   return { type: 'Warning', reason: 'RulesRejected', note };
 }

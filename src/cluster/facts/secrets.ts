@@ -7,6 +7,7 @@ import type { Log } from '../../contracts/log.ts';
 import { registrySecretTypes } from '../../credentials/registry-secret.ts';
 import type { SecretFacts } from '../../decision/facts.ts';
 import { errorMessage } from '../../errors/error-message.ts';
+import { listOf } from '../../image/wording.ts';
 import { type ApiClient, ApiError, boundTo, type KubeObject } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerTimings } from '../../kube/informer.ts';
 import { identityOf } from '../../kube/object-identity.ts';
@@ -112,8 +113,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
         path: '/api/v1/secrets',
         fieldSelector,
         metadataOnly: true,
-        // `kubectl apply` stores the whole secret in an annotation.
-        keep: (secret) => ({ metadata: identityOf(secret) }),
+        keep: keepName,
         log,
         onFailure(failure) {
           // Only once. Where the review and the watch disagree, more reviews would not help.
@@ -139,7 +139,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
   }
 
   function reportLacking(names: readonly string[]): void {
-    const list = names.toSorted().join(', ');
+    const list = listOf(names.toSorted(), 'and');
     if (list !== reportedLacking && list !== '') {
       log.warn(
         { secrets: names },
@@ -179,6 +179,11 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       await Promise.all([...followed.values()].map(stopWatching));
     },
   };
+}
+
+/** `kubectl apply` stores the whole secret in an annotation. */
+export function keepName(secret: KubeObject): KubeObject {
+  return { metadata: identityOf(secret) };
 }
 
 async function stopWatching({ all, unusable }: SecretInformers): Promise<void> {

@@ -20,6 +20,7 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const root = request.object as JsonObject;
   const patch: PatchOperation[] = [];
   const injected: Injection[] = [];
+  const listed: (string | undefined)[] = [];
   const notices: Notice[] = [];
   const mark = new Map<string, string>();
   const bySlot = new Map(images.map((image) => [image.slot, image]));
@@ -35,10 +36,14 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
 
   for (const credential of shape.credentials) {
     const path = renderPath(credential.path);
-    if (credential.current !== undefined && !isOurs(credential)) continue;
+    if (credential.current !== undefined && !isOurs(credential)) {
+      listed.push(credential.current);
+      continue;
+    }
 
     const choice = chooseSecret(credential, bySlot);
     notices.push(...choice.notices);
+    listed.push(choice.secret);
     // A field that the user's file sets is user-supplied, even if it was cleared or moved since: the next pass would treat it so.
     if (choice.secret !== undefined && !userSupplied().has(path)) mark.set(path, choice.secret);
     if (choice.secret === credential.current) continue;
@@ -50,8 +55,8 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
     }
   }
   patch.push(...removeOrphans(root, shape));
-  patch.push(...annotate(root, ['metadata'], mark.size > 0 ? renderBuildMark(mark) : undefined));
-  return { kind: 'injected', patch, injected, notices };
+  patch.push(...annotate(root, ['metadata'], injectedAnnotation, mark.size > 0 ? renderBuildMark(mark) : undefined));
+  return { kind: 'injected', patch, injected, listed, notices };
 }
 
 /**
@@ -65,14 +70,16 @@ function restoreOurs({ object, oldObject }: ChangeRequest, { credentials }: Buil
     const ours = mark.get(renderPath(path));
     return ours !== undefined && current === undefined && valueAt(oldObject, [...path, 'name']) === ours ? [{ path, secret: ours }] : [];
   });
-  if (lost.length === 0) return { kind: 'injected', patch: [], injected: [], notices: [] };
+  const listed = [...credentials.map(({ current }) => current), ...lost.map(({ secret }) => secret)];
+  if (lost.length === 0) return { kind: 'injected', patch: [], injected: [], listed, notices: [] };
   return {
     kind: 'injected',
     patch: [
       ...lost.map(({ path, secret }) => put(root, path, secret)),
-      ...annotate(root, ['metadata'], textAt(oldObject, ['metadata', 'annotations', injectedAnnotation])),
+      ...annotate(root, ['metadata'], injectedAnnotation, textAt(oldObject, ['metadata', 'annotations', injectedAnnotation])),
     ],
     injected: lost.map(({ path, secret }) => ({ path: renderPath(path), secret, from: 'rule' })),
+    listed,
     notices: [],
   };
 }
@@ -138,12 +145,12 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   const secret = chosen.secrets[0];
   const uncovered = candidates.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server truncates long warnings.
-  const message = `${path} can name only one secret ("${secret}"). Put the credentials of all registries of this build into one secret, and name it in each rule.${withoutSecret(uncovered)}`;
+  const message = `${path} can reference only one secret ("${secret}"). Put the credentials for all registries of this build into one secret, and reference it in each rule.${withoutSecret(uncovered)}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 
 function emptyWarning(path: string, images: readonly ImageDecision[]): string {
-  return `${path} was left empty, because an image stream of this build needs another secret, which the builder service account may have.${withoutSecret(images)}`;
+  return `${path} was left empty, because an image stream of this build needs a different secret, which the builder service account may have.${withoutSecret(images)}`;
 }
 
 function internalWarning(path: string, secret: string | undefined, uncovered: readonly ImageDecision[]): string {

@@ -18,17 +18,20 @@ export type InjectionResult =
       readonly kind: 'injected';
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
+      /** All secrets in the object after the patch. Undefined for an entry without a name, and for an empty field of a build. */
+      readonly listed: readonly (string | undefined)[];
       readonly notices: readonly Notice[];
     }
   | { readonly kind: 'not-yet'; readonly message: string };
 
 export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
-  if (shape.readOnlyBecause && shape.readOnlyBecause !== 'immutable') return { kind: 'injected', patch: [], injected: [], notices: [] };
+  if (shape.readOnlyBecause && shape.readOnlyBecause !== 'immutable')
+    return { kind: 'injected', patch: [], injected: [], listed: shape.pullSecrets, notices: [] };
   const plan = planPullSecrets(readInput(request, shape, images, facts));
   if (plan.kind === 'not-yet') {
     return {
       kind: 'not-yet',
-      message: `service account ${quote(shape.serviceAccount)} of namespace "${request.namespace}" is not known yet`,
+      message: `service account ${quote(shape.serviceAccount)} in namespace "${request.namespace}" has not been seen yet`,
     };
   }
   const path = renderPath([...shape.spec, 'imagePullSecrets']);
@@ -36,6 +39,7 @@ export function injectIntoPod(request: ChangeRequest, shape: PodShape, images: r
     kind: 'injected',
     patch: patchPullSecrets(plan, request, shape),
     injected: plan.added.map((secret) => ({ path, ...secret })),
+    listed: [...(plan.kind === 'write' ? plan.kept : shape.pullSecrets), ...plan.added.map(({ secret }) => secret)],
     notices: [
       ...plan.notices.map((notice) => ({ reason: notice.reason, message: renderNotice(notice, shape) })),
       ...lackingSecrets(
@@ -144,11 +148,11 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
       return `${account} allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), ${because}`;
     }
     case 'account-unknown':
-      return `${account} is unknown, because no cluster is connected. Its own pull secrets were not added.`;
+      return `${account} is unknown, because regkeeper is not connected to a cluster. Its own pull secrets were not added.`;
     case 'account-too-large': {
       const consequence =
         stage === 'template'
-          ? 'The template was not changed. Its Pods get the pull secrets named in the rules.'
+          ? 'The template was not changed. Its Pods get the pull secrets that the rules specify.'
           : 'Only the secrets that the Pod already lists remain.';
       return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${consequence}`;
     }

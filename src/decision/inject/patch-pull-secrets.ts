@@ -22,10 +22,10 @@ export function patchPullSecrets(
       return [];
     case 'restore': {
       const mark = textOrUndefined(valueAt(oldObject, [...metadata, 'annotations', injectedAnnotation]));
-      return [...restoreList(root, list, valueAt(oldObject, list)), ...annotate(root, metadata, mark)];
+      return [...restoreList(root, list, valueAt(oldObject, list)), ...annotate(root, metadata, injectedAnnotation, mark)];
     }
     case 'write':
-      return [...changeList(root, list, plan), ...annotate(root, metadata, renderMark(plan.mark))];
+      return [...changeList(root, list, plan), ...annotate(root, metadata, injectedAnnotation, renderMark(plan.mark))];
   }
 }
 

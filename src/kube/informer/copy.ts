@@ -31,8 +31,8 @@ export type InformerCopy<T extends KubeObject> = {
   get(namespace: string | undefined, name: string): T | undefined;
   /** The store for a new list. It may be discarded before it is complete. */
   begin(): Map<string, T>;
-  /** Adds an object to a new list. Returns what is kept of it, or undefined if the store rejects it. */
-  add(next: Map<string, T>, object: T): T | undefined;
+  /** Adds an object to a new list. */
+  add(next: Map<string, T>, object: T): void;
   /** The list is complete. Sends `synced` for the first one, and the differences for each later one. */
   replace(next: Map<string, T>): void;
   apply(type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T): void;
@@ -107,8 +107,6 @@ export function createInformerCopy<T extends KubeObject>({ path, store, keep, on
         throw new ApiError(0, 'Unreadable', `GET ${path}: the response is not a list: it contains an object without a name`);
       const kept = reduce(object);
       next.set(keyOf(kept), kept);
-      // Keeps no second reference to an object that the store has rejected.
-      return next.has(keyOf(kept)) ? kept : undefined;
     },
     replace,
     apply,

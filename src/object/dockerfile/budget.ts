@@ -29,11 +29,11 @@ export class Budget {
     this.expanded += characters;
     this.work?.count('expanded', characters);
     if (this.expanded > maxExpanded)
-      this.exceeded ??= `expands ARG and ENV to more than ${formatCount(maxExpanded)} characters. Write the images without variables, or split the build into several BuildConfigs`;
+      this.exceeded ??= `expands ARG and ENV to more than ${formatCount(maxExpanded)} characters. Do not use variables in image names, or split the build into several BuildConfigs`;
   }
 
   images(count: number): void {
     if (count > maxImages)
-      this.exceeded ??= `names images in more than ${maxImages} places. Copy from one stage instead of repeating the image, or split the build into several BuildConfigs`;
+      this.exceeded ??= `references images in more than ${maxImages} places. Copy from one stage instead of repeating the image, or split the build into several BuildConfigs`;
   }
 }

@@ -251,12 +251,12 @@ function dockerfileSlot(image: DockerfileImage): ImageSlot {
 const stageAdvice: Readonly<Record<NonNullable<DockerfileImage['stage']>, string>> = {
   'not-earlier': 'A stage of this Dockerfile has the same name or number, but only earlier stages can be used here.',
   skipped:
-    'A stage of this Dockerfile has the same name, but some build tools skip it and pull the image instead. Name the stage without variables.',
+    'A stage of this Dockerfile has the same name, but some build tools skip it and pull the image instead. Do not use variables in the stage name.',
   'not-a-name':
     'A stage of this Dockerfile has the same name, but not all build tools accept it as a stage name. Use only letters, digits, ".", "_" and "-".',
   number: 'A stage of this Dockerfile has this number, but only COPY --from accepts numbers. Give the stage a name and use the name.',
   'other-letters':
-    'A stage of this Dockerfile has the same name in different letter case, and build tools disagree on whether it matches. Write both names in lower case.',
+    'A stage of this Dockerfile has a name that differs only in case, and build tools disagree on whether it matches. Use lower case for both names.',
 };
 
 /** Name → value. Undefined for a value from a ConfigMap or Secret. Without `value` and `valueFrom` it is empty: the API omits `""`. */

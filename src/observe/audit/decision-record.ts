@@ -5,11 +5,12 @@ import { textAt } from '../../object/json.ts';
 import { controllerOf } from '../../object/owner.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 import { type AuditedRule, auditRule } from './audited-rule.ts';
+import { type Circumstances, describeCircumstances, type EvaluatedWith } from './circumstances.ts';
 import { type AuditedImage, showImages } from './image.ts';
 import { budgets, Cutter, omitted } from './record-limits.ts';
 
 /** Nothing else of an object is recorded: it may contain passwords in environment variables, and a record has many readers. */
-export type AuditRecord = {
+export type AuditRecord = Circumstances & {
   readonly event: 'decision';
   readonly uid: string;
   /** The trace that the request belongs to, as in W3C Trace Context. Absent if the API server does not trace it. */
@@ -46,6 +47,7 @@ export type AuditRecord = {
   readonly imagesSha256?: string;
   readonly inject: readonly AuditedInjection[];
   readonly injectOmitted?: number;
+  readonly delivery?: AuditedDelivery;
   readonly messages: readonly string[];
   readonly messagesOmitted?: number;
   /** A text was cut, or not everything of a list is shown. */
@@ -63,6 +65,18 @@ export type AuditedInjection = {
   readonly rule?: AuditedRule;
 };
 
+/** Absent if the request concerns no secret with delivery. */
+export type AuditedDelivery = {
+  /** What `/mutate` wrote into the annotation of the object. */
+  readonly needed?: readonly string[];
+  readonly neededOmitted?: number;
+  /** Secrets that the namespace lacks and that are delivered there, so that they do not deny. */
+  readonly awaited?: readonly string[];
+  readonly awaitedOmitted?: number;
+  /** Whether `regkeeper deliver` was running, where secrets are awaited. */
+  readonly state?: 'running' | 'stopped' | 'unknown';
+};
+
 /** `decision` is undefined for a request that introduces nothing. `failure` is the message for a request that could not be evaluated. */
 export type AuditedEvent = {
   readonly webhook: Webhook;
@@ -71,6 +85,8 @@ export type AuditedEvent = {
   readonly traceparent?: string;
   readonly request: ReviewRequest;
   readonly decision: Decision | undefined;
+  /** Absent where the request was not evaluated. */
+  readonly evaluatedWith?: EvaluatedWith | undefined;
   readonly failure?: string;
   readonly durationMicroseconds: number;
 };
@@ -82,6 +98,7 @@ export function buildAuditRecord({
   traceparent,
   request,
   decision,
+  evaluatedWith,
   failure,
   durationMicroseconds,
 }: AuditedEvent): AuditRecord {
@@ -110,16 +127,27 @@ export function buildAuditRecord({
     ...(request.name === '' && generateName !== undefined && { generateName: short(generateName) }),
     ...(owner && { owner: { kind: short(owner.kind), name: short(owner.name) } }),
     ...conclusion(webhook, decision, failure, cutter),
+    ...circumstances({ webhook, request, decision, evaluatedWith }, cutter),
     durationMicroseconds,
   };
   return cutter.cut ? { ...record, truncated: true } : record;
+}
+
+/** Of the validating webhook, whose record has the outcome. */
+function circumstances(
+  { webhook, request, decision, evaluatedWith }: Pick<AuditedEvent, 'webhook' | 'request' | 'decision' | 'evaluatedWith'>,
+  cutter: Cutter,
+): Circumstances {
+  if (webhook !== 'validate' || decision?.kind !== 'decided' || !evaluatedWith) return {};
+  const { namespace, group, kind } = request;
+  return describeCircumstances({ ...evaluatedWith, decision, namespace, isPod: group === '' && kind === 'Pod' }, cutter);
 }
 
 type Conclusion = Pick<AuditRecord, 'outcome' | 'images' | 'inject' | 'messages'> &
   Partial<
     Pick<
       AuditRecord,
-      'outcomeIfEnforced' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'messagesOmitted'
+      'outcomeIfEnforced' | 'mode' | 'rulesRevision' | 'imagesOmitted' | 'imagesSha256' | 'injectOmitted' | 'delivery' | 'messagesOmitted'
     >
   >;
 
@@ -158,11 +186,31 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
         ...showImages(decision.images, cutter),
         inject,
         ...omitted('injectOmitted', injected, inject),
+        ...auditDelivery(mutating ? decision.neededSecrets : undefined, decision.awaited, cutter),
         messages,
         ...omitted('messagesOmitted', shown, messages),
       };
     }
   }
+}
+
+function auditDelivery(
+  needed: readonly string[] = [],
+  awaited: (Decision & { kind: 'decided' })['awaited'],
+  cutter: Cutter,
+): Pick<Conclusion, 'delivery'> {
+  if (needed.length === 0 && !awaited) return {};
+  const shownNeeded = cutter.texts(needed, budgets.neededSecrets);
+  const shownAwaited = cutter.texts(awaited?.secrets ?? [], budgets.awaitedSecrets);
+  const delivery: AuditedDelivery = {
+    ...(needed.length > 0 && { needed: shownNeeded, ...omitted('neededOmitted', needed, shownNeeded) }),
+    ...(awaited && {
+      awaited: shownAwaited,
+      ...omitted('awaitedOmitted', awaited.secrets, shownAwaited),
+      state: awaited.delivery.kind,
+    }),
+  };
+  return { delivery };
 }
 
 type RuleOf = (injection: Injection) => Rule | undefined;

@@ -31,7 +31,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const deliveredSecrets = documents.flatMap((document) => document.deliveredSecrets);
   const internal = mergeInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
-  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretTies(deliveredSecrets));
+  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretProblems(deliveredSecrets));
 
   const internalIndex = indexRules(internal);
   reportInternalConflicts(ordinary, internalIndex, problems);
@@ -147,7 +147,7 @@ function tieProblem({ later, earlier }: Tie<Rule>): Problem {
     const [here, there] = later.entry.trust ? ['trusted', 'denied'] : ['denied', 'trusted'];
     const message =
       `${pattern.text} is ${here} here, but ${there} ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
-      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or write the trusted port, for example ${withPort(pattern)}.`;
+      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or include the trusted port, for example ${withPort(pattern)}.`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
   const message =
@@ -187,10 +187,14 @@ function alternativeFix(term: Term): string {
     case 'name':
       return `remove ${term.name} from the namespaces of one`;
     case 'glob':
-      return 'write a longer namespace pattern in one, or the full names';
+      return 'use a longer namespace pattern in one, or the full names';
     case 'labels':
-      return 'require another label in one, or exclude the labels of the other';
+      return 'require a different label in one, or exclude the labels of the other';
   }
+}
+
+function findSecretProblems(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  return [...findSecretTies(secrets), ...tooManySecrets(secrets)];
 }
 
 /** Entries with equal names. Two of them could name different sources for one namespace. Each problem has the position of the later entry. */
@@ -202,9 +206,19 @@ function findSecretTies(secrets: readonly DeliveredSecret[]): readonly Problem[]
       firsts.set(secret.name, secret);
       return [];
     }
-    const message = `the secret ${secret.name} already has an entry in ${renderOrigin(first.origin)}. Remove one, or name the namespaces of both in one entry.`;
+    const message = `the secret ${secret.name} already has an entry in ${renderOrigin(first.origin)}. Remove one, or list the namespaces of both in one entry.`;
     return [{ code: 'secret-tie', message, origin: secret.origin, related: first.origin }];
   });
+}
+
+/** Each name costs `regkeeper deliver` two watches, and as many in the server. */
+const maxSecrets = 250;
+
+function tooManySecrets(secrets: readonly DeliveredSecret[]): readonly Problem[] {
+  const firstTooMany = secrets[maxSecrets];
+  if (!firstTooMany) return [];
+  const message = `there are ${secrets.length} entries of secrets. At most ${maxSecrets} are allowed. Use one secret for several registries.`;
+  return [{ code: 'too-many-secrets', message, origin: firstTooMany.origin }];
 }
 
 // A rule inside an internal registry never decides. A rule that only trusts is harmless there; any other rule would have no effect although

@@ -44,7 +44,7 @@ export function compileNamespaceRules(namespace: string, documents: readonly Par
 function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Problem[] {
   const firstTooMany = rules[maxRules];
   if (!firstTooMany) return [];
-  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRules} are allowed. Each registry in a list counts as a rule. Write shorter paths or * segments.`;
+  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRules} are allowed. Each registry in a list counts as a rule. Use shorter paths or * segments.`;
   return [{ code: 'too-many-rules', message, origin: firstTooMany.origin }];
 }
 
@@ -171,6 +171,6 @@ function wideningProblem(cluster: RuleSet, rule: Rule, context: NamespaceContext
     const message = `${pattern.text} is denied by the cluster rule ${clusterRule.pattern.text} in ${renderOrigin(clusterRule.origin)}, so trusting it in namespace ${context.namespace} has no effect. Remove the rule.`;
     return { code: 'namespace-rule-without-effect', message, origin, related: clusterRule.origin };
   }
-  const message = `${pattern.text} is neither trusted nor delegated by the cluster rules, except for more specific patterns. Trusting it in namespace ${context.namespace} has no effect. Remove the rule, write a pattern that the cluster rules trust, or ask an administrator to delegate this one.`;
+  const message = `${pattern.text} is neither trusted nor delegated by the cluster rules, except for more specific patterns. Trusting it in namespace ${context.namespace} has no effect. Remove the rule, use a pattern that the cluster rules trust, or ask an administrator to delegate this one.`;
   return { code: 'namespace-rule-without-effect', message, origin };
 }

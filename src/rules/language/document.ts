@@ -71,7 +71,7 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
     case 'too-many-lexemes':
       return {
         code: 'document-too-large',
-        message: `the document has more than ${trouble.max} YAML tokens. Split it, or remove what is repeated in it.`,
+        message: `the document has more than ${trouble.max} YAML tokens. Split it, or remove repeated content.`,
       };
     case 'nested-too-deep':
       return {
@@ -89,7 +89,7 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
     case 'alias':
       return describeAlias(trouble.name);
     case 'anchor': {
-      const message = `the YAML anchor ${quote(`&${trouble.name}`)} is not supported. Write the value itself where it is needed.`;
+      const message = `the YAML anchor ${quote(`&${trouble.name}`)} is not supported. Use the value itself where it is needed.`;
       return { code: 'yaml-alias', message };
     }
     case 'tag': {
@@ -108,10 +108,10 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
 function describeAlias(name: string): Omit<DocumentProblem, 'position'> {
   const isWildcard = /[.:/]/.test(name) || name === '';
   return isWildcard
-    ? { code: 'yaml-unquoted-wildcard', message: `YAML reads an unquoted * as an alias. Put the pattern in quotes: ${quote(`*${name}`)}.` }
+    ? { code: 'yaml-unquoted-wildcard', message: `YAML parses an unquoted * as an alias. Put the pattern in quotes: ${quote(`*${name}`)}.` }
     : {
         code: 'yaml-alias',
-        message: `the YAML alias ${quote(`*${name}`)} is not supported. Write the value itself, or put it in quotes if it is a pattern.`,
+        message: `the YAML alias ${quote(`*${name}`)} is not supported. Use the value itself, or put it in quotes if it is a pattern.`,
       };
 }
 

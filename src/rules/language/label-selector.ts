@@ -37,13 +37,13 @@ function parseRequirement(text: string): LabelRequirement | string {
   return `"${text}" is not a label requirement. ${example}`;
 }
 
-const example = 'Write it like "team in (a, b), env=prod, tier!=test, shared, !legacy".';
+const example = 'Use a selector such as "team in (a, b), env=prod, tier!=test, shared, !legacy".';
 
 function requirementProblem({ key, values }: LabelRequirement): string | undefined {
   if (!new RegExp(labelKey).test(key)) return `the label key "${key}" is invalid.`;
   for (const value of values) {
     // Kubernetes reads this as the empty value, which hardly any label has. It is probably a typing error, and would select nothing.
-    if (value === '') return `the label ${key} has an empty value. Add a value, or write ${key} alone for any value.`;
+    if (value === '') return `the label ${key} has an empty value. Add a value, or use ${key} alone to match any value.`;
     if (value.length > maxLabelLength || !new RegExp(labelValue).test(value)) return `the label value "${value}" is invalid.`;
   }
   return undefined;

@@ -37,7 +37,7 @@ function readNames(written: readonly string[], fits: (pointer: string) => boolea
     const pointer = `/${index}`;
     if (!fits(pointer)) continue;
     const name = withoutDoubleStars(text);
-    if (names.has(name)) problems.push({ code: 'duplicate-namespace', pointer, message: `repeats ${name}. Remove it.` });
+    if (names.has(name)) problems.push({ code: 'duplicate-namespace', pointer, message: `repeats ${name}. Remove the duplicate.` });
     names.add(name);
   }
   return { selector: { kind: 'names', names: [...names] }, problems: problems };
@@ -88,7 +88,7 @@ const emptySelector: SelectorProblem = {
   code: 'empty-selector',
   pointer: '',
   message:
-    'is an empty selector, which would match every namespace. Write matchLabels or matchExpressions. To match every namespace, remove the field from a rule or exemption, or move the settings of an override to the top level. In secrets, write "*" instead.',
+    'is an empty selector, which would match every namespace. Specify matchLabels or matchExpressions. To match every namespace, remove the field from a rule or exemption, or move the settings of an override to the top level. In secrets, use "*" instead.',
 };
 
 function canonicalOrder(requirements: readonly LabelRequirement[]): readonly LabelRequirement[] {

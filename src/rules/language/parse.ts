@@ -111,7 +111,7 @@ export function parseRulesDocument(
 }
 
 function blankDocument(source: RuleSource, scope: RuleScope, { line, column }: TextStart): ParseResult {
-  const message = 'the document is empty, so it contains no rules. To have no rules, write "rules: []".';
+  const message = 'the document is empty, so it contains no rules. If this is intentional, use "rules: []".';
   const warning: Problem = { code: 'blank-document', message, origin: { source, line, column } };
   const document = {
     source,
@@ -205,10 +205,10 @@ class DocumentReader {
         this.addProblem(
           'bad-short-names',
           at,
-          `${quote(text)} matches several hosts, but short names are searched in the order of the list. List each host.`,
+          `${quote(text)} matches several hosts, but registries are searched in list order. List each host separately.`,
         );
       } else if (hosts.has(pattern.text)) {
-        this.addProblem('bad-short-names', at, `${pattern.text} is already in the list. Remove it here.`);
+        this.addProblem('bad-short-names', at, `${pattern.text} is already in the list. Remove the duplicate.`);
       } else hosts.add(pattern.text);
     }
     return { shortNames: { value: [...hosts], origin } };
@@ -218,7 +218,7 @@ class DocumentReader {
     const pattern = this.readHost(text, pointer, 'internal-pattern', 'an internal registry');
     if (pattern === undefined) return [];
     if (pattern.host.kind === 'any') {
-      const message = 'every host would be an internal registry, so no image would be checked. Name the hosts.';
+      const message = 'every host would be an internal registry, so no image would be checked. List the hosts.';
       return this.addProblem('internal-pattern', pointer, message);
     }
     const origin = this.originOf(pointer);
@@ -231,13 +231,13 @@ class DocumentReader {
     if (!parsed.ok) {
       const message =
         parsed.code === 'pattern-unqualified' && !text.includes('/')
-          ? `${quote(text)} would be read as a Docker Hub name. Add the port: ${quote(`${text}:443`)}.`
+          ? `${quote(text)} would be parsed as a Docker Hub name. Add the port: ${quote(`${text}:443`)}.`
           : parsed.message;
       this.addProblem(parsed.code, pointer, message);
       return undefined;
     }
     if (parsed.pattern.path.length > 0) {
-      this.addProblem(code, pointer, `${what} must be a host and a port without a path. Write ${quote(text.slice(0, text.indexOf('/')))}.`);
+      this.addProblem(code, pointer, `${what} must be a host and a port without a path. Use ${quote(text.slice(0, text.indexOf('/')))}.`);
       return undefined;
     }
     return resolvePattern(parsed.pattern, true);
@@ -251,7 +251,7 @@ class DocumentReader {
     const until = this.text(rule.until, `${pointer}/until`);
     const warnFrom = this.text(rule.warnFrom, `${pointer}/warnFrom`);
     if (until !== undefined && warnFrom !== undefined && warnFrom > until) {
-      const message = `${renderPointer(pointer)} would warn from ${warnFrom} on, but its trust ends on ${until}. Write an earlier date, or remove warnFrom.`;
+      const message = `${renderPointer(pointer)} would start warning on ${warnFrom}, but its trust ends on ${until}. Set an earlier date, or remove warnFrom.`;
       this.addFieldProblem('warn-from-after-until', `${pointer}/warnFrom`, message);
     }
     const pushSecret = this.text(rule.pushSecret, `${pointer}/pushSecret`);
@@ -278,11 +278,11 @@ class DocumentReader {
     }
     for (const field of ['until', 'warnFrom'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${location} denies its registry ("trust: false"), so it has no trust that can end. Remove ${field} or "trust: false".`;
+      const message = `${location} denies its registry ("trust: false"), so ${field} has no effect. Remove ${field} or "trust: false".`;
       this.addFieldProblem('until-on-untrusted', `${pointer}/${field}`, message);
     }
     if (trust && rule.warnFrom !== undefined && rule.until === undefined) {
-      const message = `${location} has warnFrom but no end to warn about. Add until, or remove the field.`;
+      const message = `${location} has warnFrom but no until date. Add until, or remove warnFrom.`;
       this.addFieldProblem('warn-from-without-until', `${pointer}/warnFrom`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {
@@ -301,7 +301,7 @@ class DocumentReader {
   private readSecrets(written: WrittenRule['pullSecret'], pointer: string): readonly string[] {
     const names = new Set<string>();
     for (const [name, at] of this.oneOrMany(written, pointer)) {
-      if (names.has(name)) this.warn('duplicate-secret', at, `repeats ${name}. Remove it.`);
+      if (names.has(name)) this.warn('duplicate-secret', at, `repeats ${name}. Remove the duplicate.`);
       names.add(name);
     }
     return [...names];
@@ -375,7 +375,7 @@ class DocumentReader {
         continue;
       }
       const pattern = resolvePattern(parsed.pattern, trust);
-      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `repeats ${pattern.text}. Remove it.`);
+      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `repeats ${pattern.text}. Remove the duplicate.`);
       else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), origin: this.originOf(at) });
     }
     return [...patterns.values()];

@@ -4,7 +4,7 @@ import { dockerHub, dockerHubHost, readsAsHost } from '../../image/docker-hub.ts
 import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
 import { canonicalHost, type ImageReference } from '../../image/reference.ts';
-import { findUnreplacedVariable } from '../../image/unreplaced-variable.ts';
+import { findUnreplacedVariable, renderUnreplacedVariable } from '../../image/unreplaced-variable.ts';
 import type { ProblemCode } from './problem.ts';
 
 /**
@@ -50,10 +50,7 @@ export function parsePattern(text: string): PatternResult {
   const variable = findUnreplacedVariable(text);
   if (variable === undefined) return result;
   const what = variable === text ? quote(text) : `${quote(text)} contains ${quote(variable)}, which`;
-  return invalidPattern(
-    result.code,
-    `${what} looks like a variable that was not replaced. Write the registry, or run the tool that replaces the variable.`,
-  );
+  return invalidPattern(result.code, `${what} looks like ${renderUnreplacedVariable('registry', variable)}.`);
 }
 
 function parseGrammar(text: string): PatternResult {
@@ -116,32 +113,31 @@ const maxPatternLength = 600;
 // Common mistakes are checked before the grammar, since its own error ("not a host name") would not help the author.
 function commonMistake(text: string): PatternResult | undefined {
   if (text === '')
-    return invalidPattern('empty-value', 'the registry pattern is empty. Write host[:port][/path], or "*" for every registry.');
+    return invalidPattern('empty-value', 'the registry pattern is empty. Use host[:port][/path], or "*" for every registry.');
   const at = text.lastIndexOf('@');
   if (at >= 0) return userOrDigest(text, at);
   if (text.length > maxPatternLength)
     return invalidPattern('pattern-too-long', `${quote(text)} has ${text.length} characters. At most ${maxPatternLength} are allowed.`);
   if (/[\s\p{Cc}]/u.test(text))
-    return invalidPattern('pattern-space', `${quote(text)} contains a space. Write one registry without spaces, or a list.`);
-  if (text.includes(','))
-    return invalidPattern('pattern-host', `${quote(text)} contains a comma. Write a list with one registry per entry.`);
+    return invalidPattern('pattern-space', `${quote(text)} contains a space. Specify one registry without spaces, or a list.`);
+  if (text.includes(',')) return invalidPattern('pattern-host', `${quote(text)} contains a comma. Use a list with one registry per entry.`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
     return invalidPattern(
       'pattern-scheme',
-      `${quote(text)} starts with a URL scheme. Write ${quote(registryInUrl(text.slice(scheme.length)))}.`,
+      `${quote(text)} starts with a URL scheme. Use ${quote(registryInUrl(text.slice(scheme.length)))}.`,
     );
   if (text.startsWith('/') || text.endsWith('/')) {
     return invalidPattern(
       'pattern-slash',
-      `${quote(text)} starts or ends with a slash. Write ${quote(registryInUrl(text))}, which matches everything below it.`,
+      `${quote(text)} starts or ends with a slash. Use ${quote(registryInUrl(text))}, which matches everything below it.`,
     );
   }
   if (text.includes('//')) return invalidPattern('pattern-slash', `${quote(text)} has an empty path segment. Use single slashes.`);
   if (text.includes('**')) {
     return invalidPattern(
       'pattern-wildcard',
-      `${quote(text)} contains **. Write a single *. The host *.example.com matches subdomains at any depth, and a pattern matches everything below its path.`,
+      `${quote(text)} contains **. Use a single *. The host *.example.com matches subdomains at any depth, and a pattern matches everything below its path.`,
     );
   }
   return undefined;
@@ -155,11 +151,11 @@ function userOrDigest(text: string, at: number): PatternResult {
   return isDigest
     ? invalidPattern(
         'pattern-digest',
-        `${quote(text)} contains a digest, but rules match registries and repositories. Write ${quote(text.slice(0, at))}.`,
+        `${quote(text)} contains a digest, but rules match registries and repositories. Use ${quote(text.slice(0, at))}.`,
       )
     : invalidPattern(
         'pattern-user',
-        `the registry pattern has a user name or password before ${quote(`@${after}`)}. Write ${quote(registryInUrl(after))}, and name a Secret with the credentials in pullSecret.`,
+        `the registry pattern has a user name or password before ${quote(`@${after}`)}. Use ${quote(registryInUrl(after))}, and reference a Secret with the credentials in pullSecret.`,
       );
 }
 
@@ -183,19 +179,19 @@ function badPort(text: string, hostText: string, portText: string): PatternResul
   if (/^[0-9]*$/.test(portText)) {
     return invalidPattern(
       'pattern-port',
-      `${quote(text)} has the invalid port ${quote(portText)}. Write a number from 1 to 65535 without leading zeros, or * for every port.`,
+      `${quote(text)} has the invalid port ${quote(portText)}. Use a number from 1 to 65535 without leading zeros, or * for every port.`,
     );
   }
   if (portText.includes('*'))
-    return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port. Write one number, or only * for every port.`);
+    return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port. Use one number, or only * for every port.`);
   if (portText.includes(':'))
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} has several colons. Write an IPv6 address in brackets, for example [2001:db8::1]:5000.`,
+      `${quote(text)} has several colons. Put an IPv6 address in brackets, for example [2001:db8::1]:5000.`,
     );
   return invalidPattern(
     'pattern-tag',
-    `${quote(text)} has ${quote(portText)} as a port. If it is a tag, write ${quote(hostText)}, because rules match registries and repositories.`,
+    `${quote(text)} has ${quote(portText)} as a port. If it is a tag, use ${quote(hostText)}, because rules match registries and repositories.`,
   );
 }
 
@@ -206,13 +202,13 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   if (/[\\^$()|+?]/.test(name)) {
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} looks like a regular expression. The only wildcard is *, which must be a whole label or path segment. Write the registry without regular-expression syntax.`,
+      `${quote(text)} looks like a regular expression. The only wildcard is *, which must be a whole label or path segment. Specify the registry without regular-expression syntax.`,
     );
   }
   if (/\.dkr\.ecr\..*\*.*\.amazonaws\.com/.test(name)) {
     return invalidPattern(
       'pattern-wildcard',
-      `${quote(text)} has a * for the region. Write one pattern for each region that is used. This lists them: aws ec2 describe-regions --query "Regions[].RegionName" --output text`,
+      `${quote(text)} has a * for the region. Use one pattern for each region that is in use. To list the regions: aws ec2 describe-regions --query "Regions[].RegionName" --output text`,
     );
   }
   if (name.includes('*')) {
@@ -225,28 +221,31 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
     if (canonicalIpv6(name) !== undefined) return undefined;
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} has brackets without an IPv6 address between them. Write an address such as [2001:db8::1].`,
+      `${quote(text)} has brackets without a valid IPv6 address. Use an address such as [2001:db8::1].`,
     );
   }
   if (name.length > maxHostLength)
-    return invalidPattern('pattern-host', `${quote(text)} has a host of ${name.length} characters. At most ${maxHostLength} are allowed.`);
+    return invalidPattern(
+      'pattern-host',
+      `${quote(text)} has a host with ${name.length} characters. At most ${maxHostLength} are allowed.`,
+    );
   if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host. Remove it.`);
   if (!name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))) {
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} does not start with a valid host. A host contains letters, digits, "-" and dots. Write an IPv6 address in brackets.`,
+      `${quote(text)} does not start with a valid host. A host contains letters, digits, "-" and dots. Put an IPv6 address in brackets.`,
     );
   }
   if (!wildcard && isUnusualIpv4(name)) {
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} has a host that ends with a number, but is not an IPv4 address. Write four decimal numbers, for example 10.0.0.5.`,
+      `${quote(text)} has a host that ends in a number, but is not a valid IPv4 address. Use four decimal numbers, for example 10.0.0.5.`,
     );
   }
   if (wildcard && /^[0-9]+$/.test(name.slice(name.lastIndexOf('.') + 1))) {
     return invalidPattern(
       'pattern-wildcard',
-      `${quote(text)} has a * before an IP address, but only host names have subdomains. Write each address.`,
+      `${quote(text)} has a * before an IP address, but only host names have subdomains. List each address.`,
     );
   }
   return undefined;
@@ -256,7 +255,7 @@ function checkQualified(text: string, hostText: string): PatternResult | undefin
   if (isHostByItself(hostText)) return undefined;
   return invalidPattern(
     'pattern-unqualified',
-    `${quote(text)} does not start with a registry host. In an image name, ${quote(hostText)} is read as a Docker Hub name. Write ${quote(`docker.io/${text}`)}. If it is a host, add the port: ${quote(`${hostText}:443`)}.`,
+    `${quote(text)} does not start with a registry host. In an image name, ${quote(hostText)} is parsed as a Docker Hub name. Use ${quote(`docker.io/${text}`)}. If it is a host, add the port: ${quote(`${hostText}:443`)}.`,
   );
 }
 
@@ -271,7 +270,7 @@ function checkSegment(text: string, segment: string): PatternResult | undefined 
   if (colon >= 0) {
     return invalidPattern(
       'pattern-tag',
-      `${quote(text)} contains a tag, but rules match registries and repositories. Write ${quote(text.slice(0, text.lastIndexOf(segment) + colon))}.`,
+      `${quote(text)} contains a tag, but rules match registries and repositories. Use ${quote(text.slice(0, text.lastIndexOf(segment) + colon))}.`,
     );
   }
   if (segment.includes('*')) {
@@ -284,7 +283,7 @@ function checkSegment(text: string, segment: string): PatternResult | undefined 
     const slash = text.indexOf('/');
     return invalidPattern(
       'pattern-path',
-      `${quote(text)} has upper-case letters in its path. Repository names must be lower case. Write ${quote(text.slice(0, slash) + text.slice(slash).toLowerCase())}.`,
+      `${quote(text)} has upper-case letters in its path. Repository names must be lower case. Use ${quote(text.slice(0, slash) + text.slice(slash).toLowerCase())}.`,
     );
   }
   return invalidPattern(

@@ -20,7 +20,7 @@ export type Origin = Position & { readonly source: RuleSource | ClusterObject };
 export const problemCodes = {
   'yaml-syntax': { level: 'problem', text: 'The document is not valid YAML 1.2.' },
   'yaml-alias': { level: 'problem', text: 'YAML anchors and aliases are not supported.' },
-  'yaml-unquoted-wildcard': { level: 'problem', text: 'A pattern that starts with * has no quotes, so YAML reads it as an alias.' },
+  'yaml-unquoted-wildcard': { level: 'problem', text: 'A pattern that starts with * has no quotes, so YAML parses it as an alias.' },
   'yaml-tag': { level: 'problem', text: 'YAML tags and directives are not supported.' },
   'yaml-several-documents': { level: 'problem', text: 'The file or key contains more than one YAML document.' },
   'document-too-large': {
@@ -29,16 +29,16 @@ export const problemCodes = {
   },
   'namespace-quota': {
     level: 'problem',
-    text: 'The rules ConfigMaps of a namespace have more than 20 documents or 131,072 characters in total. This one was not read.',
+    text: 'The rules ConfigMaps of a namespace have more than 20 documents or 131,072 characters in total. This document was not read.',
   },
   'document-too-costly': { level: 'problem', text: 'Parsing the document exceeds the time or memory limit.' },
   'nesting-too-deep': { level: 'problem', text: 'The document is nested too deeply.' },
   'too-many-problems': { level: 'problem', text: 'The document has more problems than are shown.' },
   'duplicate-field': { level: 'problem', text: 'A mapping has the same field twice.' },
-  'unknown-field': { level: 'problem', text: 'This version does not know the field.' },
+  'unknown-field': { level: 'problem', text: 'This version does not recognize the field.' },
   'missing-field': {
     level: 'problem',
-    text: 'A required field is missing, for example the registry of a rule or the last day of an exemption.',
+    text: 'A required field is missing, for example the registry of a rule or the end date of an exemption.',
   },
   'wrong-type': { level: 'problem', text: 'The value has the wrong type.' },
   'unknown-value': { level: 'problem', text: 'The value is not one of the allowed values.' },
@@ -55,18 +55,24 @@ export const problemCodes = {
   },
   'bad-day': { level: 'problem', text: 'The value of `until` or `warnFrom` is not a valid date in the form YYYY-MM-DD.' },
   'bad-short-names': { level: 'problem', text: 'A search registry for short names has a path or a wildcard, or is listed twice.' },
-  'secret-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` names a secret.' },
-  'reason-on-trusted': { level: 'problem', text: 'A rule that trusts indefinitely has a `reason`, but reasons are shown only in denials.' },
-  'until-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` has `until` or `warnFrom`, but no trust that can end.' },
+  'secret-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` specifies a secret.' },
+  'reason-on-trusted': {
+    level: 'problem',
+    text: 'A rule that trusts its registry indefinitely has a `reason`, but reasons are shown only in denials.',
+  },
+  'until-on-untrusted': {
+    level: 'problem',
+    text: 'A rule with `trust: false` has `until` or `warnFrom`, but does not trust its registry.',
+  },
   'warn-from-without-until': { level: 'problem', text: 'A rule has `warnFrom` but no `until`.' },
-  'warn-from-after-until': { level: 'problem', text: 'A rule would warn only after its end: `warnFrom` is later than `until`.' },
-  'on-missing-without-secret': { level: 'problem', text: 'A rule has `onMissingSecret` but names no secret.' },
+  'warn-from-after-until': { level: 'problem', text: 'A rule would start warning only after its `until` date.' },
+  'on-missing-without-secret': { level: 'problem', text: 'A rule has `onMissingSecret` but specifies no secret.' },
   'override-without-setting': { level: 'problem', text: 'An override sets nothing.' },
   'bad-duration': { level: 'problem', text: 'A duration (`retain`) is not a whole number with a unit, or is longer than 30 days.' },
   'retain-on-always': { level: 'problem', text: 'A secret with `deliver: always` has `retain`, but its copies are kept without a user.' },
   'secret-tie': { level: 'problem', text: 'Two entries of `secrets` have the same name.' },
-  'cluster-only-field': { level: 'problem', text: 'A field of namespace rules is allowed only in cluster rules.' },
-  'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than any image name.' },
+  'cluster-only-field': { level: 'problem', text: 'Namespace rules contain a field that is allowed only in cluster rules.' },
+  'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than an image name can be.' },
   'pattern-space': { level: 'problem', text: 'A registry pattern contains a space or a control character.' },
   'pattern-scheme': { level: 'problem', text: 'A registry pattern starts with a URL scheme such as https://.' },
   'pattern-slash': { level: 'problem', text: 'A registry pattern starts or ends with a slash, or contains two in a row.' },
@@ -80,7 +86,7 @@ export const problemCodes = {
   'pattern-host': { level: 'problem', text: 'The host of a registry pattern is not a host name or IP address.' },
   'pattern-unqualified': {
     level: 'problem',
-    text: 'The first component of a registry pattern would be read as a Docker Hub name, not as a host.',
+    text: 'The first component of a registry pattern would be parsed as a Docker Hub name, not as a host.',
   },
   'pattern-port': { level: 'problem', text: 'The port of a registry pattern is neither a number from 1 to 65535 nor *.' },
   'pattern-path': { level: 'problem', text: 'The path of a registry pattern is not a valid repository path.' },
@@ -92,13 +98,14 @@ export const problemCodes = {
   },
   'internal-conflict': {
     level: 'problem',
-    text: 'A rule denies an internal registry, stops trusting it at a date, or names a secret for it.',
+    text: 'A rule denies an internal registry, stops trusting it on a certain date, or specifies a secret for it.',
   },
   'override-tie': {
     level: 'problem',
     text: 'Two overrides set the same setting to different values, and neither selects its namespaces more specifically.',
   },
   'too-many-rules': { level: 'problem', text: 'The documents of a namespace have more than 200 rules in total.' },
+  'too-many-secrets': { level: 'problem', text: 'The cluster documents have more than 250 entries of `secrets` in total.' },
   'namespace-rule-without-effect': {
     level: 'problem',
     text: 'A namespace rule trusts a registry that the cluster rules deny, or that they neither trust nor delegate.',
@@ -128,11 +135,13 @@ export const problemCodes = {
   },
   'unused-secret': {
     level: 'warning',
-    text: 'A secret is never delivered, because no cluster rule names it, or none that applies in its namespaces.',
+    text: 'A secret is never delivered, because no cluster rule references it, or none that applies in its namespaces.',
   },
+  'source-unusable': { level: 'warning', text: 'A source of secret delivery, or one of its entries, cannot be copied.' },
+  'source-without-entry': { level: 'warning', text: 'A source of secret delivery has no credential for a rule that names its secret.' },
   'secret-in-namespace-rule': {
     level: 'warning',
-    text: 'A namespace rule names a secret that is delivered for cluster rules, so its images may not match the content of the copy.',
+    text: 'A namespace rule references a secret that is delivered for cluster rules, so its images may not match the content of the copy.',
   },
   'shadowed-rule': { level: 'warning', text: 'A rule never applies, because another rule always takes precedence.' },
   'unlikely-pattern': { level: 'warning', text: 'A registry pattern is unlikely to match any image.' },
@@ -140,10 +149,14 @@ export const problemCodes = {
     level: 'warning',
     text: 'A rule trusts a short name, but nodes may resolve it to a registry that no rule trusts.',
   },
-  'rule-ending': { level: 'hint', text: 'A rule stops trusting its images within 30 days. They are denied from then on.' },
+  'wide-credential': {
+    level: 'hint',
+    text: 'A source of secret delivery has an entry that also gives access to images outside of the rule.',
+  },
+  'rule-ending': { level: 'hint', text: 'A rule will stop trusting its images in 30 days or less. After that, they will be denied.' },
   'secret-on-public-registry': {
     level: 'hint',
-    text: 'A pull secret is set for a registry that also serves public images. Pulls of those images fail if the credential is wrong or expired.',
+    text: 'A pull secret is set for a registry that also serves public images. Pulls of those images fail if the credential is invalid or expired.',
   },
 } as const satisfies Record<string, { readonly level: ProblemLevel; readonly text: string }>;
 
@@ -173,7 +186,7 @@ export function firstProblems(problems: readonly Problem[], most: number): reado
   const shown = problems.slice(0, most).map(withShortMessage);
   const next = problems[most];
   if (!next) return shown;
-  const message = `${countOf(problems.length - most, 'more problem follows', 'more problems follow')}. Fix the problems above first.`;
+  const message = `${countOf(problems.length - most, 'more problem is', 'more problems are')} not shown. Fix the problems above first.`;
   return [...shown, { code: 'too-many-problems', message, origin: next.origin }];
 }
 

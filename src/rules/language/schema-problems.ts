@@ -1,6 +1,8 @@
 /** Checks a rules document against the schema and describes each difference. */
+
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import { quote } from '../../image/problem.ts';
+import { listOf } from '../../image/wording.ts';
 import { escapePointer, fieldsOfPointer } from '../../yaml/json-pointer.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
 import { closestSpelling } from '../closest-spelling.ts';
@@ -149,15 +151,27 @@ function isDeliveredSecret(pointer: string): boolean {
   return /^\/secrets\/\d+$/.test(pointer);
 }
 
-const placeOfLevel: Readonly<Record<Level, string>> = {
-  document: 'at the top level',
-  rule: 'in an entry of rules',
-  exemption: 'in an entry of exemptions',
-  override: 'in an entry of overrides',
-  secret: 'in an entry of secrets',
-  selector: 'in namespaces',
-  requirement: 'in an entry of matchExpressions',
+/** The lists whose entries are the mappings of a level. */
+const listOfLevel: { readonly [Name in Level]?: string } = {
+  rule: 'rules',
+  exemption: 'exemptions',
+  override: 'overrides',
+  secret: 'secrets',
+  requirement: 'matchExpressions',
 };
+
+const topLevel = 'at the top level';
+
+/** `at the top level or in an entry of "rules" or "exemptions"`. */
+function renderLevels(found: readonly Level[]): string {
+  const lists = found.flatMap((level) => listOfLevel[level] ?? []);
+  const places = [
+    ...(found.includes('document') ? [topLevel] : []),
+    ...(lists.length > 0 ? [`in an entry of ${listOf(lists.map(quote), 'or')}`] : []),
+    ...(found.includes('selector') ? ['under "namespaces:"'] : []),
+  ];
+  return listOf(places, 'or');
+}
 
 /** Names that authors confuse with those of a level, and that differ in more than a typing error. */
 const otherNames: { readonly [Name in Level]?: Readonly<Record<string, string>> } = {
@@ -175,33 +189,33 @@ function meantField(level: Level, field: string, fields: FieldsOfLevel): string 
 type UnknownField = { readonly pointer: string; readonly level: Level; readonly field: string; readonly fields: FieldsOfLevel };
 
 function unknownField({ pointer, level, field, fields }: UnknownField, data: YamlDocument): DocumentProblem {
-  const where = level === 'document' ? placeOfLevel.document : `in ${renderPointer(pointer)}`;
+  const where = level === 'document' ? topLevel : `in ${renderPointer(pointer)}`;
   const meant = meantField(level, field, fields);
   const elsewhere = levels.filter((other) => fields[other].includes(field));
   let message = `unknown field ${quote(field)} ${where}`;
   if (meant !== undefined && (elsewhere.length === 0 || Object.hasOwn(otherNames[level] ?? {}, field))) {
     message += `. Did you mean ${quote(meant)}?`;
-  } else if (elsewhere.length > 0) message += `. It belongs ${elsewhere.map((other) => placeOfLevel[other]).join(' or ')}.`;
-  else message += `. Allowed fields are ${fields[level].join(', ')}.`;
+  } else if (elsewhere.length > 0) message += `. It belongs ${renderLevels(elsewhere)}.`;
+  else message += `. Allowed fields are ${listOf(fields[level], 'and')}.`;
   return { code: 'unknown-field', message, position: data.locateField(`${pointer}/${escapePointer(field)}`) };
 }
 
 const levels = Object.keys(fieldsOfLevel) as readonly Level[];
 
 const whyNeeded: Readonly<Record<string, string>> = {
-  registry: 'Write the registry that the rule matches.',
-  image: 'Write which images are allowed: host[:port][/path].',
-  until: 'Every exemption needs an end date. Write its last day, for example "until: 2027-03-31".',
-  reason: 'Write in one line why the image is allowed.',
-  namespaces: 'Write the namespaces to which the settings apply. Settings for all namespaces belong at the top level.',
-  key: 'Write the key of the label.',
-  operator: 'Write In, NotIn, Exists or DoesNotExist.',
+  registry: 'Specify the registry that the rule matches.',
+  image: 'Specify the allowed images as host[:port][/path].',
+  until: 'Set the end date, for example "until: 2027-03-31".',
+  reason: 'Explain in one line why the image is allowed.',
+  namespaces: 'Specify the namespaces to which the settings apply. Settings for all namespaces belong at the top level.',
+  key: 'Specify the key of the label.',
+  operator: 'Use In, NotIn, Exists or DoesNotExist.',
 };
 
 const whyNeededInSecrets: Readonly<Record<string, string>> = {
-  name: 'Write the name of the secret as in rules.',
-  source: "Write the name of the Secret in regkeeper's own namespace that is copied.",
-  namespaces: 'Write the namespaces that may have a copy, or "*" for all.',
+  name: 'Specify the name of the secret, as in the rules.',
+  source: "Specify the name of the Secret in regkeeper's own namespace that is copied.",
+  namespaces: 'Specify the namespaces that may have a copy, or "*" for all.',
 };
 
 function missingField(pointer: string, field: string, data: YamlDocument): DocumentProblem {
@@ -248,11 +262,11 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
     case 'values':
       return isEntry ? describeLabel(pointer, value, data) : describeList(place, value, '"- value" entries');
     case 'key':
-      return typeof value === 'string' && value !== '' ? badLabel(place, value, 'key') : describeText(pointer, value, errors, data);
+      return typeof value === 'string' && value !== '' ? badLabel(`${place} is`, value, 'key') : describeText(pointer, value, errors, data);
     case 'until':
-      return describeDay(place, value, 'the last day');
+      return describeDay(place, value, 'the end date');
     case 'warnFrom':
-      return describeDay(place, value, 'the first day of the warnings');
+      return describeDay(place, value, 'the date on which warnings start');
     case 'retain':
       return describeDuration(place, value);
     default:
@@ -261,7 +275,7 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
 }
 
 function describeDocument(value: unknown): Description {
-  if (Array.isArray(value)) return wrongType('the document is a list. If these are the rules, put them under "rules:".');
+  if (Array.isArray(value)) return wrongType('the document is a list. If it contains the rules, put it under "rules:".');
   return wrongType(`the document is ${kindOf(value)}. It must be a mapping with fields such as "rules:".`);
 }
 
@@ -276,55 +290,55 @@ const oneEntry = {
 
 function describeEntry(place: string, list: keyof typeof oneEntry, value: unknown): Description {
   const first = firstField[list];
-  if (typeof value === 'string') return wrongType(`${place} is a string. Write "${first}: ${shorten(value)}" after the dash.`);
+  if (typeof value === 'string') return wrongType(`${place} is a string. Use "${first}: ${shorten(value)}" after the dash.`);
   if (value === null) {
-    return { code: 'empty-value', message: `${place} is empty. Write ${oneEntry[list]} after the dash, or remove the dash.` };
+    return { code: 'empty-value', message: `${place} is empty. Add ${oneEntry[list]} after the dash, or remove the dash.` };
   }
-  return wrongType(`${place} is ${kindOf(value)}, not ${oneEntry[list]}. Write "${first}: ..." after the dash.`);
+  return wrongType(`${place} is ${kindOf(value)}, not ${oneEntry[list]}. Use "${first}: ..." after the dash.`);
 }
 
 function describeList(place: string, value: unknown, entries: string): Description {
   if (value === null)
-    return { code: 'empty-value', message: `${place} is empty. Write ${entries} below it, or [] for an empty list, or remove the field.` };
-  return wrongType(`${place} is ${kindOf(value)}, not a list. Write ${entries} below it.`);
+    return { code: 'empty-value', message: `${place} is empty. Add ${entries} below it, use [] for an empty list, or remove the field.` };
+  return wrongType(`${place} is ${kindOf(value)}, not a list. Add ${entries} below it.`);
 }
 
 function describeMapping(place: string, value: unknown, lines: string): Description {
-  if (value === null) return { code: 'empty-value', message: `${place} is empty. Write ${lines} below it, or remove the field.` };
-  return wrongType(`${place} is ${kindOf(value)}, not a mapping. Write ${lines} below it.`);
+  if (value === null) return { code: 'empty-value', message: `${place} is empty. Add ${lines} below it, or remove the field.` };
+  return wrongType(`${place} is ${kindOf(value)}, not a mapping. Add ${lines} below it.`);
 }
 
 // In YAML 1.2 only true and false are booleans. yes, on and quoted words are text.
 function describeTrust(place: string, value: unknown): Description {
   if (value === null) return emptyValue(place, 'true or false');
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write true or false.`);
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use true or false.`);
   const word = value.toLowerCase();
-  if (['true', 'yes', 'on', 'y'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Write true without quotes.`);
-  if (['false', 'no', 'off', 'n'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Write false without quotes.`);
-  return wrongType(`${place} is the string ${quote(value)}. Write true or false.`);
+  if (['true', 'yes', 'on', 'y'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Use true without quotes.`);
+  if (['false', 'no', 'off', 'n'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Use false without quotes.`);
+  return wrongType(`${place} is the string ${quote(value)}. Use true or false.`);
 }
 
 function describeChoice(place: string, value: unknown, errors: readonly ErrorObject[]): Description {
   const allowed = allowedValues(errors);
-  if (value === null) return emptyValue(place, oneOf(allowed));
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${oneOf(allowed)}.`);
+  if (value === null) return emptyValue(place, listOf(allowed, 'or'));
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use ${listOf(allowed, 'or')}.`);
   const near = closestSpelling(value, allowed);
-  const fix = near ? `Did you mean ${quote(near)}?` : `Write ${oneOf(allowed)}.`;
+  const fix = near ? `Did you mean ${quote(near)}?` : `Use ${listOf(allowed, 'or')}.`;
   return { code: 'unknown-value', message: `${place} is ${quote(value)}. ${fix}` };
 }
 
 function describeShortNames(place: string, value: unknown, errors: readonly ErrorObject[]): Description {
   const words = [...allowedValues(errors).map((word) => quote(word)), 'a list of hosts'];
-  if (value === null || value === '') return emptyValue(place, oneOf(words));
+  if (value === null || value === '') return emptyValue(place, listOf(words, 'or'));
   if (Array.isArray(value))
-    return { code: 'empty-value', message: `${place} is an empty list. Write ${oneOf(words)}, or remove the field.` };
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${oneOf(words)}.`);
+    return { code: 'empty-value', message: `${place} is an empty list. Use ${listOf(words, 'or')}, or remove the field.` };
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use ${listOf(words, 'or')}.`);
   const near = closestSpelling(value, allowedValues(errors));
   const fix = near
     ? `Did you mean ${quote(near)}?`
     : parsePattern(value).ok
-      ? `Even a single host must be a list: [${shorten(value)}].`
-      : `Write ${oneOf(words)}.`;
+      ? `A single host must also be written as a list: [${shorten(value)}].`
+      : `Use ${listOf(words, 'or')}.`;
   return { code: 'unknown-value', message: `${place} is ${quote(value)}. ${fix}` };
 }
 
@@ -334,11 +348,14 @@ function describeNamespaces(pointer: string, value: unknown, errors: readonly Er
   const choice = isEntry ? 'the name of a namespace' : 'a name, a list of names, or {matchLabels: {label: value}}';
   if (value === null || value === '') return emptyValue(place, choice);
   if (Array.isArray(value) && value.length === 0) {
-    return { code: 'empty-value', message: `${place} is an empty list, which matches no namespace. Write ${choice}, or remove the field.` };
+    return {
+      code: 'empty-value',
+      message: `${place} is an empty list, which matches no namespace. Specify ${choice}, or remove the field.`,
+    };
   }
   if (isEntry && typeof value === 'object' && !Array.isArray(value)) {
     return wrongType(
-      `${place} is a mapping, but a list may contain only names. Write labels without a list: {matchLabels: {label: value}}.`,
+      `${place} is a mapping, but a list may contain only names. Specify labels without a list: {matchLabels: {label: value}}.`,
     );
   }
   return typeof value === 'string' ? badNamespace(place, value) : describeText(pointer, value, errors, data);
@@ -350,43 +367,44 @@ function badNamespace(place: string, value: string): Description {
 }
 
 function fixOfCase(value: string): string {
-  return `Names are lower case. Write ${quote(value.toLowerCase())}.`;
+  return `Names are lower case. Use ${quote(value.toLowerCase())}.`;
 }
 
 function fixOfNamespace(value: string): string {
   if (value.length > 63) return `It has ${value.length} characters. At most 63 are allowed.`;
-  if (value.includes(',') || /\s/.test(value)) return 'Write several names as a list: [a, b].';
-  if (value.includes('=')) return 'Write labels as {matchLabels: {label: value}}.';
-  return 'Use lower-case letters, digits and "-". Start and end with a letter or digit. Only * is special, and matches any characters.';
+  if (value.includes(',') || /\s/.test(value)) return 'Specify several names as a list: [a, b].';
+  if (value.includes('=')) return 'Specify labels as {matchLabels: {label: value}}.';
+  return 'Use lower-case letters, digits and "-". Start and end with a letter or digit. The only wildcard is *, which matches any characters.';
 }
 
 function describeLabel(pointer: string, value: unknown, data: YamlDocument): Description {
   const place = renderPointer(pointer);
-  if (typeof value === 'string') return badLabel(place, value, 'value');
-  if (value === null) return { code: 'empty-value', message: `${place} is empty. Write the value of the label, or "" for an empty value.` };
+  if (typeof value === 'string') return badLabel(`${place} is`, value, 'value');
+  if (value === null)
+    return { code: 'empty-value', message: `${place} is empty. Specify the value of the label, or "" for an empty value.` };
   return describeText(pointer, value, [], data);
 }
 
 function badLabelKey(pointer: string, key: string, data: YamlDocument): DocumentProblem {
-  return { ...badLabel(renderPointer(pointer), key, 'key'), position: data.locateField(`${pointer}/${escapePointer(key)}`) };
+  return { ...badLabel(`${renderPointer(pointer)} has`, key, 'key'), position: data.locateField(`${pointer}/${escapePointer(key)}`) };
 }
 
-function badLabel(place: string, text: string, what: 'key' | 'value'): Description {
-  const grammar = 'has at most 63 letters, digits, "-", "_" and ".", and starts and ends with a letter or digit';
-  const fix = what === 'value' ? `A value ${grammar}.` : `A key ${grammar}. It may have a prefix, as in example.com/team.`;
-  return { code: 'bad-label', message: `${place} has the ${what} ${quote(text)}, which is not valid for a label. ${fix}` };
+function badLabel(subject: string, text: string, what: 'key' | 'value'): Description {
+  const prefix = what === 'key' ? ' It may have a prefix, as in example.com/team.' : '';
+  const fix = `A label ${what} can have at most 63 characters (letters, digits, "-", "_" and "."), and must start and end with a letter or digit.${prefix}`;
+  return { code: 'bad-label', message: `${subject} ${quote(text)}, which is not a valid label ${what}. ${fix}` };
 }
 
 function describeDay(place: string, value: unknown, what: string): Description {
   const example = 'year, month and day, for example 2027-03-31';
-  if (value === null || value === '') return { code: 'empty-value', message: `${place} is empty. Write ${what}: ${example}.` };
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${example}.`);
+  if (value === null || value === '') return { code: 'empty-value', message: `${place} is empty. Set ${what}, for example 2027-03-31.` };
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use ${example}.`);
   const day = value.slice(0, 10);
   const fix = isCalendarDay(day)
-    ? `Write only the date, in UTC: ${day}.`
+    ? `Use only the date, in UTC: ${day}.`
     : /^\d{4}-\d{2}-\d{2}$/.test(value)
       ? 'This date does not exist.'
-      : `Write ${example}.`;
+      : `Use ${example}.`;
   return { code: 'bad-day', message: `${place} is ${quote(value)}. ${fix}` };
 }
 
@@ -394,8 +412,8 @@ function describeDuration(place: string, value: unknown): Description {
   const example = 'a whole number with s, m, h or d, for example 24h';
   if (value === null || value === '') return emptyValue(place, example);
   if (typeof value === 'number') return wrongType(`${place} is the number ${value}. Add the unit: ${value}h.`);
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${example}.`);
-  return { code: 'bad-duration', message: `${place} is ${quote(value)}. Write ${example}.` };
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use ${example}.`);
+  return { code: 'bad-duration', message: `${place} is ${quote(value)}. Use ${example}.` };
 }
 
 const acceptsList: ReadonlySet<string> = new Set(['registry', 'image', 'pullSecret', 'namespaces']);
@@ -413,9 +431,9 @@ function describeText(pointer: string, value: unknown, errors: readonly ErrorObj
   }
   if (Array.isArray(value) && value.length === 0 && orList) {
     const removable = field === 'pullSecret' ? ', or remove the field' : '';
-    return { code: 'empty-value', message: `${place} is an empty list. Write ${what}${removable}.` };
+    return { code: 'empty-value', message: `${place} is an empty list. Specify ${what}${removable}.` };
   }
-  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Write ${what}${orList ? ', or a list' : ''}.`);
+  if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Specify ${what}${orList ? ', or a list' : ''}.`);
   if (field === 'helpUrl') return badUrl(place, value, errors);
   return isSecret ? badSecretName(place, value) : badText(place, value, errors);
 }
@@ -433,7 +451,7 @@ function nameOf(field: string): string {
 
 function badSecretName(place: string, value: string): Description {
   const fix = value.includes('/')
-    ? `Write the name without a namespace. ${place.endsWith('.source') ? "The source is always in regkeeper's own namespace." : 'A Pod can use only secrets of its own namespace.'}`
+    ? `Specify the name without a namespace. ${place.endsWith('.source') ? "The source is always in regkeeper's own namespace." : 'A Pod can use only secrets in its own namespace.'}`
     : 'Use at most 253 lower-case letters, digits, "-" and ".". Start and end with a letter or digit.';
   return { code: 'bad-secret-name', message: `${place} is ${quote(value)}, which is not a valid secret name. ${fix}` };
 }
@@ -442,7 +460,7 @@ function badUrl(place: string, value: string, errors: readonly ErrorObject[]): D
   const limit = errors.find(({ keyword }) => keyword === 'maxLength')?.params.limit;
   const message =
     limit === undefined
-      ? `${place} is ${quote(value)}, which is not a valid URL. Write an http:// or https:// URL such as https://wiki.example.com/registries.`
+      ? `${place} is ${quote(value)}, which is not a valid URL. Use an http:// or https:// URL such as https://wiki.example.com/registries.`
       : `${place} has ${value.length} characters. At most ${limit} are allowed.`;
   return { code: 'bad-url', message };
 }
@@ -461,7 +479,7 @@ function emptyValue(place: string, what: string): Description {
     !/(registry|image|until|key|operator|^exemptions\[\d+\]\.reason|^overrides\[\d+\]\.namespaces|^secrets\[\d+\]\.(name|source|namespaces))$/.test(
       place,
     );
-  return { code: 'empty-value', message: `${place} is empty. Write ${what}${removable ? ', or remove it' : ''}.` };
+  return { code: 'empty-value', message: `${place} is empty. Specify ${what}${removable ? ', or remove the field' : ''}.` };
 }
 
 function wrongType(message: string): Description {
@@ -478,10 +496,6 @@ function kindOf(value: unknown): string {
 
 function allowedValues(errors: readonly ErrorObject[]): readonly string[] {
   return errors.find(({ keyword }) => keyword === 'enum')?.params.allowedValues ?? [];
-}
-
-function oneOf(words: readonly string[]): string {
-  return `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
 }
 
 function shorten(text: string): string {

@@ -132,7 +132,7 @@ const ruleSchema = {
 
 const exemptionSchema = {
   type: 'object',
-  description: 'Images that are allowed until a certain date although no rule trusts them. They get no pull secret.',
+  description: 'Images that are allowed until a specified date although no rule trusts them. They get no pull secret.',
   required: ['image', 'until', 'reason'],
   properties: {
     image: {
@@ -184,7 +184,7 @@ const deliveredSecretSchema = {
         "The name of the Secret that is copied. It is in regkeeper's own namespace, has a registry type, and has the label regkeeper.io/source=true.",
     },
     namespaces: namespacesField(
-      'The namespaces that may have a copy, if a cluster rule that names the Secret applies there. Write "*" for all. Prefer labels, because users may be able to choose the names of namespaces.',
+      'The namespaces that may have a copy, if a cluster rule that references the Secret applies there. Use "*" for all. Prefer labels, because users may be able to choose the names of namespaces.',
     ),
     deliver: {
       enum: deliveries,
@@ -246,7 +246,7 @@ export const rulesSchema = {
     shortNames: {
       anyOf: [{ enum: ['docker.io', 'reject'] }, { type: 'array', items: registryPattern, minItems: 1 }],
       description:
-        'How image names without a registry are read: docker.io, reject (they are denied), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
+        'How image names without a registry are resolved: docker.io, reject (they are denied), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
     },
     internalRegistries: {
       type: 'array',
@@ -266,7 +266,7 @@ export const rulesSchema = {
     exemptions: {
       type: 'array',
       items: exemptionSchema,
-      description: 'Images that are allowed until a certain date although no rule trusts them.',
+      description: 'Images that are allowed until a specified date although no rule trusts them.',
     },
     overrides: {
       type: 'array',

@@ -29,11 +29,11 @@ function unusedSecret(
   const [first] = naming;
   if (!first) {
     const near = closestSpelling(name, named);
-    const fix = near === undefined ? 'Name it in a rule, or remove the entry.' : `Did you mean ${near}?`;
-    return { code: 'unused-secret', message: `no cluster rule names the secret ${name}, so it is never delivered. ${fix}`, origin };
+    const fix = near === undefined ? 'Reference it in a rule, or remove the entry.' : `Did you mean ${near}?`;
+    return { code: 'unused-secret', message: `no cluster rule references the secret ${name}, so it is never delivered. ${fix}`, origin };
   }
   if (naming.some((rule) => mayOverlap(rule.namespaces, namespaces))) return undefined;
-  const message = `the secret ${name} is never delivered: no rule that names it applies in ${renderSelector(namespaces)}. Change the namespaces of the entry, or remove it.`;
+  const message = `the secret ${name} is never delivered: no rule that references it applies in ${renderSelector(namespaces)}. Change the namespaces of the entry, or remove it.`;
   return { code: 'unused-secret', message, origin, related: first.origin };
 }
 
@@ -42,6 +42,6 @@ function notInCopy(rule: Rule, { name, namespaces, origin }: DeliveredSecret, na
   const { ownerNamespace = '', pattern } = rule;
   if (!mayOverlap(namespaces, { kind: 'names', names: [ownerNamespace] })) return [];
   if (naming.some((clusterRule) => covers(clusterRule.pattern, pattern))) return [];
-  const message = `the rule ${pattern.text} of namespace ${ownerNamespace} names the secret ${name}. It is delivered for cluster rules (${renderOrigin(origin)}), and its copies have no credentials for these images. Use another secret name in the rule.`;
+  const message = `the rule ${pattern.text} of namespace ${ownerNamespace} references the secret ${name}. It is delivered for cluster rules (${renderOrigin(origin)}), and its copies have no credentials for these images. Use a different secret name in the rule.`;
   return [{ code: 'secret-in-namespace-rule', message, origin: rule.origin, related: origin }];
 }

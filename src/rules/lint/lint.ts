@@ -1,4 +1,5 @@
 /** Warnings and hints on rules that compile but probably do not mean what their author intends. */
+import { listOf } from '../../image/wording.ts';
 import { covers, coversWithPath, intersectPatterns, shortestPath } from '../compile/pattern-overlap.ts';
 import { sameEffect } from '../compile/rule-fields.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
@@ -31,7 +32,7 @@ export function lintRules(ruleSet: RuleSet, today: string): readonly Problem[] {
 }
 
 function expiredExemption({ pattern, until, origin }: RuleSet['exemptions'][number]): Problem {
-  const message = `the exemption for ${pattern.text} ended on ${until}, so it has no effect. Remove it, or set a later date.`;
+  const message = `the exemption for ${pattern.text} expired on ${until}, so it has no effect. Remove it, or set a later date.`;
   return { code: 'exemption-expired', message, origin };
 }
 
@@ -40,13 +41,13 @@ function lintEnds({ rules, namespaceRules }: RuleSet, today: string): readonly P
   return [...rules, ...[...namespaceRules.values()].flat()].flatMap(({ pattern, until, origin, ...rule }): readonly Problem[] => {
     if (until === undefined) return [];
     if (trustPhase({ until, ...rule }, today) === 'ended') {
-      const message = `the trust of ${pattern.text} ended on ${until}, so its images are denied. Replace "until" with "trust: false", or set a later date.`;
+      const message = `${pattern.text} was trusted only until ${until}, so its images are denied. Replace "until" with "trust: false", or set a later date.`;
       return [{ code: 'rule-ended', message, origin }];
     }
     const days = daysBetween(today, until);
     if (days > usualNoticeDays) return [];
-    const when = days === 0 ? 'today' : days === 1 ? 'tomorrow' : `in ${days} days`;
-    const message = `the last day of trust for ${pattern.text} is ${until}, ${when}. Afterwards its images are denied. Replace the images that are still used, or set a later date.`;
+    const when = days === 0 ? 'today' : days === 1 ? 'tomorrow' : `${days} days from now`;
+    const message = `${pattern.text} is trusted until ${until} (${when}). After that, its images will be denied. Replace images that are still in use, or set a later date.`;
     return [{ code: 'rule-ending', message, origin }];
   });
 }
@@ -62,7 +63,7 @@ function looseningGlobs({ rules, exemptions, overrides, deliveredSecrets, settin
     // A rule with several registries has one selector for all of them.
     if (!namespaces || globs.length === 0 || warned.has(namespaces)) return [];
     warned.add(namespaces);
-    const message = `${what} for namespaces named ${globs.join(', ')}, but users who can create namespaces can choose such a name. Select by labels, which only administrators can set: namespaces: {matchLabels: {...}}.`;
+    const message = `${what} for namespaces named ${listOf(globs, 'or')}, but users who can create namespaces can choose such a name. Select by labels, which only administrators can set: namespaces: {matchLabels: {...}}.`;
     return [{ code: 'loosening-glob', message, origin }];
   };
   return [
@@ -146,7 +147,7 @@ function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
     const different = group.filter((other) => !sameEffect(rule, other) && overlap(rule, other) && outranks(rule, other));
     const [next] = group.filter((other) => replaces(other) && !different.some((between) => outranks(between, other)));
     if (next) {
-      const message = `${rule.pattern.text} has the same effect as ${describe(next)}, which matches all its images. Remove it, or change its effect.`;
+      const message = `${rule.pattern.text} has the same effect as ${describe(next)}, which matches all its images. Remove the rule for ${rule.pattern.text}, or change its effect.`;
       return warning('rule-redundant', rule, message, next);
     }
     if (different.length > 0) return undefined;
@@ -161,7 +162,7 @@ function overruled(denying: Rule, index: PatternIndex, today: string): Problem |
     const both = intersectPatterns(rule.pattern, denying.pattern);
     if (!both || isDeniedByNarrowerRule(both, rule, index)) continue;
     const image = sampleImage(both);
-    const message = `the denial of ${denying.pattern.text} does not apply to images such as ${image}: ${describe(rule)} is more specific and allows them. Deny them with a more specific pattern, or trust fewer images there.`;
+    const message = `the rule that denies ${denying.pattern.text} does not apply to images such as ${image}: ${describe(rule)} is more specific and allows them. Deny them with a more specific pattern, or narrow the rule that allows them.`;
     return warning('denial-overridden', denying, message, rule);
   }
   return undefined;
@@ -182,7 +183,7 @@ function warning(code: ProblemCode, rule: Rule, message: string, other: Rule): P
 
 function describe({ pattern, trust, namespaces, origin }: Rule): string {
   const selector = namespaces ? ` for ${renderSelector(namespaces)}` : '';
-  return `${trust ? 'the rule' : 'the denial'} of ${pattern.text}${selector} in ${renderOrigin(origin)}`;
+  return `the rule ${trust ? 'for' : 'that denies'} ${pattern.text}${selector} in ${renderOrigin(origin)}`;
 }
 
 function overlap(one: Rule, other: Rule): boolean {

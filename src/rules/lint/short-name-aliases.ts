@@ -23,7 +23,7 @@ export function lintAliases(ruleSet: RuleSet, today: string): readonly Problem[]
 function describe({ pattern }: Rule, names: readonly string[]): string {
   const shown = names.slice(0, 3).join(', ');
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
-  return `${pattern.text} trusts short names, but nodes with published short-name aliases may resolve them to untrusted registries: ${shown}${more}. Write shortNames: reject, or name these registries in rules.`;
+  return `the rule for ${pattern.text} trusts short names, but nodes that use the published short-name aliases may resolve them to untrusted registries: ${shown}${more}. Set shortNames: reject, or add rules for these registries.`;
 }
 
 /** The rule that trusts the name wherever it is searched, or undefined. */

@@ -29,7 +29,7 @@ function addressRange({ text, port, path: [first = '', ...more] }: RegistryPatte
   const host = text.slice(0, Math.max(text.lastIndexOf('/'), 0));
   const isAddress = /^[\d.]+$/.test(host) || host.startsWith('[');
   if (!isAddress || typeof port === 'number' || more.length > 0 || !/^\d{1,3}$/.test(first)) return undefined;
-  return `${quote(text)} is the repository ${quote(first)} of the registry ${host}, not a range of addresses. List the registries by name.`;
+  return `${quote(text)} is the repository ${quote(first)} of the registry ${host}, not a CIDR range. List the registries by name.`;
 }
 
 /** Sites with pages about images, and the registries that have the images. */
@@ -50,7 +50,7 @@ function webSite(pattern: RegistryPattern): string | undefined {
   const host = hostOf(pattern) ?? '';
   const [first, ...repository] = pattern.path;
   if (host === 'quay.io' && first === 'repository') {
-    return `quay.io/repository is the address of web pages about images. Write ${quote(['quay.io', ...repository].join('/'))}.`;
+    return `quay.io/repository is the address of web pages about images. Use ${quote(['quay.io', ...repository].join('/'))}.`;
   }
   const registry = webSites.get(host);
   if (registry === undefined || typeof pattern.port === 'number') return undefined;
@@ -60,20 +60,20 @@ function webSite(pattern: RegistryPattern): string | undefined {
 function registryApi({ text, path: [first = '', ...more] }: RegistryPattern): string | undefined {
   if (more.length > 0 || !/^v[12]$/.test(first)) return undefined;
   const registry = text.slice(0, text.lastIndexOf('/'));
-  return `/${first} is the path of the registry API, and no image name contains it. Write ${quote(registry)}.`;
+  return `/${first} is the path of the registry API, and no image name contains it. Use ${quote(registry)}.`;
 }
 
 /** The names of Docker Hub all count as `docker.io`, which is not below itself. */
 function subdomainOfDockerHub({ text, host, port, path }: RegistryPattern): string | undefined {
   if (host.kind !== 'suffix' || host.name !== 'docker.io' || typeof port === 'number') return undefined;
-  return `${quote(text)} matches no image of Docker Hub: registry-1.docker.io and index.docker.io count as docker.io. Write ${quote(['docker.io', ...path].join('/'))}.`;
+  return `${quote(text)} matches no Docker Hub images: registry-1.docker.io and index.docker.io are treated as docker.io. Use ${quote(['docker.io', ...path].join('/'))}.`;
 }
 
 /** A denial of it makes sense next to rules for Docker Hub. */
 function otherNameOfDockerHub({ pattern, trust, origin }: Rule): readonly Problem[] {
   if (!trust || hostOf(pattern) !== 'registry.hub.docker.com') return [];
   const message =
-    'registry.hub.docker.com serves the Docker Hub images under another name, and rules for docker.io do not apply to it. Trust only docker.io, and write that in images.';
+    'registry.hub.docker.com serves the Docker Hub images under another name, and rules for docker.io do not apply to it. Trust only docker.io, and use docker.io in image names.';
   return [{ code: 'unlikely-pattern', message, origin }];
 }
 
@@ -92,7 +92,7 @@ export function servesPublicImages(pattern: RegistryPattern): boolean {
 
 function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonly Problem[] {
   if (pullSecrets.length === 0 || !servesPublicImages(pattern)) return [];
-  const message = `${pattern.text} serves public images too, and a wrong or expired credential makes their pulls fail. Name the pull secret only for the paths that need it, or monitor its expiry.`;
+  const message = `${pattern.text} serves public images too, and an invalid or expired credential makes pulls of those images fail. Set the pull secret only for paths that need it, or monitor when the credential expires.`;
   return [{ code: 'secret-on-public-registry', message, origin }];
 }
 

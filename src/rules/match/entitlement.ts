@@ -1,6 +1,7 @@
 /** Decides which secrets with delivery a namespace may have. Only the cluster's rules count, so nothing that a tenant writes widens it. */
 import { representativeOf } from '../compile/pattern-overlap.ts';
-import type { DeliveredSecret, NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
+import type { Origin } from '../language/problem.ts';
+import type { Answer, DeliveredSecret, NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { selects } from './namespaces.ts';
 
 export type EntitledNamespace = NamespaceContext & {
@@ -18,10 +19,31 @@ export function isEntitled(ruleSet: RuleSet, secret: string, namespace: Entitled
 
 /** The entry of `secrets` that lets a copy exist in the namespace. Undefined if none does. */
 export function entitledSecret(ruleSet: RuleSet, secret: string, namespace: EntitledNamespace): DeliveredSecret | undefined {
-  if (namespace.excluded) return undefined;
-  const entry = deliveredSecret(ruleSet, secret);
-  if (!entry || selects(entry.namespaces, namespace) !== true) return undefined;
-  return namingRules(ruleSet, secret).some(({ rule }) => decidesIn(ruleSet, rule, namespace)) ? entry : undefined;
+  return entitlement(ruleSet, secret, namespace).value;
+}
+
+/** The same, with an origin that selects by unknown labels where these could entitle the namespace. */
+export function entitlement(ruleSet: RuleSet, secret: string, namespace: EntitledNamespace): Answer<DeliveredSecret | undefined> {
+  const entry = namespace.excluded ? undefined : deliveredSecret(ruleSet, secret);
+  const selected = entry !== undefined && selects(entry.namespaces, namespace);
+  if (entry === undefined || selected === false) return { value: undefined };
+  let unsure: Origin | undefined;
+  for (const { rule } of namingRules(ruleSet, secret)) {
+    const decides = decidesIn(ruleSet, rule, namespace);
+    if (decides.value) return selected === true ? { value: entry } : { value: undefined, unsure: entry.origin };
+    unsure ??= decides.unsure;
+  }
+  return unsure ? { value: undefined, unsure } : { value: undefined };
+}
+
+/** The same for one namespace, with each secret computed once. A large object may need one secret for thousands of images. */
+export function entitlementsOf(ruleSet: RuleSet, namespace: EntitledNamespace): (secret: string) => ReturnType<typeof entitlement> {
+  const known = new Map<string, ReturnType<typeof entitlement>>();
+  return (secret) => {
+    const answer = known.get(secret) ?? entitlement(ruleSet, secret, namespace);
+    known.set(secret, answer);
+    return answer;
+  };
 }
 
 /** The entry of `secrets` with this name, whatever the namespace. */
@@ -34,16 +56,19 @@ export function deliveredSecret({ deliveredSecrets }: Pick<RuleSet, 'deliveredSe
  * A rule whose trust has ended counts, since Pods that run already still pull their images.
  */
 export function rulesNaming(ruleSet: RuleSet, secret: string, namespace: NamespaceContext): readonly NamingRule[] {
-  return namingRules(ruleSet, secret).filter(({ rule }) => decidesIn(ruleSet, rule, namespace));
+  return namingRules(ruleSet, secret).filter(({ rule }) => decidesIn(ruleSet, rule, namespace).value);
 }
 
 /**
  * Whether the rule decides for the images of its pattern that have no more specific one. A rule that applies in the namespace does not
  * decide there if another one with the same pattern is for fewer namespaces, or if the registry is internal.
  */
-function decidesIn(ruleSet: RuleSet, rule: Rule, namespace: NamespaceContext): boolean {
-  if (selects(rule.namespaces, namespace) !== true) return false;
-  return ruleSet.matchCluster(representativeOf(rule.pattern), namespace).value === rule;
+function decidesIn(ruleSet: RuleSet, rule: Rule, namespace: NamespaceContext): Answer<boolean> {
+  const selected = selects(rule.namespaces, namespace);
+  if (selected === false) return { value: false };
+  const { value: winner, unsure = rule.origin } = ruleSet.matchCluster(representativeOf(rule.pattern), namespace);
+  if (selected === true && winner === rule) return { value: true };
+  return namespace.labels ? { value: false } : { value: false, unsure };
 }
 
 const entriesByName = new WeakMap<readonly DeliveredSecret[], ReadonlyMap<string, DeliveredSecret>>();

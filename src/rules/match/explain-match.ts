@@ -57,7 +57,7 @@ function whyLost(rule: Rule, applies: RuleCandidate['applies'], winner: Rule | u
   if (rule.ownerNamespace !== undefined && winner.ownerNamespace === undefined) {
     if (!winner.trust) return 'is a namespace rule, and cannot trust what the cluster rules deny';
     const isOutranked = compareSpecificity(winner, rule, context)?.firstWins === true;
-    if (winner.until !== undefined && !isOutranked) return 'is a namespace rule, and the trust of the cluster rule ends first';
+    if (winner.until !== undefined && !isOutranked) return 'is a namespace rule, and the until date of the cluster rule is earlier';
   }
   if (winner.ownerNamespace !== undefined && rule.ownerNamespace === undefined) {
     if (!winner.trust) return 'is a cluster rule, and a namespace rule denies the image';
@@ -73,7 +73,7 @@ function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): stri
     case 'host':
       return `has the host ${renderHost(rule.pattern.host)} (less specific than ${renderHost(than.host)})`;
     case 'port':
-      return `trusts every port (less specific than ${than.port === 'any' ? 'a denial' : 'one port'})`;
+      return `trusts every port (less specific than ${than.port === 'any' ? 'a rule that denies' : 'one port'})`;
     case 'path':
       return differentPath(rule, winner);
     case 'namespaces':

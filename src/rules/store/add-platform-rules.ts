@@ -102,12 +102,12 @@ function readRegistry({ registry, object }: PlatformRegistry, internal: boolean)
 /** A rule that only trusts repeats what applies anyway. */
 function conflictingEffect({ trust, until, pullSecrets, pushSecret }: Rule): string | undefined {
   if (!trust) return 'denies';
-  if (pullSecrets.length > 0 || pushSecret !== undefined) return 'names a secret for';
-  return until === undefined ? undefined : 'ends the trust of';
+  if (pullSecrets.length > 0 || pushSecret !== undefined) return 'specifies a secret for';
+  return until === undefined ? undefined : 'sets an end date for';
 }
 
 function conflict({ pattern, origin }: Rule, effect: string, internal: Rule): Problem {
-  const treatment = effect === 'names a secret for' ? 'never gets a secret' : 'is always trusted';
+  const treatment = effect === 'specifies a secret for' ? 'never gets a secret' : 'is always trusted';
   const message = `the rule ${effect} ${pattern.text}, but the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) ${treatment}. The rule has no effect. Remove it.`;
   return { code: 'internal-conflict', message, origin, related: internal.origin };
 }

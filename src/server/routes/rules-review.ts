@@ -66,6 +66,11 @@ async function concludeReview({ uid, reviewing, audit }: Reviewing, reply: Fasti
     audit({ outcome: 'error', problems: ['internal error'], warnings: [] });
     // A bug allows the ConfigMap (failurePolicy Ignore). A denial would also block the fix of the rules, and bad rules are still rejected
     // when they are loaded.
-    return sendError(reply, 500, 'InternalError', `regkeeper failed to review these rules. The error is in its log, with uid ${uid}.`);
+    return sendError(
+      reply,
+      500,
+      'InternalError',
+      `regkeeper failed to review these rules. For the error, search the regkeeper log for uid ${uid}.`,
+    );
   }
 }

@@ -92,7 +92,7 @@ function credentialsIn(value: unknown, path = ''): Record<string, unknown> {
 
 const writtenFields = new Set(['imagePullSecrets', 'pullSecret', 'pushSecret', 'regkeeper.io/injected']);
 
-/** Creates the case's namespaces, service accounts and secrets, then its rules. The rules are in force when this returns. */
+/** Creates the case's namespaces, service accounts and secrets, then its rules. The rules are in effect when this returns. */
 async function prepare(each: Case): Promise<void> {
   const named = each.manifests.filter(({ kind }) => kind === 'Namespace').map(({ object }) => object);
   const labelled = new Set(named.map(nameOf));

@@ -108,7 +108,7 @@ describe('the list of a Pod', () => {
   test('grows for a default port that is written too, with a warning that the secret has to say it alike', async () => {
     const { stdout, stderr } = await tryCreate(pod('ported', running('corp.example.com:443/app')), '-o', 'json');
     expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull']);
-    expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" spells its registry in an unusual way');
+    expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" uses a non-canonical registry name');
   });
 
   test('of a Pod is put back where its own file is sent again, beside an image that may change', async () => {
@@ -380,7 +380,7 @@ describe('left alone', () => {
     const unknown = await report('unknown.example.com/app', ...asNode);
     expect(unknown).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('static Pod is already running, so it is not denied: '),
+      stderr: expect.stringContaining('the static Pod is already running, so it is not denied: '),
     });
     expect(await report('stranger.example.com/app')).toMatchObject({
       code: 1,

@@ -177,7 +177,7 @@ describe('a build from an image stream', () => {
 
     await hold(namespace, 'unknown.example.com/base:1');
     // The API server has not authenticated, so the image is in the record alone.
-    const denialOf = (place: string) => `the image in image stream "${place}/base:1" is denied here.`;
+    const denialOf = (place: string) => `the image in image stream "${place}/base:1" is denied by the rules for this namespace.`;
     await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(denialOf(namespace)) === true);
     expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();
 

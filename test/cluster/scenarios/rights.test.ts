@@ -93,7 +93,11 @@ async function causeRequests(): Promise<void> {
   await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', ownNamespace, '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
   await waitFor(async () => ((await certificate()) ?? before) !== before, { deadlineSeconds: 30, what: 'a new certificate' });
 
-  const rules = JSON.stringify({ data: { 'rules.yaml': 'mode: warn\nrules: [{registry: a.example.com, pullSecret: corp-pull}]\n' } });
+  const text = `mode: warn
+rules: [{registry: a.example.com, pullSecret: corp-pull}]
+secrets: [{name: corp-pull, source: corp-pull, namespaces: "*"}]
+`;
+  const rules = JSON.stringify({ data: { 'rules.yaml': text } });
   await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', rules]);
   await waitFor(
     async () =>
@@ -226,6 +230,7 @@ async function grantedRights(): Promise<Right[]> {
   const { items } = await kubectl.json<{ items: Role[] }>(['get', 'clusterroles,roles', '-A', '-l', 'app.kubernetes.io/name=regkeeper']);
   expect(items.map(({ metadata }) => metadata.name).sort()).toEqual([
     'regkeeper-certificate',
+    'regkeeper-delivery-state',
     'regkeeper-events',
     'regkeeper-facts',
     'regkeeper-leader',

@@ -93,7 +93,7 @@ describe('a rules ConfigMap passes', () => {
     const { code, stderr } = await kubectl(['label', 'configmap/more-rules', '-n', ownNamespace, 'regkeeper.io/rules-']);
     expect(code).toBe(0);
     expect(stderr).toContain(
-      'Warning: regkeeper: without the label regkeeper.io/rules, the rules of this ConfigMap are no longer in force',
+      'Warning: regkeeper: without the label regkeeper.io/rules, the rules of this ConfigMap are no longer in effect',
     );
     await waitUntil('the rule to be gone', async () => (await tryPod('more.example.com/app')) !== undefined);
   });

@@ -127,7 +127,7 @@ describe('what mode makes of a refusal', () => {
   test('warn: a warning', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: warn') });
     expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warned', 'outcome-if-enforced': 'denied' } });
-    expect(response.warnings).toEqual([expect.stringMatching(/^regkeeper: will be denied once enforced: container "c0": image "nginx"/)]);
+    expect(response.warnings).toEqual([expect.stringMatching(/^regkeeper: will be denied in enforce mode: container "c0": image "nginx"/)]);
     expect(response.status).toBeUndefined();
   });
 
@@ -161,7 +161,7 @@ describe('a warning in mode warn keeps the contact', () => {
     ['with the end of the finding cut off', 190, help, /\(rule "hub"\): x+… Contact: the platform team\.$/],
   ] as const)('%s', (_sentence, length, helpUrl, expected) => {
     const warning = warningOf('x'.repeat(length), helpUrl);
-    expect(warning).toMatch(/^regkeeper: will be denied once enforced: container "c0": image "bad\.io\/x" is from an untrusted registry/);
+    expect(warning).toMatch(/^regkeeper: will be denied in enforce mode: container "c0": image "bad\.io\/x" is from an untrusted registry/);
     expect(warning).toMatch(expected);
     expect(warning.length).toBeLessThanOrEqual(256);
   });
@@ -249,7 +249,8 @@ describe('what cannot be evaluated is denied by both webhooks', () => {
       allowed: false,
       status: {
         code: 400,
-        message: "regkeeper does not evaluate Thing.x.io. Remove this kind from the rules of regkeeper's webhook configurations.",
+        message:
+          "regkeeper does not evaluate objects of kind Thing.x.io. Remove this kind from the rules of regkeeper's webhook configurations.",
       },
     });
   });

@@ -81,10 +81,14 @@ describe('warnings', () => {
     [
       'the label taken away',
       updateOf(configMap(labelled('cluster')), configMap(undefined)),
-      'the rules of this ConfigMap are no longer in force for the cluster',
+      'the rules of this ConfigMap are no longer in effect for the cluster',
     ],
-    ['another label', updateOf(configMap(labelled('cluster')), configMap(labelled('namespace'))), 'are no longer in force for the cluster'],
-    ["a namespace's label taken away", updateOf(configMap(labelled('namespace')), configMap({}), 'shop'), 'are no longer in force.'],
+    [
+      'another label',
+      updateOf(configMap(labelled('cluster')), configMap(labelled('namespace'))),
+      'are no longer in effect for the cluster',
+    ],
+    ["a namespace's label taken away", updateOf(configMap(labelled('namespace')), configMap({}), 'shop'), 'are no longer in effect.'],
   ])('%s', (_sentence, request, warning, reviewSettings) => {
     expect(answer(request, nothing, reviewSettings)).toMatchObject({ allowed: true, warnings: [expect.stringContaining(warning)] });
   });

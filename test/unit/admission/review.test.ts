@@ -61,7 +61,7 @@ describe('a body that is no review is refused', () => {
       name: 'an unknown operation',
       body: review({ operation: 'PATCH' }),
       uid: 'u-1',
-      message: 'request.operation must be one of CREATE, UPDATE, DELETE, CONNECT, but is "PATCH"',
+      message: 'request.operation must be one of CREATE, UPDATE, DELETE or CONNECT, but is "PATCH"',
     },
     { name: 'no kind of the object', body: review({ kind: {} }), uid: 'u-1', message: 'request.kind.kind is missing' },
   ])('$name', ({ body, uid, message }) => {

@@ -161,7 +161,11 @@ describe('what cannot be read is refused, in the words in which it was given', (
       'a selector',
       {},
       { REGKEEPER_NAMESPACE_SELECTOR: 'team in a' },
-      [expect.stringMatching(/^REGKEEPER_NAMESPACE_SELECTOR='team in a': "team in a" is not a label requirement\. Write it like /)],
+      [
+        expect.stringMatching(
+          /^REGKEEPER_NAMESPACE_SELECTOR='team in a': "team in a" is not a label requirement\. Use a selector such as /,
+        ),
+      ],
     ],
     ['an unknown variable', {}, { REGKEEPER_LOGLEVEL: 'x' }, ['REGKEEPER_LOGLEVEL is not a setting. Did you mean REGKEEPER_LOG_LEVEL?']],
     [

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseSync } from 'vite';
 import { describe, expect, test } from 'vitest';
+import { outsideBlocks, pages } from '../docs/pages.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
 
@@ -44,7 +45,7 @@ const glossary: readonly Entry[] = [
   { prose: /\bput back\b/i, instead: 'restored' },
   { texts: /\b(?:leads|leads? not)\b/i, instead: 'is the leader' },
   {
-    prose: /(?<!certificate )\bauthorit(?:y|ies)\b/i,
+    prose: /(?<!certificate |signed by unknown )\bauthorit(?:y|ies)\b/i,
     identifiers: ['authority', 'authorities'],
     instead: 'CA',
   },
@@ -69,6 +70,7 @@ const glossary: readonly Entry[] = [
 const allowed: readonly { readonly file?: RegExp; readonly text: RegExp; readonly because: string }[] = [
   { file: /^test\/unit\/architecture\/glossary\.test\.ts$/, text: /./, because: 'it lists the words' },
   { file: /^src\/cli\/completion\//, text: /\n {2}if \[\[/, because: 'a script of a shell, which separates commands with semicolons' },
+  { file: /\.sh$/, text: /; (?:then|do)$/, because: 'the syntax of the shell' },
   { text: /^certificate-authority$/, because: 'a field of a kubeconfig' },
   { text: /^authorityKeyIdentifier$/, because: 'an X.509 extension (RFC 5280)' },
   { text: /^regkeeper development authority$/, because: 'the common name in certificates that developers already have' },
@@ -81,8 +83,13 @@ type Use = { readonly kind: 'comment' | 'identifier' | 'text'; readonly text: st
 /** TypeScript whose texts are read by users. Those of other folders are read by developers. */
 const withTexts = /^(?:src|bin)\//;
 const code = ['src', 'bin', 'test', 'bench', 'certs', 'release'].flatMap((folder) => filesIn(folder, /\.(?:ts|mjs)$/));
-/** Texts that are shipped. deploy/README.md is documentation. */
+/** Texts that are shipped. Markdown is checked as documentation. */
 const texts = [...filesIn('deploy', /(?<!\.md)$/), ...filesIn('docs', /\.schema\.json$/), 'package.json', 'Dockerfile'];
+
+/** Documentation for users. Decisions are records of their time, and READMEs of tests are for developers of regkeeper. */
+const docs = pages.filter(
+  (page) => /^(?:README|CHANGELOG|SECURITY|CONTRIBUTING)\.md$|^(?:docs|deploy)\//.test(page) && !page.startsWith('docs/decisions/'),
+);
 
 describe('the glossary', () => {
   test('is kept by identifiers, comments, and the texts of the program', () => {
@@ -91,6 +98,10 @@ describe('the glossary', () => {
 
   test('is kept by manifests, the chart, alerts and schemas', () => {
     expect(texts.flatMap((file) => violations(file, usesInLines(read(file))))).toEqual([]);
+  });
+
+  test.each(docs)('is kept by %s, in sentences of at most 25 words', (page) => {
+    expect(violationsInPage(page)).toEqual([]);
   });
 
   test('has a sentence of at most 25 words for each text of the program', () => {
@@ -131,6 +142,47 @@ function read(file: string): string {
 
 function usesInLines(text: string): readonly Use[] {
   return text.split('\n').map((line, index): Use => ({ kind: 'text', text: line, line: index + 1 }));
+}
+
+function violationsInPage(page: string): readonly string[] {
+  const text = withoutCitations(page, read(page));
+  return [...violations(page, usesInLines(prose(text))), ...longSentences(page, sentenceBlocks(text))];
+}
+
+/** What is not prose. In CONTRIBUTING.md the glossary itself. Titles of tests: in docs/semantics.md the last cell of each row, in docs/threats.md what is quoted after a file. */
+function withoutCitations(page: string, text: string): string {
+  if (page === 'CONTRIBUTING.md')
+    return text.replace(/^\| do not write [\s\S]*?\n\n/m, (table) => '\n'.repeat(table.split('\n').length - 1));
+  if (page === 'docs/semantics.md') return text.replace(/\|[^|\n]*\|$/gm, '|');
+  return page === 'docs/threats.md' ? text.replace(/(?<=`|; ?)(?: ?"[^"\n]*";?)+/g, '') : text;
+}
+
+/** The prose of a page: without blocks, code, and the targets of links. */
+function prose(text: string): string {
+  const withoutCode = outsideBlocks(text).replace(/`[^`\n]*`/g, 'code');
+  return withoutCode.replace(/\]\([^)]*\)/g, ']').replace(/<!--[\s\S]*?-->/g, (comment) => comment.replace(/[^\n]/g, ''));
+}
+
+/** The texts that contain sentences: headings, cells of tables, items of lists, and paragraphs, whose lines are joined. */
+function sentenceBlocks(text: string): readonly Use[] {
+  const found: { kind: 'text'; text: string; line: number }[] = [];
+  let paragraph: (typeof found)[number] | undefined;
+  const begin = (content: string, index: number) => {
+    const block = { kind: 'text' as const, text: content.trim(), line: index + 1 };
+    found.push(block);
+    return block;
+  };
+  for (const [index, line] of prose(text).split('\n').entries()) {
+    const isItem = /^\s*(?:[-*] |\d+\. |>)/.test(line);
+    if (line.startsWith('|')) for (const cell of line.split('|')) begin(cell, index);
+    else if (line.startsWith('#')) begin(line, index);
+    else if (paragraph && !isItem && line.trim() !== '') {
+      paragraph.text += ` ${line.trim()}`;
+      continue;
+    }
+    paragraph = line.trim() === '' || /^[|#]/.test(line) ? undefined : begin(line, index);
+  }
+  return found;
 }
 
 function usesInCode(file: string, text: string): readonly Use[] {
@@ -183,7 +235,7 @@ function violations(file: string, uses: readonly Use[]): readonly string[] {
 /** A placeholder counts as one word. A colon begins a new sentence, because what precedes it names the place. */
 function longSentences(file: string, uses: readonly Use[]): readonly string[] {
   const sentences = uses.flatMap(({ kind, text, line }) =>
-    kind === 'text' ? text.split(/(?<=[.?!]) |: |\n/).map((sentence) => ({ sentence, line })) : [],
+    kind === 'text' ? text.split(/(?<=[.?!](?:\*\*|[)"”])?) |: |\n/).map((sentence) => ({ sentence, line })) : [],
   );
   return sentences.filter(({ sentence }) => sentence.split(/\s+/).length > 25).map(({ sentence, line }) => `${file}:${line}: ${sentence}`);
 }

@@ -123,7 +123,7 @@ async function cluster(count: number, who: Who) {
               identity: `${replica.name} of ${time}`,
               able: () => replica.source !== undefined,
             },
-            ...{ log: recordingLog(), clock: { ...clock, monotonic: () => time, schedule: ticks.schedule } },
+            ...{ duty: 'write', log: recordingLog(), clock: { ...clock, monotonic: () => time, schedule: ticks.schedule } },
           });
     leader?.start();
     const common = { client, ...place, leadership: leader, log, clock, watchTimings: { stallAfter: Number.MAX_SAFE_INTEGER } };

@@ -212,7 +212,7 @@ test.runIf(process.platform !== 'win32')('npm start begins with the welcome text
     out += chunk;
   });
   await expect.poll(() => out, { timeout: 60_000 }).toMatch(/"event":"rules".*\n/);
-  await expect.poll(() => out).toMatch(/ INFO {2}rules are in force .*\n/);
+  await expect.poll(() => out).toMatch(/ INFO {2}rules are in effect .*\n/);
   expect(out).toMatch(/^\nregkeeper is running: https:\/\/localhost:\d+\/mutate and /);
   expect(out.slice(0, out.indexOf('Press Ctrl-C to stop.'))).not.toMatch(/"event"|INFO/);
   expect(out).not.toContain('"level"');
@@ -271,7 +271,7 @@ test('trouble with the rules and its end: the last word of the log is that they 
     .poll(() => lines().at(-1), { timeout: 30_000 })
     .toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"the rules of the cluster are valid/);
   await rm(file);
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('. The previous rules stay in force');
+  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('. The previous rules remain in effect');
   await edit(good);
   await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('the rule files are readable again');
   child.kill('SIGKILL');

@@ -39,11 +39,13 @@ const buildPath = fc.constantFrom(
 );
 const buildMark = fc.dictionary(buildPath, name).map((mark) => JSON.stringify(mark));
 
+const neededSecrets = fc.constantFrom('pull-0', 'a,push', 'forged', '');
+
 /** Metadata with some of these annotations. */
 function metadata(annotations: Record<string, fc.Arbitrary<string>>, more: Record<string, fc.Arbitrary<unknown>> = {}) {
   const annotated = fc.oneof(
     fc.constantFrom(undefined, null),
-    fc.record({ ...annotations, other: fc.constant('x') }, { requiredKeys: [] }),
+    fc.record({ ...annotations, 'regkeeper.io/secrets': neededSecrets, other: fc.constant('x') }, { requiredKeys: [] }),
   );
   return fc.oneof(
     { weight: 1, arbitrary: fc.constantFrom(undefined, null) },

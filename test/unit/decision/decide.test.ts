@@ -137,7 +137,7 @@ describe('a finding says', () => {
     {
       name: 'that the image is missing',
       image: '',
-      message: 'container "c0" has no image: the image is blank. Write the image name.',
+      message: 'container "c0" has no image: the image field is blank. Specify the image name.',
     },
   ])('$name', ({ image, message }) => {
     expect(decided(change('Pod', pod(image)), rules).findings.map((finding) => finding.message)).toEqual([message]);
@@ -227,6 +227,7 @@ describe('every reason', () => {
   const tooLargeStreams = { ...unwatched, imageStream: () => ({ kind: 'too-large' as const, why: 'it holds too much' }) };
   const awaiting = { spec: { triggers: [{ type: 'ImageChange', imageChangeParams: params }], template: pod(' ') } };
   const more = ruleSetOf(table, 'rules: [{registry: other.io, pullSecret: other}]');
+  const delivering = ruleSetOf('rules: [{registry: good.io, pullSecret: s}]', 'secrets: [{name: s, source: s, namespaces: "*"}]');
   const causes: Readonly<Record<ReasonCode, ReturnType<typeof decide>>> = {
     trusted: decide(change('Pod', pod(good)), rules, unwatched),
     'trust-ending': decide(change('Pod', pod(good)), ruleSetOf('rules: [{registry: good.io, until: 2026-11-21}]'), unwatched),
@@ -243,6 +244,12 @@ describe('every reason', () => {
     ),
     'registry-host': decide(change('Pod', pod('reg.example.com:5000')), ruleSetOf('rules: [{registry: docker.io/library}]'), unwatched),
     'secret-missing': decide(change('Deployment', deployment(pod(good))), rules, { ...unwatched, secret: () => 'absent' }),
+    'secret-pending': decide(change('Pod', pod(good)), delivering, { ...unwatched, secret: () => 'absent' }),
+    'needs-not-recorded': decide(
+      change('Pod', { ...pod(good), metadata: { annotations: { x: 'x'.repeat(262_144) } } }),
+      delivering,
+      unwatched,
+    ),
     unresolved: decide(change('Deployment', deployment(pod(' '))), rules, unwatched),
     'unresolved-in-pod': decide(change('Pod', pod('')), rules, unwatched),
     'stream-too-large': decide(change('BuildConfig', fromStream), rules, tooLargeStreams),

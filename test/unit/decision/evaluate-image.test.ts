@@ -72,10 +72,10 @@ describe('a name without registry', () => {
 
   test('is refused in words that say what to write', () => {
     expect(messageOf('nginx:1', shortNames('reject'))).toBe(
-      'has no registry, and such names are denied. Write the registry too, for example "docker.io/library/nginx:1".',
+      'does not specify a registry, and short names are denied. Include the registry, for example "docker.io/library/nginx:1".',
     );
     expect(messageOf('team/app', shortNames(['a.io', 'quay.io']))).toBe(
-      'is not from a configured registry. A node may resolve a name without a registry to a.io/team/app or quay.io/team/app, so all of these must be trusted. Write the registry.',
+      'is not from a configured registry. A node may resolve a name without a registry to a.io/team/app or quay.io/team/app, so each of them must be trusted. Include the registry.',
     );
   });
 });
@@ -129,7 +129,7 @@ describe('an exemption', () => {
       'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Exempted until 2027-03-31 (exemptions.yaml:1:3): reason 0.',
     );
     expect(messageOf('bad.io/x', exempting(['2026-03-31']))).toBe(
-      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Its exemption ended on 2026-03-31 (exemptions.yaml:1:3).',
+      'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Its exemption expired on 2026-03-31 (exemptions.yaml:1:3).',
     );
   });
 });

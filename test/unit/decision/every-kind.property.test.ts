@@ -51,8 +51,9 @@ const anyRules = fc
     shortNames: fc.constantFrom('docker.io', 'reject', '[r0.io, "r2.io:5000"]'),
     missing: fc.constantFrom('warn', 'deny', 'ignore'),
     labelled: fc.boolean(),
+    delivered: fc.uniqueArray(fc.constantFrom('pull-0', 'a', 'push'), { maxLength: 3 }),
   })
-  .map(({ secrets, push, unconfigured, mode, inject, shortNames, missing, labelled }) => {
+  .map(({ secrets, push, unconfigured, mode, inject, shortNames, missing, labelled, delivered }) => {
     const rules = ['r0.io', 'r1.io', '"r2.io:5000"'].map((registry, index) => {
       const pull = secrets[index] ?? [];
       const named = [...(pull.length > 0 ? [`pullSecret: [${pull}]`] : []), ...(push ? ['pushSecret: push'] : [])];
@@ -71,6 +72,8 @@ ${rules.join('\n')}
 ${labelled ? '- {registry: r0.io/team, trust: false, namespaces: {matchLabels: {tier: strict}}}' : ''}
 exemptions: [{image: exempt.io, until: 2027-03-31, reason: for a while}]
 overrides: [{namespaces: {matchLabels: {tier: lax}}, mode: audit}]
+secrets:${delivered.length === 0 ? ' []' : ''}
+${delivered.map((name) => `- {name: ${name}, source: ${name}, namespaces: ${name === 'a' ? '{matchLabels: {tier: lax}}' : '"*"'}}`).join('\n')}
 `);
   });
 
@@ -142,7 +145,13 @@ describe.each(rows)('any $kind ($group)', ({ kind, group }) => {
         const second = decided({ ...request, object: after }, rules, facts);
         expect(second.patch, 'mutate∘mutate = mutate').toEqual([]);
         expect(verdictsOf(second)).toEqual(verdictsOf(first));
-        expect(withoutSecrets(after), 'nothing but secrets is written').toEqual(withoutSecrets(object));
+        expect(withoutSecrets(withoutNeeds(after)), 'nothing but secrets is written').toEqual(withoutSecrets(withoutNeeds(object)));
+        const withoutDelivery = decide(request, { ...rules, deliveredSecrets: [] }, facts);
+        if (withoutDelivery.kind === 'decided') {
+          const plain = patched(object, withoutDelivery);
+          expect(withoutNeeds(after), 'delivery adds one annotation').toEqual(withoutNeeds(plain));
+          expect(needsOf(plain), 'and without it the annotation is left alone').toEqual(needsOf(object));
+        }
 
         expect(answer('mutate', request, first, rules).allowed, 'the mutating answer refuses nothing').toBe(true);
         expect(answer('validate', { ...request, object: after }, second, rules).allowed).toBe(first.outcome !== 'denied');
@@ -171,6 +180,21 @@ function verdictsOf({ outcome, outcomeBeforeMode, images, findings }: Decided): 
 function answer(webhook: 'mutate' | 'validate', request: ChangeRequest, decision: Decided, rules: Parameters<typeof decide>[1]) {
   const review: ReviewRequest = { ...request, uid: 'u', version: 'v1', subresource: '', groups: [], dryRun: false };
   return renderAnswer(webhook, review, decision, rules).response;
+}
+
+/** The annotation with the needed secrets, of the object's own metadata. */
+function needsOf({ metadata }: JsonObject): unknown {
+  return isObject(metadata) && isObject(metadata.annotations) ? metadata.annotations['regkeeper.io/secrets'] : undefined;
+}
+
+/** Without that annotation, and without metadata and annotations that are empty then. */
+function withoutNeeds(object: JsonObject): JsonObject {
+  const { metadata: all, ...others } = object;
+  if (!isObject(all)) return others;
+  const { annotations, ...metadata } = all;
+  const { 'regkeeper.io/secrets': _needs, ...kept } = isObject(annotations) ? annotations : {};
+  const rest = { ...metadata, ...(Object.keys(kept).length > 0 && { annotations: kept }) };
+  return { ...others, ...(Object.keys(rest).length > 0 && { metadata: rest }) };
 }
 
 const written = new Set(['imagePullSecrets', 'pullSecret', 'pushSecret', 'regkeeper.io/injected']);

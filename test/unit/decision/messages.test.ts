@@ -9,7 +9,7 @@ import type { AdmissionAnswer } from '../../../src/admission/response.ts';
 import { changeOf, decodeReview } from '../../../src/admission/review.ts';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
 import { decide } from '../../../src/decision/decide.ts';
-import type { Facts } from '../../../src/decision/facts.ts';
+import type { DeliveryFacts, Facts } from '../../../src/decision/facts.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
@@ -56,12 +56,17 @@ const ending = (until: string, settings = '') =>
     `${settings}${contact}rules:\n- {name: old, registry: old.example.com, until: ${until}, reason: moved to registry.example.com:5000}\n`,
   );
 
+const delivering = rulesOf(
+  `${contact}${table}secrets:\n${['corp-pull', 'team-a-pull', 'shared-pull'].map((name) => `- {name: ${name}, source: ${name}, namespaces: "*"}\n`).join('')}`,
+);
+
 const searching = rulesOf(`${contact}shortNames: [docker.io, quay.io]\nrules: [{registry: [docker.io, quay.io]}]\n`);
 
 const corp = 'registry.example.com:5000/shop/web:1.4';
 const known = { ...accounts({ default: ['default-dockercfg-x7k2p'], robot: [] }), now: unwatched.now };
 const enforcing = accounts({ default: ['listed'] }, true);
 const missing: Facts = { ...known, secret: (_namespace, name) => (name === 'shared-pull' ? 'wrong-type' : 'absent') };
+const pending = (delivery: DeliveryFacts): Facts => ({ ...known, secret: () => 'absent', delivery: () => delivery });
 const streaming = streams(
   {
     'shop/base': { tags: { '1': { from: { kind: 'DockerImage', name: 'nginx-fork/base:1' } } } },
@@ -119,11 +124,11 @@ const situations: readonly Situation[] = [
   },
   { what: 'An untrusted registry without a reason', object: deployment('gone.example.com/app') },
   { what: 'An unconfigured registry that lacks the port', object: pod('registry.example.com/shop/web:1.4') },
-  { what: 'An unconfigured registry with a typing error in the host', object: pod('qauy.example.com/team-a/web') },
+  { what: 'An unconfigured registry with a typo in the host', object: pod('qauy.example.com/team-a/web') },
   { what: 'An unconfigured registry that looks like that of another company', object: pod('quay.exmaple.com/team-a/web') },
   { what: 'A path next to a configured one', object: pod('quay.example.com/team-b/web') },
   // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable that nothing replaced
-  { what: 'Variables that were not replaced', object: pod('${PHP_FPM_IMAGE}', '$(IMAGE):1', 'nginx:${TAG}', '{{ .Values.image }}') },
+  { what: 'Unexpanded variables and placeholders', object: pod('${PHP_FPM_IMAGE}', '$(IMAGE):1', 'nginx:${TAG}', '{{ .Values.image }}') },
   { what: 'Upper case in the first component', object: pod('Panonim/dynacat:1', 'WebOfTrust/keria') },
   { what: 'Upper case in all components', object: pod('WebOfTrust/Keria:1') },
   { what: 'A registry host without a repository', object: pod('registry.corp.example:5000'), rules: corporateOnly },
@@ -201,6 +206,41 @@ const situations: readonly Situation[] = [
   { what: 'A blank image in a template', object: deployment(' ') },
   { what: 'A missing pull secret in a template', object: deployment(corp), facts: missing },
   { what: 'A missing pull secret in a Pod with onMissingSecret: deny', object: pod('quay.example.com/team-a/web'), facts: missing },
+  {
+    what: 'A pull secret that will be delivered',
+    object: deployment(corp),
+    rules: delivering,
+    facts: pending({ kind: 'running' }),
+  },
+  {
+    what: 'Several pull secrets that will be delivered, with onMissingSecret: deny',
+    object: pod('quay.example.com/team-a/web'),
+    rules: delivering,
+    facts: pending({ kind: 'running' }),
+  },
+  {
+    what: 'A delivered pull secret, while secret delivery is not running, with onMissingSecret: deny',
+    object: pod('quay.example.com/team-a/web'),
+    rules: delivering,
+    facts: pending({ kind: 'stopped', since: Date.parse('2026-11-20T09:58:12.345Z') }),
+  },
+  {
+    what: 'A delivered pull secret, where secret delivery has never been running',
+    object: deployment(corp),
+    rules: delivering,
+    facts: pending({ kind: 'stopped' }),
+  },
+  {
+    what: 'A delivered pull secret, where nothing is known about secret delivery',
+    object: deployment(corp),
+    rules: delivering,
+    facts: pending({ kind: 'unknown' }),
+  },
+  {
+    what: 'Annotations that leave no room for the needed secrets',
+    object: deployment(corp, { annotations: { notes: 'x'.repeat(262_144) } }),
+    rules: delivering,
+  },
   { what: 'An image with the default port', object: pod('partner.example.com:443/app') },
   { what: 'An image with its registry in upper case', object: pod('Registry.Example.Com:5000/web') },
   { what: 'An image with leading zeros in its port', object: pod('registry.example.com:05000/web') },
@@ -361,9 +401,9 @@ const situations: readonly Situation[] = [
   },
   { what: 'An object that cannot be read', object: { ...pod(corp), spec: { containers: { app: corp } } } },
   { what: 'A kind that is not evaluated', object: { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } } },
-  { what: 'A service account that is not known yet', object: pod(corp), facts: accounts({}) },
+  { what: 'A service account that has not been seen yet', object: pod(corp), facts: accounts({}) },
   {
-    what: 'A namespace that is not known yet',
+    what: 'A namespace that has not been seen yet',
     object: pod('prod.example.com/app'),
     rules: labelled,
     facts: { ...known, namespace: () => ({ kind: 'absent' }) },

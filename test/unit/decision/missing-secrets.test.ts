@@ -1,6 +1,7 @@
 /** Missing secrets: denials and warnings. */
 import { describe, expect, test } from 'vitest';
-import type { Facts, SecretFacts } from '../../../src/decision/facts.ts';
+import { decide } from '../../../src/decision/decide.ts';
+import type { DeliveryFacts, Facts, SecretFacts } from '../../../src/decision/facts.ts';
 import type { Inject, OnMissingSecret, RuleSet } from '../../../src/rules/rule-set.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { accounts, change, decided, deployment, pod } from './changes.ts';
@@ -64,15 +65,20 @@ describe('secrets that the namespace lacks', () => {
     const [finding] = decided(change('Pod', pod(image)), onMissing('deny'), having({})).findings;
     expect(finding?.image.reason).toBe('secret-missing');
     expect(finding?.message).toBe(
-      'container "c0": image "good.io/app" cannot be pulled: namespace "shop" has none of the pull secrets "one", "two" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
+      'container "c0": image "good.io/app" cannot be pulled: pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io", a.yaml:1:20). Create one of them with "kubectl create secret docker-registry".',
     );
   });
 
   test.each<{ states: Record<string, SecretFacts>; expected: string }>([
-    { states: { one: 'wrong-type' }, expected: ': "one" is not of type kubernetes.io/dockerconfigjson. Recreate it with' },
+    {
+      states: { one: 'wrong-type' },
+      expected:
+        'no usable pull secret ("one" or "two"): "one" is not of type kubernetes.io/dockerconfigjson (rule "good.io", a.yaml:1:20). Recreate it with',
+    },
     {
       states: { one: 'wrong-type', two: 'wrong-type' },
-      expected: ': "one" and "two" are not of type kubernetes.io/dockerconfigjson. Recreate them with',
+      expected:
+        'no usable pull secret: "one" and "two" are not of type kubernetes.io/dockerconfigjson (rule "good.io", a.yaml:1:20). Recreate them with',
     },
   ])('are also reported for a wrong type: $states', ({ states, expected }) => {
     const [notice] = decided(change('Pod', pod(image)), onMissing('warn'), having(states)).notices;
@@ -87,9 +93,98 @@ describe('secrets that the namespace lacks', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ brief }) => brief)).toEqual([
-      'namespace "shop" has none of the pull secrets "one", "two" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
-      'namespace "shop" has no push secret "push" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
+      'pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
+      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
     ]);
+  });
+});
+
+describe('secrets with delivery', () => {
+  const delivered = (namespaces = '"*"') => `secrets: [{name: one, source: s, namespaces: ${namespaces}}]`;
+  const denying = (secrets: string) =>
+    ruleSetOf('rules: [{registry: good.io, pullSecret: [one, two], pushSecret: push, onMissingSecret: deny}]', secrets);
+  const running: Facts['delivery'] = () => ({ kind: 'running' });
+  const since = Date.parse('2026-11-21T09:58:00Z');
+
+  test.each<{ because: string; states: Record<string, SecretFacts>; secrets: string; outcome: string; reasons: readonly string[] }>([
+    { because: 'it is missing', states: {}, secrets: delivered(), outcome: 'allowed', reasons: ['secret-pending'] },
+    { because: 'it exists', states: { one: 'present' }, secrets: delivered(), outcome: 'allowed', reasons: [] },
+    { because: 'the other exists', states: { two: 'present' }, secrets: delivered(), outcome: 'allowed', reasons: [] },
+    {
+      because: 'the other is unusable',
+      states: { two: 'wrong-type' },
+      secrets: delivered(),
+      outcome: 'allowed',
+      reasons: ['secret-pending'],
+    },
+    { because: 'the namespace is not entitled', states: {}, secrets: delivered('other'), outcome: 'denied', reasons: [] },
+    { because: 'another Secret has its name', states: { one: 'wrong-type' }, secrets: delivered(), outcome: 'denied', reasons: [] },
+  ])('onMissingSecret: deny, and $because: $outcome', ({ states, secrets, outcome, reasons }) => {
+    const decision = decided(change('Pod', pod(image)), denying(secrets), { ...having(states), delivery: running });
+    expect(decision.outcome).toBe(outcome);
+    expect(decision.notices.map(({ reason }) => reason)).toEqual(reasons);
+  });
+
+  test.each<{ delivery: DeliveryFacts | undefined; reason: string; says: string }>([
+    {
+      delivery: { kind: 'running' },
+      reason: 'secret-pending',
+      says: 'pull secret "one" does not exist in namespace "shop" yet (rule "good.io"). It will be delivered.',
+    },
+    {
+      delivery: { kind: 'stopped', since },
+      reason: 'secret-missing',
+      says: 'and secret delivery has not been running since 2026-11-21T09:58:00Z. Ask an administrator to start it.',
+    },
+    { delivery: { kind: 'stopped' }, reason: 'secret-missing', says: 'and secret delivery is not running. Ask' },
+    { delivery: undefined, reason: 'secret-pending', says: 'It will be delivered if "regkeeper deliver" is running.' },
+  ])('never deny, and the message depends on whether delivery runs: $delivery', ({ delivery, reason, says }) => {
+    const facts = { ...having({}), ...(delivery && { delivery: () => delivery }) };
+    const decision = decided(change('Pod', pod(image)), denying(delivered()), facts);
+    expect(decision.outcome).toBe('allowed');
+    expect(decision.notices).toMatchObject([{ reason, brief: expect.stringContaining(says) }]);
+    expect(decision.awaited).toEqual({ secrets: ['one'], delivery: delivery ?? { kind: 'unknown' } });
+  });
+
+  test('with onMissingSecret: ignore there is nothing to await', () => {
+    const rules = ruleSetOf('rules: [{registry: good.io, pullSecret: one, onMissingSecret: ignore}]', delivered());
+    expect(decided(change('Pod', pod(image)), rules, having({}))).toMatchObject({ notices: [], outcome: 'allowed' });
+    expect(decided(change('Pod', pod(image)), rules, having({})).awaited).toBeUndefined();
+  });
+
+  test('a push secret is awaited too', () => {
+    const rules = ruleSetOf(
+      'rules: [{registry: good.io, pushSecret: push}]',
+      'secrets: [{name: push, source: s, namespaces: "*", deliver: always}]',
+    );
+    const decision = decided(change('BuildConfig', build), rules, { ...having({}), delivery: running });
+    expect(decision.notices).toMatchObject([
+      { reason: 'secret-pending', brief: expect.stringContaining('push secret "push" does not exist') },
+    ]);
+  });
+
+  test('in a namespace that is not known yet, whose labels may entitle it, the client retries', () => {
+    const rules = denying(delivered('{matchLabels: {tier: prod}}'));
+    const facts = (namespace: Facts['namespace']): Facts => ({ ...having({}), namespace });
+    expect(
+      decide(
+        change('Pod', pod(image)),
+        rules,
+        facts(() => ({ kind: 'absent' })),
+      ),
+    ).toMatchObject({ kind: 'not-yet' });
+    const known = decided(
+      change('Pod', pod(image)),
+      rules,
+      facts(() => ({ kind: 'known', labels: {} })),
+    );
+    expect(known.outcome).toBe('denied');
+    const unknown = decided(
+      change('Pod', pod(image)),
+      rules,
+      facts(() => ({ kind: 'unknown' })),
+    );
+    expect([unknown.outcome, unknown.unsure]).toEqual(['denied', [expect.objectContaining({ line: 1, column: 11 })]]);
   });
 });
 

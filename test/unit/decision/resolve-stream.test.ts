@@ -215,7 +215,7 @@ describe('a stream of another namespace', () => {
   const shown = (decision: ReturnType<typeof decided>) =>
     JSON.stringify([decision.findings.map(({ image: _image, ...finding }) => finding), decision.notices]);
   const hidden = /old\.io|unknown\.io|closed|a\.yaml/;
-  const contained = (name: string) => `the image in image stream "${name}" is denied here.`;
+  const contained = (name: string) => `the image in image stream "${name}" is denied by the rules for this namespace.`;
 
   test.each<[sentence: string, from: object, name: string]>([
     ['is denied', stream('base:1', 'other'), 'other/base:1'],
@@ -260,7 +260,7 @@ describe('a stream of another namespace', () => {
     [
       'where images without a rule only warn',
       () => decided(change('BuildConfig', build(stream('base:1', 'other'))), ruleSetOf('unconfigured: warn'), across('unknown.io/x:1')),
-      'spec.strategy.sourceStrategy.from: the image in image stream "other/base:1" is not trusted here.',
+      'spec.strategy.sourceStrategy.from: the image in image stream "other/base:1" is not trusted in this namespace.',
     ],
     [
       'where a stream is too large',
@@ -269,7 +269,7 @@ describe('a stream of another namespace', () => {
           ...unwatched,
           imageStream: () => ({ kind: 'too-large', why: 'it has old.io' }),
         }),
-      'spec.strategy.sourceStrategy.from: image stream other/base:1 is too large to be evaluated. Name the image itself (kind DockerImage), or remove tags from the stream.',
+      'spec.strategy.sourceStrategy.from: image stream other/base:1 is too large to be evaluated. Reference the image directly (kind DockerImage), or remove tags from the stream.',
     ],
   ])('shows nothing in a warning either: %s', (_sentence, decide, message) => {
     const decision = decide();

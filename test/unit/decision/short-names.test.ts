@@ -19,13 +19,13 @@ function warningsOf(...args: Parameters<typeof decided>): readonly string[] {
 describe('an allowed name without a registry is warned of', () => {
   test('on OpenShift, with the full name', () => {
     expect(warningsOf(change('Pod', pod('nginx:1.29')), openShift)).toEqual([
-      'image "nginx:1.29" has no registry. The node may pull it from another registry, or reject it. Write the registry, for example "docker.io/library/nginx:1.29".',
+      'image "nginx:1.29" does not specify a registry. The node may pull it from a registry other than docker.io, or reject it. Include the registry, for example "docker.io/library/nginx:1.29".',
     ]);
   });
 
   test('with the place where a published alias leads', () => {
     expect(warningsOf(change('Pod', pod('fedora:43')), openShift)).toEqual([
-      expect.stringContaining('The node may pull "registry.fedoraproject.org/fedora" instead, or reject it'),
+      expect.stringContaining('The node may resolve it to "registry.fedoraproject.org/fedora", or reject it'),
     ]);
   });
 

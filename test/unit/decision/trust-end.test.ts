@@ -256,7 +256,7 @@ test('an image of a stream in another namespace shows that its trust ends, and n
   const build = { spec: { strategy: { sourceStrategy: { from } } } };
   const [finding] = decided(change('BuildConfig', build), rules, on('2027-03-31', facts)).findings;
   expect(finding).toMatchObject({ reason: 'trust-ending' });
-  expect(finding?.message).toMatch(/: the image in image stream "other\/web:1" is trusted here only for a limited time\.$/);
+  expect(finding?.message).toMatch(/: the image in image stream "other\/web:1" is trusted in this namespace only for a limited time\.$/);
 });
 
 describe('a registry that the cluster itself adds', () => {

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ExistingSecret } from '../../../src/delivery/existing-secret.ts';
-import { type CopyAction, entitlementGrace, planCopy } from '../../../src/delivery/plan-copy.ts';
+import { type CopyAction, entitlementGrace, planCopy, unusedGrace } from '../../../src/delivery/plan-copy.ts';
 import { propertyTimeout, runs } from '../../property.ts';
 
 const retainSeconds = 3_600;
@@ -60,7 +60,7 @@ function execute(cluster: Cluster, index: number, action: CopyAction): void {
 /** What the process knows, and loses in a crash. */
 class Controller {
   seen: Seen[] = [];
-  #notEntitledSince = new Map<number, number>();
+  readonly #since = new Map<string, number>();
   readonly #cluster: Cluster;
 
   constructor(cluster: Cluster) {
@@ -76,15 +76,14 @@ class Controller {
   act(index: number): CopyAction {
     const { now, source } = this.#cluster;
     const { phase, entitled, needed, stored } = this.seen[index] as Seen;
-    if (entitled) this.#notEntitledSince.delete(index);
-    else if (!this.#notEntitledSince.has(index)) this.#notEntitledSince.set(index, now);
     const { action } = planCopy({
       secret: { deliver: 'onDemand', retainSeconds },
       namespace: phase,
       excluded: false,
       entitled,
-      notEntitledFor: now - (this.#notEntitledSince.get(index) ?? now),
+      notEntitledFor: this.#timeSince(`${index} not entitled`, !entitled),
       needed,
+      notNeededFor: this.#timeSince(`${index} not needed`, !needed),
       content: source === undefined ? { state: 'unavailable', code: 'source-missing' } : { state: 'ready', version: source },
       existing: stored,
       now,
@@ -92,6 +91,14 @@ class Controller {
     if (stored && !stored.delivered) expect(action.do).toBe('leave');
     execute(this.#cluster, index, action);
     return action;
+  }
+
+  #timeSince(what: string, isSo: boolean): number {
+    const { now } = this.#cluster;
+    const since = this.#since.get(what) ?? now;
+    if (isSo) this.#since.set(what, since);
+    else this.#since.delete(what);
+    return isSo ? now - since : 0;
   }
 }
 
@@ -162,7 +169,7 @@ test(
           else events[what]?.(cluster, index);
         }
         cluster.source ??= 'v-last';
-        for (const pause of [0, entitlementGrace, retainSeconds * 1_000, retainSeconds * 1_000]) {
+        for (const pause of [0, entitlementGrace, unusedGrace, retainSeconds * 1_000, retainSeconds * 1_000]) {
           cluster.now += pause;
           settle(controller);
         }

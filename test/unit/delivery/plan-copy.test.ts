@@ -24,6 +24,7 @@ const wanted: PlanInput = {
   entitled: true,
   notEntitledFor: 0,
   needed: true,
+  notNeededFor: 0,
   content: { state: 'ready', version: 'v1' },
   existing: undefined,
   now,
@@ -90,7 +91,14 @@ describe('with a copy', () => {
       `leave: entitlement-grace, again in ${20 / 60} min`,
     ],
     ['that the rules no longer name', { secret: undefined, notEntitledFor: 60_000 }, { intact: false }, 'delete: not-entitled'],
-    ['that nothing needs any more', { needed: false }, {}, 'mark-unused'],
+    ['that nothing needs any more', { needed: false }, {}, 'leave: up-to-date, again in 5 min'],
+    ['that nothing needs for five minutes', { needed: false, notNeededFor: 300_000 }, {}, 'mark-unused'],
+    [
+      'that nothing needs for less than it is retained',
+      { needed: false, secret: { deliver: 'onDemand', retainSeconds: 60 }, notNeededFor: 30_000 },
+      {},
+      'leave: up-to-date, again in 0.5 min',
+    ],
     ['that nothing needs for an hour', { needed: false }, { unusedSince: now - hour }, `leave: up-to-date, again in ${23 * 60} min`],
     [
       'that nothing needs for an hour, of an older source',
@@ -106,7 +114,7 @@ describe('with a copy', () => {
       'delete: unused',
     ],
     ['that is retained for no time', { needed: false, secret: { deliver: 'onDemand', retainSeconds: 0 } }, {}, 'delete: unused'],
-    ['marked with a time in the future', { needed: false }, { unusedSince: now + hour }, 'mark-unused'],
+    ['marked with a time in the future', { needed: false, notNeededFor: hour }, { unusedSince: now + hour }, 'mark-unused'],
     [
       'marked by an API server whose clock is ahead',
       { needed: false },

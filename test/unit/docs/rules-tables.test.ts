@@ -65,7 +65,7 @@ function cellFor(heading: string, row: Row, rules: RuleSet): string {
     case 'on':
       return row[heading] ?? '';
     case 'is':
-      return { allowed: 'let in', warned: 'let in, with a warning', denied: 'refused' }[soften(outcomeBeforeMode, settings.mode)];
+      return { allowed: 'allowed', warned: 'allowed, with a warning', denied: 'denied' }[soften(outcomeBeforeMode, settings.mode)];
     case 'because of':
       return rule ? `\`${rule.name}\`` : 'no rule';
     case 'winning rule':

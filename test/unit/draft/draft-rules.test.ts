@@ -111,7 +111,7 @@ describe('comments', () => {
     expect(text).toContain(
       '# No rule can allow these images. Fix them before you set mode: enforce:\n# - Pod shop/web: container "c0": image "<IMAGE>" looks like a variable',
     );
-    expect(text).toContain('# - Pod shop/blank: container "c0" has no image: the image is blank. Write the image name.\n');
+    expect(text).toContain('# - Pod shop/blank: container "c0" has no image: the image is blank. Specify the image name.\n');
     expect(text).not.toContain('Contact');
   });
 

@@ -39,18 +39,18 @@ describe('a domain splits at its port', () => {
 
 /** Input, code, and what the message says after the quoted input. */
 const invalidNames: readonly [string, ImageProblemCode, string][] = [
-  ['', 'empty', 'is blank. Write an image name.'],
+  ['', 'empty', 'is blank. Specify an image name.'],
   [' \n', 'empty', 'is blank'],
-  [' nginx', 'whitespace', 'has white space before or after it. Write "nginx".'],
-  ['nginx\n', 'whitespace', 'has white space before or after it. Write "nginx".'],
+  [' nginx', 'whitespace', 'has white space before or after it. Use "nginx".'],
+  ['nginx\n', 'whitespace', 'has white space before or after it. Use "nginx".'],
   ['nginx latest', 'whitespace', 'contains white space.'],
   ['reg.io/\tapp', 'whitespace', 'contains white space.'],
   ['ng\u0456nx', 'character', 'contains the character U+0456. Only printable ASCII characters are allowed.'],
   ['app\u0000', 'character', 'contains the character U+0000'],
   ['app\u{1F433}', 'character', 'contains the character U+1F433'],
   ['b\u00fccher.example/app', 'character', 'contains the character U+00FC'],
-  ['https://reg.io/x', 'scheme', 'starts with a URL scheme. Write "reg.io/x".'],
-  ['docker://nginx:1', 'scheme', 'starts with a URL scheme. Write "nginx:1".'],
+  ['https://reg.io/x', 'scheme', 'starts with a URL scheme. Use "reg.io/x".'],
+  ['docker://nginx:1', 'scheme', 'starts with a URL scheme. Use "nginx:1".'],
   ['https://reg.io/X', 'scheme', 'starts with a URL scheme.'],
   ['-docker.io/app', 'host', 'has an invalid registry host: "-docker.io" has a label that starts or ends with "-".'],
   ['reg.io./app', 'host', 'has an invalid registry host: "reg.io." ends with a dot. Remove the dot.'],
@@ -59,30 +59,26 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['a b_c.io/app', 'whitespace', 'contains white space.'],
   ['!.io/app', 'host', 'has an invalid registry host: "!.io" may contain only letters, digits, "-" and ".".'],
   ['fc00::1:5000/app', 'port', 'has the port ":1:5000", which is not a number from 1 to 65535'],
-  ['[fe80::1%eth0]:5000/app', 'host', 'has an invalid registry host: "[fe80::1%eth0]" has a zone. Write the address without the zone.'],
-  ['[2001:db8::192.0.2.33]/app', 'host', 'has an invalid registry host: "[2001:db8::192.0.2.33]" is not an IPv6 address'],
-  ['[abcd]/app', 'host', 'has an invalid registry host: "[abcd]" is not an IPv6 address of hex digits and colons.'],
+  ['[fe80::1%eth0]:5000/app', 'host', 'has an invalid registry host: "[fe80::1%eth0]" contains a zone. Remove the zone.'],
+  ['[2001:db8::192.0.2.33]/app', 'host', 'has an invalid registry host: "[2001:db8::192.0.2.33]" is not a valid IPv6 address'],
+  ['[abcd]/app', 'host', 'has an invalid registry host: "[abcd]" is not a valid IPv6 address.'],
   ['[::1/app', 'host', 'has unbalanced brackets.'],
   ['[::1]x/app', 'host', 'has an invalid registry host: "[::1]x" has unbalanced brackets.'],
   ['reg.io:/app', 'port', 'has the port "", which is not a number from 1 to 65535'],
   ['reg.io:0/app', 'port', 'has the port "0", which is not a number from 1 to 65535'],
   ['reg.io:65536/app', 'port', 'has the port "65536"'],
-  ['reg.io:005000/app', 'port', 'has a port of 6 digits. A port is a number from 1 to 65535.'],
-  [`reg.io:${'0'.repeat(3900)}1/app`, 'port', 'has a port of 3901 digits. A port is a number from 1 to 65535.'],
-  [`${'a'.repeat(63)}.${'b'.repeat(187)}.io/app`, 'host', 'has a registry host of 254 characters. The limit is 253.'],
-  [`[${':'.repeat(252)}]:5000/app`, 'host', 'has a registry host of 254 characters. The limit is 253.'],
+  ['reg.io:005000/app', 'port', 'has a port with 6 digits. A port is a number from 1 to 65535.'],
+  [`reg.io:${'0'.repeat(3900)}1/app`, 'port', 'has a port with 3901 digits. A port is a number from 1 to 65535.'],
+  [`${'a'.repeat(63)}.${'b'.repeat(187)}.io/app`, 'host', 'has a registry host with 254 characters. The limit is 253.'],
+  [`[${':'.repeat(252)}]:5000/app`, 'host', 'has a registry host with 254 characters. The limit is 253.'],
   ['reg.io:http/app', 'port', 'has the port "http"'],
   ['app:v1/x', 'port', 'has the port "v1"'],
   [':v1', 'no-repository', 'has no repository name.'],
   [`@sha256:${hex}`, 'no-repository', 'has no repository name.'],
   ['reg.io/', 'no-repository', 'has no repository name.'],
   ['[::1]:5000', 'no-repository', 'is a registry host without a repository.'],
-  [
-    'reg.io/Team/App:V1',
-    'upper-case',
-    'has upper-case letters in "Team". Repository names must be lower case. Write "reg.io/team/app:V1".',
-  ],
-  ['ROOT', 'upper-case', 'has upper-case letters in "ROOT". Repository names must be lower case. Write "root".'],
+  ['reg.io/Team/App:V1', 'upper-case', 'has upper-case letters in "Team". Repository names must be lower case. Use "reg.io/team/app:V1".'],
+  ['ROOT', 'upper-case', 'has upper-case letters in "ROOT". Repository names must be lower case. Use "root".'],
   ['Team_A/app', 'upper-case', 'has upper-case letters in "Team_A"'],
   ['reg.io/APP$', 'upper-case', 'has upper-case letters in "APP$". Repository names must be lower case.'],
   ['/app', 'path', 'has an empty path segment. Use single slashes, and none at the start or end.'],
@@ -101,26 +97,26 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['app:v1:v2', 'tag', 'has an invalid tag: "v1:v2" may contain only letters, digits, "_", "." and "-".'],
   ['app:-v1', 'tag', 'has an invalid tag: "-v1" must start with a letter, a digit or "_".'],
   ['app:.v1', 'tag', 'must start with a letter'],
-  [`app:${'t'.repeat(129)}`, 'tag', 'has a tag of 129 characters. The limit is 128.'],
+  [`app:${'t'.repeat(129)}`, 'tag', 'has a tag with 129 characters. The limit is 128.'],
   ['app@', 'digest', 'has "" after the "@"'],
-  ['app@sha256:abc', 'digest', 'has a sha256 digest of 3 characters. It must have 64.'],
-  [`app@sha256:${hex}0`, 'digest', 'has a sha256 digest of 65 characters'],
+  ['app@sha256:abc', 'digest', 'has a sha256 digest with 3 characters. It must have 64.'],
+  [`app@sha256:${hex}0`, 'digest', 'has a sha256 digest with 65 characters'],
   [`app@sha256:${hex.toUpperCase()}`, 'digest', 'has a sha256 digest with characters other than lower-case hex digits.'],
   [`app@md5:${'a'.repeat(32)}`, 'digest', 'has the digest algorithm "md5", which is not sha256, sha384 or sha512'],
   [`app@constructor:${hex}`, 'digest', 'has the digest algorithm "constructor"'],
-  [`app@sha256:${hex}@sha256:${hex}`, 'digest', 'has a sha256 digest of 136 characters'],
-  ['app@sha256:abc/def', 'digest', 'has a sha256 digest of 7 characters'],
-  [`reg.io/${'a'.repeat(256)}`, 'name-too-long', 'has a repository name of 256 characters. The limit is 255.'],
-  ['a/'.repeat(200).concat('a'), 'name-too-long', 'has a repository name of 399 characters'],
+  [`app@sha256:${hex}@sha256:${hex}`, 'digest', 'has a sha256 digest with 136 characters'],
+  ['app@sha256:abc/def', 'digest', 'has a sha256 digest with 7 characters'],
+  [`reg.io/${'a'.repeat(256)}`, 'name-too-long', 'has a repository name with 256 characters. The limit is 255.'],
+  ['a/'.repeat(200).concat('a'), 'name-too-long', 'has a repository name with 399 characters'],
   ['a'.repeat(4097), 'too-long', 'is 4097 characters long. The limit is 4096.'],
   [
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable that nothing replaced
     '${IMAGE}',
     'variable',
-    'looks like a variable that was not replaced. Write the image name, or run the tool that replaces the variable.',
+    'looks like an unexpanded variable. Specify the image name, or run the tool that expands the variable.',
   ],
   // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable that nothing replaced
-  ['nginx:${TAG}', 'variable', 'contains "${TAG}", which looks like a variable that was not replaced.'],
+  ['nginx:${TAG}', 'variable', 'contains "${TAG}", which looks like an unexpanded variable.'],
 ];
 
 describe('a refusal says what is wrong and, where obvious, what to write', () => {
@@ -134,7 +130,7 @@ describe('a refusal says what is wrong and, where obvious, what to write', () =>
   test('a refusal quotes what was written', () => {
     expect(parseGrammar('https://reg.io/x')).toEqual({
       ok: false,
-      problem: { code: 'scheme', message: '"https://reg.io/x" starts with a URL scheme. Write "reg.io/x".' },
+      problem: { code: 'scheme', message: '"https://reg.io/x" starts with a URL scheme. Use "reg.io/x".' },
     });
   });
 
@@ -151,7 +147,7 @@ describe('a refusal says what is wrong and, where obvious, what to write', () =>
     expect(parseGrammar('https://bob:s3cret@reg.io/app')).toMatchObject({
       problem: {
         code: 'userinfo',
-        message: '"***@reg.io/app" contains a user name or password. Put credentials into a pull secret. Write "reg.io/app".',
+        message: '"***@reg.io/app" contains a user name or password. Put credentials into a pull secret. Use "reg.io/app".',
       },
     });
   });

@@ -87,7 +87,7 @@ describe("what Docker Hub's customs refuse", () => {
       ok: false,
       problem: {
         code: 'image-id',
-        message: expect.stringMatching(/^".*" is an image ID, not an image name\. Write REGISTRY\/REPOSITORY@sha256:DIGEST\.$/),
+        message: expect.stringMatching(/^".*" is an image ID, not an image name\. Use REGISTRY\/REPOSITORY@sha256:DIGEST\.$/),
       },
     });
   });

@@ -4,7 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../src/image/reference.ts';
 import { findUnreplacedVariable } from '../../../src/image/unreplaced-variable.ts';
 
-const advice = 'looks like a variable that was not replaced. Write the image name, or run the tool that replaces the variable.';
+const advice = (variable: string) =>
+  variable.startsWith('$')
+    ? 'looks like an unexpanded variable. Specify the image name, or run the tool that expands the variable.'
+    : 'looks like a placeholder that was not replaced. Specify the image name, or run the tool that replaces the placeholder.';
 
 describe('a whole name that is a variable', () => {
   test.each([
@@ -37,7 +40,7 @@ describe('a whole name that is a variable', () => {
     'IMAGE_NAME',
     'REPLACE_ME',
   ])('%s', (text) => {
-    expect(parseImage(text)).toEqual({ ok: false, problem: { code: 'variable', message: `"${text}" ${advice}` } });
+    expect(parseImage(text)).toEqual({ ok: false, problem: { code: 'variable', message: `"${text}" ${advice(text)}` } });
   });
 });
 
@@ -65,7 +68,7 @@ describe('a variable in a part of a name', () => {
   ])('%s', (text, variable) => {
     expect(parseImage(text)).toEqual({
       ok: false,
-      problem: { code: 'variable', message: `"${text}" contains "${variable}", which ${advice}` },
+      problem: { code: 'variable', message: `"${text}" contains "${variable}", which ${advice(variable)}` },
     });
   });
 });

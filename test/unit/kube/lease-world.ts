@@ -131,6 +131,7 @@ export function leaseWorld(random: () => number = () => 0.5) {
       namespace: 'regkeeper',
       name: 'regkeeper',
       able: () => replica.able,
+      duty: 'manage the webhooks',
       log,
       identity,
       clock: {

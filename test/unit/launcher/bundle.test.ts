@@ -20,7 +20,7 @@ test('parses a long document in a thread, which it starts out of itself', async 
   const rules = join(folder, 'rules.yaml');
   writeFileSync(rules, `rules:\n${Array.from({ length: 2_000 }, (_, index) => `- registry: registry-${index}.example.com\n`).join('')}`);
   const log = await serveUntil(['--rules', rules], 'serving');
-  expect(log.find(({ msg }) => msg === 'rules are in force')).toMatchObject({ rules: 2_000 });
+  expect(log.find(({ msg }) => msg === 'rules are in effect')).toMatchObject({ rules: 2_000 });
 });
 
 /** Starts the server, and stops it when it has logged the message. */

@@ -214,7 +214,7 @@ test('what was too much is read when there is room for it', async () => {
   expect(store.rejected()).toEqual([]);
 });
 
-test("at the start the cluster's rules are in force before those of namespaces are read, and a namespace whose rules are unread is known", async () => {
+test("at the start the cluster's rules are in effect before those of namespaces are read, and a namespace whose rules are unread is known", async () => {
   const { parser, asked } = steppingParser();
   const { loader, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
   expect([loader.isStillLoading('tenant'), loader.isStillLoading('other')]).toEqual([true, false]);

@@ -188,10 +188,10 @@ describe('every kind keeps its images where the table says', () => {
 
 describe('an image that is not written is unresolved', () => {
   test.each([
-    { value: undefined, why: 'the image is not set' },
-    { value: null, why: 'the image is not set' },
-    { value: '', why: 'the image is blank' },
-    { value: ' ', why: 'the image is blank' },
+    { value: undefined, why: 'the image field is not set' },
+    { value: null, why: 'the image field is not set' },
+    { value: '', why: 'the image field is blank' },
+    { value: ' ', why: 'the image field is blank' },
   ])('$value', ({ value, why }) => {
     const shape = shapeOf('Pod', { spec: { containers: [{ name: 'app', image: value }], volumes: [{ image: { reference: value } }] } });
     expect(shape.slots.map(({ content }) => content)).toEqual([

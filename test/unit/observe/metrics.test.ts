@@ -29,6 +29,7 @@ function setUp(sources: Partial<MetricSources> = {}): Metrics {
     watches: () => [],
     registration: () => undefined,
     factGaps: () => undefined,
+    secretDelivery: () => undefined,
     auditDelivery: () => ({ failing: false, lost: 0 }),
     now: () => 5_000,
     ...sources,
@@ -383,6 +384,22 @@ describe('the state at the time of reading', () => {
     const named = await samples(metrics, 'regkeeper_namespace_over');
     expect(named).toContain('regkeeper_namespace_over_budget{namespace="evil-0"} 1');
     expect(named).toHaveLength(20);
+  });
+
+  test('secret delivery, while a rule needs it', async () => {
+    let state: ReturnType<MetricSources['secretDelivery']>;
+    const metrics = setUp({ secretDelivery: () => state });
+    const shown = async () => {
+      await metrics.text();
+      return samples(metrics, 'regkeeper_secret_delivery');
+    };
+    expect(await shown()).toEqual([]);
+    state = { kind: 'running' };
+    expect(await shown()).toEqual(['regkeeper_secret_delivery_running 1']);
+    state = { kind: 'stopped' };
+    expect(await shown()).toEqual(['regkeeper_secret_delivery_running 0']);
+    state = { kind: 'unknown' };
+    expect(await shown()).toEqual([]);
   });
 
   test('the watches, each resource by the one that is silent the longest', async () => {

@@ -60,13 +60,13 @@ describe('a change of the rules in force is reported', () => {
     expect(open(bundle('one', 'rules: [{registry: a.io}]'))).toEqual([
       'record accepted',
       'metrics true',
-      'info: rules are in force',
+      'info: rules are in effect',
       'warn: about a.io',
     ]);
     expect(offer('two', 'rules: [{registry: b.io}]')).toEqual([
       'record accepted',
       'metrics true',
-      'info: rules are in force',
+      'info: rules are in effect',
       'warn: about b.io',
     ]);
   });
@@ -84,7 +84,7 @@ describe('a change of the rules in force is reported', () => {
     ]);
   });
 
-  test('while no rules are in force, with what is missing', () => {
+  test('while no rules are in effect, with what is missing', () => {
     const { open } = reporting();
     expect(open(bundle('one', 'rulez: []')).at(-1)).toMatch(/^error: not ready: /);
   });
@@ -96,7 +96,7 @@ describe('a change of the rules in force is reported', () => {
       'record accepted',
       'metrics true',
       'namespace rules accepted',
-      'info: rules are in force',
+      'info: rules are in effect',
     ]);
   });
 
@@ -106,8 +106,8 @@ describe('a change of the rules in force is reported', () => {
     expect(platform(internal)).toEqual([
       'record accepted',
       'metrics true',
-      'info: rules are in force',
-      expect.stringMatching(/^error: .*the rule names a secret for .* has no effect\. Remove it\.$/),
+      'info: rules are in effect',
+      expect.stringMatching(/^error: .*the rule specifies a secret for .* has no effect\. Remove it\.$/),
     ]);
   });
 

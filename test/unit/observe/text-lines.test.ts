@@ -15,8 +15,8 @@ function write(log: (logger: ReturnType<typeof createLogger>) => void): string {
 
 describe('a line of the log as text', () => {
   test('has time, level, message and fields', () => {
-    expect(write((log) => log.info({ rulesRevision: '96aa5cfa0ef9', rules: 7 }, 'rules are in force'))).toBe(
-      'TIME INFO  rules are in force rulesRevision=96aa5cfa0ef9 rules=7\n',
+    expect(write((log) => log.info({ rulesRevision: '96aa5cfa0ef9', rules: 7 }, 'rules are in effect'))).toBe(
+      'TIME INFO  rules are in effect rulesRevision=96aa5cfa0ef9 rules=7\n',
     );
   });
 

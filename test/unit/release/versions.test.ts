@@ -24,6 +24,7 @@ test('another tag is a problem of every file', () => {
       'deploy/chart/Chart.yaml',
       'deploy/chart/Chart.yaml',
       'deploy/program/deployment.yaml',
+      'README.md',
     ].map((file) => `${file} has version ${version}, but the tag is v9.8.7`),
     'CHANGELOG.md has no section for 9.8.7',
   ]);
@@ -36,6 +37,7 @@ test.each([
   ['deploy/chart/Chart.yaml', `version: ${version}\nappVersion: 0.0.1\n`],
   ['deploy/chart/Chart.yaml', `version: 0.0.1\nappVersion: "${version}"\n`],
   ['deploy/program/deployment.yaml', '        image: regkeeper.invalid/regkeeper:0.0.1\n'],
+  ['README.md', 'docker build -t regkeeper.invalid/regkeeper:0.0.1 .\n'],
   ['CHANGELOG.md', `## [${version}] - unreleased\n`],
 ])('%s alone is a problem', (changed, text) => {
   expect(versionProblems(`v${version}`, (file) => (file === changed ? text : released(file))).map(({ file }) => file)).toEqual([changed]);

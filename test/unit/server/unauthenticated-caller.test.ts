@@ -105,7 +105,7 @@ exemptions:
   });
 
   test.each(tags)('the answer names the stream: %s', async (tag) => {
-    const expected = `the image in image stream \\"victim/app:${tag}\\" is denied here`;
+    const expected = `the image in image stream \\"victim/app:${tag}\\" is denied by the rules for this namespace`;
     expect((await send(rulesIn('enforce'), facts, '/validate', reviewOf(build(tag)))).answers).toContain(expected);
     expect((await send(rulesIn('enforce'), facts, '/validate', reviewOf(triggered(tag)))).answers).toContain(expected);
   });

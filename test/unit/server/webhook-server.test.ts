@@ -178,7 +178,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     const response = await answer('/validate', reviewOf(pod('https://reg.example.com:5000/web')));
     expect(response).toMatchObject({
       allowed: false,
-      status: { code: 403, message: expect.stringMatching(/starts with a URL scheme\. Write "reg\.example\.com:5000\/web"\./) },
+      status: { code: 403, message: expect.stringMatching(/starts with a URL scheme\. Use "reg\.example\.com:5000\/web"\./) },
     });
   });
 
@@ -188,7 +188,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     expect(failures).toEqual(['unknown-kind']);
     expect(response).toMatchObject({
       allowed: false,
-      status: { code: 400, message: expect.stringMatching(/does not evaluate Secret\. Remove this kind/) },
+      status: { code: 400, message: expect.stringMatching(/does not evaluate objects of kind Secret\. Remove this kind/) },
     });
   });
 

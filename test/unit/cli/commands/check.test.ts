@@ -53,9 +53,9 @@ async function checkJson(objects: string, ...more: readonly string[]) {
 }
 
 test.each([
-  ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}will be denied once enforced\n/],
-  ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: will be denied once enforced: /],
-])('mode %s: the result says what will be denied once enforced', async (mode, outcome, table) => {
+  ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}will be denied in enforce mode\n/],
+  ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: will be denied in enforce mode: /],
+])('mode %s: the result says what will be denied in enforce mode', async (mode, outcome, table) => {
   const objects = pod('new', 'other.example.com/web:1') + pod('known', 'reg.example.com/web:1');
   const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
   const inputs = ['check', '-f', await write('objects.yaml', objects), '--rules', softened];
@@ -232,7 +232,9 @@ describe('facts come from the objects', () => {
     expect(await messages(web)).toEqual([]);
     expect(await messages(web + secret('kubernetes.io/dockerconfigjson'), '--assume-complete')).toEqual([]);
     expect(await messages(web + secret('Opaque'))).toEqual([expect.stringMatching(/"corp-pull" is not of type/)]);
-    expect(await messages(web, '--assume-complete')).toEqual([expect.stringMatching(/namespace "default" has no pull secret "corp-pull"/)]);
+    expect(await messages(web, '--assume-complete')).toEqual([
+      expect.stringMatching(/pull secret "corp-pull" does not exist in namespace "default"/),
+    ]);
   });
 
   test.each([
@@ -250,7 +252,7 @@ describe('facts come from the objects', () => {
     ['an image stream', stream, 'default/base:1', 'the image stream is not in the input. Pass it with -f'],
     ['a build argument', argument, 'base-$Q', '"base-$Q" contains a build argument whose value is unknown'],
     ['a placeholder', placeholder, 'web', '"web" is a placeholder that an image trigger replaces'],
-    ['a blank', blank, '(no image)', 'the image is blank'],
+    ['a blank', blank, '(no image)', 'the image field is blank'],
   ])('the table shows what is written and why it is unresolved: %s', async (_what, object, written, why) => {
     const { out } = await check(object);
     expect(out).toContain(`           pull  ${written}\n                 unresolved: ${why}\n`);
@@ -345,7 +347,7 @@ DENIED     Pod default/bad  ${file}/objects.yaml:8
 
 describe('modes soften what is told as the server would', () => {
   test.each([
-    ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied once enforced: container "app"/)]],
+    ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied in enforce mode: container "app"/)]],
     ['audit', 'allowed', []],
   ])('%s', async (mode, outcome, messages) => {
     const objects = await write('objects.yaml', pod('bad', 'evil.example.com/x'));
@@ -399,7 +401,7 @@ describe('for CI systems', () => {
     );
     expect(exitCode).toBe(0);
     expect(out).toMatch(
-      /^::warning file=\S+objects\.yaml,line=2,title=Pod default\/bad%3A warned::regkeeper: will be denied once enforced: /,
+      /^::warning file=\S+objects\.yaml,line=2,title=Pod default\/bad%3A warned::regkeeper: will be denied in enforce mode: /,
     );
   });
 
@@ -422,7 +424,7 @@ describe('for CI systems', () => {
       ...['--rules', await softened('warn'), '-o', 'junit'],
     );
     expect(exitCode).toBe(0);
-    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: will be denied once enforced: /);
+    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: will be denied in enforce mode: /);
   });
 
   test('-o sarif: a result for each object that is not allowed', async () => {

@@ -80,6 +80,54 @@ test('explain is sure of a trusted image although settings select by labels, and
   expect(denied.out).toContain('uncertain');
 });
 
+describe('a secret with delivery', () => {
+  const rules = `
+rules: [{registry: reg.io, pullSecret: [a, b, c], pushSecret: p}]
+secrets:
+- {name: a, source: s, namespaces: "*"}
+- {name: b, source: s, namespaces: {matchLabels: {tier: prod}}}
+- {name: p, source: s, namespaces: shop, deliver: always}
+`;
+  const run = async (...more: readonly string[]) => {
+    const file = join(folder, 'delivery.yaml');
+    await writeFile(file, rules);
+    return runCommand('explain', 'reg.io/x', ...more, '--rules', file);
+  };
+
+  test.each([
+    [
+      'in another namespace',
+      ['-n', 'x', '--no-namespace-labels'],
+      'a (delivered on demand), b (not delivered to this namespace), c',
+      'p (not delivered to this namespace)',
+    ],
+    [
+      'with labels',
+      ['-n', 'shop', '--namespace-label', 'tier=prod'],
+      'a (delivered on demand), b (delivered on demand), c',
+      'p (always delivered)',
+    ],
+    [
+      'without labels',
+      ['-n', 'shop'],
+      'a (delivered on demand), b (may be delivered, depending on namespace labels), c',
+      'p (always delivered)',
+    ],
+  ])('is shown %s', async (_where, more, pull, push) => {
+    const { out } = await run(...more);
+    expect(out).toContain(`pull secret  ${pull}\n`);
+    expect(out).toContain(`push secret  ${push}\n`);
+  });
+
+  test('is in the output for programs, where the namespace may have it', async () => {
+    const { out } = await run('-n', 'shop', '-o', 'json');
+    expect(JSON.parse(out).delivered).toEqual([
+      { name: 'a', deliver: 'onDemand' },
+      { name: 'p', deliver: 'always' },
+    ]);
+  });
+});
+
 describe('explain -o json', () => {
   test('has the documented shape', async () => {
     const { exitCode, json } = await explainJson('reg.example.com:5000/x/y:1', '-n', 'shop');
@@ -96,6 +144,7 @@ describe('explain -o json', () => {
       rule: { name: 'corp', source: { file: join(folder, 'rules.yaml'), line: 4 } },
       pullSecrets: ['a', 'b'],
       pushSecret: 'p',
+      delivered: [],
       exemption: null,
       settings: { mode: 'enforce', unconfigured: 'deny', inject: 'all' },
       searched: [],
@@ -140,7 +189,7 @@ describe('explain -o json', () => {
       'old.example.com/x',
       ['--date', '2027-04-01'],
       1,
-      { reason: 'unconfigured', outcome: 'denied', message: expect.stringContaining('ended on 2027-03-31') },
+      { reason: 'unconfigured', outcome: 'denied', message: expect.stringContaining('expired on 2027-03-31') },
     ],
     ['registry.svc:5000/ns/app', [], 0, { verdict: 'trusted', pullSecrets: [], rule: { name: 'registry.svc:5000' } }],
     ['reg.example.com:5000/x', ['--push'], 0, { action: 'push', pushSecret: 'p' }],

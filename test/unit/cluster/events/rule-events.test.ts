@@ -61,7 +61,7 @@ describe('an edit', () => {
         version: '2',
         type: 'Normal',
         reason: 'RulesAccepted',
-        note: expect.stringMatching(/^The rules are in force with revision [0-9a-f]{12}\.$/),
+        note: expect.stringMatching(/^The rules are in effect with revision [0-9a-f]{12}\.$/),
         ifExists: 'keep',
         regarding: expect.any(Function),
       },
@@ -86,7 +86,7 @@ describe('an edit', () => {
     const { write, texts, clock, offered } = replica('rules: []');
     write('rulez: []');
     const text =
-      'RulesRejected ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 1:1: unknown field "rulez" at the top level. Did you mean "rules"? These rules were rejected. The last good version stays in force.';
+      'RulesRejected ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 1:1: unknown field "rulez" at the top level. Did you mean "rules"? These rules were rejected. The last good version remains in effect.';
     expect(texts()).toEqual([text]);
     clock.pass(day / 48);
     expect(texts()).toEqual([text, text]);

@@ -10,7 +10,7 @@ const namespace = (labels?: Record<string, string>): KubeObject => ({ metadata: 
 
 function watching(objects: Record<string, KubeObject> = {}) {
   const api = memoryApi(objects);
-  const facts = createClusterFacts({ client: api.client, log: recordingLog() });
+  const facts = createClusterFacts({ client: api.client, namespace: 'regkeeper', log: recordingLog() });
   facts.start();
   onTestFinished(() => facts.stop());
   return { api, facts, ready: () => expect.poll(() => facts.missing()).toBeUndefined() };
@@ -19,7 +19,7 @@ function watching(objects: Record<string, KubeObject> = {}) {
 test('nothing is known before service accounts and namespaces have been read', async () => {
   const { facts, ready } = watching();
   expect(facts.current()).toBeUndefined();
-  expect(facts.missing()).toBe('not read from the cluster yet: service accounts, namespaces, image streams');
+  expect(facts.missing()).toBe('not read from the cluster yet: service accounts, namespaces and image streams');
   await ready();
   expect(facts.current()).toBeDefined();
 });

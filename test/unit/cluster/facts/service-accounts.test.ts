@@ -32,7 +32,7 @@ function watching(objects: readonly KubeObject[], limits: { perNamespace?: numbe
   for (const object of objects) put(object);
   const time = handClock(1_000);
   const log = recordingLog();
-  const facts = createClusterFacts({ client: api.client, log, clock: time.clock, budget: limits });
+  const facts = createClusterFacts({ client: api.client, namespace: 'regkeeper', log, clock: time.clock, budget: limits });
   facts.start();
   onTestFinished(() => facts.stop());
   return {

@@ -95,7 +95,7 @@ describe('a new pod', () => {
     const spec = { containers: containers(corp), serviceAccountName: 'new' };
     expect(decide(change('Pod', { spec }), rules, facts)).toEqual({
       kind: 'not-yet',
-      message: 'service account "new" of namespace "shop" is not known yet',
+      message: 'service account "new" in namespace "shop" has not been seen yet',
     });
   });
 

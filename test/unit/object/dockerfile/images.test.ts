@@ -321,7 +321,7 @@ describe('a Dockerfile that would cost too much is refused with the reason', () 
   test('with as many images as are allowed it is read', () => {
     expect(imagesOf(`FROM ${a}\n`.repeat(maxImages))).toHaveLength(maxImages);
     expect(() => imagesOf(`FROM ${a}\n`.repeat(maxImages + 1))).toThrow(
-      `names images in more than ${maxImages} places. Copy from one stage instead of repeating the image`,
+      `references images in more than ${maxImages} places. Copy from one stage instead of repeating the image`,
     );
   });
 });

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { changeOf, decodeReview, type Webhook } from '../../../../src/admission/review.ts';
 import { decide } from '../../../../src/decision/decide.ts';
+import type { Facts } from '../../../../src/decision/facts.ts';
 import { evaluate } from '../../../../src/evaluate/evaluate.ts';
 import { type AuditRecord, buildAuditRecord, countDecision } from '../../../../src/observe/audit/decision-record.ts';
 import { budgets, maxBytes } from '../../../../src/observe/audit/record-limits.ts';
@@ -61,6 +62,38 @@ function lineOf(record: object): string {
 const times = <Value>(count: number, value: (index: number) => Value): Value[] => Array.from({ length: count }, (_, index) => value(index));
 const imagesOf = ({ images }: AuditRecord) => images.map(({ image }) => image);
 const good = (index: number) => `good.example.com/app${index}`;
+
+describe('secrets with delivery', () => {
+  const delivering = ruleSetOf(
+    'rules: [{registry: good.example.com, pullSecret: [pull, other], onMissingSecret: deny}]',
+    'secrets: [{name: pull, source: s, namespaces: "*"}]',
+  );
+  const deliveryOf = (webhook: Webhook, facts: Partial<Facts> = {}) => {
+    const review = decodeReview(reviewOf(podOf(['good.example.com/a'])));
+    if (!review.ok) throw new Error(review.message);
+    const change = changeOf(review.request);
+    const decision = change && decide(change, delivering, { ...unwatched, ...facts });
+    return buildAuditRecord({ webhook, callerAuthenticated: false, request: review.request, decision, durationMicroseconds: 7 }).delivery;
+  };
+  const absent: Partial<Facts> = { secret: () => 'absent' };
+
+  test.each<{ webhook: Webhook; facts: Partial<Facts>; delivery: object | undefined }>([
+    { webhook: 'mutate', facts: {}, delivery: { needed: ['pull'] } },
+    { webhook: 'validate', facts: {}, delivery: undefined },
+    { webhook: 'mutate', facts: absent, delivery: { needed: ['pull'], awaited: ['pull'], state: 'unknown' } },
+    {
+      webhook: 'validate',
+      facts: { ...absent, delivery: () => ({ kind: 'stopped', since: 5 }) },
+      delivery: { awaited: ['pull'], state: 'stopped' },
+    },
+  ])('$webhook: $delivery', ({ webhook, facts, delivery }) => {
+    expect(deliveryOf(webhook, facts)).toEqual(delivery);
+  });
+
+  test('are no field of other records', () => {
+    expect(Object.keys(recordOf(podOf(['good.example.com/a']), 'mutate').record)).not.toContain('delivery');
+  });
+});
 
 describe('a record has everything while there is room', () => {
   test('in the order of the object', () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { changeOf, type ReviewRequest, type Webhook } from '../../../../src/admission/review.ts';
 import { decide } from '../../../../src/decision/decide.ts';
+import type { Facts } from '../../../../src/decision/facts.ts';
 import { isObject, type JsonObject } from '../../../../src/object/json.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { buildAuditRecord, countDecision } from '../../../../src/observe/audit/decision-record.ts';
@@ -11,22 +12,36 @@ import { buildRulesRecord } from '../../../../src/observe/audit/rules-record.ts'
 import { beginRulesReviewRecord } from '../../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
 import { mergeChanges } from '../../../../src/observe/namespace-rules-log.ts';
+import { labelKeysOf } from '../../../../src/rules/label-keys.ts';
 import { propertyTimeout, runs } from '../../../property.ts';
 import { anyObjectOf } from '../../decision/any-object.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 
+const delivered = Array.from({ length: 250 }, (_, index) => `${'d'.repeat(249)}-${100 + index}`);
+
 /** Names and reasons of the greatest length that rules may have. */
 const rules = ruleSetOf(`
 unconfigured: warn
+shortNames: [${Array.from({ length: 9 }, (_, index) => `${`${'h'.repeat(60)}.`.repeat(3)}s${index}.io`).join(', ')}]
+overrides:
+${Array.from({ length: 20 }, (_, index) => `- {namespaces: {matchLabels: {"${`${'d'.repeat(60)}.`.repeat(4)}io/key-${index}": "x"}}, inject: pods}`).join('\n')}
 rules:
 - {registry: r0.io, name: "${'n'.repeat(60)}", pullSecret: pull-0, pushSecret: push}
 - {registry: "r0.io:*", pullSecret: pull-0}
-- {registry: r1.io, pullSecret: [pull-1, "${'s'.repeat(253)}"]}
+- {registry: r1.io, pullSecret: [pull-1, "${'s'.repeat(253)}", ${delivered.join(', ')}]}
 - {registry: evil.io, trust: false, reason: "${'é'.repeat(100)}"}
 exemptions:
 - {image: exempt.io/x, until: 2099-01-01, reason: "${'r'.repeat(100)}"}
+secrets:
+${delivered.map((name) => `- {name: ${name}, source: s, namespaces: "*"}`).join('\n')}
 `);
+const facts: Facts = {
+  ...unwatched,
+  namespace: () => ({ kind: 'known', labels: Object.fromEntries(labelKeysOf(rules).map((key) => [key, 'v'.repeat(63)])) }),
+  secret: () => 'absent',
+  delivery: () => ({ kind: 'running' }),
+};
 
 /** Pieces of hostile texts: plain, multi-byte, those that JSON writes with six bytes, and halves of a surrogate pair. */
 const hostileText = fc
@@ -88,7 +103,7 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
           oldObject: update ? object : null,
         };
         const change = changeOf(review);
-        const decision = change && decide(change, rules, unwatched);
+        const decision = change && decide(change, rules, facts);
         for (const webhook of ['mutate', 'validate'] as const) checkRecord(webhook, review, decision);
       }),
       runs(25),
@@ -97,7 +112,8 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
 );
 
 function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnType<typeof decide> | undefined): void {
-  const event = { webhook, callerAuthenticated: false, request, decision, durationMicroseconds: Number.MAX_SAFE_INTEGER };
+  const evaluatedWith = { rules, facts };
+  const event = { webhook, callerAuthenticated: false, request, decision, evaluatedWith, durationMicroseconds: Number.MAX_SAFE_INTEGER };
   const record = buildAuditRecord(event);
   const line = written(record);
   expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxBytes);
@@ -110,7 +126,14 @@ function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnT
   expect(record.images.length + imagesOmitted).toBe(decision.images.length);
   expect(counted.images).toHaveLength(decision.images.length);
   expect(record.inject.length + injectOmitted).toBe(counted.inject.length);
-  const partly = line.includes(' characters]…') || groupsOmitted + imagesOmitted + injectOmitted + (record.messagesOmitted ?? 0) > 0;
+  const { needed = [], neededOmitted = 0, awaited = [], awaitedOmitted = 0 } = record.delivery ?? {};
+  expect(needed.length + neededOmitted).toBe(webhook === 'mutate' ? (decision.neededSecrets?.length ?? 0) : 0);
+  expect(awaited.length + awaitedOmitted).toBe(decision.awaited?.secrets.length ?? 0);
+  const named = new Set(decision.images.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)));
+  const isPod = webhook === 'validate' && request.kind === 'Pod';
+  const secretsNotShown = isPod ? named.size - Object.keys(record.secrets ?? {}).length : 0;
+  const notShown = groupsOmitted + imagesOmitted + injectOmitted + neededOmitted + awaitedOmitted + (record.messagesOmitted ?? 0);
+  const partly = line.includes(' characters]…') || notShown + secretsNotShown > 0;
   expect(record.truncated === true).toBe(partly);
 }
 

@@ -303,6 +303,15 @@ test('two entries for one secret are a problem, in one document or in two', () =
   expect(problemsOf(secret, 'secrets: [{name: t, source: a, namespaces: x}]')).toEqual([]);
 });
 
+test('more secrets than can be watched are a problem, at the first that is too many', () => {
+  const secrets = (from: number, count: number) =>
+    `secrets:\n${Array.from({ length: count }, (_, index) => `- {name: s${from + index}, source: a, namespaces: x}\n`).join('')}`;
+  expect(problemsOf(secrets(0, 125), secrets(125, 125))).toEqual([]);
+  expect(problemsOf(secrets(0, 125), secrets(125, 126))).toEqual([
+    expect.stringMatching(/^b\.yaml too-many-secrets 127:3 there are 251 entries of secrets\. At most 250/),
+  ]);
+});
+
 test('a rule set keeps its sources', () => {
   expect(ruleSetOf('mode: warn', '{}').sources).toEqual([
     { kind: 'file', file: 'a.yaml' },

@@ -25,13 +25,13 @@ describe('rules of one pattern tie', () => {
       because: 'for globs of equal length that hold one name',
       one: names('team-*'),
       other: names('*-prod'),
-      says: /already has a rule for namespaces team-\* in a\.yaml:.*\. Both match namespace team-prod\. Remove one, or write a longer namespace pattern/,
+      says: /already has a rule for namespaces team-\* in a\.yaml:.*\. Both match namespace team-prod\. Remove one, or use a longer namespace pattern/,
     },
     {
       because: 'for as many labels as the other, which a namespace may have together',
       one: labels('team=a'),
       other: labels('tier=x'),
-      says: /already has a rule for namespaces with team=a in a\.yaml:.*\. A namespace can have the labels of both\. Remove one, or require another label/,
+      says: /already has a rule for namespaces with team=a in a\.yaml:.*\. A namespace can have the labels of both\. Remove one, or require a different label/,
     },
     { because: 'for the same labels in another order', one: labels('team=a', '!x'), other: labels('!x', 'team=a'), says: /rule-tie/ },
   ])('$because', ({ one, other, says }) => {

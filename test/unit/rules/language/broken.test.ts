@@ -22,6 +22,7 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'internal-conflict',
   'override-tie',
   'secret-tie',
+  'too-many-secrets',
   'too-many-rules',
   'namespace-quota',
   'namespace-rule-without-effect',

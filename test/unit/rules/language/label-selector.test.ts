@@ -27,12 +27,12 @@ describe('a label selector in one line', () => {
   });
 
   test.each([
-    ['', /^a requirement is empty\. Write it like /],
+    ['', /^a requirement is empty\. Use a selector such as /],
     ['team,', /^a requirement is empty/],
-    ['team=', /^the label team has an empty value\. Add a value, or write team alone for any value\.$/],
+    ['team=', /^the label team has an empty value\. Add a value, or use team alone to match any value\.$/],
     ['team in ()', /^the label team has an empty value/],
     ['team in (a,)', /^the label team has an empty value/],
-    ['team in (a', /^"team in \(a" is not a label requirement\. Write it like/],
+    ['team in (a', /^"team in \(a" is not a label requirement\. Use a selector such as/],
     ['team in a', /^"team in a" is not a label requirement/],
     ['team exists', /^"team exists" is not a label requirement/],
     ['size > 3', /^"size > 3" compares numbers/],

@@ -274,7 +274,7 @@ describe('namespaces', () => {
 
   test('a name twice is a warning', () => {
     const text = 'rules:\n- registry: reg.io\n  namespaces: [a, b, a]\n';
-    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] repeats a. Remove it.']);
+    expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] repeats a. Remove the duplicate.']);
     expect(documentOf(text).rules[0]?.namespaces).toEqual({ kind: 'names', names: ['a', 'b'] });
   });
 });
@@ -411,8 +411,8 @@ describe('all mistakes are found in one go', () => {
   test('but no more than a hundred, and then how many more', () => {
     const problems = problemsOf(`rules:\n${'- 5\n'.repeat(250)}`);
     expect(problems).toHaveLength(101);
-    expect(problems[100]).toMatch(/^too-many-problems 102:3 150 more problems follow\./);
-    expect(problemsOf(`rules:\n${'- 5\n'.repeat(101)}`)[100]).toMatch(/^too-many-problems 102:3 1 more problem follows\./);
+    expect(problems[100]).toMatch(/^too-many-problems 102:3 150 more problems are not shown\./);
+    expect(problemsOf(`rules:\n${'- 5\n'.repeat(101)}`)[100]).toMatch(/^too-many-problems 102:3 1 more problem is not shown\./);
   });
 });
 

@@ -11,18 +11,19 @@ describe('a secret that is never delivered', () => {
     {
       because: 'no rule names it',
       text: 'rules: [{registry: reg.io}]\nsecrets:\n- {name: s, source: s, namespaces: "*"}',
-      warning: 'unused-secret 3:3 no cluster rule names the secret s, so it is never delivered. Name it in a rule, or remove the entry.',
+      warning:
+        'unused-secret 3:3 no cluster rule references the secret s, so it is never delivered. Reference it in a rule, or remove the entry.',
     },
     {
       because: 'its name is misspelt',
       text: 'rules: [{registry: reg.io, pullSecret: corp-pull}]\nsecrets: [{name: corp-pul, source: s, namespaces: "*"}]',
-      warning: 'unused-secret 2:11 no cluster rule names the secret corp-pul, so it is never delivered. Did you mean corp-pull?',
+      warning: 'unused-secret 2:11 no cluster rule references the secret corp-pul, so it is never delivered. Did you mean corp-pull?',
     },
     {
       because: 'its rules are for other namespaces',
       text: 'rules: [{registry: reg.io, namespaces: a, pushSecret: s}]\nsecrets: [{name: s, source: s, namespaces: [b, c]}]',
       warning:
-        'unused-secret 2:11 the secret s is never delivered: no rule that names it applies in namespaces b, c. Change the namespaces of the entry, or remove it.',
+        'unused-secret 2:11 the secret s is never delivered: no rule that references it applies in namespaces b, c. Change the namespaces of the entry, or remove it.',
     },
   ])('$because', ({ text, warning }) => {
     expect(warningsOf(text)).toEqual([warning]);
@@ -52,7 +53,7 @@ describe('a rule of a namespace that names the secret', () => {
     const [warning] = warningsWith('quay.io/shop');
     expect(warning).toMatchObject({ code: 'secret-in-namespace-rule', related: { line: 2, column: 11 } });
     expect(warning?.message).toBe(
-      'the rule quay.io/shop of namespace shop names the secret s. It is delivered for cluster rules (a.yaml:2:11), and its copies have no credentials for these images. Use another secret name in the rule.',
+      'the rule quay.io/shop of namespace shop references the secret s. It is delivered for cluster rules (a.yaml:2:11), and its copies have no credentials for these images. Use a different secret name in the rule.',
     );
     expect(warningsWith('reg.io')).toHaveLength(1);
   });

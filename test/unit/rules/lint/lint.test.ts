@@ -61,8 +61,8 @@ test.each(clean)('nothing is said of %s', (_name, text) => {
 describe('exemptions', () => {
   test('that are past say so at their image', () => {
     expect(warningsOf('exemptions:\n- {image: [reg.io, a.io/b], until: 2026-11-20, reason: moved}')).toEqual([
-      expect.stringMatching(/^exemption-expired 2:12 the exemption for reg\.io ended on 2026-11-20, .*Remove it/),
-      expect.stringMatching(/^exemption-expired 2:20 the exemption for a\.io\/b ended/),
+      expect.stringMatching(/^exemption-expired 2:12 the exemption for reg\.io expired on 2026-11-20, .*Remove it/),
+      expect.stringMatching(/^exemption-expired 2:20 the exemption for a\.io\/b expired/),
     ]);
   });
 });
@@ -74,11 +74,14 @@ describe('a rule whose trust ends', () => {
     ['2026-12-22', []],
     [
       '2026-12-21',
-      [/^rule-ending 2:15 the last day of trust for reg\.io is 2026-12-21, in 30 days\. Afterwards/, /^rule-ending 2:23 .* a\.io\/b/],
+      [
+        /^rule-ending 2:15 reg\.io is trusted until 2026-12-21 \(30 days from now\)\. After that,/,
+        /^rule-ending 2:23 a\.io\/b is trusted until 2026-12-21/,
+      ],
     ],
-    ['2026-11-22', [/is 2026-11-22, tomorrow\./, /tomorrow/]],
-    ['2026-11-21', [/is 2026-11-21, today\./, /today/]],
-    ['2026-11-20', [/^rule-ended 2:15 the trust of reg\.io ended on 2026-11-20, so its images are denied/, /^rule-ended 2:23/]],
+    ['2026-11-22', [/until 2026-11-22 \(tomorrow\)\./, /tomorrow/]],
+    ['2026-11-21', [/until 2026-11-21 \(today\)\./, /today/]],
+    ['2026-11-20', [/^rule-ended 2:15 reg\.io was trusted only until 2026-11-20, so its images are denied/, /^rule-ended 2:23/]],
   ])('on %s', (until, expected) => {
     expect(ending(until)).toEqual(expected.map((pattern) => expect.stringMatching(pattern)));
   });
@@ -145,12 +148,12 @@ describe('a rule is redundant', () => {
     [
       'inside one that says the same',
       'rules:\n- {registry: reg.io, pullSecret: s}\n- {registry: reg.io/team, pullSecret: s}',
-      /^rule-redundant 3:14 reg\.io\/team has the same effect as the rule of reg\.io in a\.yaml:2:14/,
+      /^rule-redundant 3:14 reg\.io\/team has the same effect as the rule for reg\.io in a\.yaml:2:14/,
     ],
     [
       'under a wildcard host',
       'rules: [{registry: "*.io"}, {registry: reg.io/team}]',
-      /reg\.io\/team has the same effect as the rule of \*\.io/,
+      /reg\.io\/team has the same effect as the rule for \*\.io/,
     ],
     [
       'under a wildcard segment',
@@ -160,22 +163,22 @@ describe('a rule is redundant', () => {
     [
       'on one port of any',
       'rules: [{registry: "reg.io:*"}, {registry: "reg.io:5000/a"}]',
-      /reg\.io:5000\/a has the same effect as the rule of reg\.io:\*/,
+      /reg\.io:5000\/a has the same effect as the rule for reg\.io:\*/,
     ],
     [
       'refused twice',
       'rules: [{registry: reg.io, trust: false}, {registry: reg.io/evil, trust: false}]',
-      /has the same effect as the denial of reg\.io/,
+      /has the same effect as the rule that denies reg\.io/,
     ],
     [
       'for a namespace that has it anyway',
       'rules: [{registry: reg.io}, {registry: reg.io, namespaces: a}]',
-      /reg\.io has the same effect as the rule of reg\.io in/,
+      /reg\.io has the same effect as the rule for reg\.io in/,
     ],
     [
       'for a name that a list has already',
       'rules: [{registry: reg.io, namespaces: [a, b]}, {registry: reg.io/x, namespaces: b}]',
-      /has the same effect as the rule of reg\.io for namespaces a, b in/,
+      /has the same effect as the rule for reg\.io for namespaces a, b in/,
     ],
     [
       'inside an internal registry',
@@ -197,7 +200,7 @@ describe('a rule can never win', () => {
     [
       'under a star of its own',
       'rules: [{registry: reg.io}, {registry: "reg.io/*", trust: false}]',
-      /reg\.io never applies: the denial of reg\.io\/\*/,
+      /reg\.io never applies: the rule that denies reg\.io\/\*/,
     ],
     [
       'on Docker Hub, whose names have two segments',
@@ -207,12 +210,12 @@ describe('a rule can never win', () => {
     [
       'any port, where every port is refused',
       'rules: [{registry: "reg.io:*/team"}, {registry: reg.io, trust: false}]',
-      /reg\.io:\*\/team never applies: the denial of reg\.io in/,
+      /reg\.io:\*\/team never applies: the rule that denies reg\.io in/,
     ],
     [
       'everywhere, beside a glob of all names',
       'rules: [{registry: reg.io}, {registry: reg.io, namespaces: "*", pullSecret: s}]',
-      /reg\.io never applies: the rule of reg\.io for namespaces \* in/,
+      /reg\.io never applies: the rule for reg\.io for namespaces \* in/,
     ],
     [
       'with labels that exclude each other',
@@ -230,14 +233,14 @@ describe('a refusal is overtaken', () => {
     [
       'by a star beside it',
       'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app"}]',
-      /^denial-overridden 1:20 .* reg\.io\/evil\/app: the rule of reg\.io\/\*\/app in a\.yaml/,
+      /^denial-overridden 1:20 .* reg\.io\/evil\/app: the rule for reg\.io\/\*\/app in a\.yaml/,
     ],
     ['by a wildcard host', 'rules: [{registry: "*.io/evil", trust: false}, {registry: "*.reg.io"}]', /any\.reg\.io\/evil/],
-    ['by a whole host', 'rules: [{registry: "*/evil", trust: false}, {registry: reg.io}]', /reg\.io\/evil: the rule of reg\.io in/],
+    ['by a whole host', 'rules: [{registry: "*/evil", trust: false}, {registry: reg.io}]', /reg\.io\/evil: the rule for reg\.io in/],
     [
       'in some namespaces',
       'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app", namespaces: a}]',
-      /reg\.io\/evil\/app: the rule of reg\.io\/\*\/app for namespace a in/,
+      /reg\.io\/evil\/app: the rule for reg\.io\/\*\/app for namespace a in/,
     ],
     [
       'at one length, by a written segment further left',

@@ -44,7 +44,7 @@ describe('a rule trusts names that are pulled from elsewhere', () => {
   test('on OpenShift, with the names and the fix', () => {
     expect(findingsOf(openShift, 'shortNames: docker.io', 'rules: [{registry: docker.io/library}]')).toEqual([
       expect.stringMatching(
-        /^short-name-alias 3:20 docker\.io\/library trusts short names, but .*: centos \(quay\.io\/centos\/centos\), skopeo \(quay\.io\/skopeo\/stable\), buildah \(.*\) and \d+ more\. Write shortNames: reject, or/,
+        /^short-name-alias 3:20 the rule for docker\.io\/library trusts short names, but .*: centos \(quay\.io\/centos\/centos\), skopeo \(quay\.io\/skopeo\/stable\), buildah \(.*\) and \d+ more\. Set shortNames: reject, or/,
       ),
     ]);
   });
@@ -52,7 +52,7 @@ describe('a rule trusts names that are pulled from elsewhere', () => {
   test('where several registries are searched, if all of them are trusted', () => {
     const search = 'shortNames: [reg.io, quay.io]';
     expect(findingsOf(search, 'rules: [{registry: [reg.io, quay.io]}]')).toEqual([
-      expect.stringMatching(/^short-name-alias 2:21 reg\.io trusts/),
+      expect.stringMatching(/^short-name-alias 2:21 the rule for reg\.io trusts/),
     ]);
     expect(findingsOf(search, 'rules: [{registry: reg.io}]')).toEqual([]);
   });

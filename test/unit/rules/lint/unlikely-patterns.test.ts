@@ -21,20 +21,20 @@ describe('a pattern hardly matches', () => {
       'hub.docker.com is a web site, and no image name starts with it. The registry is docker.io.',
     ],
     ['as a web site with a path', 'rules: [{registry: github.com/acme}]', 'The registry is ghcr.io.'],
-    ['as a page of Quay', 'rules: [{registry: quay.io/repository/acme/app}]', 'Write "quay.io/acme/app".'],
+    ['as a page of Quay', 'rules: [{registry: quay.io/repository/acme/app}]', 'Use "quay.io/acme/app".'],
     [
       'with the path of the API',
       'rules: [{registry: index.docker.io/v1}]',
-      '/v1 is the path of the registry API, and no image name contains it. Write "docker.io".',
+      '/v1 is the path of the registry API, and no image name contains it. Use "docker.io".',
     ],
-    ['with the path of the second API', 'rules: [{registry: "reg.io:5000/v2"}]', 'Write "reg.io:5000".'],
+    ['with the path of the second API', 'rules: [{registry: "reg.io:5000/v2"}]', 'Use "reg.io:5000".'],
     [
       'below Docker Hub',
       'rules: [{registry: "*.docker.io"}]',
-      'registry-1.docker.io and index.docker.io count as docker.io. Write "docker.io".',
+      'registry-1.docker.io and index.docker.io are treated as docker.io. Use "docker.io".',
     ],
-    ['below Docker Hub with a path', 'rules: [{registry: "*.docker.io/library"}]', 'Write "docker.io/library".'],
-    ['in a denial', 'rules: [{registry: 10.0.0.0/8, trust: false}]', 'not a range of addresses'],
+    ['below Docker Hub with a path', 'rules: [{registry: "*.docker.io/library"}]', 'Use "docker.io/library".'],
+    ['in a denial', 'rules: [{registry: 10.0.0.0/8, trust: false}]', 'not a CIDR range'],
     ['in an exemption', 'exemptions: [{image: hub.docker.com, until: 2027-01-01, reason: r}]', 'is a web site'],
     ['in a delegation', 'delegate: [hub.docker.com]', 'is a web site'],
     ['next to docker.io', 'rules: [{registry: docker.io}, {registry: registry.hub.docker.com}]', 'under another name'],
@@ -64,7 +64,7 @@ describe('a pull secret for a registry that serves public images too', () => {
     'is hinted at for %s',
     (registry) => {
       expect(findingsOf(`rules: [{registry: ${registry}, pullSecret: s}]`)).toEqual([
-        expect.stringMatching(/^secret-on-public-registry 1:20 .* a wrong or expired credential/),
+        expect.stringMatching(/^secret-on-public-registry 1:20 .* an invalid or expired credential/),
       ]);
     },
   );

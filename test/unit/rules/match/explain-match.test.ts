@@ -18,7 +18,7 @@ test.each([
     'a refusal of every port',
     'reg.io:5/a',
     '[{registry: "reg.io:*/a"}, {registry: reg.io, trust: false}]',
-    'trusts every port (less specific than a denial)',
+    'trusts every port (less specific than a rule that denies)',
   ],
   ['the length of the path', 'reg.io/a/b', '[{registry: reg.io}, {registry: reg.io/a}]', 'has no path (less specific than 1 segment)'],
   ['a star in the path', 'reg.io/a/b', '[{registry: "reg.io/*"}, {registry: reg.io/a}]', 'has * in its path (less specific than "a")'],
@@ -65,7 +65,7 @@ test('a namespace rule loses to the cluster rule whose trust ends first', () => 
   const found = explainMatch(rules, referenceOf('reg.io/a'), shop, limit).map(({ rule, lost }) => [rule.name, lost]);
   expect(found).toEqual([
     ['old', undefined],
-    ['own', 'is a namespace rule, and the trust of the cluster rule ends first'],
+    ['own', 'is a namespace rule, and the until date of the cluster rule is earlier'],
   ]);
 });
 

@@ -35,12 +35,12 @@ describe('registries of the cluster', () => {
     [
       'a secret for it',
       `rules: [{registry: "${internal}", pullSecret: x}]`,
-      `the rule names a secret for ${internal}, but the cluster's own registry ${internal} (${config}) never gets a secret. The rule has no effect. Remove it.`,
+      `the rule specifies a secret for ${internal}, but the cluster's own registry ${internal} (${config}) never gets a secret. The rule has no effect. Remove it.`,
     ],
     [
       'an end of its trust',
       `rules: [{registry: "${internal}", until: 2027-03-31}]`,
-      `the rule ends the trust of ${internal}, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
+      `the rule sets an end date for ${internal}, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
     ],
   ])('win over %s, which is reported and not rejected', (_sentence, text, message) => {
     const { ruleSet, conflicts } = withPlatform(ruleSetOf(text), registries(internal), sha256);

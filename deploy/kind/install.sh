@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Creates a kind cluster, builds the image, loads it into the nodes and installs regkeeper, as README.md does in five commands.
+# Run it again after a change of the sources: the cluster is kept, and the Pods are replaced.
+# CLUSTER_NAME names another cluster. Remove everything with: kind delete cluster --name regkeeper
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+name=${CLUSTER_NAME:-regkeeper}
+# The image that the manifests name. Nodes find it locally, so no registry is needed.
+image=$(sed -n 's/^ *image: //p' deploy/program/deployment.yaml)
+
+fail() {
+  echo "install.sh: $1" >&2
+  exit 1
+}
+for tool in kind kubectl; do
+  command -v "$tool" >/dev/null || fail "$tool is not in PATH. Install it: https://kind.sigs.k8s.io/docs/user/quick-start/"
+done
+engine=
+for candidate in docker podman; do
+  if command -v "$candidate" >/dev/null && "$candidate" info >/dev/null 2>&1; then
+    engine=$candidate
+    break
+  fi
+done
+[ -n "$engine" ] || fail 'neither docker nor podman is running. Start one of them.'
+
+if kind get clusters 2>/dev/null | grep -qxF -- "$name"; then
+  echo "using the kind cluster $name, which exists"
+else
+  kind create cluster --name "$name"
+fi
+
+"$engine" build -t "$image" .
+if [ "$engine" = docker ]; then
+  kind load docker-image "$image" --name "$name"
+else
+  # kind loads images of other engines from an archive.
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  podman save -o "$folder/image.tar" "$image"
+  kind load image-archive "$folder/image.tar" --name "$name"
+fi
+
+kubectl() {
+  command kubectl --context "kind-$name" "$@"
+}
+# A Deployment from an earlier run has Pods with the earlier image of the same name.
+earlier=$(kubectl get deployment regkeeper -n regkeeper --ignore-not-found -o name)
+if [ -z "$earlier" ]; then
+  kubectl apply --server-side --field-manager=regkeeper-install -k deploy/base
+else
+  # Without the rules, which may have been edited.
+  kubectl apply --server-side --field-manager=regkeeper-install -k deploy/program
+  kubectl rollout restart deployment/regkeeper -n regkeeper
+fi
+kubectl rollout status deployment/regkeeper -n regkeeper --timeout=180s
+
+# Both webhook configurations are filled a moment after the first Pod is ready.
+for kind in mutatingwebhookconfiguration validatingwebhookconfiguration; do
+  for second in $(seq 60); do
+    [ -z "$(kubectl get "$kind" regkeeper -o 'jsonpath={.webhooks[?(@.name!="probe.regkeeper.io")].name}')" ] || break
+    [ "$second" -lt 60 ] || fail "the $kind is still empty. See kubectl logs -n regkeeper -l app.kubernetes.io/name=regkeeper"
+    sleep 1
+  done
+done
+
+cat <<END
+
+regkeeper is installed in the kind cluster $name (context kind-$name). Its rules are in mode: audit, so no image is denied yet.
+Next:
+  kubectl edit configmap regkeeper-rules -n regkeeper     # add your registries, set mode: enforce
+  kubectl run web --image=docker.io/library/nginx --dry-run=server
+END

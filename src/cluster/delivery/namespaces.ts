@@ -1,0 +1,60 @@
+/** Watches the namespaces: their labels, and whether they are being deleted. */
+import type { Component } from '../../contracts/component.ts';
+import type { Log } from '../../contracts/log.ts';
+import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
+import { createInformer, type InformerTimings } from '../../kube/informer.ts';
+import { identityOf } from '../../kube/object-identity.ts';
+import { valueAt } from '../../object/json.ts';
+import type { Clock } from '../../time/clock.ts';
+
+export type DeliveryNamespaces = Component & {
+  readonly synced: boolean;
+  get(name: string): DeliveryNamespace | undefined;
+  names(): Iterable<string>;
+};
+
+export type DeliveryNamespace = { readonly labels: Readonly<Record<string, string>>; readonly terminating: boolean };
+
+export type DeliveryNamespacesOptions = {
+  readonly client: ApiClient;
+  readonly onChange: (namespace: string) => void;
+  readonly log: Log;
+  readonly clock?: Clock | undefined;
+  readonly timings?: Partial<InformerTimings> | undefined;
+};
+
+type KeptNamespace = KubeObject & { readonly kept: DeliveryNamespace };
+
+export function createDeliveryNamespaces({ client, onChange, log, clock, timings }: DeliveryNamespacesOptions): DeliveryNamespaces {
+  const informer = createInformer<KeptNamespace>({
+    client,
+    path: '/api/v1/namespaces',
+    metadataOnly: true,
+    pageSize: 500,
+    keep: keepOf,
+    log,
+    clock,
+    timings,
+    onChange({ object, items }) {
+      for (const { metadata } of object ? [object] : items) onChange(metadata.name);
+    },
+  });
+  return {
+    name: 'namespaces',
+    get synced() {
+      return informer.synced;
+    },
+    get: (name) => informer.get(undefined, name)?.kept,
+    *names() {
+      for (const { metadata } of informer.items()) yield metadata.name;
+    },
+    start: informer.start,
+    stop: informer.stop,
+  };
+}
+
+function keepOf(namespace: KubeObject): KeptNamespace {
+  const { labels = {} } = namespace.metadata;
+  const terminating = valueAt(namespace, ['metadata', 'deletionTimestamp']) !== undefined;
+  return { metadata: identityOf(namespace), kept: { labels, terminating } };
+}

@@ -1,0 +1,120 @@
+/** Reports what secret delivery writes and finds: in the log, in audit records, in metrics and in Events. */
+import type { Log } from '../../contracts/log.ts';
+import { deliveredLabel } from '../../delivery/names.ts';
+import type { CopyFinding } from '../../delivery/plan-copy.ts';
+import { errorMessage } from '../../errors/error-message.ts';
+import { quote } from '../../image/problem.ts';
+import { ApiError } from '../../kube/api-client.ts';
+import { buildDeliveryRecord } from '../../observe/audit/delivery-record.ts';
+import type { DeliveryMetrics } from '../../observe/delivery-metrics.ts';
+import type { AuditLog } from '../../observe/logger.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import { type Clock, systemClock } from '../../time/clock.ts';
+import type { ControllerObserver } from './controller.ts';
+import type { SecretEvents } from './events.ts';
+import type { PlannedCopy } from './plans.ts';
+
+export type DeliveryReporterOptions = {
+  readonly rules: () => RuleSet | undefined;
+  readonly auditLog: AuditLog;
+  readonly metrics: Pick<DeliveryMetrics, 'wrote' | 'failed' | 'rotated'>;
+  readonly events: SecretEvents;
+  /** The uid of a Secret that exists. */
+  readonly uidOf: (namespace: string, name: string) => string | undefined;
+  readonly log: Log;
+  readonly clock?: Clock | undefined;
+};
+
+/** Lines of the log for findings and failures in a minute. Tenants can cause one in each of their namespaces. */
+const linesPerMinute = 60;
+
+export function createDeliveryReporter(options: DeliveryReporterOptions): ControllerObserver {
+  const { rules, auditLog, metrics, events, uidOf, log, clock = systemClock } = options;
+  const budget = createLineBudget(log, clock);
+  return {
+    written({ namespace, name, action, planned, secret }) {
+      metrics.wrote(action.do);
+      auditLog.write(
+        buildDeliveryRecord({
+          namespace,
+          name,
+          action,
+          secret: planned.secret,
+          content: planned.content,
+          rulesRevision: rules()?.revision ?? '',
+          written: secret,
+        }),
+      );
+      if (action.do === 'update' && action.because === 'tampered') {
+        budget.warn({ namespace, secret: name }, `restored the copy ${namespace}/${name}, which another writer had changed`);
+      }
+    },
+    failed({ namespace, name, action, error }) {
+      metrics.failed(action.do);
+      const { status, reason } = error instanceof ApiError ? error : { status: 0, reason: '' };
+      const fix = status === 403 ? '. Apply the output of "regkeeper rbac --deliver"' : '';
+      budget.warn(
+        { err: error, namespace, secret: name, status, reason },
+        `cannot ${action.do} a copy: ${errorMessage(error)}${fix}. Retrying`,
+      );
+    },
+    found({ namespace, name, finding, planned }) {
+      const message = messageOf(finding, namespace, name, planned);
+      budget.warn({ namespace, secret: name, finding }, message);
+      if (finding === 'foreign' || finding === 'label-removed' || finding === 'stuck-deletion') {
+        events.warn({ namespace, name, uid: uidOf(namespace, name) }, eventReasons[finding], message);
+      }
+    },
+    rotated({ source, copies, seconds }) {
+      metrics.rotated(source, seconds);
+      log.info({ source, copies, seconds }, `the copies of the source ${source} follow its latest content`);
+    },
+  };
+}
+
+const eventReasons = {
+  foreign: 'SecretNotDelivered',
+  'label-removed': 'DeliveredLabelRemoved',
+  'stuck-deletion': 'SecretStuckInDeletion',
+} as const;
+
+/** What is wrong, and the fix. */
+export function messageOf(finding: CopyFinding, namespace: string, name: string, { source, content }: PlannedCopy): string {
+  const secret = `Secret ${namespace}/${name}`;
+  switch (finding) {
+    case 'foreign':
+      return `${secret} exists and is not a copy of regkeeper, so it is not changed. Delete it to get the copy, or use another name in the rules`;
+    case 'label-removed':
+      return `${secret} was delivered, but its label ${deliveredLabel}: "true" was removed. It is no longer updated. Add the label, or delete the Secret`;
+    case 'excluded-copy':
+      return `${secret} is a copy in a namespace that is excluded from delivery. Delete it`;
+    case 'stuck-deletion':
+      return `${secret} is needed but is being deleted, and a finalizer keeps it. Remove the finalizer`;
+    case 'content-unavailable':
+      return `cannot deliver ${namespace}/${name}: ${whyUnavailable(source, content)}`;
+  }
+}
+
+function whyUnavailable(source: PlannedCopy['source'], content: PlannedCopy['content']): string {
+  if (source?.state === 'unusable') return source.message;
+  const names = content?.rulesWithout.map((rule) => quote(rule.name)).join(', ');
+  return `the source has no entry for the rules that name the secret in this namespace: ${names}`;
+}
+
+/** Logs warnings up to a number per minute, and then how many were left out. */
+function createLineBudget(log: Log, { monotonic }: Pick<Clock, 'monotonic'>) {
+  let since = monotonic();
+  let lines = 0;
+  return {
+    warn(fields: object, message: string) {
+      if (monotonic() - since >= 60_000) {
+        if (lines > linesPerMinute) log.warn({ omitted: lines - linesPerMinute }, 'more warnings about copies were not logged');
+        since = monotonic();
+        lines = 0;
+      }
+      lines += 1;
+      if (lines <= linesPerMinute) log.warn(fields, message);
+      else log.debug(fields, message);
+    },
+  };
+}

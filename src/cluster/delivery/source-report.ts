@@ -1,0 +1,62 @@
+/** Reports the state of the sources in the log, each time it changes: what is wrong with them, and what their copies give away. */
+import type { Log } from '../../contracts/log.ts';
+import { selectEntries } from '../../delivery/select-entries.ts';
+import type { SourceState, UsableSource } from '../../delivery/source.ts';
+import { quote } from '../../image/problem.ts';
+import type { DeliveredSecret, RuleSet } from '../../rules/rule-set.ts';
+
+export type SourceReport = {
+  /** Logs what has changed since the last call. */
+  update(rules: RuleSet, sourceOf: (name: string) => SourceState | undefined): void;
+};
+
+type Line = { readonly level: 'info' | 'warn' | 'error'; readonly message: string };
+
+/** Lines for one source. A source with more problems has one cause for them. */
+const maxLines = 10;
+
+export function createSourceReport(log: Log): SourceReport {
+  const reported = new Map<string, string>();
+  return {
+    update(rules, sourceOf) {
+      for (const secret of rules.deliveredSecrets) {
+        const source = sourceOf(secret.source);
+        if (!source) continue;
+        const lines =
+          source.state === 'unusable'
+            ? [{ level: 'error', message: unusableMessage(source.message) } as const]
+            : linesOf(rules, secret, source);
+        const before = reported.get(secret.name) ?? '';
+        const text = lines.map(({ message }) => message).join('\n');
+        if (text === before) continue;
+        reported.set(secret.name, text);
+        for (const { level, message } of lines.slice(0, maxLines)) log[level]({ secret: secret.name, source: secret.source }, message);
+        if (text === '') log.info({ secret: secret.name, source: secret.source }, `the source ${quote(secret.source)} is usable`);
+      }
+    },
+  };
+}
+
+function unusableMessage(message: string): string {
+  return `${message}. Existing copies stay as they are`;
+}
+
+function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecret, source: UsableSource): readonly Line[] {
+  const naming = rules.flatMap((rule) => {
+    const [pull, push] = [rule.pullSecrets.includes(name), rule.pushSecret === name];
+    return pull || push ? [{ name: rule.name, pattern: rule.pattern, pull, push }] : [];
+  });
+  const { rulesWithout, wider } = selectEntries(source.credentials, naming);
+  const inSource = `the source ${quote(sourceName)}`;
+  return [
+    ...source.problems.map(({ message }): Line => ({ level: 'warn', message: `${inSource} has an entry that is not copied. ${message}` })),
+    ...rulesWithout.map((rule): Line => ({ level: 'warn', message: `${inSource} has no entry for rule ${quote(rule.name)}` })),
+    ...wider.map(({ key, rule }): Line => {
+      const entry = quote(key.replace(/^.*@/s, '***@'));
+      return {
+        level: 'info',
+        message: `entry ${entry} of ${inSource} serves more images than rule ${quote(rule.name)}, and is copied for it`,
+      };
+    }),
+  ];
+}

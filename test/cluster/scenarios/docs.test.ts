@@ -1,0 +1,161 @@
+/**
+ * Runs the commands of the documentation, page by page, and compares the documented output. The first of them install regkeeper on kind, with a
+ * simulated kind, docker and node. `UPDATE_GOLDEN=1` writes the actual output into the pages. Commands that cannot run here are listed
+ * in test/unit/docs/commands.ts.
+ */
+
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ApiClient } from '../../../src/kube/api-client.ts';
+import { commandLines, inlineCommands, otherExitCodes, pagesWithSteps, runnable, type Step, stepsOf } from '../../unit/docs/commands.ts';
+import { pages as everyPage } from '../../unit/docs/pages.ts';
+import { findBinaries } from '../binaries.ts';
+import { createWorld, filesShownIn, rulesConfigMap, usualDeployment, usualRules, type World } from '../docs-world.ts';
+import { findHelm } from '../helm.ts';
+import { type StandInNode, startStandInNode } from '../stand-in-node.ts';
+import { target, waitFor } from '../target.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+const root = resolve(import.meta.dirname, '../../..');
+
+let admin: ApiClient;
+let node: StandInNode;
+let world: World;
+let folder = '';
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rk-docs-'));
+  admin = await kubectl.api();
+  const servers = join(folder, 'servers');
+  const services = { route: cluster.routeService, unroute: cluster.unrouteService };
+  node = await startStandInNode({ kubeconfig: cluster.kubeconfig, directory: servers, services });
+  const binaries = await findBinaries();
+  world = await createWorld({
+    folder,
+    kubeconfig: cluster.kubeconfig,
+    kubectl: binaries.kubectl,
+    helm: await findHelm(),
+    servers,
+  });
+}, 600_000);
+
+afterAll(async () => {
+  await kubectl(['delete', 'mutatingwebhookconfiguration,validatingwebhookconfiguration', 'regkeeper', '--ignore-not-found']);
+  await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
+  await kubectl(['delete', 'namespace', 'regkeeper', 'shop', '--ignore-not-found', '--timeout=60s']);
+  await node?.end();
+  await rm(folder, { recursive: true, force: true });
+}, 120_000);
+
+/** The quick start installs regkeeper and creates the namespace `shop`. */
+const pages = ['docs/quick-start.md', ...pagesWithSteps.filter((page) => page !== 'docs/quick-start.md')];
+const actual: { readonly step: Step; readonly output: string }[] = [];
+
+describe.each(pages)('%s', (page) => {
+  const steps = stepsOf(page).flatMap((step) => {
+    const script = runnable(step.script);
+    return script === undefined ? [] : [{ ...step, script }];
+  });
+
+  beforeAll(async () => {
+    await world.enter(page);
+    if (page !== pages[0]) await prepareShop(page);
+  }, 60_000);
+
+  test.each(steps)(
+    'line $line',
+    async (step) => {
+      const { output, exitCode } = await world.run(step.output === undefined ? checked(step.script) : step.script);
+      actual.push({ step, output });
+      if (step.output === undefined) expect(exitCode, output).toBe(0);
+      else if (!process.env.UPDATE_GOLDEN) expect(output.trimEnd()).toBe(step.output);
+    },
+    300_000,
+  );
+});
+
+describe('commands in the text have options that their programs know', () => {
+  const mentioned = ['kubectl', 'helm'].flatMap((program) =>
+    everyPage.flatMap((page) => inlineCommands(page, program).map((command) => ({ page, command }))),
+  );
+
+  test.each(mentioned)('$page: $command', async ({ command }) => {
+    // With --help options are parsed, and nothing is done.
+    const { output, exitCode } = await world.run(`${command.split(/ [|&]|;/)[0]} --help`);
+    expect(exitCode, output).toBe(0);
+    expect(output).toMatch(/^Usage:$/m);
+  });
+});
+
+/** The script that ends after the first command with an unexpected exit code. A command of `console` may fail: its output is compared. */
+function checked(script: string): string {
+  return commandLines(script)
+    .map((line) => {
+      const expected = otherExitCodes.find(({ command }) => command.test(line))?.exitCode ?? 0;
+      return `${line}\n[ $? = ${expected} ] || exit 1`;
+    })
+    .join('\n');
+}
+
+afterAll(async () => {
+  if (!process.env.UPDATE_GOLDEN) return;
+  for (const page of pages) {
+    const shown = actual.filter(({ step }) => step.page === page && step.output !== undefined);
+    const lines = (await readFile(join(root, page), 'utf8')).split('\n');
+    // From the end, so that line numbers stay valid.
+    for (const { step, output } of shown.toReversed()) {
+      const before = step.output === '' ? 0 : (step.output?.split('\n').length ?? 0);
+      lines.splice(
+        step.line + step.script.split('\n').length - 1,
+        before,
+        ...output
+          .trimEnd()
+          .split('\n')
+          .filter((line, index) => line !== '' || index > 0),
+      );
+    }
+    await writeFile(join(root, page), lines.join('\n'));
+  }
+});
+
+/** The rules of the page, or the usual ones, and one Pod and one Deployment from before they were in force. */
+async function prepareShop(page: string): Promise<void> {
+  const namespaced = '/api/v1/namespaces/shop';
+  const removeAll = (path: string) =>
+    admin.request({ method: 'DELETE', path, body: { gracePeriodSeconds: 0, propagationPolicy: 'Background' } });
+  await removeAll('/apis/apps/v1/namespaces/shop/deployments');
+  await removeAll('/apis/apps/v1/namespaces/shop/replicasets');
+  await removeAll(`${namespaced}/pods`);
+  await removeAll(`${namespaced}/secrets`);
+  await waitFor(async () => (await admin.list(`${namespaced}/pods`)).items.length === 0, { deadlineSeconds: 30, what: 'shop to be empty' });
+  await applyRules(filesShownIn(page).get('rules.yaml') ?? usualRules);
+  // README.md creates its objects itself.
+  if (page === 'README.md') return;
+  const secret = ['create', 'secret', 'docker-registry', 'corp-pull', '-n', 'shop', '--docker-server=registry.example.com:5000'];
+  if (page !== 'docs/guides/registry-secrets.md') await kubectl([...secret, '--docker-username=ci', '--docker-password=secret']);
+  const account = JSON.stringify({ imagePullSecrets: [{ name: 'image-pull-secret' }] });
+  await kubectl(['patch', 'serviceaccount', 'default', '-n', 'shop', '-p', account]);
+  await kubectl(['apply', '-f', '-'], { stdin: usualDeployment });
+  await kubectl(['run', 'web', '-n', 'shop', '--image=registry.example.com:5000/shop/web:1.4']);
+}
+
+/** Text that is a ConfigMap is left to the page's own commands. */
+async function applyRules(text: string): Promise<void> {
+  if (/^kind: ConfigMap$/m.test(text)) return;
+  await kubectl(['apply', '--server-side', '--force-conflicts', '--field-manager=regkeeper-install', '-f', '-'], {
+    stdin: rulesConfigMap(text),
+  });
+  const { metadata: stored } = await admin.get<{ metadata: { resourceVersion: string } }>(
+    '/api/v1/namespaces/regkeeper/configmaps/regkeeper-rules',
+  );
+  const isInForce = async () => {
+    const { data = {} } = await admin.get<{ data?: Record<string, string> }>(
+      '/api/v1/namespaces/regkeeper/configmaps/regkeeper-rules-snapshot',
+    );
+    return Object.values(data).some((value) => value.includes(stored.resourceVersion));
+  };
+  await waitFor(isInForce, { deadlineSeconds: 30, what: 'the rules to be in force' });
+}

@@ -1,0 +1,361 @@
+/** Tests secret delivery as a whole, on a cluster in memory. */
+import { describe, expect, test } from 'vitest';
+import { ApiError } from '../../../../src/kube/api-client.ts';
+import { deliveryWorld, label } from './delivery-world.ts';
+
+const secret = (fields = '') => `
+rules: [{registry: reg.example.com, pullSecret: corp}]
+secrets: [{name: corp, source: corp-source, namespaces: {matchLabels: {tier: prod}}${fields}}]
+`;
+const prod = { tier: 'prod' };
+
+async function started(fields = '', options = {}) {
+  const world = await deliveryWorld({ rules: secret(fields), ...options });
+  world.putSource('robot:one');
+  world.putNamespace('a', prod);
+  world.putNamespace('b');
+  return await world.start();
+}
+
+describe('a copy', () => {
+  test('is created where an object of an entitled namespace needs it', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    world.putPod('b', 'web');
+    await world.react();
+    expect(world.writes()).toEqual(['apply a/secrets/corp']);
+    expect(world.login('a')).toBe('robot:one');
+    expect(world.secret('a')?.metadata.labels).toEqual({ ...label, 'app.kubernetes.io/managed-by': 'regkeeper' });
+    expect(world.written.map(({ action, secret: stored }) => [action.do, stored?.name])).toEqual([['create', 'corp']]);
+  });
+
+  test('exists without a need where it is delivered always', async () => {
+    const world = await started(', deliver: always');
+    expect(world.writes()).toEqual(['apply a/secrets/corp']);
+    world.putNamespace('c', prod);
+    await world.react();
+    expect(world.writes()).toEqual(['apply c/secrets/corp']);
+  });
+
+  test('is created when the label of the namespace arrives after the need', async () => {
+    const world = await started();
+    world.putPod('b', 'web');
+    await world.react();
+    expect(world.writes()).toEqual([]);
+    world.putNamespace('b', prod);
+    await world.react();
+    expect(world.writes()).toEqual(['apply b/secrets/corp']);
+  });
+
+  test('is not created in a namespace that does not exist yet, and is when it does', async () => {
+    const world = await started();
+    world.putPod('later', 'web');
+    await world.react();
+    world.putNamespace('later', prod);
+    await world.react();
+    expect(world.writes()).toEqual(['apply later/secrets/corp']);
+  });
+
+  test('is never created in an excluded namespace', async () => {
+    const world = await started();
+    world.putNamespace('kube-system', prod);
+    world.putPod('kube-system', 'web');
+    await world.react();
+    expect(world.writes()).toEqual([]);
+  });
+
+  test('follows its source, and the time of the rotation is measured', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    world.putSource('robot:two');
+    await world.react();
+    expect(world.login('a')).toBe('robot:two');
+    expect(world.rotations).toMatchObject([{ source: 'corp-source', copies: 1 }]);
+    expect(world.written.map(({ action }) => [action.do, 'because' in action && action.because])).toEqual([
+      ['create', false],
+      ['update', 'content-changed'],
+    ]);
+  });
+
+  test('stays as it is when its source disappears or is malformed', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    world.writes();
+    world.putSecret('regkeeper', 'corp-source', {
+      metadata: { labels: { 'regkeeper.io/source': 'true' } },
+      data: { '.dockerconfigjson': btoa('{') },
+    });
+    await world.react();
+    world.removeSecret('regkeeper', 'corp-source');
+    await world.react();
+    expect(world.writes()).toEqual([]);
+    expect(world.login('a')).toBe('robot:one');
+    expect(world.findings()).toEqual(['a/corp: content-unavailable']);
+    expect(world.log.lines.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+      expect.stringContaining('is malformed'),
+      expect.stringContaining('does not exist'),
+    ]);
+    world.putSource('robot:three');
+    await world.react();
+    expect(world.login('a')).toBe('robot:three');
+  });
+
+  test('is restored after another writer has changed it', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    const stored = world.secret('a');
+    world.putSecret('a', 'corp', {
+      ...stored,
+      data: { '.dockerconfigjson': btoa('{}') },
+      metadata: { ...stored?.metadata, managedFields: [] } as never,
+    });
+    await world.react();
+    expect(world.login('a')).toBe('robot:one');
+    expect(world.written.at(-1)?.action).toMatchObject({ do: 'update', because: 'tampered' });
+  });
+
+  test('is created again after it was deleted, and later each time', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    world.writes();
+    let recreated = 0;
+    for (let second = 0; second < 120; second += 1) {
+      if (world.secret('a')) world.removeSecret('a');
+      await world.react(1_000);
+      recreated += world.writes().length;
+    }
+    expect(recreated).toBeGreaterThan(5);
+    expect(recreated).toBeLessThan(15);
+  });
+
+  test('is deleted and created again if another writer has made it immutable', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    const stored = world.secret('a');
+    const managedFields = [{ manager: 'tenant', operation: 'Update', fieldsV1: { 'f:immutable': {} } }];
+    world.putSecret('a', 'corp', { ...stored, metadata: { ...stored?.metadata, managedFields } });
+    await world.react();
+    expect(world.writes().slice(-2)).toEqual(['delete a/secrets/corp', 'apply a/secrets/corp']);
+  });
+});
+
+describe('a copy that is not needed any more', () => {
+  test('is marked after five minutes, and deleted when it was retained long enough', async () => {
+    const world = await started(', retain: 1h');
+    world.putPod('a', 'web');
+    await world.react();
+    world.removePod('a', 'web');
+    await world.react();
+    world.writes();
+    await world.clock.advance(299_000);
+    expect(world.writes()).toEqual([]);
+    await world.clock.advance(3_000);
+    expect(world.writes()).toEqual(['annotate a/secrets/corp']);
+    await world.clock.advance(3_200_000);
+    expect(world.writes()).toEqual([]);
+    await world.clock.advance(200_000);
+    expect(world.writes()).toEqual(['delete a/secrets/corp']);
+  });
+
+  test('loses its mark when it is needed again', async () => {
+    const world = await started(', retain: 1h');
+    world.putPod('a', 'web');
+    await world.react();
+    world.removePod('a', 'web');
+    await world.clock.advance(310_000);
+    world.putPod('a', 'web');
+    await world.react();
+    expect(world.writes()).toEqual(['apply a/secrets/corp', 'annotate a/secrets/corp', 'annotate a/secrets/corp']);
+    expect(world.secret('a')?.metadata.annotations).not.toHaveProperty('regkeeper.io/unused-since');
+  });
+
+  test('is not deleted while the API server has an object that needs it, and the watch has not reported that yet', async () => {
+    const world = await started(', retain: 0s');
+    world.putPod('a', 'web');
+    await world.react();
+    world.writes();
+    world.state.unseen = [{ metadata: { name: 'second', annotations: { 'regkeeper.io/secrets': 'corp' } } }];
+    world.removePod('a', 'web');
+    await world.clock.advance(60_000);
+    expect(world.writes()).toEqual([]);
+    world.state.unseen = [];
+    await world.clock.advance(60_000);
+    expect(world.writes()).toEqual(['delete a/secrets/corp']);
+  });
+
+  test('is deleted 30 seconds after the rules no longer entitle the namespace, and not if they do again before', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    world.writes();
+    world.setRules('rules: [{registry: reg.example.com}]');
+    await world.clock.advance(20_000);
+    world.setRules(secret());
+    await world.clock.advance(60_000);
+    expect(world.writes()).toEqual([]);
+    world.setRules('rules: [{registry: reg.example.com}]');
+    await world.clock.advance(29_000);
+    expect(world.writes()).toEqual([]);
+    await world.clock.advance(3_000);
+    expect(world.writes()).toEqual(['delete a/secrets/corp']);
+  });
+
+  test('is deleted after a restart too, if the rules no longer name it', async () => {
+    const world = await deliveryWorld({ rules: 'rules: [{registry: reg.example.com}]' });
+    world.putNamespace('a', prod);
+    world.putSecret('a', 'corp', { metadata: { labels: label } });
+    await world.start();
+    await world.clock.advance(40_000);
+    expect(world.writes()).toEqual(['delete a/secrets/corp']);
+  });
+});
+
+describe('a Secret without the label', () => {
+  test('is never written, and reported where the copy is needed', async () => {
+    const world = await started();
+    world.putSecret('a', 'corp', { data: { '.dockerconfigjson': btoa('{"auths":{}}') } });
+    world.putPod('a', 'web');
+    world.putPod('b', 'web');
+    await world.react();
+    await world.clock.advance(700_000);
+    expect(world.writes()).toEqual([]);
+    expect(world.findings()).toEqual(['a/corp: foreign']);
+    expect([...world.delivery.controller.findings()]).toEqual([['a/corp', 'foreign']]);
+    world.removeSecret('a');
+    await world.react();
+    expect(world.writes()).toEqual(['apply a/secrets/corp']);
+    expect(world.delivery.controller.findings().size).toBe(0);
+  });
+
+  test('that was a copy is reported as one', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    const stored = world.secret('a');
+    world.putSecret('a', 'corp', { ...stored, metadata: { ...stored?.metadata, labels: {} } });
+    await world.react();
+    expect(world.findings()).toEqual(['a/corp: label-removed']);
+    world.putSource('robot:two');
+    await world.react();
+    expect(world.login('a')).toBe('robot:one');
+  });
+});
+
+describe('nothing is written', () => {
+  test('without leadership', async () => {
+    const world = await started();
+    world.lead(false);
+    world.putPod('a', 'web');
+    await world.react();
+    expect(world.writes()).toEqual([]);
+    world.lead(true);
+    await world.react();
+    expect(world.writes()).toEqual(['apply a/secrets/corp']);
+  });
+
+  test('while the fence is not proven, and the log names the policy', async () => {
+    const world = await deliveryWorld({ rules: secret() });
+    world.state.fenced = false;
+    world.putSource('robot:one');
+    world.putNamespace('a', prod);
+    world.putPod('a', 'web');
+    const running = await world.start();
+    await running.clock.advance(120_000);
+    expect(running.writes()).toEqual([]);
+    expect(running.delivery.able()).toBe(false);
+    expect(running.log.lines.filter(({ level }) => level === 'error').map(({ message }) => message)).toEqual([
+      expect.stringContaining('Apply the ValidatingAdmissionPolicy regkeeper-delivery'),
+    ]);
+    running.state.fenced = true;
+    await running.clock.advance(31_000);
+    expect(running.writes()).toEqual(['apply a/secrets/corp']);
+  });
+
+  test('after the fence has gone, at the next check', async () => {
+    const world = await started();
+    world.state.fenced = false;
+    await world.clock.advance(331_000);
+    world.putPod('a', 'web');
+    await world.react();
+    expect(world.writes()).toEqual([]);
+  });
+
+  test('of a secret without permission, and the log names it', async () => {
+    const world = await started('', { permitted: ['other'] });
+    world.putPod('a', 'web');
+    await world.react();
+    expect(world.writes()).toEqual([]);
+    expect(world.delivery.notPermitted()).toEqual(['corp']);
+    expect(world.log.lines.map(({ message }) => message)).toContainEqual(
+      expect.stringContaining('no permission to deliver the secrets corp'),
+    );
+    world.state.permitted = ['corp'];
+    await world.clock.advance(61_000);
+    expect(world.writes()).toEqual(['apply a/secrets/corp']);
+  });
+
+  test('from a source without permission, or without the label', async () => {
+    const world = await started('', { sources: [] });
+    world.putPod('a', 'web');
+    await world.react();
+    expect(world.writes()).toEqual([]);
+    expect(world.findings()).toEqual(['a/corp: content-unavailable']);
+    world.putSource('robot:one', { labels: {} });
+    world.state.sources = ['corp-source'];
+    await world.clock.advance(61_000);
+    expect(world.writes()).toEqual([]);
+    world.putSource('robot:one');
+    await world.react();
+    expect(world.writes()).toEqual(['apply a/secrets/corp']);
+  });
+});
+
+test('a failed write is reported and repeated', async () => {
+  const world = await started();
+  world.state.failing = new ApiError(500, 'InternalError', 'etcd is unavailable');
+  world.putPod('a', 'web');
+  await world.clock.advance(10_000);
+  expect(world.failures()[0]).toContain('etcd is unavailable');
+  world.state.failing = undefined;
+  await world.clock.advance(20_000);
+  expect(world.writes()).toEqual(['apply a/secrets/corp']);
+});
+
+test('a rule that is narrowed takes its entries from the copies', async () => {
+  const both = `
+rules:
+- {registry: reg.example.com, pullSecret: corp}
+- {registry: two.example.com, pullSecret: corp}
+secrets: [{name: corp, source: corp-source, namespaces: '*'}]
+`;
+  const world = await deliveryWorld({ rules: both });
+  const auths = { 'reg.example.com': { auth: btoa('a:b') }, 'two.example.com': { auth: btoa('a:b') } };
+  world.putSecret('regkeeper', 'corp-source', {
+    metadata: { labels: { 'regkeeper.io/source': 'true' } },
+    data: { '.dockerconfigjson': btoa(JSON.stringify({ auths })) },
+  });
+  world.putNamespace('a');
+  world.putPod('a', 'web');
+  await world.start();
+  const keys = () => Object.keys(JSON.parse(atob(world.secret('a')?.data?.['.dockerconfigjson'] ?? '')).auths);
+  expect(keys()).toEqual(['reg.example.com', 'two.example.com']);
+  world.setRules(both.replace('two.example.com, pullSecret: corp', 'two.example.com'));
+  await world.react();
+  expect(keys()).toEqual(['reg.example.com']);
+});
+
+test('a process that starts finds everything as it was, and writes nothing', async () => {
+  const world = await deliveryWorld({ rules: secret() });
+  world.putSource('robot:one');
+  world.putNamespace('a', prod);
+  world.putPod('a', 'web');
+  const running = await world.start();
+  expect(running.writes()).toEqual(['apply a/secrets/corp']);
+  await running.clock.advance(700_000);
+  expect(running.writes()).toEqual([]);
+});

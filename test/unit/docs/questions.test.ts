@@ -1,0 +1,21 @@
+/** Questions that users asked in public issues of comparable projects. Each is answered on the page that contains the words they searched for. */
+import { expect, test } from 'vitest';
+import { pages, readPage } from './pages.ts';
+
+const questions: readonly (readonly [issue: string, words: readonly string[], page: string])[] = [
+  ['titansoft-pte-ltd/imagepullsecret-patcher#10', ['ImagePullBackOff', 'ServiceAccount is patched'], 'docs/guides/migrate.md'],
+  ['titansoft-pte-ltd/imagepullsecret-patcher#25', ['pull rate limit', 'toomanyrequests'], 'docs/troubleshooting.md'],
+  ['open-policy-agent/gatekeeper#3674', ['Argo CD', 'OutOfSync', 'managedFieldsManagers'], 'docs/guides/gitops.md'],
+  ['open-policy-agent/gatekeeper#817', ['caBundle', 'another controller'], 'docs/webhooks.md'],
+  ['open-policy-agent/gatekeeper#2380', ['Autopilot', 'webhook rules with `*`'], 'docs/guides/platforms.md'],
+  ['kyverno/kyverno#10371', ['context deadline exceeded', 'failed calling webhook'], 'docs/troubleshooting.md'],
+  ['Azure/AKS#1771', ['admissions enforcer', 'control-plane', 'namespaceSelector'], 'docs/webhooks.md'],
+  ['stackrox/stackrox#13109', ['GKE warns', 'kube-system', 'kube-node-lease'], 'docs/guides/platforms.md'],
+  ['hashicorp/terraform-provider-kubernetes#2668', ['ignore_annotations', 'ignore_changes', 'template'], 'docs/guides/gitops.md'],
+  ['open-policy-agent/gatekeeper#1120', ['system-cluster-critical', 'ResourceQuota', 'GKE'], 'deploy/README.md'],
+];
+
+test.each(questions)('the words of %s', (_issue, words, page) => {
+  expect(pages).toContain(page);
+  expect(words.filter((word) => !readPage(page).includes(word))).toEqual([]);
+});
