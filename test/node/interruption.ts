@@ -28,8 +28,10 @@ export async function checkInterruption(): Promise<void> {
 
 type Started = ReturnType<typeof start>;
 
+/** Where this process ends first, the kernel interrupts the one that it has started. */
 function start() {
-  return spawn(process.execPath, [join(import.meta.dirname, 'run.ts'), '--up'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const args = ['--pdeathsig', 'INT', '--', process.execPath, join(import.meta.dirname, 'run.ts'), '--up'];
+  return spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** Null where a signal ended the process. */

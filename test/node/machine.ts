@@ -64,12 +64,8 @@ export function differences(before: Machine, after: Machine): string[] {
   });
 }
 
-/**
- * Creates the control group of the node, and in it a group for the processes that are not in Pods. Those of an earlier run that was killed are
- * removed. @throws Error where a process of such a run is left
- */
-export async function createNodeGroups(): Promise<void> {
-  await removeNodeGroups();
+/** Creates the control group of the node, and in it a group for the processes that are not in Pods. */
+export function createNodeGroups(): void {
   for (const hierarchy of hierarchies()) mkdirSync(join(hierarchy, runnerGroup), { recursive: true });
   // As much processor time as the node's processes would get outside the group. By default, all of them would count as one process.
   const [hierarchy, file, weight] = isVersion2() ? ['', 'cpu.weight', 800] : ['cpu', 'cpu.shares', 8192];
@@ -86,7 +82,7 @@ export function runnerGroupFiles(): readonly string[] {
   return groups.map((hierarchy) => join(hierarchy, runnerGroup, 'cgroup.procs'));
 }
 
-/** The kernel keeps a group that has a process. So this shows that every process has ended. @throws Error with the processes that are left */
+/** Also those of an earlier run that was killed. The kernel keeps a group that has a process. So this shows that every process has ended. @throws Error with the processes that are left */
 export async function removeNodeGroups(): Promise<void> {
   await waitFor(() => hierarchies().every((hierarchy) => removeGroups(join(hierarchy, nodeCgroup))), {
     deadlineSeconds: 30,
@@ -123,7 +119,7 @@ function hierarchies(): string[] {
 }
 
 function isVersion2(): boolean {
-  return readdirSync(cgroupRoot).includes('cgroup.controllers');
+  return existsSync(join(cgroupRoot, 'cgroup.controllers'));
 }
 
 /** @throws Error with the processes that are in the group */

@@ -83,9 +83,10 @@ async function takeLock(deadline: number): Promise<Server> {
 /** Returns the program's exit code, or 1 where the machine is not as before. */
 async function runOnNode(program: readonly string[], { endAfter }: { readonly endAfter?: number }): Promise<number> {
   await removeFoldersOfKilledRuns();
+  await removeNodeGroups();
   const before = lookAtMachine();
   const folder = await mkdtemp(join(tmpdir(), folderPrefix));
-  await createNodeGroups();
+  createNodeGroups();
   const { code, interrupted } = await runInside(folder, program, endAfter);
   const left = await removeNodeGroups().then(
     () => [],
@@ -147,12 +148,11 @@ function runInside(folder: string, program: readonly string[], endAfter: number 
       child.kill('SIGKILL');
     };
     const timer = endAfter === undefined ? undefined : setTimeout(onDeadline, endAfter);
-    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-    for (const signal of signals) process.on(signal, onSignal);
+    // They stay until this process ends: a second Ctrl-C must not end it before the machine is as before.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal);
     child.once('error', reject);
     child.once('exit', (code) => {
       clearTimeout(timer);
-      for (const signal of signals) process.off(signal, onSignal);
       const interruption = interrupted === undefined ? undefined : 128 + constants.signals[interrupted];
       settle({ code: interruption ?? code ?? 1, interrupted: interrupted !== undefined });
     });
