@@ -132,10 +132,13 @@ const rights = [
 ];
 
 function answerLease(method: string, body: string, response: ServerResponse): void {
-  if (method === 'GET') return lease ? send(response, 200, lease) : send(response, 404, { kind: 'Status', code: 404, reason: 'NotFound' });
+  if (method === 'GET') {
+    send(response, lease ? 200 : 404, lease ?? { kind: 'Status', code: 404, reason: 'NotFound' });
+    return;
+  }
   const written = JSON.parse(body) as { metadata: object };
   lease = { ...written, metadata: { ...written.metadata, uid: uid(9), resourceVersion: String(Date.now()) } };
-  return send(response, 200, lease);
+  send(response, 200, lease);
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -1,6 +1,8 @@
 /** The entry point: runs the command line and sets the exit code. */
 import { join } from 'node:path';
+import type { ClusterChoice } from './cli/input/live-objects.ts';
 import { keepCompiledCode } from './compile-cache.ts';
+import type { ApiClient } from './kube/api-client.ts';
 import { ConfigurationError } from './settings/configuration-error.ts';
 import type { Flags } from './settings/input.ts';
 
@@ -21,7 +23,11 @@ try {
   const { runProgram } = await import('./cli/program.ts');
   const { supportsColor } = await import('./cli/output/paint.ts');
   const colors = { out: supportsColor(process.stdout, process.env), err: supportsColor(process.stderr, process.env) };
-  const exitCode = await runProgram(process.argv.slice(2), { serve: runServer, deliver: runDelivery }, { ...terminal, colors });
+  const exitCode = await runProgram(
+    process.argv.slice(2),
+    { serve: runServer, deliver: runDelivery, connect },
+    { ...terminal, colors, isTerminal: process.stderr.isTTY === true },
+  );
   if (exitCode !== undefined) process.exitCode = exitCode;
 } catch (error) {
   const message = await messageFor(error);
@@ -46,6 +52,12 @@ async function runServer(flags: Flags): Promise<void> {
   } else server.log.info({ url: server.url, healthUrl: server.healthUrl }, 'serving');
 }
 
+async function connect({ kubeconfig: file, context }: ClusterChoice): Promise<ApiClient> {
+  const { loadKubeConfig } = await import('./kube/kubeconfig.ts');
+  const { connectApi } = await import('./kube/client/connect-api.ts');
+  return connectApi(await loadKubeConfig({ file, context, env: process.env }));
+}
+
 async function runDelivery(flags: Flags): Promise<void> {
   const { readDeliverySettings } = await import('./app/delivery-settings.ts');
   const settings = readDeliverySettings(flags, process.env);
@@ -65,5 +77,6 @@ function report(line: string): void {
 async function messageFor(error: unknown): Promise<string | undefined> {
   if (error instanceof ConfigurationError) return error.message;
   const { ApiError } = await import('./kube/api-client.ts');
-  return error instanceof ApiError ? error.message : undefined;
+  const { KubeconfigError } = await import('./kube/kubeconfig.ts');
+  return error instanceof ApiError || error instanceof KubeconfigError ? error.message : undefined;
 }

@@ -9,7 +9,7 @@ import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/
 import { serviceAccountOf } from '../object/pod.ts';
 import { mirrorAnnotation } from '../object/workload.ts';
 import type { Origin } from '../rules/language/problem.ts';
-import type { RuleSet } from '../rules/rule-set.ts';
+import type { Mode, RuleSet } from '../rules/rule-set.ts';
 import { type AdmissionResponse, type AnswerableDecision, renderAnswer } from './response.ts';
 import { changeOf, type ReviewRequest, type Webhook } from './review.ts';
 
@@ -31,6 +31,8 @@ export type SimulationResult =
       readonly outcome: Outcome;
       /** The outcome that `mode: enforce` would have, as in audit records. Absent if it is the same. */
       readonly outcomeIfEnforced?: Outcome;
+      /** The mode of the namespace. Absent if the object could not be read. */
+      readonly mode?: Mode;
       /** Of the object as both webhooks left it. Empty if the object could not be read. */
       readonly images: readonly ImageDecision[];
       readonly injected: readonly Injection[];
@@ -67,6 +69,7 @@ export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, fact
     outcome: response.allowed ? (warnings.size > 0 ? 'warned' : 'allowed') : 'denied',
     ...(decision.kind === 'decided' &&
       decision.outcomeBeforeMode !== decision.outcome && { outcomeIfEnforced: decision.outcomeBeforeMode }),
+    ...(decision.kind === 'decided' && { mode: decision.mode }),
     images: decision.kind === 'decided' ? decision.images : [],
     injected: mutated.decision.kind === 'decided' ? mutated.decision.injected : [],
     patch,

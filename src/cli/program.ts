@@ -3,13 +3,14 @@ import { Command, CommanderError, Option } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { DeliverAction } from './commands/deliver.ts';
 import type { ServeAction } from './commands/serve.ts';
+import type { ConnectAction } from './input/live-objects.ts';
 import { hasName } from './line/has-name.ts';
 import { prepareArguments } from './line/prepare-arguments.ts';
 import { describeUnknownCommand } from './line/unknown-word.ts';
 import { painter } from './output/paint.ts';
 import type { ExitCode, Output, Terminal } from './terminal.ts';
 
-export type ProgramActions = { readonly serve: ServeAction; readonly deliver: DeliverAction };
+export type ProgramActions = { readonly serve: ServeAction; readonly deliver: DeliverAction; readonly connect: ConnectAction };
 
 type CommandEntry = {
   readonly name: string;
@@ -49,6 +50,11 @@ const commands: readonly CommandEntry[] = [
     name: 'init',
     description: 'generate starter rules from the images in manifests',
     load: async ({ terminal, finish }) => (await import('./commands/init.ts')).initCommand(terminal, finish),
+  },
+  {
+    name: 'scan',
+    description: 'evaluate what runs in a cluster',
+    load: async ({ terminal, finish, actions }) => (await import('./commands/scan.ts')).scanCommand(terminal, finish, actions.connect),
   },
   {
     name: 'explain',
@@ -146,6 +152,7 @@ function createTerminal(output: Output, choice: () => unknown): Terminal {
   return {
     out: output.out,
     err: output.err,
+    isTerminal: output.isTerminal === true,
     paint: { out: painter(() => isColored('out')), err: painter(() => isColored('err')) },
   };
 }

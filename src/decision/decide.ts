@@ -16,7 +16,7 @@ import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '..
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import { entitlementsOf } from '../rules/match/entitlement.ts';
-import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, ShortNames } from '../rules/rule-set.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
@@ -50,27 +50,14 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 
   const namespace = facts.namespace(request.namespace);
   const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
-  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
-  const writes = mayInject(shape, settings);
-  const before = imagesBefore(request, { rules, place, facts });
-  const context: SlotContext = {
-    rules,
-    place,
-    settings,
-    facts,
-    shape,
-    before,
-    writes,
-    streams: streamMemo(),
-    entitlementTo: entitlementsOf(rules, place),
-  };
-  const images = shape.slots.map((slot) => evaluateSlot(slot, context));
-
-  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
-  const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
+  const identityContext = { rules, place, facts };
+  const before = imagesBefore(request, identityContext);
+  const isOld = (image: ImageDecision) => before.size > 0 && identities(image, identityContext).some((each) => before.has(each));
+  const { images, outcomeBeforeMode, outcome, unsure, context } = evaluateShape(shape, { rules, place, facts, isOld });
+  const { settings, writes } = context;
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
-  if ((unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
+  if ((context.unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
     return { kind: 'not-yet', message: `namespace "${request.namespace}" has not been seen yet` };
   }
   const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : unchanged(shape);
@@ -78,16 +65,15 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const needs = recordNeeds(request, { shape, images, rules, settings, facts, patch: injection.patch, listed: injection.listed });
 
   const missing = findMissing(images, context);
-  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
-  const { mode } = settings;
   return {
     kind: 'decided',
     images,
     outcomeBeforeMode,
-    outcome: soften(outcomeBeforeMode, mode),
-    mode,
+    outcome,
+    mode: settings.mode,
     revision: rules.revision,
     unsure,
+    ...(isStaticPod(shape) && { staticPod: true }),
     patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
     ...(needs.names && { neededSecrets: needs.names }),
@@ -102,6 +88,31 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
     findings: findingsOf(images, request.hideStreamContents, context),
+  };
+}
+
+/** What the evaluation of a shape depends on. */
+export type ShapeConditions = Pick<SlotContext, 'rules' | 'place' | 'facts' | 'isOld'>;
+
+export type ShapeEvaluation = Pick<Decision & { kind: 'decided' }, 'images' | 'outcomeBeforeMode' | 'outcome' | 'unsure'> & {
+  readonly context: SlotContext & { readonly unsureSettings: SettingsAnswer['unsure'] };
+};
+
+/** Evaluates all images of a shape, for `decide`, and for `replay`, which knows the shape from an audit record. */
+export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
+  const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
+  const writes = mayInject(shape, settings);
+  const [streams, entitlementTo] = [streamMemo(), entitlementsOf(rules, place)];
+  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams, entitlementTo };
+  const images = shape.slots.map((slot) => evaluateSlot(slot, context));
+  const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
+  const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
+  return {
+    images,
+    outcomeBeforeMode,
+    outcome: soften(outcomeBeforeMode, settings.mode),
+    unsure: [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))],
+    context,
   };
 }
 
@@ -158,6 +169,10 @@ function isPod(shape: ObjectShape): boolean {
   return shape.kind === 'pod' && shape.stage === 'pod';
 }
 
+function isStaticPod(shape: ObjectShape): boolean {
+  return shape.kind === 'pod' && shape.readOnlyBecause === 'mirror';
+}
+
 function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
   switch (shape.kind) {
     case 'pod':
@@ -187,21 +202,21 @@ function secretsIn(shape: ObjectShape): readonly (string | undefined)[] {
 type SlotContext = EvaluationContext & {
   readonly facts: Facts;
   readonly shape: ObjectShape;
-  readonly before: ReadonlySet<string>;
+  /** Whether the object had the image before the change. */
+  readonly isOld: (image: ImageDecision) => boolean;
   readonly writes: boolean;
   readonly streams: StreamMemo;
   readonly entitlementTo: ReturnType<typeof entitlementsOf>;
 };
 
 function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
-  const { shape, before } = context;
+  const { shape, isOld } = context;
   const decision = requireSecrets(evaluateContent(slot, context), context);
-  if (shape.kind === 'pod' && shape.readOnlyBecause === 'mirror') return weaken(decision, 'mirror-pod');
+  if (isStaticPod(shape)) return weaken(decision, 'mirror-pod');
   // A warning would be wrong too: `oc new-app` looks a name up in every place where it could be.
   if (slot.lookupOnly && decision.outcomeBeforeMode !== 'allowed')
     return { ...decision, outcomeBeforeMode: 'allowed', reason: 'lookup-only' };
-  if (before.size > 0 && identities(decision, context).some((each) => before.has(each)))
-    return { ...weaken(decision, 'not-introduced'), old: true };
+  if (isOld(decision)) return { ...weaken(decision, 'not-introduced'), old: true };
   return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
 }
 
@@ -432,6 +447,6 @@ function imageIdentity({ text, openTag }: { readonly text: string; readonly open
   return `${qualified || shortNames === 'docker.io' ? '' : 'short '}${canonicalName(parsed.reference)}${version}`;
 }
 
-function worst(outcomes: readonly Outcome[]): Outcome {
+export function worst(outcomes: readonly Outcome[]): Outcome {
   return outcomes.reduce<Outcome>((left, right) => (severity[right] > severity[left] ? right : left), 'allowed');
 }

@@ -93,6 +93,8 @@ export type Decision =
       readonly revision: string;
       /** Selectors whose unknown labels of the namespace matter: the strictest result is assumed. Empty if the decision is certain. */
       readonly unsure: readonly Origin[];
+      /** A kubelet reports a static Pod, which is already running. */
+      readonly staticPod?: true;
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
       /** Secrets with delivery that the object needs, as its annotation has them. Absent if the change does not concern the annotation. */

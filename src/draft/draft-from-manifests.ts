@@ -1,6 +1,7 @@
 /** Drafts rules for objects from files. */
 import { renderContact } from '../decision/message.ts';
-import { type EvaluatedImage, type Evaluation, evaluate, type ObjectResult, renderSubject } from '../evaluate/evaluate.ts';
+import { type Evaluation, evaluate } from '../evaluate/evaluate.ts';
+import { type EvaluatedImage, type ObjectResult, renderSubject } from '../evaluate/evaluate-object.ts';
 import { factsFromObjects } from '../evaluate/facts-from-objects.ts';
 import { renderNotEvaluated } from '../evaluate/not-evaluated.ts';
 import type { ParsedManifests } from '../evaluate/parse-manifests.ts';

@@ -1,7 +1,8 @@
 /** Which images objects use, and which secrets are looked up for them: the input of a first rules document. */
 import type { Lookup } from '../credentials/usual-key.ts';
 import type { Facts } from '../decision/facts.ts';
-import { type EvaluatedImage, type Evaluation, renderSubject } from '../evaluate/evaluate.ts';
+import type { Evaluation } from '../evaluate/evaluate.ts';
+import { type EvaluatedImage, renderSubject } from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { groupOf } from '../evaluate/platform-kinds.ts';
 import { type ImageReference, parseImage } from '../image/reference.ts';

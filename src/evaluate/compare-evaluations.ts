@@ -1,5 +1,6 @@
 /** Compares the evaluations of the same objects with two rule sets. */
-import type { Evaluation, ObjectResult } from './evaluate.ts';
+import type { Evaluation } from './evaluate.ts';
+import type { ObjectResult } from './evaluate-object.ts';
 
 /** The most important change for the owner of the object. `secrets`: the outcome is unchanged, but secrets differ. */
 export type Effect = 'newly-denied' | 'newly-allowed' | 'newly-warned' | 'no-longer-warned' | 'secrets';
@@ -82,7 +83,7 @@ function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange
   };
 }
 
-function effectOf(before: ObjectResult['outcome'], after: ObjectResult['outcome']): Effect | undefined {
+export function effectOf(before: ObjectResult['outcome'], after: ObjectResult['outcome']): Effect | undefined {
   if (before === after) return undefined;
   if (after === 'denied') return 'newly-denied';
   if (before === 'denied') return 'newly-allowed';

@@ -6,7 +6,7 @@ import { pointerTo } from '../yaml/json-pointer.ts';
 import type { YamlDocument } from '../yaml/read-document.ts';
 import { readYaml } from '../yaml/read-yaml.ts';
 import { describeYamlError } from '../yaml/yaml-error.ts';
-import { type ObjectResult, renderSubject } from './evaluate.ts';
+import { type ObjectResult, renderSubject } from './evaluate-object.ts';
 import { parseDay } from './parse-day.ts';
 
 export type Expectation = {

@@ -57,6 +57,8 @@ export type ListOptions<T = unknown> = ReadOptions & {
   readonly keep?: ((object: T) => T | undefined) | undefined;
   /** Called before the first page, and again whenever the list starts over. What was kept until then is void. */
   readonly onBegin?: (() => void) | undefined;
+  /** Called after each page. `remaining` is the number of objects that follow, as far as the server knows it. */
+  readonly onPage?: ((page: { readonly objects: number; readonly remaining: number | undefined }) => void) | undefined;
 };
 
 export type WatchedCollection = {

@@ -9,6 +9,7 @@ import { isNotOffered, isRejectedStream, Reload, WatchStalledError } from './inf
 import { createTransitionLog } from './informer/log.ts';
 import { createMapStore, type InformerStore } from './informer-store.ts';
 import { keyOf } from './object-identity.ts';
+import { partialMetadata } from './partial-metadata.ts';
 
 export type { InformerEvent } from './informer/copy.ts';
 
@@ -320,11 +321,3 @@ const defaultTimings: InformerTimings = {
   // A server that ignores the request for initial events would never complete them.
   initialStallAfter: 30_000,
 };
-
-/**
- * The server answers 406 when the kind of a single object is requested for a list, or the reverse. Plain JSON is not accepted as a
- * fallback.
- */
-function partialMetadata(kind: 'PartialObjectMetadata' | 'PartialObjectMetadataList'): string {
-  return `application/json;as=${kind};g=meta.k8s.io;v=v1`;
-}

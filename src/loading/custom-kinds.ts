@@ -22,9 +22,13 @@ export type CustomKinds = { readonly ok: true; readonly kinds: Kinds } | { reado
 /** Adds the kinds of the files to those of Kubernetes and OpenShift. The promise never rejects: a file that cannot be read is a problem. */
 export async function loadCustomKinds(files: readonly string[]): Promise<CustomKinds> {
   const texts = await Promise.all(files.map(async (file) => ({ file, text: await readFile(file).then(decodeUtf8).catch(reasonOf) })));
-  const parsed = texts.map(({ file, text }) =>
-    typeof text === 'string' ? parseCustomKinds(text, file) : failure(`${file}: ${text.reason}`),
+  return combineKinds(
+    texts.map(({ file, text }) => (typeof text === 'string' ? parseCustomKinds(text, file) : failure(`${file}: ${text.reason}`))),
   );
+}
+
+/** Adds the parsed kinds to those of Kubernetes and OpenShift. */
+export function combineKinds(parsed: readonly ParsedCustomKinds[]): CustomKinds {
   const problems = parsed.flatMap((each) => (each.ok ? [] : each.problems));
   const found = parsed.flatMap((each) => (each.ok ? each.kinds : []));
   problems.push(...duplicateProblems(found));

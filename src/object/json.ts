@@ -26,6 +26,12 @@ export function textAt(root: unknown, path: Path): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
+/** The list at the path. Empty if it is absent, or not a list. */
+export function listAt(root: unknown, path: Path): readonly unknown[] {
+  const value = valueAt(root, path);
+  return Array.isArray(value) ? value : [];
+}
+
 /** Null and absent mean the same, as for the API server. */
 export function isAbsent(value: unknown): value is undefined | null {
   return value === undefined || value === null;

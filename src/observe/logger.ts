@@ -73,7 +73,7 @@ function serializeError(error: unknown): object {
 }
 
 /** Of docs/audit.schema.json. Raised when a field is removed or changes its meaning. New fields do not raise it. */
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 export type AuditLog = { write(record: object): void };
 

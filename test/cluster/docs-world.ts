@@ -99,8 +99,9 @@ export async function createWorld({ folder, kubeconfig, kubectl, helm, servers }
       build) [ -f "$4/Dockerfile" ] && echo "$3" > ${state}/image ;;
       *) echo "unexpected: docker $*" >&2; exit 1 ;;
     esac`,
-    kubectl: `case "$1" in
-      logs) [ "$*" = 'logs -n regkeeper -l app.kubernetes.io/name=regkeeper --tail=-1' ] && exec cat ${servers}/*/log ${servers}/*/audit ;;
+    kubectl: `case "$1 $*" in
+      *--help) exec ${kubectl} "$@" ;;
+      logs\\ *) [ "$*" = 'logs -n regkeeper -l app.kubernetes.io/name=regkeeper --tail=-1' ] && exec cat ${servers}/*/log ${servers}/*/audit ;;
       *) exec ${kubectl} "$@" ;;
     esac`,
     kustomize: `[ "$1" = build ] && shift && exec ${kubectl} kustomize "$@"`,

@@ -1,6 +1,7 @@
 /** `check`: prints how rules would decide on objects from files. */
 import { Command } from 'commander';
-import { type Evaluation, evaluate, isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import { type Evaluation, evaluate } from '../../evaluate/evaluate.ts';
+import { isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { type NotEvaluated, renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';

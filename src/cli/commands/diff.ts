@@ -17,15 +17,18 @@ import {
   skipUnknownOption,
   userOption,
 } from '../input/options.ts';
+import { replayOption, replayRecords } from '../input/replay-records.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
+import { renderReplay, renderReplayGaps } from '../output/render-replay.ts';
 import { renderMalformedSecrets, renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type DiffOptions = {
   readonly filename?: readonly string[];
+  readonly replay?: readonly string[];
   readonly namespace: string;
   readonly user: string;
   readonly date?: number;
@@ -42,6 +45,7 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .argument('<old>', 'rules before the change: a file or directory')
     .argument('<new>', 'rules after the change')
     .addOption(manifestsOption())
+    .addOption(replayOption())
     .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(dateOption())
@@ -65,22 +69,29 @@ const examples = [
     does: 'Compare their effect on a cluster',
     line: 'kubectl get deploy,sts,ds,cronjob,pods,sa,ns -A -o yaml | regkeeper diff deploy/starter-rules deploy/examples/rules -f -',
   },
+  {
+    does: 'Compare their effect on past requests',
+    line: 'regkeeper diff deploy/starter-rules deploy/examples/rules --replay deploy/examples/audit.jsonl',
+  },
 ];
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object is newly denied or loses a secret, or its result is uncertain. Without -f: the rules differ',
+  'an object or past request is newly denied, an object loses a secret, or its result is uncertain. Without -f and --replay: the rules differ',
   'some input was not evaluated, or invalid usage',
+  'with --replay: none is newly denied, but some requests cannot be replayed',
 ];
 
 async function diff(old: string, now: string, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
-  if ([old, now, ...(options.filename ?? [])].filter((path) => path === '-').length > 1) {
+  if (options.filename && options.replay) throw new ConfigurationError('-f and --replay cannot be used together');
+  if ([old, now, ...(options.filename ?? []), ...(options.replay ?? [])].filter((path) => path === '-').length > 1) {
     throw new ConfigurationError('standard input (-) can be used only once');
   }
   const before = await readRulesOption([old], terminal, options);
   const after = await readRulesOption([now], terminal, options);
   if (!before || !after) return 2;
   const rules = compareRuleSets(before, after);
+  if (options.replay) return diffReplay(options.replay, { before, after, rules }, options, terminal);
   if (!options.filename) {
     print({ before, after, rules }, options, terminal);
     return rules.length > 0 ? 1 : 0;
@@ -100,6 +111,19 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   if (!options.quiet) terminal.err(renderRemarks(evaluated));
   if (evaluated.notEvaluated.length > 0) return 2;
   return isFinding(comparison, options.strict === true) ? 1 : 0;
+}
+
+async function diffReplay(paths: readonly string[], difference: Difference, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
+  const { before, after, rules } = difference;
+  const { output, quiet = false, strict = false, date = Date.now() } = options;
+  const comparison = await replayRecords(paths, before, after, date);
+  const document = { rulesRevision: { before: before.revision, after: after.revision }, rules: rules.map(ruleChangeEntry), ...comparison };
+  terminal.out(output === 'table' ? renderReplay(comparison, { paint: terminal.paint.out, quiet }) : renderMachine(document, output));
+  terminal.err(renderReplayGaps(comparison));
+  const { newlyDenied, newlyWarned, newlyAllowed, noLongerWarned, notReplayable, brokenLines } = comparison.summary;
+  if (newlyDenied > 0 || (strict && newlyWarned + newlyAllowed + noLongerWarned > 0)) return 1;
+  // A finding counts more, so that a pipeline may accept code 3 without missing one.
+  return notReplayable + brokenLines > 0 ? 3 : 0;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Findings of `check` and `lint` in one shape, for the formats of CI systems. */
-import { type Evaluation, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import type { Evaluation } from '../../evaluate/evaluate.ts';
+import { type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { type NotEvaluatedCode, notEvaluatedCodes } from '../../evaluate/not-evaluated.ts';
 import { levelOf, type Origin, type Problem, type ProblemLevel, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
 import { problemRemedies } from '../../rules/language/problem-remedies.ts';

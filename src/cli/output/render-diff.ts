@@ -8,7 +8,7 @@ import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-s
 import { type Meaning, type Paint, plain } from './paint.ts';
 import { renderHead } from './render-results.ts';
 
-const labels: Readonly<Record<Effect, readonly [label: string, meaning: Meaning]>> = {
+export const effectLabels: Readonly<Record<Effect, readonly [label: string, meaning: Meaning]>> = {
   'newly-denied': ['DENIED', 'denied'],
   'newly-allowed': ['allowed', 'allowed'],
   'newly-warned': ['warned', 'warned'],
@@ -44,7 +44,7 @@ function renderObjectChange(
   { object, effect, secretsGained, secretsLost, images, messages, undecided = [] }: ObjectChange,
   paint: Paint,
 ): string {
-  const [label, meaning] = effect ? labels[effect] : (['UNCERTAIN', 'uncertain'] as const);
+  const [label, meaning] = effect ? effectLabels[effect] : (['UNCERTAIN', 'uncertain'] as const);
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
     ...images.flatMap(({ path, image, before, after }) => [
@@ -60,7 +60,8 @@ function renderObjectChange(
   return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');
 }
 
-function renderImageResult({ verdict, reason, rule }: ObjectChange['images'][number]['before']): string {
+/** `trusted by "hub"` */
+export function renderImageResult({ verdict, reason, rule }: ObjectChange['images'][number]['before']): string {
   const how = reason === verdict ? verdict : `${verdict} (${reason})`;
   return rule ? `${how} by "${rule.name}"` : how;
 }

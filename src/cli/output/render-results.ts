@@ -3,7 +3,8 @@
  * see.
  */
 
-import { type EvaluatedImage, type Evaluation, type KindCount, type ObjectResult, renderSubject } from '../../evaluate/evaluate.ts';
+import type { Evaluation, KindCount } from '../../evaluate/evaluate.ts';
+import { type EvaluatedImage, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
@@ -56,7 +57,7 @@ function remarkOn({ reason, rule, exemption }: EvaluatedImage): string {
   return reason === 'trust-ending' || reason === 'trust-ended' ? `, trusted until ${rule?.until}` : '';
 }
 
-function renderSource(source: AuditedSource): string {
+export function renderSource(source: AuditedSource): string {
   if ('cluster' in source) return source.cluster;
   return `${'file' in source ? source.file : `${source.configMap} ${source.key}`}:${source.line}`;
 }

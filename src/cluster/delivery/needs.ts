@@ -40,13 +40,15 @@ export function createNeeds({ client, kinds, onChange, log, clock, timings }: Ne
   let followed: ReadonlySet<string> | undefined;
   let stopped = false;
   const isDelivered = (secret: string) => followed?.has(secret) ?? false;
-  const collections = kinds.filter(isStored).map((row) => {
-    const needs = createNeedStore({ isDelivered, onChange });
-    // The API server omits the kind in the items of a list of metadata, and shows another one.
-    const keep = (object: KubeObject) => needs.keep({ ...object, kind: row.kind });
-    const options = { client, metadataOnly: true, pageSize, keep, store: needs.store, log, clock, timings };
-    return { row, needs, ...watch(row, options) };
-  });
+  const collections = kinds
+    .filter(({ notStored }) => !notStored)
+    .map((row) => {
+      const needs = createNeedStore({ isDelivered, onChange });
+      // The API server omits the kind in the items of a list of metadata, and shows another one.
+      const keep = (object: KubeObject) => needs.keep({ ...object, kind: row.kind });
+      const options = { client, metadataOnly: true, pageSize, keep, store: needs.store, log, clock, timings };
+      return { row, needs, ...watch(row, options) };
+    });
 
   return {
     name: 'needs',
@@ -72,17 +74,6 @@ export function createNeeds({ client, kinds, onChange, log, clock, timings }: Ne
       await Promise.all(collections.map(({ informer }) => informer.stop()));
     },
   };
-}
-
-/** OpenShift computes tags from streams, and they cannot be watched. */
-const computed = ['imagestreamtags', 'imagetags'];
-
-/** Whether the objects of a kind exist after the request. */
-function isStored({ resource, entryPoints }: KindRow): boolean {
-  return (
-    entryPoints.some((entryPoint) => entryPoint.resource === resource && entryPoint.operations.includes('UPDATE')) &&
-    !computed.includes(resource)
-  );
 }
 
 const groupsOfKubernetes = ['', 'apps', 'batch'];

@@ -131,7 +131,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
  */
 const maxWait = 20_000;
 
-const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
+export const registryService = { namespace: 'openshift-image-registry', name: 'image-registry' };
 
 function watchRegistryService(
   client: ApiClient,

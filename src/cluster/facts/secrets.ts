@@ -113,8 +113,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
         path: '/api/v1/secrets',
         fieldSelector,
         metadataOnly: true,
-        // `kubectl apply` stores the whole secret in an annotation.
-        keep: (secret) => ({ metadata: identityOf(secret) }),
+        keep: keepName,
         log,
         onFailure(failure) {
           // Only once. Where the review and the watch disagree, more reviews would not help.
@@ -180,6 +179,11 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       await Promise.all([...followed.values()].map(stopWatching));
     },
   };
+}
+
+/** `kubectl apply` stores the whole secret in an annotation. */
+export function keepName(secret: KubeObject): KubeObject {
+  return { metadata: identityOf(secret) };
 }
 
 async function stopWatching({ all, unusable }: SecretInformers): Promise<void> {

@@ -77,7 +77,7 @@ function entry(options: DesiredWebhookOptions, kind: RegisteredKind, verb: 'muta
     objectSelector: {},
     matchConditions: [
       ...(openshift ? [{ name: platformCondition, expression: notOfThePlatform }] : []),
-      { name: 'brings-an-image', expression: bringsAnImage(kind) },
+      { name: imageCondition, expression: bringsAnImage(kind) },
       ...(matchCondition === undefined ? [] : [{ name: chosenCondition, expression: matchCondition }]),
     ],
     failurePolicy,
@@ -88,6 +88,8 @@ function entry(options: DesiredWebhookOptions, kind: RegisteredKind, verb: 'muta
 
 /** Excludes the namespaces of the platform, on OpenShift only. */
 export const platformCondition = 'not-of-the-platform';
+/** Excludes changes of other fields than those with images. */
+export const imageCondition = 'brings-an-image';
 const chosenCondition = 'chosen-for-this-installation';
 
 /**

@@ -16,7 +16,7 @@ const maxPerPage = 500;
 type Page<T> = {
   readonly apiVersion?: string;
   readonly kind?: string;
-  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
+  readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string; readonly remainingItemCount?: number };
   readonly items?: T[] | null;
 };
 
@@ -44,7 +44,7 @@ export async function listInPages<T extends KubeObject>(
 }
 
 async function listOnce<T extends KubeObject>(exchange: ExchangeJson, path: string, query: Query, limit: number, options: ListOptions<T>) {
-  const { keep = (object: T) => object, onBegin } = options;
+  const { keep = (object: T) => object, onBegin, onPage } = options;
   const items: T[] = [];
   let resourceVersion = '';
   onBegin?.();
@@ -54,6 +54,9 @@ async function listOnce<T extends KubeObject>(exchange: ExchangeJson, path: stri
       if (kept !== undefined) items.push(kept);
     }
     resourceVersion = page.metadata?.resourceVersion ?? '';
+    // With selectors the server does not count.
+    const remaining = page.metadata?.continue ? page.metadata.remainingItemCount : 0;
+    onPage?.({ objects: page.items?.length ?? 0, remaining });
   }
   return { items, resourceVersion };
 }

@@ -5,11 +5,12 @@ import { textAt } from '../../object/json.ts';
 import { controllerOf } from '../../object/owner.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 import { type AuditedRule, auditRule } from './audited-rule.ts';
+import { type Circumstances, describeCircumstances, type EvaluatedWith } from './circumstances.ts';
 import { type AuditedImage, showImages } from './image.ts';
 import { budgets, Cutter, omitted } from './record-limits.ts';
 
 /** Nothing else of an object is recorded: it may contain passwords in environment variables, and a record has many readers. */
-export type AuditRecord = {
+export type AuditRecord = Circumstances & {
   readonly event: 'decision';
   readonly uid: string;
   /** The trace that the request belongs to, as in W3C Trace Context. Absent if the API server does not trace it. */
@@ -84,6 +85,8 @@ export type AuditedEvent = {
   readonly traceparent?: string;
   readonly request: ReviewRequest;
   readonly decision: Decision | undefined;
+  /** Absent where the request was not evaluated. */
+  readonly evaluatedWith?: EvaluatedWith | undefined;
   readonly failure?: string;
   readonly durationMicroseconds: number;
 };
@@ -95,6 +98,7 @@ export function buildAuditRecord({
   traceparent,
   request,
   decision,
+  evaluatedWith,
   failure,
   durationMicroseconds,
 }: AuditedEvent): AuditRecord {
@@ -123,9 +127,20 @@ export function buildAuditRecord({
     ...(request.name === '' && generateName !== undefined && { generateName: short(generateName) }),
     ...(owner && { owner: { kind: short(owner.kind), name: short(owner.name) } }),
     ...conclusion(webhook, decision, failure, cutter),
+    ...circumstances({ webhook, request, decision, evaluatedWith }, cutter),
     durationMicroseconds,
   };
   return cutter.cut ? { ...record, truncated: true } : record;
+}
+
+/** Of the validating webhook, whose record has the outcome. */
+function circumstances(
+  { webhook, request, decision, evaluatedWith }: Pick<AuditedEvent, 'webhook' | 'request' | 'decision' | 'evaluatedWith'>,
+  cutter: Cutter,
+): Circumstances {
+  if (webhook !== 'validate' || decision?.kind !== 'decided' || !evaluatedWith) return {};
+  const { namespace, group, kind } = request;
+  return describeCircumstances({ ...evaluatedWith, decision, namespace, isPod: group === '' && kind === 'Pod' }, cutter);
 }
 
 type Conclusion = Pick<AuditRecord, 'outcome' | 'images' | 'inject' | 'messages'> &

@@ -24,8 +24,14 @@ export type DescribedImage = {
   readonly exemption?: { readonly until: string; readonly reason: string; readonly source: AuditedSource };
 };
 
-/** `introduced`: the object did not have the image before the request. */
-export type AuditedImage = DescribedImage & { readonly introduced: boolean };
+export type AuditedImage = DescribedImage & {
+  /** The object did not have the image before the request. */
+  readonly introduced: boolean;
+  /** OpenShift imports it, so a name without a registry is one of Docker Hub. */
+  readonly imported?: true;
+  /** The request only asks the registry about it, and stores nothing. */
+  readonly lookupOnly?: true;
+};
 
 export type ShownImages = {
   readonly images: readonly AuditedImage[];
@@ -52,7 +58,15 @@ export function showImages(images: readonly ImageDecision[], cutter: Cutter): Sh
 
 function auditImage(image: ImageDecision, cutter: Cutter): AuditedImage {
   const { rule, exemption, ...described } = describeImage(image, (text) => cutter.text(text));
-  return { ...described, introduced: image.old !== true, ...(rule && { rule }), ...(exemption && { exemption }) };
+  const { imported, lookupOnly } = image.slot;
+  return {
+    ...described,
+    introduced: image.old !== true,
+    ...(imported && { imported }),
+    ...(lookupOnly && { lookupOnly }),
+    ...(rule && { rule }),
+    ...(exemption && { exemption }),
+  };
 }
 
 /** Complete, unless `short` cuts the texts. A password in an image name is masked. */

@@ -4,9 +4,9 @@ import { shortenText } from '../../object/text.ts';
 const KiB = 1024;
 
 /**
- * Maximum bytes of the record of any request as one line, checked by test/unit/observe/audit/record-limits.property.test.ts. The lists below need at most 188 KiB together. In
- * addition a decision has eleven texts of at most 1,024 code units, which JSON writes with at most 6 bytes each: 66 KiB. 2 KiB are left for
- * the names of fields.
+ * Maximum bytes of the record of any request as one line, checked by test/unit/observe/audit/record-limits.property.test.ts. The lists that
+ * one webhook records need at most 188 KiB together. In addition a decision has eleven texts of at most 1,024 code units, which JSON writes with
+ * at most 6 bytes each: 66 KiB. 2 KiB are left for the names of fields.
  */
 export const maxBytes = 256 * KiB;
 
@@ -20,6 +20,10 @@ export const budgets = {
   /** Names of secrets with delivery: those that the object needs, and those that the namespace lacks. */
   neededSecrets: { count: 50, bytes: 4 * KiB },
   awaitedSecrets: { count: 50, bytes: 4 * KiB },
+  /** Of the validating webhook, which injects nothing. */
+  namespaceLabels: { count: 50, bytes: 8 * KiB },
+  secrets: { count: 50, bytes: 4 * KiB },
+  shortNames: { count: 10, bytes: 2 * KiB },
   /** Of a review, or of a change of the rules. */
   problems: { count: 100, bytes: 80 * KiB },
   warnings: { count: 100, bytes: 40 * KiB },

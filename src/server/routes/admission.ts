@@ -4,7 +4,8 @@ import { type AdmissionAnswer, allowed, renderAnswer } from '../../admission/res
 import { changeOf, decodeReview, type ReviewRequest, type Webhook } from '../../admission/review.ts';
 import { decide } from '../../decision/decide.ts';
 import type { Decision } from '../../decision/decision.ts';
-import { buildAuditRecord, countDecision } from '../../observe/audit/decision-record.ts';
+import type { EvaluatedWith } from '../../observe/audit/circumstances.ts';
+import { type AuditedEvent, buildAuditRecord, countDecision } from '../../observe/audit/decision-record.ts';
 import type { Clock } from '../../time/clock.ts';
 import { answerUndecodable } from '../answer-errors.ts';
 import { internalError, sendRetryLater } from '../error-bodies.ts';
@@ -22,7 +23,7 @@ export function answerAdmissionReview(
   const review = decodeReview(request.body);
   if (!review.ok) return answerUndecodable(review, reply, collaborators);
 
-  const audit = (conclusion: { decision: Decision | undefined; failure?: string }) => {
+  const audit = (conclusion: Pick<AuditedEvent, 'decision' | 'evaluatedWith' | 'failure'>) => {
     const durationMicroseconds = Math.round((clock.monotonic() - started) * 1_000);
     const event = {
       webhook,
@@ -52,6 +53,7 @@ type Evaluation =
   | {
       readonly answer: AdmissionAnswer;
       readonly decision: Decision | undefined;
+      readonly evaluatedWith?: EvaluatedWith;
       readonly failure?: never;
       readonly reason?: ExpectedFailure | undefined;
     }
@@ -69,7 +71,7 @@ function evaluate(webhook: Webhook, request: ReviewRequest, callerAuthenticated:
   if (decision.kind === 'not-yet') return { decision, failure: decision.message, reason: 'stale-cache' };
   const answer = renderAnswer(webhook, request, decision, rules);
   collaborators.answered?.({ webhook, callerAuthenticated, request, decision, rules });
-  return { answer, decision, reason: failureReasons[decision.kind] };
+  return { answer, decision, evaluatedWith: { rules, facts }, reason: failureReasons[decision.kind] };
 }
 
 const failureReasons = { decided: undefined, malformed: 'unreadable', 'unknown-kind': 'unknown-kind' } as const;

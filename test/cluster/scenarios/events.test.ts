@@ -79,6 +79,26 @@ describe.runIf(cluster.local)('a Deployment whose Pods are denied', () => {
     expect(explained.outcome).toBe(record?.outcome);
   });
 
+  test('can be replayed from the audit records', async () => {
+    const [old, now] = [join(keeper.folder, 'denying.yaml'), join(keeper.folder, 'trusting.yaml')];
+    await Promise.all([writeFile(old, denying), writeFile(now, trusting)]);
+    const records = join(keeper.folder, 'second/audit.log');
+    const args = [programFile(), 'diff', old, now, '--replay', records, '-o', 'json'];
+    const { changes, summary } = JSON.parse((await promisify(execFile)(process.execPath, args)).stdout);
+    expect(summary).toMatchObject({ newlyDenied: 0, notReplayable: 0, brokenLines: 0 });
+    expect(changes).toContainEqual(
+      expect.objectContaining({
+        effect: 'newly-allowed',
+        object: expect.objectContaining({
+          kind: 'Pod',
+          namespace: keeper.namespace,
+          owner: expect.objectContaining({ kind: 'ReplicaSet' }),
+        }),
+        images: [expect.objectContaining({ image, before: expect.objectContaining({ verdict: 'untrusted' }) })],
+      }),
+    );
+  });
+
   test('and the rules ConfigMap shows that the rules were accepted', async () => {
     const { stdout } = await kubectl(['describe', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
     const revision = records(second)[0]?.rulesRevision;

@@ -32,6 +32,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   server: ['errors', 'time', ...engineRooms, 'observe', 'loading'],
   evaluate: ['errors', 'files', ...engineRooms, 'observe', 'loading'],
   draft: [...engineRooms, 'loading', 'evaluate'],
+  scan: ['contracts', 'errors', 'time', ...engineRooms, 'observe', 'kube', 'settings', 'loading', 'cluster', 'evaluate', 'draft'],
   app: [
     'contracts',
     'errors',
@@ -59,6 +60,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'server',
     'evaluate',
     'draft',
+    'scan',
     'app',
     '.',
   ],

@@ -46,7 +46,7 @@ const inputs: Readonly<Record<string, string>> = {
   lint: readFileSync(join(root, 'deploy/starter-rules/rules.yaml'), 'utf8'),
 };
 
-describe('examples of commands that need no server work in a checkout', () => {
+describe('examples of commands that need no server and no cluster work in a checkout', () => {
   let folder: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'regkeeper-help-'));
@@ -56,7 +56,7 @@ describe('examples of commands that need no server work in a checkout', () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  const withoutServer = examples.filter(({ name }) => !['serve', 'review', 'deliver'].includes(name));
+  const withoutServer = examples.filter(({ name }) => !['serve', 'review', 'deliver', 'scan'].includes(name));
 
   test.each(withoutServer)('$line', async ({ name, line }) => {
     const own = /(?:^|[|(] ?)regkeeper ([^|>)']*)/.exec(line)?.[1]?.trim().split(' ') ?? [];

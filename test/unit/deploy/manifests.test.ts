@@ -46,11 +46,9 @@ describe('the Deployment', () => {
       flags = parsed;
     };
     const printed: string[] = [];
-    await runProgram(
-      [...container.args, ...more],
-      { serve, deliver: serve },
-      { out: (text) => printed.push(text), err: (text) => printed.push(text) },
-    );
+    const connect = () => Promise.reject(new Error('not for serve'));
+    const print = (text: string) => void printed.push(text);
+    await runProgram([...container.args, ...more], { serve, deliver: serve, connect }, { out: print, err: print });
     if (!flags) throw new Error(printed.join(''));
     return readSettings(flags, { POD_NAMESPACE: 'regkeeper', KUBERNETES_SERVICE_HOST: '10.0.0.1' });
   };

@@ -31,12 +31,12 @@ function isSynopsis(script: string): boolean {
   return /^regkeeper [a-z]+ .*(?:\[-|\|zsh\|)/.test(script);
 }
 
-/** Commands in the text, as in `kubectl get pods`. Those with `…` or a placeholder in brackets are not complete. */
+/** Commands in the text, as in `kubectl get pods`. Those with `…`, or that end with an option, are not complete. */
 export function inlineCommands(page: string, program: string): readonly string[] {
   const text = outsideBlocks(readPage(page));
   return [...text.matchAll(/`([^`\n]+(?:\n[^`\n]+)?)`/g)]
     .map(([, command = '']) => command.replace(/\s+/g, ' '))
-    .filter((command) => command.startsWith(`${program} `) && !command.includes('…'));
+    .filter((command) => command.startsWith(`${program} `) && !/…| -\w$/.test(command));
 }
 
 /** Decisions are records, and the READMEs of tests and certificates are for developers, who run these commands all the time. */

@@ -10,6 +10,7 @@ import { decide } from '../../../src/decision/decide.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { buildAuditRecord } from '../../../src/observe/audit/decision-record.ts';
+import { buildDeliveryRecord } from '../../../src/observe/audit/delivery-record.ts';
 import { buildRulesRecord } from '../../../src/observe/audit/rules-record.ts';
 import { beginRulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../src/observe/logger.ts';
@@ -95,8 +96,18 @@ const object = 'service openshift-image-registry/image-registry';
 const onOpenShift = withPlatform(enforced, { internalRegistries: [{ registry: '172.30.1.1:5000', object }] }, sha256).ruleSet;
 const facts: Facts = {
   ...accounts({ default: ['own'] }),
+  namespace: () => ({ kind: 'known', labels: { team: 'a', other: 'x' } }),
   secret: (_namespace, name) => (name.startsWith('delivered') ? 'absent' : 'unknown'),
   delivery: () => ({ kind: 'running' }),
+};
+const labelled = ruleSetOf(
+  'shortNames: [a.example.com]\nrules: [{registry: external.example.com, namespaces: {matchLabels: {team: a}}, pullSecret: s}]',
+);
+const lookup = {
+  apiVersion: 'image.openshift.io/v1',
+  kind: 'ImageStreamImport',
+  metadata: { name: 'web' },
+  spec: { import: false, images: [{ from: { kind: 'DockerImage', name: 'nginx' } }] },
 };
 
 const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
@@ -135,6 +146,9 @@ const decisions: [sentence: string, webhook: Webhook, object: unknown, request?:
   ['an image with a password in it', 'validate', pod('https://me:secret@external.example.com/app')],
   ['an image that was there before', 'validate', pod('nginx'), { operation: 'UPDATE', oldObject: pod('nginx') }],
   ['a mirror pod', 'validate', mirror('nginx'), { userInfo: { username: 'system:node:n1' } }],
+  ['a pod in a namespace whose labels count', 'validate', pod(image), {}, labelled],
+  ['a pod where short names are rejected', 'validate', pod('nginx'), {}, ruleSetOf('shortNames: reject')],
+  ['a question to a registry', 'validate', lookup],
   ['a blank image', 'validate', pod(' ')],
   ['an image of the cluster’s own registry', 'validate', pod('172.30.1.1:5000/shop/web'), {}, onOpenShift],
   ['a build', 'mutate', build],
@@ -198,6 +212,20 @@ describe('docs/audit.schema.json', () => {
     expect(complaintsAbout(line)).toEqual([]);
   });
 
+  test('holds for the records of secret delivery, and knows every field of them', () => {
+    const [secret] = ruleSetOf(wholeLanguage).deliveredSecrets;
+    const write = { namespace: 'a', name: 'corp', content: { version: 'v', entries: 2 }, rulesRevision: audited.revision };
+    const records = [
+      buildDeliveryRecord({ ...write, action: { do: 'create' }, secret, written: { uid: 'u', resourceVersion: '1' } }),
+      buildDeliveryRecord({ ...write, action: { do: 'delete', because: 'not-entitled' }, secret: undefined, written: undefined }),
+      buildDeliveryRecord({ ...write, action: { do: 'mark-unused' }, secret, written: { uid: 'u', resourceVersion: '1' } }),
+    ].map((record) => ({ log: 'audit', schemaVersion: 1, time: '2027-01-01T00:00:00.000Z', ...record }));
+    expect(records.flatMap(complaintsAbout)).toEqual([]);
+    expect(records.map(({ reason }) => reason)).toEqual(['needed', 'not-entitled', 'unused']);
+    const seen = new Set(records.flatMap((record) => Object.keys(record)));
+    expect(fieldsOfSchema('delivery').filter((field) => !seen.has(field))).toEqual([]);
+  });
+
   test.each(blocks(readPage('docs/audit.md')).filter(({ language }) => language === 'json'))(
     'holds for the example in line $line of docs/audit.md',
     (block) => {
@@ -225,6 +253,7 @@ describe('docs/audit.schema.json', () => {
     ['Decision records', 'decision'],
     ['Records of rule changes', 'rules'],
     ['Records of rule reviews', 'rulesReview'],
+    ['Records of secret delivery', 'delivery'],
   ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
     expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
   });
@@ -234,6 +263,12 @@ describe('docs/audit.schema.json', () => {
     expect(auditSchema.$defs.image?.properties?.reason?.enum).toEqual(listed);
     expect(listed.filter((reason) => !Object.hasOwn(reasons, reason))).toEqual([]);
   });
+});
+
+test('the example for replay has valid records', () => {
+  const lines = readFileSync(join(root, 'deploy/examples/audit.jsonl'), 'utf8').trimEnd().split('\n');
+  expect(lines.flatMap((line) => complaintsAbout(JSON.parse(line)))).toEqual([]);
+  expect(lines.length).toBeGreaterThan(3);
 });
 
 test('a password in an image name is in no record', () => {
@@ -267,7 +302,15 @@ function decisionLine(webhook: Webhook, object: unknown, request?: Record<string
   const change = changeOf(review);
   const decision = change && decide(change, rules, facts);
   return written(
-    buildAuditRecord({ webhook, callerAuthenticated: false, traceparent, request: review, decision, durationMicroseconds: 7 }),
+    buildAuditRecord({
+      webhook,
+      callerAuthenticated: false,
+      traceparent,
+      request: review,
+      decision,
+      evaluatedWith: { rules, facts },
+      durationMicroseconds: 7,
+    }),
   );
 }
 

@@ -1,6 +1,7 @@
 /** The commands in docs/tools.md and their output. */
 import { expect, test } from 'vitest';
-import { runCommand } from '../cli/run.ts';
+import { runOnCluster } from '../cli/run.ts';
+import { exampleCluster } from './example-cluster.ts';
 import { blocks, readPage } from './pages.ts';
 
 const shown = blocks(readPage('docs/tools.md')).filter(({ text }) => text.startsWith('$ regkeeper '));
@@ -11,7 +12,7 @@ test('there are examples', () => {
 
 test.each(shown)('what docs/tools.md shows in line $line is what the command prints', async ({ text }) => {
   const [command = '', ...printed] = text.split('\n');
-  const { out } = await runCommand(...command.split(' ').slice(2));
+  const { out } = await runOnCluster(exampleCluster(), ...command.split(' ').slice(2));
   expect(out.trimEnd().split('\n')).toEqual(printed);
 });
 
@@ -21,11 +22,11 @@ const synopses = blocks(readPage('docs/tools.md')).flatMap(({ text }) => {
 });
 
 test('there are synopses', () => {
-  expect(synopses.map(({ command }) => command)).toEqual(['init', 'lint', 'explain', 'check', 'test', 'diff']);
+  expect(synopses.map(({ command }) => command)).toEqual(['init', 'lint', 'explain', 'check', 'scan', 'test', 'diff']);
 });
 
 test.each(synopses)('the synopsis of $command in docs/tools.md has every option of the command', async ({ command, text }) => {
-  const { out } = await runCommand(command, '--help');
+  const { out } = await runOnCluster(exampleCluster(), command, '--help');
   const help = out.slice(0, out.indexOf('\nGlobal Options:'));
   const options = [...help.matchAll(/^ {2}(?:(-[a-z]), )?(--[a-z-]+)/gm)].map(([, short = '', long = '']) => [short, long]);
   const written: readonly string[] = text.match(/(?<![\w-])--?[a-z][a-z-]*/g) ?? [];

@@ -77,7 +77,7 @@ describe('a line of the log is bounded, whatever a tenant has written', () => {
 describe('the audit log', () => {
   test('has the record and only its name, schema version and time in addition', () => {
     const [line] = linesOf((destination) => createAuditLog(destination).write({ event: 'decision' }));
-    expect(line).toEqual({ log: 'audit', schemaVersion: 1, time: expect.any(String), event: 'decision' });
+    expect(line).toEqual({ log: 'audit', schemaVersion: 2, time: expect.any(String), event: 'decision' });
   });
 
   test('a file is added to, in the order of calls, and is not for everybody', async () => {

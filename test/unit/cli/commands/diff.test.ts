@@ -274,3 +274,114 @@ test('--quiet prints only what changes', async () => {
   expect(await runCommand(...same)).toEqual({ exitCode: 0, out: '', err: '' });
   expect(await runCommand(...same, '-f', 'deploy/examples/objects')).toEqual({ exitCode: 0, out: '', err: '' });
 });
+
+describe('the effect on past requests', () => {
+  const before = 'rules: [{registry: reg.io}, {registry: hub.io}]';
+  const after = 'rules: [{registry: reg.io}, {registry: hub.io, trust: false}]';
+  const record = (image: string, more: Record<string, unknown> = {}) =>
+    `${JSON.stringify({
+      log: 'audit',
+      schemaVersion: 2,
+      time: '2026-11-20T04:02:17.854Z',
+      event: 'decision',
+      webhook: 'validate',
+      user: 'alice',
+      operation: 'CREATE',
+      group: '',
+      kind: 'Pod',
+      namespace: 'shop',
+      name: 'web',
+      outcome: 'allowed',
+      mode: 'enforce',
+      images: [{ path: 'x', image, action: 'pull', verdict: 'trusted', reason: 'trusted', introduced: true }],
+      namespaceLabels: {},
+      ...more,
+    })}\n`;
+  const replay = async (text: string, ...more: readonly string[]) =>
+    diff(before, after, undefined, ...more, '--replay', await write('audit.jsonl', text));
+
+  test('is shown with the object, who, how often and when last', async () => {
+    const { out, err, exitCode } = await replay(
+      record('hub.io/a') + record('hub.io/a', { time: '2026-11-02T09:14:03.120Z' }) + record('reg.io/a'),
+    );
+    expect(out).toBe(
+      [
+        'DENIED     Pod shop/web',
+        '           2 requests, last on 2026-11-20 04:02, first on 2026-11-02 09:14',
+        '             by alice: 2',
+        '           hub.io/a',
+        '             trusted by "hub.io" -> untrusted by "hub.io"',
+        '',
+        '3 past requests, 2026-11-02 to 2026-11-20: 2 newly denied, 0 newly allowed, 0 newly warned, 1 unchanged',
+        '',
+      ].join('\n'),
+    );
+    expect(err).toBe('');
+    expect(exitCode).toBe(1);
+  });
+
+  test.each([
+    ['0 if nothing is newly denied', record('reg.io/a'), 0],
+    ['1 if a request is newly denied', record('hub.io/a'), 1],
+    ['3 if a record cannot be replayed', record('reg.io/a') + record('reg.io/a', { schemaVersion: 1 }), 3],
+    ['3 if a line cannot be read', `${record('reg.io/a')}{`, 3],
+    ['1 if a request is newly denied, whatever cannot be replayed', `${record('hub.io/a')}${record('reg.io/a', { truncated: true })}{`, 1],
+  ])('the exit code is %s', async (_case, text, code) => {
+    expect((await replay(text)).exitCode).toBe(code);
+  });
+
+  test('that is a loosening is a finding only with --strict', async () => {
+    const files = [
+      await write('old.yaml', after),
+      await write('new.yaml', before),
+      '--replay',
+      await write('audit.jsonl', record('hub.io/a')),
+    ];
+    expect((await runCommand('diff', ...files)).exitCode).toBe(0);
+    expect((await runCommand('diff', ...files, '--strict')).exitCode).toBe(1);
+  });
+
+  test('names what could not be read or replayed, and why', async () => {
+    const { err, out } = await replay(`${record('reg.io/a', { schemaVersion: 1 })}\u001b[2J\n`);
+    expect(err).toBe(
+      'audit.jsonl:2: is not JSON: "\\u001b[2J"\n' +
+        'not replayable: 1 request (old-record). An earlier version of regkeeper wrote the record, without everything that replay needs. Example: Pod shop/web by alice on 2026-11-20 04:02\n',
+    );
+    expect(out).toContain(
+      '1 past request, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 0 unchanged, 1 not replayable',
+    );
+  });
+
+  test('is the same data with -o json', async () => {
+    const { out } = await replay(`${record('hub.io/a')}{`, '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject({
+      rules: [{ kind: 'rule' }],
+      changes: [{ effect: 'newly-denied', requests: 1, users: [{ name: 'alice', requests: 1 }] }],
+      notReplayable: [],
+      brokenLines: [{ line: 2 }],
+      summary: { requests: 1, newlyDenied: 1 },
+    });
+  });
+
+  test('is evaluated on the day of --date', async () => {
+    const ends = 'rules: [{registry: reg.io}, {registry: hub.io, until: 2027-03-31}]';
+    const files = [
+      await write('old.yaml', before),
+      await write('new.yaml', ends),
+      '--replay',
+      await write('audit.jsonl', record('hub.io/a')),
+    ];
+    expect((await runCommand('diff', ...files, '--date', '2027-01-01')).exitCode).toBe(0);
+    expect((await runCommand('diff', ...files, '--date', '2027-04-01')).exitCode).toBe(1);
+  });
+
+  test.each([
+    ['a missing file', ['--replay', 'none.jsonl'], 'none.jsonl: no such file'],
+    ['a file without records', ['--replay', 'empty.jsonl'], 'empty.jsonl: no audit records of requests found'],
+    ['manifests too', ['--replay', 'empty.jsonl', '-f', 'empty.jsonl'], '-f and --replay cannot be used together'],
+  ])('%s is an error', async (_case, flags, message) => {
+    await write('empty.jsonl', '');
+    const argv = flags.map((flag) => (flag.endsWith('.jsonl') ? join(folder, flag) : flag));
+    await expect(diff(before, after, undefined, ...argv)).rejects.toThrow(message);
+  });
+});

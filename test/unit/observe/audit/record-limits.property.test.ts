@@ -12,6 +12,7 @@ import { buildRulesRecord } from '../../../../src/observe/audit/rules-record.ts'
 import { beginRulesReviewRecord } from '../../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
 import { mergeChanges } from '../../../../src/observe/namespace-rules-log.ts';
+import { labelKeysOf } from '../../../../src/rules/label-keys.ts';
 import { propertyTimeout, runs } from '../../../property.ts';
 import { anyObjectOf } from '../../decision/any-object.ts';
 import { unwatched } from '../../decision/changes.ts';
@@ -22,6 +23,9 @@ const delivered = Array.from({ length: 250 }, (_, index) => `${'d'.repeat(249)}-
 /** Names and reasons of the greatest length that rules may have. */
 const rules = ruleSetOf(`
 unconfigured: warn
+shortNames: [${Array.from({ length: 9 }, (_, index) => `${`${'h'.repeat(60)}.`.repeat(3)}s${index}.io`).join(', ')}]
+overrides:
+${Array.from({ length: 20 }, (_, index) => `- {namespaces: {matchLabels: {"${`${'d'.repeat(60)}.`.repeat(4)}io/key-${index}": "x"}}, inject: pods}`).join('\n')}
 rules:
 - {registry: r0.io, name: "${'n'.repeat(60)}", pullSecret: pull-0, pushSecret: push}
 - {registry: "r0.io:*", pullSecret: pull-0}
@@ -32,7 +36,12 @@ exemptions:
 secrets:
 ${delivered.map((name) => `- {name: ${name}, source: s, namespaces: "*"}`).join('\n')}
 `);
-const facts: Facts = { ...unwatched, secret: () => 'absent', delivery: () => ({ kind: 'running' }) };
+const facts: Facts = {
+  ...unwatched,
+  namespace: () => ({ kind: 'known', labels: Object.fromEntries(labelKeysOf(rules).map((key) => [key, 'v'.repeat(63)])) }),
+  secret: () => 'absent',
+  delivery: () => ({ kind: 'running' }),
+};
 
 /** Pieces of hostile texts: plain, multi-byte, those that JSON writes with six bytes, and halves of a surrogate pair. */
 const hostileText = fc
@@ -103,7 +112,8 @@ test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
 );
 
 function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnType<typeof decide> | undefined): void {
-  const event = { webhook, callerAuthenticated: false, request, decision, durationMicroseconds: Number.MAX_SAFE_INTEGER };
+  const evaluatedWith = { rules, facts };
+  const event = { webhook, callerAuthenticated: false, request, decision, evaluatedWith, durationMicroseconds: Number.MAX_SAFE_INTEGER };
   const record = buildAuditRecord(event);
   const line = written(record);
   expect(Buffer.byteLength(line)).toBeLessThanOrEqual(maxBytes);
@@ -119,8 +129,11 @@ function checkRecord(webhook: Webhook, request: ReviewRequest, decision: ReturnT
   const { needed = [], neededOmitted = 0, awaited = [], awaitedOmitted = 0 } = record.delivery ?? {};
   expect(needed.length + neededOmitted).toBe(webhook === 'mutate' ? (decision.neededSecrets?.length ?? 0) : 0);
   expect(awaited.length + awaitedOmitted).toBe(decision.awaited?.secrets.length ?? 0);
+  const named = new Set(decision.images.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)));
+  const isPod = webhook === 'validate' && request.kind === 'Pod';
+  const secretsNotShown = isPod ? named.size - Object.keys(record.secrets ?? {}).length : 0;
   const notShown = groupsOmitted + imagesOmitted + injectOmitted + neededOmitted + awaitedOmitted + (record.messagesOmitted ?? 0);
-  const partly = line.includes(' characters]…') || notShown > 0;
+  const partly = line.includes(' characters]…') || notShown + secretsNotShown > 0;
   expect(record.truncated === true).toBe(partly);
 }
 

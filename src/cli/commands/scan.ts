@@ -1,0 +1,136 @@
+/** `scan`: evaluates what runs in a cluster, and prints it by registry, namespace or finding. */
+import { Command, Option } from 'commander';
+import { isClean } from '../../evaluate/evaluate-object.ts';
+import type { ApiClient } from '../../kube/api-client.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import { type Installation, readInstallation } from '../../scan/installation.ts';
+import { onPlatform, readLiveInputs, readRulesInCluster } from '../../scan/live-cluster.ts';
+import { distinctNotRead, type NotRead } from '../../scan/not-read.ts';
+import { type Scan, type ScannedWorkload, scan as scanCluster } from '../../scan/scan.ts';
+import { byFinding, byNamespace, byRegistry, summarize } from '../../scan/summarize.ts';
+import { printJson } from '../../yaml/print-json.ts';
+import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import { addLiveOptions, type ConnectAction, type LiveOptions, readWithProgress } from '../input/live-objects.ts';
+import { dateOption, quietOption, rulesOption } from '../input/options.ts';
+import { readRulesOption } from '../input/rules-from-files.ts';
+import { helpNotes } from '../line/help-text.ts';
+import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
+import { renderProblems } from '../output/paint-problems.ts';
+import { renderLiveRemarks, renderNotRead } from '../output/render-live.ts';
+import { type Grouping, groupings, renderScan, renderScanSummary } from '../output/render-scan.ts';
+import type { ExitCode, Terminal } from '../terminal.ts';
+
+type ScanOptions = LiveOptions & {
+  readonly rules?: readonly string[];
+  readonly by: Grouping;
+  readonly date?: number;
+  readonly customKinds?: readonly string[];
+  readonly output: 'table' | MachineFormat;
+  readonly quiet?: true;
+};
+
+export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
+  return addLiveOptions(new Command('scan'))
+    .addOption(rulesOption('rules from files instead of the ConfigMaps in the cluster'))
+    .addOption(new Option('--by <group>', 'rows of the table').choices(groupings).default('registry'))
+    .addOption(dateOption())
+    .addOption(customKindsOption())
+    .addOption(outputOption())
+    .addOption(quietOption())
+    .addHelpText('after', helpNotes({ examples, exitCodes }))
+    .action(async (options: ScanOptions) => {
+      const client = await connect(options);
+      try {
+        finish(await scan(client, options, terminal));
+      } finally {
+        await client.close();
+      }
+    });
+}
+
+const examples = [
+  { does: 'Evaluate everything that runs, with the rules in the cluster', line: 'regkeeper scan' },
+  { does: 'List what a rule change would deny', line: 'regkeeper scan --rules deploy/examples/rules --by finding' },
+  { does: 'Evaluate one namespace, as JSON', line: 'regkeeper scan -n shop -o json' },
+];
+
+const exitCodes = [
+  'everything is allowed',
+  'an object is denied, or its result is uncertain',
+  'some input could not be read or evaluated, or invalid usage',
+];
+
+async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
+  const { namespace, regkeeperNamespace, selector: labelSelector, date: now = Date.now(), quiet = false } = options;
+  const kinds = options.customKinds && (await readCustomKindsOption(options.customKinds, terminal));
+  if (options.customKinds && !kinds) return 2;
+  const installation = await readInstallation(client, { namespace: regkeeperNamespace, kinds });
+  const applied = await (options.rules ? fromFiles : fromCluster)(client, installation, options, terminal);
+  if (!applied) return 2;
+
+  const { rules } = applied;
+  const inputs = await readLiveInputs({ client, installation, regkeeperNamespace, rules: [rules], namespace, now });
+  const { facts, isCovered } = inputs;
+  const live = { client, kinds: installation.kinds, namespace, labelSelector, isCovered };
+  const found = await readWithProgress(terminal, (onProgress) => scanCluster({ ...live, rules, facts, onProgress }));
+  const notRead = distinctNotRead([...installation.notRead, ...applied.notRead, ...inputs.notRead, ...found.notRead]);
+  const complete = { ...found, notRead };
+
+  terminal.err(renderNotRead(notRead, complete.notEvaluated));
+  if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps]));
+  terminal.out(render(complete, options, terminal));
+  if (notRead.length + complete.notEvaluated.length > 0) return 2;
+  return complete.workloads.every(isClean) ? 0 : 1;
+}
+
+/** `gaps`: what could not be read, and does not matter to the result. */
+type AppliedRules = { readonly rules: RuleSet; readonly notRead: readonly NotRead[]; readonly gaps: readonly string[] };
+
+async function fromFiles(
+  _client: ApiClient,
+  installation: Installation,
+  { rules = [], ...options }: ScanOptions,
+  terminal: Terminal,
+): Promise<AppliedRules | undefined> {
+  const written = await readRulesOption(rules, terminal, options);
+  return (
+    written && { rules: onPlatform(written, installation), notRead: [], gaps: installation.server.notRead.map(({ message }) => message) }
+  );
+}
+
+/** Problems are of ConfigMaps whose last valid version applies, so they are no reason to stop. */
+async function fromCluster(
+  client: ApiClient,
+  installation: Installation,
+  { regkeeperNamespace: namespace }: ScanOptions,
+  { err, paint }: Terminal,
+): Promise<AppliedRules | undefined> {
+  const inForce = await readRulesInCluster({ client, installation, namespace });
+  err(renderProblems(inForce.problems, paint.err));
+  if (inForce.ok) return { ...inForce, gaps: [] };
+  for (const sentence of inForce.why) err(`regkeeper: cannot load the rules of the cluster: ${sentence}\n`);
+  return undefined;
+}
+
+function render(found: Scan, { by, output, quiet }: ScanOptions, { paint }: Terminal): string {
+  const summary = summarize(found);
+  if (output === 'table') return `${renderScan(found, by, paint.out)}${quiet ? '' : renderScanSummary(summary, found, paint.out)}`;
+  const { rulesRevision, workloads, excluded, notEvaluated, notRead } = found;
+  const document = {
+    rulesRevision,
+    workloads: workloads.map(workloadEntry),
+    registries: byRegistry(found),
+    namespaces: byNamespace(found),
+    findings: byFinding(found),
+    excluded,
+    notEvaluated,
+    notRead,
+    summary,
+  };
+  return output === 'json' ? `${printJson(document, 2)}\n` : renderMachine(document, output);
+}
+
+function workloadEntry({ apiVersion, kind, namespace, name, templates, pods, idleCopies, ...verdict }: ScannedWorkload) {
+  const object = { apiVersion, kind, namespace, name };
+  return { object, ...verdict, templates, pods: pods.map(({ count, example, value }) => ({ count, example, ...value })), idleCopies };
+}

@@ -1,0 +1,64 @@
+/** The options of commands that read live objects, and the progress that they show meanwhile. */
+import type { Command } from 'commander';
+import type { ApiClient } from '../../kube/api-client.ts';
+import type { Progress } from '../../scan/read-workloads.ts';
+import type { Terminal } from '../terminal.ts';
+import { limitGarbage } from './garbage-limit.ts';
+import {
+  allNamespacesOption,
+  contextOption,
+  kubeconfigOption,
+  namespaceOption,
+  regkeeperNamespaceOption,
+  selectorOption,
+} from './options.ts';
+
+export type ClusterChoice = { readonly kubeconfig?: string | undefined; readonly context?: string | undefined };
+
+/** Connects to the cluster of a kubeconfig, with the caller's identity. */
+export type ConnectAction = (choice: ClusterChoice) => Promise<ApiClient>;
+
+export type LiveOptions = ClusterChoice & {
+  readonly namespace?: string;
+  readonly allNamespaces?: true;
+  readonly selector?: string;
+  readonly regkeeperNamespace: string;
+};
+
+export function addLiveOptions(command: Command): Command {
+  return command
+    .addOption(namespaceOption('only objects of this namespace'))
+    .addOption(allNamespacesOption())
+    .addOption(selectorOption())
+    .addOption(kubeconfigOption())
+    .addOption(contextOption())
+    .addOption(regkeeperNamespaceOption());
+}
+
+/** Runs a long reading with a limit for its garbage, and shows its progress: one line on standard error, on a terminal only. */
+export async function readWithProgress<Result>(
+  { err, isTerminal }: Pick<Terminal, 'err' | 'isTerminal'>,
+  read: (onProgress: (progress: Progress) => void) => Promise<Result>,
+): Promise<Result> {
+  const checkGarbage = limitGarbage();
+  try {
+    return await read((progress) => {
+      checkGarbage();
+      if (isTerminal) err(`${clearLine}${renderProgress(progress)}`);
+    });
+  } finally {
+    if (isTerminal) err(clearLine);
+  }
+}
+
+/** ECMA-48: to the start of the line, and erase it. */
+const clearLine = '\r\u001b[2K';
+const barWidth = 20;
+
+function renderProgress({ resource, objects, remaining }: Progress): string {
+  const count = objects.toLocaleString('en-US');
+  if (remaining === undefined) return `reading ${resource}: ${count}`;
+  const total = objects + remaining;
+  const done = total === 0 ? barWidth : Math.floor((barWidth * objects) / total);
+  return `reading ${resource} [${'#'.repeat(done)}${'-'.repeat(barWidth - done)}] ${count} of ${total.toLocaleString('en-US')}`;
+}

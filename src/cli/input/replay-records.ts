@@ -1,0 +1,27 @@
+/** The audit records of `diff --replay`. */
+import { Option } from 'commander';
+import { compareReplays, type ReplayComparison } from '../../evaluate/replay/compare-replays.ts';
+import { maxLineBytes, readLines } from '../../evaluate/replay/read-lines.ts';
+import { formatCount } from '../../object/text.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
+
+export function replayOption(): Option {
+  return new Option('--replay <files...>', 'audit records of past requests, or - for standard input');
+}
+
+/** @throws ConfigurationError if a file cannot be read, or if the files contain no record of a request */
+export async function replayRecords(paths: readonly string[], before: RuleSet, after: RuleSet, now: number): Promise<ReplayComparison> {
+  const run = compareReplays(before, after, () => now);
+  const problems = await readLines(paths, {
+    line: run.add,
+    tooLong: (file, line) =>
+      run.addBroken({ file, line, message: `is longer than ${formatCount(maxLineBytes)} bytes, so it is not an audit record` }),
+  });
+  if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
+  const result = run.result();
+  const { requests, brokenLines } = result.summary;
+  if (requests + brokenLines === 0)
+    throw new ConfigurationError(`${paths.join(', ')}: no audit records of requests found. The server writes them to --audit-log`);
+  return result;
+}

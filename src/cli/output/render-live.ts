@@ -1,0 +1,24 @@
+/** Renders what commands with live objects could not read, for standard error. */
+import { escapeControls } from '../../object/text.ts';
+import type { Installation } from '../../scan/installation.ts';
+import { type NotRead, renderPlace } from '../../scan/not-read.ts';
+
+/** A line for each thing that could not be read or evaluated. */
+export function renderNotRead(notRead: readonly NotRead[], notEvaluated: readonly string[]): string {
+  return lines([...notRead.map((each) => `cannot read ${renderPlace(each)}: ${each.message}`), ...notEvaluated]);
+}
+
+/** What does not make the result incomplete, but explains it. */
+export function renderLiveRemarks({ scope }: Pick<Installation, 'scope'>, gaps: readonly string[]): string {
+  return lines([
+    ...gaps,
+    ...(scope.resources === undefined && scope.gap === undefined
+      ? ['the webhooks are not registered in this cluster, so no request is denied yet']
+      : []),
+    ...(scope.hasMatchCondition ? ['the webhooks have another match condition, which may exclude some of these objects'] : []),
+  ]);
+}
+
+function lines(sentences: readonly string[]): string {
+  return sentences.map((sentence) => `regkeeper: ${escapeControls(sentence)}\n`).join('');
+}

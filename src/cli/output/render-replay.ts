@@ -1,0 +1,85 @@
+/** Renders what a change of the rules does to past requests, as plain text for people. */
+import type { ReplayChange, ReplayComparison } from '../../evaluate/replay/compare-replays.ts';
+import { type RequestSubject, recordGaps } from '../../evaluate/replay/read-record.ts';
+import { countOf } from '../../image/wording.ts';
+import { escapeControls, formatCount } from '../../object/text.ts';
+import { type Paint, plain } from './paint.ts';
+import { effectLabels, renderImageResult } from './render-diff.ts';
+
+const indent = 11;
+const shownBrokenLines = 10;
+
+/** A block for each object whose requests fare differently, then a line with the numbers. */
+export function renderReplay({ changes, requestsNotShown, summary }: ReplayComparison, { paint = plain, quiet = false } = {}): string {
+  const blocks = changes.map((change) => renderChange(change, paint)).join('');
+  const more = requestsNotShown > 0 ? `and ${countOf(requestsNotShown, 'request')} for further objects, with a changed outcome\n\n` : '';
+  return quiet ? blocks + more : blocks + more + renderSummary(summary);
+}
+
+function renderChange(change: ReplayChange, paint: Paint): string {
+  const { effect, object, images, imagesOmitted = 0, requests, first, last, users, requestsOfOtherUsers = 0 } = change;
+  const [label, meaning] = effectLabels[effect];
+  const when = requests === 1 ? `on ${renderTime(last)}` : `last on ${renderTime(last)}, first on ${renderTime(first)}`;
+  const lines = [
+    `${countOf(requests, 'request')}, ${when}`,
+    ...users.map(({ name, requests: ofUser }) => `  by ${name}${requests === 1 ? '' : `: ${formatCount(ofUser)}`}`),
+    ...(requestsOfOtherUsers > 0 ? [`  by other users: ${formatCount(requestsOfOtherUsers)}`] : []),
+    ...images.flatMap(({ image, before, after }) => [image, `  ${renderResults(before, after, effect)}`]),
+    ...(imagesOmitted > 0 ? [`and ${countOf(imagesOmitted, 'more image')}`] : []),
+  ];
+  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${escapeControls(renderObject(object))}`;
+  return [head, ...lines.map((line) => `${' '.repeat(indent)}${escapeControls(line)}`), '', ''].join('\n');
+}
+
+/** If only a setting of the rules has changed, such as `mode`, the result is the same. */
+function renderResults(before: ImageResult, after: ImageResult, effect: ReplayChange['effect']): string {
+  const [old, now] = [renderImageResult(before), renderImageResult(after)];
+  return old === now ? `${now}, ${effect.replaceAll('-', ' ')}` : `${old} -> ${now}`;
+}
+
+type ImageResult = ReplayChange['images'][number]['before'];
+
+/** `Deployment shop/web`, or `Pods of ReplicaSet shop/web-6d4c`. */
+function renderObject({ kind, namespace, name, generateName, owner }: ReplayChange['object']): string {
+  const place = namespace === '' ? '' : `${namespace}/`;
+  if (owner) return `${kind} of ${owner.kind} ${place}${owner.name}`;
+  return `${kind} ${place}${name === '' ? `${generateName ?? '(unnamed)'}…` : name}`;
+}
+
+/** In minutes, UTC. */
+function renderTime(time: string): string {
+  return `${time.slice(0, 10)} ${time.slice(11, 16)}`;
+}
+
+function renderSummary(summary: Summary): string {
+  const { requests, newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, unchanged, notReplayable, first, last } = summary;
+  const parts = [
+    `${formatCount(newlyDenied)} newly denied`,
+    `${formatCount(newlyAllowed)} newly allowed`,
+    `${formatCount(newlyWarned)} newly warned`,
+    ...(noLongerWarned > 0 ? [`${formatCount(noLongerWarned)} no longer warned`] : []),
+    `${formatCount(unchanged)} unchanged`,
+    ...(notReplayable > 0 ? [`${formatCount(notReplayable)} not replayable`] : []),
+  ];
+  const period = first !== undefined && last !== undefined ? `, ${first.slice(0, 10)} to ${last.slice(0, 10)}` : '';
+  return `${formatCount(requests)} past ${requests === 1 ? 'request' : 'requests'}${period}: ${parts.join(', ')}\n`;
+}
+
+type Summary = ReplayComparison['summary'];
+
+/** What could not be replayed or read, for standard error. Empty if nothing. */
+export function renderReplayGaps({ notReplayable, brokenLines, summary }: ReplayComparison): string {
+  const gaps = notReplayable.map(
+    ({ reason, requests, example }) =>
+      `not replayable: ${countOf(requests, 'request')} (${reason}). ${recordGaps[reason]}${example ? ` Example: ${renderExample(example)}` : ''}\n`,
+  );
+  const broken = brokenLines
+    .slice(0, shownBrokenLines)
+    .map(({ file, line, message }) => escapeControls(`${file === '-' ? 'standard input' : file}:${line}: ${message}`).concat('\n'));
+  const rest = summary.brokenLines - broken.length;
+  return [...broken, ...(rest > 0 ? [`and ${countOf(rest, 'more line')} that could not be read\n`] : []), ...gaps].join('');
+}
+
+function renderExample({ time, user, ...object }: RequestSubject): string {
+  return escapeControls(`${renderObject(object)} by ${user} on ${renderTime(time)}`);
+}

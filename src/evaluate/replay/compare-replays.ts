@@ -1,0 +1,280 @@
+/** Compares what two rule sets do to past requests: which outcomes differ, for whom, how often, and when last. */
+import { type PastRequest, type Replay, type ReplayedImage, replay } from '../../decision/replay.ts';
+import { type AuditedRule, auditRule } from '../../observe/audit/audited-rule.ts';
+import type { RuleSet } from '../../rules/rule-set.ts';
+import { type Effect, effectOf } from '../compare-evaluations.ts';
+import { type ReadRecord, type RecordGap, type RequestSubject, readRecord } from './read-record.ts';
+
+/** Requests of one kind of object that the change affects in the same way. Documented as `changes` of `diff --replay -o json`. */
+export type ReplayChange = {
+  readonly effect: Exclude<Effect, 'secrets'>;
+  readonly object: Omit<RequestSubject, 'time' | 'user'>;
+  /** Images that the rules evaluate differently. */
+  readonly images: readonly { readonly image: string; readonly before: ImageResult; readonly after: ImageResult }[];
+  readonly imagesOmitted?: number;
+  readonly requests: number;
+  readonly first: string;
+  readonly last: string;
+  /** The most frequent first. */
+  readonly users: readonly { readonly name: string; readonly requests: number }[];
+  /** Requests of users that are not shown. */
+  readonly requestsOfOtherUsers?: number;
+};
+
+type ImageResult = Pick<ReplayedImage, 'verdict' | 'reason'> & { readonly rule?: AuditedRule };
+
+export type BrokenLine = { readonly file: string; readonly line: number; readonly message: string };
+
+export type ReplayComparison = {
+  /** Newly denied ones first, then the most frequent. */
+  readonly changes: readonly ReplayChange[];
+  /** Requests with a changed outcome that `changes` does not show, because too many objects differ. */
+  readonly requestsNotShown: number;
+  readonly notReplayable: readonly { readonly reason: RecordGap; readonly requests: number; readonly example?: RequestSubject }[];
+  /** The first ones. */
+  readonly brokenLines: readonly BrokenLine[];
+  readonly summary: {
+    /** All requests in the records, whether they could be replayed or not. */
+    readonly requests: number;
+    readonly newlyDenied: number;
+    readonly newlyAllowed: number;
+    readonly newlyWarned: number;
+    readonly noLongerWarned: number;
+    readonly unchanged: number;
+    readonly notReplayable: number;
+    readonly brokenLines: number;
+    /** Records of the mutating webhook and of rules, and lines of the log. */
+    readonly otherLines: number;
+    /** The time of the earliest and of the latest request. Absent if there is none. */
+    readonly first?: string;
+    readonly last?: string;
+  };
+};
+
+export type ReplayRun = {
+  /** One line of an audit log. */
+  add(file: string, line: number, text: string): void;
+  /** A line that could not be read. */
+  addBroken(broken: BrokenLine): void;
+  result(): ReplayComparison;
+};
+
+/** Objects that differ. Each needs about 1 KiB. With the longest texts of a record it is 25 KiB. */
+const maxChanges = 5_000;
+const maxUsers = 10;
+const shownUsers = 5;
+const maxImages = 5;
+const maxBrokenLines = 100;
+/** Past requests repeat: the same images in the same namespace. Results of different ones are kept, up to this number of characters. */
+const maxRemembered = 4 * 1024 * 1024;
+
+type Counts = Record<Exclude<Effect, 'secrets'> | 'unchanged', number>;
+type Group = Omit<ReplayChange, 'users' | 'requestsOfOtherUsers' | 'requests' | 'first' | 'last'> & {
+  requests: number;
+  first: string;
+  last: string;
+  readonly users: Map<string, number>;
+  ofOtherUsers: number;
+};
+
+/** `now` is the time for which exemptions and ends of rules are evaluated, by both rule sets. */
+export function compareReplays(before: RuleSet, after: RuleSet, now: () => number): ReplayRun {
+  const counts: Counts = { 'newly-denied': 0, 'newly-allowed': 0, 'newly-warned': 0, 'no-longer-warned': 0, unchanged: 0 };
+  const gaps = new Map<RecordGap, { requests: number; readonly example?: RequestSubject }>();
+  const groups = new Map<string, Group>();
+  const brokenLines: BrokenLine[] = [];
+  let remembered = new Map<string, ComparedRequest>();
+  let rememberedCharacters = 0;
+  let requestsNotShown = 0;
+  let broken = 0;
+  let otherLines = 0;
+  let first: string | undefined;
+  let last: string | undefined;
+
+  function compare(request: PastRequest): ComparedRequest {
+    const key = keyOf(request);
+    const known = remembered.get(key);
+    if (known) return known;
+    const compared = compareRequest(request, before, after, now);
+    if (rememberedCharacters > maxRemembered) {
+      remembered = new Map();
+      rememberedCharacters = 0;
+    }
+    remembered.set(key, compared);
+    rememberedCharacters += key.length + 100;
+    return compared;
+  }
+
+  function addRecord(record: Exclude<ReadRecord, { kind: 'other' | 'broken' }>): void {
+    const { subject } = record;
+    if (subject) {
+      if (first === undefined || subject.time < first) first = subject.time;
+      if (last === undefined || subject.time > last) last = subject.time;
+    }
+    const compared = record.kind === 'request' ? compare(record.request) : record;
+    switch (compared.kind) {
+      case 'gap':
+        addGap(compared.gap, subject);
+        break;
+      case 'without-images':
+        counts.unchanged += 1;
+        break;
+      case 'compared':
+        counts[compared.effect ?? 'unchanged'] += 1;
+        if (compared.effect && subject) addChange(compared, compared.effect, subject);
+    }
+  }
+
+  function addGap(gap: RecordGap, example: RequestSubject | undefined): void {
+    const known = gaps.get(gap);
+    if (known) known.requests += 1;
+    else gaps.set(gap, { requests: 1, ...(example && { example }) });
+  }
+
+  function addChange(
+    { images, imagesOmitted }: ComparedRequest & { kind: 'compared' },
+    effect: Group['effect'],
+    { time, user, ...object }: RequestSubject,
+  ): void {
+    // The name of a Pod is random, and that of its owner is what people know.
+    const { owner, ...named } = object;
+    const about = owner ? { ...named, name: '', owner } : object;
+    const key = JSON.stringify([effect, about, images]);
+    const group = groups.get(key) ?? {
+      effect,
+      object: about,
+      images,
+      ...(imagesOmitted > 0 && { imagesOmitted }),
+      requests: 0,
+      first: time,
+      last: time,
+      users: new Map(),
+      ofOtherUsers: 0,
+    };
+    if (!groups.has(key) && groups.size >= maxChanges) {
+      requestsNotShown += 1;
+      return;
+    }
+    groups.set(key, group);
+    group.requests += 1;
+    if (time < group.first) group.first = time;
+    if (time > group.last) group.last = time;
+    if (group.users.has(user) || group.users.size < maxUsers) group.users.set(user, (group.users.get(user) ?? 0) + 1);
+    else group.ofOtherUsers += 1;
+  }
+
+  function addBroken(line: BrokenLine): void {
+    broken += 1;
+    if (brokenLines.length < maxBrokenLines) brokenLines.push(line);
+  }
+
+  return {
+    add(file, line, text) {
+      const record = readRecord(text);
+      if (record.kind === 'broken') addBroken({ file, line, message: record.message });
+      else if (record.kind === 'other') otherLines += 1;
+      else addRecord(record);
+    },
+    addBroken,
+    result() {
+      const notReplayable = [...gaps].map(([reason, gap]) => ({ reason, ...gap })).sort((one, another) => another.requests - one.requests);
+      const requestsWithGap = notReplayable.reduce((sum, { requests }) => sum + requests, 0);
+      return {
+        changes: [...groups.values()].map(changeOf).sort(byImportance),
+        requestsNotShown,
+        notReplayable,
+        brokenLines,
+        summary: {
+          requests: Object.values(counts).reduce((sum, count) => sum + count, 0) + requestsWithGap,
+          newlyDenied: counts['newly-denied'],
+          newlyAllowed: counts['newly-allowed'],
+          newlyWarned: counts['newly-warned'],
+          noLongerWarned: counts['no-longer-warned'],
+          unchanged: counts.unchanged,
+          notReplayable: requestsWithGap,
+          brokenLines: broken,
+          otherLines,
+          ...(first !== undefined && { first }),
+          ...(last !== undefined && { last }),
+        },
+      };
+    },
+  };
+}
+
+type ComparedRequest =
+  | {
+      readonly kind: 'compared';
+      readonly effect: Group['effect'] | undefined;
+      readonly images: Group['images'];
+      readonly imagesOmitted: number;
+    }
+  | { readonly kind: 'gap'; readonly gap: RecordGap };
+
+function compareRequest(request: PastRequest, before: RuleSet, after: RuleSet, now: () => number): ComparedRequest {
+  const [old, current] = [replay(request, before, now), replay(request, after, now)];
+  if (old.kind === 'unknown') return { kind: 'gap', gap: old.gap };
+  if (current.kind === 'unknown') return { kind: 'gap', gap: current.gap };
+  const effect = effectOf(old.outcome, current.outcome) as Group['effect'] | undefined;
+  if (!effect) return unchanged;
+  const images = changedImages(request, old, current);
+  return { kind: 'compared', effect, images: images.slice(0, maxImages), imagesOmitted: Math.max(0, images.length - maxImages) };
+}
+
+const unchanged: ComparedRequest = { kind: 'compared', effect: undefined, images: [], imagesOmitted: 0 };
+
+type Replayed = Replay & { kind: 'replayed' };
+
+/** Each image once. If only a setting differs, such as `mode`, the images that are not allowed. */
+function changedImages({ images }: PastRequest, old: Replayed, current: Replayed): Group['images'] {
+  const pairs = images.flatMap(({ text }, index) => {
+    const [before, after] = [old.images[index], current.images[index]];
+    return before && after ? [{ image: text, before, after }] : [];
+  });
+  const changed = pairs.filter(({ before, after }) => keyOfResult(before) !== keyOfResult(after));
+  const shown = changed.length > 0 ? changed : pairs.filter(({ after }) => after.outcomeBeforeMode !== 'allowed');
+  const byText = new Map(shown.map((pair) => [JSON.stringify([pair.image, keyOfResult(pair.before), keyOfResult(pair.after)]), pair]));
+  return [...byText.values()].map(({ image, before, after }) => ({ image, before: resultOf(before), after: resultOf(after) }));
+}
+
+/** Without the position of the rule, because the two rule sets come from different files. */
+function keyOfResult({ verdict, reason, rule, outcomeBeforeMode }: ReplayedImage): string {
+  return JSON.stringify([verdict, reason, rule?.name, outcomeBeforeMode]);
+}
+
+function resultOf({ verdict, reason, rule }: ReplayedImage): ImageResult {
+  return { verdict, reason, ...(rule && { rule: auditRule(rule) }) };
+}
+
+/** Everything that `replay` reads. */
+function keyOf({ operation, namespace, isPod, isStaticPod, namespaceLabels, shortNames, secrets, images }: PastRequest): string {
+  let key = `${operation} ${isPod ? 'pod' : ''} ${isStaticPod ? 'static' : ''} ${namespace}`;
+  if (namespaceLabels && namespaceLabels.size > 0) key += JSON.stringify([...namespaceLabels]);
+  else if (!namespaceLabels) key += ' ?';
+  if (shortNames !== 'docker.io') key += JSON.stringify(shortNames);
+  if (secrets.size > 0) key += JSON.stringify([...secrets]);
+  for (const { text, action, introduced, imported, lookupOnly, trustedByCluster } of images)
+    key += `\n${action}${introduced ? ' new' : ''}${imported ? ' imported' : ''}${lookupOnly ? ' lookup' : ''}${trustedByCluster ? ' cluster' : ''} ${JSON.stringify(text)}`;
+  return key;
+}
+
+const importance: Readonly<Record<Group['effect'], number>> = {
+  'newly-denied': 0,
+  'newly-warned': 1,
+  'newly-allowed': 2,
+  'no-longer-warned': 3,
+};
+
+function byImportance(one: ReplayChange, another: ReplayChange): number {
+  return importance[one.effect] - importance[another.effect] || another.requests - one.requests || (one.last < another.last ? 1 : -1);
+}
+
+function changeOf({ users, ofOtherUsers, ...group }: Group): ReplayChange {
+  const sorted = [...users].sort(([, one], [, another]) => another - one);
+  const rest = sorted.slice(shownUsers).reduce((sum, [, requests]) => sum + requests, ofOtherUsers);
+  return {
+    ...group,
+    users: sorted.slice(0, shownUsers).map(([name, requests]) => ({ name, requests })),
+    ...(rest > 0 && { requestsOfOtherUsers: rest }),
+  };
+}

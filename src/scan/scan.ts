@@ -1,0 +1,102 @@
+/** Evaluates everything that runs, or could, as if it were created now. */
+import { soften } from '../decision/decide.ts';
+import type { ImageDecision, Outcome } from '../decision/decision.ts';
+import { severity } from '../decision/evaluate-image.ts';
+import type { Facts } from '../decision/facts.ts';
+import { type EvaluatedImage, evaluateObject, type ObjectResult, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
+import type { Manifest } from '../evaluate/parse-manifests.ts';
+import { type AuditedRule, auditRule } from '../observe/audit/audited-rule.ts';
+import type { Mode, Rule, RuleSet } from '../rules/rule-set.ts';
+import { type LiveObjects, type PodGroup, type ReadWorkloads, readWorkloads, type WorkloadName } from './read-workloads.ts';
+
+export type ScanOptions = LiveObjects & { readonly rules: RuleSet; readonly facts: Facts };
+
+export type Scan = Omit<ReadWorkloads<Scanned>, 'workloads'> & {
+  readonly rulesRevision: string;
+  readonly workloads: readonly ScannedWorkload[];
+  /** Objects in which something looks like an image that their kind does not name. One sentence each. */
+  readonly notEvaluated: readonly string[];
+};
+
+/** The result of one workload is the worst of its templates and Pods. */
+export type ScannedWorkload = WorkloadName &
+  Verdict & { readonly templates: readonly Scanned[]; readonly pods: readonly PodGroup<Scanned>[]; readonly idleCopies: number };
+
+export type Scanned = Verdict & Pick<ObjectResult, 'messages'> & { readonly images: readonly ScannedImage[] };
+
+export type ScannedImage = EvaluatedImage & Omit<Verdict, 'undecided'>;
+
+type Verdict = Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced' | 'undecided'>;
+
+/** @throws ApiError if the API server cannot be reached, or rejects the credential */
+export async function scan({ rules, facts, ...live }: ScanOptions): Promise<Scan> {
+  const notEvaluated: string[] = [];
+  const compact = createCompactor();
+  const { workloads, ...read } = await readWorkloads<Scanned | undefined>(live, (manifest, user) => {
+    const evaluation = evaluateObject(manifest, rules, facts, { namespace: '', user, source: 'cluster' });
+    if (evaluation.kind === 'evaluated') return compact(evaluation.result, evaluation.decisions, evaluation.mode ?? 'enforce');
+    if (evaluation.kind === 'not-evaluated') notEvaluated.push(describe(manifest, evaluation.why.message));
+    return undefined;
+  });
+  const scanned = workloads.flatMap(({ templates, pods, ...workload }): readonly ScannedWorkload[] => {
+    const known = templates.filter((each) => each !== undefined);
+    const groups = pods.filter((group): group is PodGroup<Scanned> => group.value !== undefined);
+    const verdicts = [...known, ...groups.map(({ value }) => value)];
+    return verdicts.length === 0 ? [] : [{ ...workload, ...worst(verdicts), templates: known, pods: groups }];
+  });
+  return { ...read, rulesRevision: rules.revision, workloads: scanned, notEvaluated };
+}
+
+function describe(manifest: Manifest, message: string): string {
+  return `${renderSubject(subjectOf(manifest, ''))} ${message}`;
+}
+
+/** Keeps what is shown. Texts that many objects share are kept once. */
+function createCompactor() {
+  const rules = new Map<Rule, AuditedRule>();
+  const texts = new Map<string, string>();
+  const shared = (text: string) => {
+    const known = texts.get(text);
+    if (known === undefined) texts.set(text, text);
+    return known ?? text;
+  };
+  const ruleOf = (rule: Rule) => {
+    const known = rules.get(rule) ?? auditRule(rule);
+    rules.set(rule, known);
+    return known;
+  };
+  return (result: ObjectResult, decisions: readonly ImageDecision[], mode: Mode): Scanned => ({
+    ...verdictOf(result),
+    images: result.images.map((image, index): ScannedImage => {
+      const { rule, outcomeBeforeMode = 'allowed' } = decisions[index] ?? {};
+      const outcome = soften(outcomeBeforeMode, mode);
+      return {
+        ...image,
+        path: shared(image.path),
+        ...(rule && { rule: ruleOf(rule) }),
+        outcome,
+        ...(outcome !== outcomeBeforeMode && { outcomeIfEnforced: outcomeBeforeMode }),
+      };
+    }),
+    messages: result.messages,
+  });
+}
+
+function verdictOf({ outcome, outcomeIfEnforced, undecided }: Verdict): Verdict {
+  return { outcome, ...(outcomeIfEnforced !== undefined && { outcomeIfEnforced }), ...(undecided && { undecided }) };
+}
+
+function worst(verdicts: readonly Verdict[]): Verdict {
+  const outcome = worstOutcome(verdicts.map((each) => each.outcome));
+  const ifEnforced = worstOutcome(verdicts.map((each) => each.outcomeIfEnforced ?? each.outcome));
+  const undecided = [...new Set(verdicts.flatMap((each) => each.undecided ?? []))];
+  return {
+    outcome,
+    ...(ifEnforced !== outcome && { outcomeIfEnforced: ifEnforced }),
+    ...(undecided.length > 0 && { undecided }),
+  };
+}
+
+function worstOutcome(outcomes: readonly Outcome[]): Outcome {
+  return outcomes.reduce((one, other) => (severity[other] > severity[one] ? other : one), 'allowed');
+}

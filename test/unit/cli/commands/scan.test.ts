@@ -1,0 +1,421 @@
+/** `scan` on clusters in memory: what it prints, and its exit codes. */
+import { describe, expect, test } from 'vitest';
+import { desiredWebhooks } from '../../../../src/cluster/registration/desired.ts';
+import { ApiError } from '../../../../src/kube/api-client.ts';
+import { deployment, type LiveApiOptions, type LiveObject, liveApi, namespace, pod, rulesConfigMap } from '../../scan/live-api.ts';
+import { runOnCluster, runOnTerminal } from '../run.ts';
+
+const rules = `
+rules:
+- registry: registry.example.com
+  pullSecret: corp-pull
+- registry: old.example.com
+  until: 2027-03-31
+  reason: It is switched off.
+exemptions:
+- image: legacy.example.com
+  until: 2026-12-31
+  reason: TICKET-1
+`;
+
+const secret = (place: string): LiveObject => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: 'corp-pull', namespace: place },
+  type: 'kubernetes.io/dockerconfigjson',
+});
+const account = (place: string): LiveObject => ({
+  apiVersion: 'v1',
+  kind: 'ServiceAccount',
+  metadata: { name: 'default', namespace: place },
+});
+const registered = (more: object = {}): LiveObject => ({
+  apiVersion: 'admissionregistration.k8s.io/v1',
+  kind: 'ValidatingWebhookConfiguration',
+  metadata: { name: 'regkeeper' },
+  webhooks: desiredWebhooks({ namespace: 'regkeeper', service: 'regkeeper', caBundle: '', excludedNamespaces: ['infra'], ...more })
+    .validating,
+});
+const shop = [namespace('shop', { tier: 'prod' }), secret('shop'), account('shop')];
+
+const world: readonly LiveObject[] = [
+  ...shop,
+  registered(),
+  rulesConfigMap(rules),
+  ...deployment({ image: 'registry.example.com/web:2', pods: 2, before: ['registry.example.com/web:1'] }),
+  ...deployment({ name: 'report', image: 'docker.io/acme/report:1', pods: 3 }),
+  ...deployment({ name: 'batch', image: 'old.example.com/batch:1', pods: 1 }),
+  ...deployment({ name: 'ledger', image: 'legacy.example.com/ledger:7', pods: 1 }),
+  ...deployment({ namespace: 'infra', name: 'agent', image: 'anything.example.com/agent', pods: 4 }),
+  pod({ image: 'registry.example.com/job:1', phase: 'Succeeded' }),
+];
+
+async function scan(objects: readonly LiveObject[], argv: readonly string[] = [], options: LiveApiOptions = {}) {
+  return runOnCluster(liveApi(objects, options).client, 'scan', '--date', '2026-11-30', ...argv);
+}
+
+const json = async (...input: Parameters<typeof scan>) => {
+  const [objects, argv = [], options] = input;
+  const { out, exitCode } = await scan(objects, [...argv, '-o', 'json'], options);
+  return { exitCode, document: JSON.parse(out) };
+};
+
+describe('the table', () => {
+  test('is by registry, the worst first', async () => {
+    const { out, err, exitCode } = await scan(world);
+    expect(out.split('\n')).toEqual([
+      'REGISTRY              RULE                  RESULT                     IMAGES  WORKLOADS  PODS  NAMESPACES',
+      'docker.io             -                     denied                          1          1     3           1',
+      'legacy.example.com    -                     allowed, until 2026-12-31       1          1     1           1',
+      'old.example.com       old.example.com       allowed, until 2027-03-31       1          1     1           1',
+      'registry.example.com  registry.example.com  allowed                         1          1     2           1',
+      '',
+      '4 workloads with 7 Pods in 1 namespace: 3 allowed, 0 warned, 1 denied',
+      '3 Pods of 1 workload run now and are denied when recreated',
+      'not evaluated: 1 old ReplicaSet, Job or Build and 1 finished Pod',
+      'excluded from the webhooks: 6 objects in infra',
+      '',
+    ]);
+    expect(err).toBe('');
+    expect(exitCode).toBe(1);
+  });
+
+  test('is by namespace', async () => {
+    const { out } = await scan(world, ['--by', 'namespace']);
+    expect(out.split('\n').slice(0, 2)).toEqual([
+      'NAMESPACE  WORKLOADS  PODS  ALLOWED  WARNED  DENIED  PODS DENIED WHEN RECREATED  IN ENFORCE MODE',
+      'shop               4     7        3       0       1                           3              0',
+    ]);
+  });
+
+  test('is by finding, with everything that it concerns', async () => {
+    const { out } = await scan(world, ['--by', 'finding', '-q']);
+    expect(out.split('\n')).toEqual([
+      'denied: unconfigured',
+      '  1 workload with 3 Pods in 1 namespace',
+      '  - Deployment shop/report, 3 Pods',
+      '      docker.io/acme/report:1',
+      '',
+      'allowed, until 2027-03-31: ends, rule "old.example.com", regkeeper/regkeeper-rules rules.yaml:5',
+      '  1 workload with 1 Pod in 1 namespace',
+      '  - Deployment shop/batch, 1 Pod',
+      '      old.example.com/batch:1',
+      '',
+      'allowed, until 2026-12-31: exempted',
+      '  1 workload with 1 Pod in 1 namespace',
+      '  - Deployment shop/ledger, 1 Pod',
+      '      legacy.example.com/ledger:7',
+      '',
+      '',
+    ]);
+  });
+
+  test('shows on which day what will be denied', async () => {
+    const { out } = await runOnCluster(liveApi(world).client, 'scan', '--date', '2027-04-01', '--by', 'finding', '-q');
+    expect(out).toContain('denied, until 2027-03-31: trust-ended, rule "old.example.com"');
+    expect(out).toContain('denied: unconfigured\n  2 workloads with 4 Pods');
+  });
+
+  test('of a namespace has no others', async () => {
+    const { out, exitCode } = await scan([...world, namespace('empty')], ['-n', 'empty']);
+    expect(out).toBe('0 workloads with 0 Pods in 0 namespaces: 0 allowed, 0 warned, 0 denied\n');
+    expect(exitCode).toBe(0);
+  });
+
+  test('names from the cluster cannot rewrite the terminal', async () => {
+    const { out } = await scan(
+      [...shop, rulesConfigMap('rules: []\nunconfigured: allow\nmode: enforce'), pod({ image: 'x\u001b[2J' })],
+      ['--by', 'finding'],
+    );
+    expect(out).toContain('x\\u001b[2J');
+    expect(out).not.toContain('\u001b');
+  });
+});
+
+describe('modes', () => {
+  const audited = [
+    ...shop,
+    registered(),
+    rulesConfigMap('mode: audit\nrules: []'),
+    ...deployment({ image: 'docker.io/acme/web:1', pods: 2 }),
+  ];
+
+  test('what audit only records is allowed, and shown as denied in enforce mode', async () => {
+    const { out, exitCode } = await scan(audited);
+    expect(out).toContain('denied in enforce mode');
+    expect(out).toContain(
+      '1 workload with 2 Pods in 1 namespace: 1 allowed, 0 warned, 0 denied\n2 Pods of 1 workload run now and are denied in enforce mode\n',
+    );
+    expect(exitCode).toBe(0);
+  });
+
+  test('what is missing in a namespace is a finding', async () => {
+    const { out } = await scan(
+      [namespace('shop'), rulesConfigMap(rules), ...deployment({ image: 'registry.example.com/web:1', pods: 1 })],
+      ['--by', 'finding'],
+    );
+    expect(out).toContain(
+      'warned: warning\n  1 workload with 1 Pod in 1 namespace\n  regkeeper: pull secret "corp-pull" does not exist in namespace "shop"',
+    );
+  });
+});
+
+describe('the JSON', () => {
+  test('has each workload with its templates and Pods, and every table', async () => {
+    const { document } = await json(world);
+    expect(Object.keys(document)).toEqual([
+      'rulesRevision',
+      'workloads',
+      'registries',
+      'namespaces',
+      'findings',
+      'excluded',
+      'notEvaluated',
+      'notRead',
+      'summary',
+    ]);
+    const report = document.workloads.find(({ object }: { object: { name: string } }) => object.name === 'report');
+    expect(report).toMatchObject({
+      object: { apiVersion: 'apps/v1', kind: 'Deployment', namespace: 'shop', name: 'report' },
+      outcome: 'denied',
+      templates: [{ outcome: 'denied', images: [{ image: 'docker.io/acme/report:1', reason: 'unconfigured', outcome: 'denied' }] }],
+      pods: [
+        { count: 3, example: 'report-new-0', outcome: 'denied', messages: [expect.stringContaining('is not from a configured registry')] },
+      ],
+      idleCopies: 0,
+    });
+    expect(document.summary).toMatchObject({
+      deniedWhenRecreated: { workloads: 1, pods: 3, namespaces: 1 },
+      idleCopies: 1,
+      finishedPods: 1,
+    });
+  });
+});
+
+describe('partial permission never looks clean', () => {
+  const clean = [...shop, registered(), rulesConfigMap(rules), ...deployment({ image: 'registry.example.com/web:1', pods: 1 })];
+
+  test('without it the exit code is 0', async () => {
+    expect((await scan(clean)).exitCode).toBe(0);
+  });
+
+  test.each([
+    ['a kind', '/apis/apps/v1/deployments', 'cannot read deployments.apps in all namespaces: '],
+    ['Pods', '/api/v1/pods', 'cannot read pods in all namespaces: '],
+    [
+      'how the server was started',
+      '/apis/apps/v1/namespaces/regkeeper/deployments/regkeeper',
+      'cannot read deployments.apps in namespace regkeeper: ',
+    ],
+  ])('%s', async (_name, path, message) => {
+    const { out, err, exitCode } = await scan(clean, [], { forbidden: [path] });
+    expect(err).toContain(`regkeeper: ${message}`);
+    expect(err).toContain('Grant these permissions with a');
+    expect(out).toContain('incomplete: 1 problem kept objects from being evaluated');
+    expect(exitCode).toBe(2);
+  });
+
+  test('rules that may not be read are no rules', async () => {
+    const { out, err, exitCode } = await scan(clean, [], { forbidden: ['/api/v1/namespaces/regkeeper/configmaps'] });
+    expect(out).toBe('');
+    expect(err).toContain('regkeeper: cannot load the rules of the cluster: GET /api/v1/namespaces/regkeeper/configmaps: Forbidden (403)');
+    expect(exitCode).toBe(2);
+  });
+
+  test.each([
+    ['labels of namespaces', '/api/v1/namespaces', 'cannot read the labels of namespaces'],
+    ['service accounts', '/api/v1/serviceaccounts', 'cannot read service accounts'],
+    ['secrets', '/api/v1/secrets', 'cannot read secrets, so missing ones are not reported'],
+    [
+      'the webhook configuration',
+      '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/regkeeper',
+      'cannot read which namespaces the webhooks receive',
+    ],
+  ])('%s are reported, and change no result', async (_name, path, message) => {
+    const { err, exitCode } = await scan(clean, [], { forbidden: [path] });
+    expect(err).toContain(message);
+    expect(exitCode).toBe(0);
+  });
+
+  test('what depends on labels that may not be read is uncertain', async () => {
+    const byLabel = rulesConfigMap('rules:\n- registry: registry.example.com\n  namespaces: {matchLabels: {tier: prod}}\n');
+    const objects = [...shop, registered(), byLabel, ...deployment({ image: 'registry.example.com/web:1', pods: 1 })];
+    expect((await scan(objects)).exitCode).toBe(0);
+    const { out, exitCode } = await scan(objects, ['--by', 'finding'], { forbidden: ['/api/v1/namespaces'] });
+    expect(out).toContain('uncertain');
+    expect(exitCode).toBe(1);
+  });
+
+  test('of one namespace, a caller with the rights of a developer needs the rules as files only', async () => {
+    const forbidden = [
+      '/apis/apps/v1/namespaces/regkeeper/deployments/regkeeper',
+      '/api/v1/namespaces/regkeeper/configmaps',
+      '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/regkeeper',
+      '/api/v1/namespaces',
+      '/api/v1/namespaces/shop/secrets',
+    ];
+    const { exitCode } = await scan(world, ['-n', 'shop', '--rules', 'deploy/examples/rules'], { forbidden });
+    expect(exitCode).toBe(1);
+  });
+
+  test('a namespace that does not exist is an error', async () => {
+    await expect(scan(world, ['-n', 'shp'])).rejects.toThrow('GET /api/v1/namespaces/shp: NotFound (404)');
+  });
+
+  test('an API server that cannot be reached is an error', async () => {
+    const failures = { '/api/v1/pods': new ApiError(0, 'Unreachable', 'GET /api/v1/pods: connection failed') };
+    await expect(scan(world, [], { failures })).rejects.toThrow('connection failed');
+  });
+});
+
+describe('the rules are those in force', () => {
+  const snapshot = {
+    ...rulesConfigMap('', 'regkeeper-rules-snapshot', { 'regkeeper.io/rules': 'snapshot' }),
+    data: { 'regkeeper-rules.json': JSON.stringify({ resourceVersion: '1', data: { 'rules.yaml': rules } }) },
+  };
+  const started = (args: readonly string[], volumes: object = {}): LiveObject => ({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name: 'regkeeper', namespace: 'regkeeper' },
+    spec: { template: { spec: { containers: [{ name: 'regkeeper', image: 'x', args, ...volumes }] } } },
+  });
+
+  test('an invalid ConfigMap is reported, and its last valid version applies', async () => {
+    const { out, err, exitCode } = await scan([
+      ...shop,
+      registered(),
+      rulesConfigMap('rules: nonsense'),
+      snapshot,
+      ...deployment({ image: 'registry.example.com/web:1', pods: 1 }),
+    ]);
+    expect(err).toContain('ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 1:8 wrong-type');
+    expect(out).toContain('registry.example.com  registry.example.com  allowed');
+    expect(exitCode).toBe(0);
+  });
+
+  test('without rules there is no result', async () => {
+    const { err, exitCode } = await scan([...shop, ...deployment({ image: 'x:1' })]);
+    expect(err).toContain('cannot load the rules of the cluster: ');
+    expect(exitCode).toBe(2);
+  });
+
+  test('a server with rules from files is reported', async () => {
+    const { err, exitCode } = await scan([...world, started(['serve', '--rules', '/etc/rules'])]);
+    expect(err).toContain('the server loads its rules from files. Pass them with --rules');
+    expect(exitCode).toBe(2);
+  });
+
+  test.each([
+    ['apply if the server allows them', ['serve', '--namespace-rules'], 'denied'],
+    ['have no effect otherwise', ['serve'], 'allowed'],
+  ])('rules of namespaces %s', async (_name, args, outcome) => {
+    const own = {
+      ...rulesConfigMap('rules:\n- registry: registry.example.com/web\n  trust: false\n  reason: not here\n', 'own', {
+        'regkeeper.io/rules': 'namespace',
+      }),
+      metadata: { name: 'own', namespace: 'shop', labels: { 'regkeeper.io/rules': 'namespace' } },
+    };
+    const { document } = await json([
+      ...shop,
+      rulesConfigMap(rules),
+      own,
+      started(args),
+      ...deployment({ image: 'registry.example.com/web:1' }),
+    ]);
+    expect(document.workloads[0].outcome).toBe(outcome);
+  });
+
+  const kinds = 'kinds:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, template: spec.template}\n';
+  const rollout: LiveObject = {
+    apiVersion: 'argoproj.io/v1alpha1',
+    kind: 'Rollout',
+    metadata: { name: 'canary', namespace: 'shop' },
+    spec: { template: { spec: { containers: [{ name: 'app', image: 'docker.io/acme/canary:1' }] } } },
+  };
+
+  test('custom kinds of the server are read from its ConfigMap', async () => {
+    const mounted = started(['serve', '--custom-kinds', '/etc/regkeeper/kinds/custom-kinds.yaml'], {
+      volumeMounts: [{ name: 'kinds', mountPath: '/etc/regkeeper/kinds' }],
+    });
+    const server = {
+      ...mounted,
+      spec: {
+        template: {
+          spec: {
+            ...(mounted.spec as { template: { spec: object } }).template.spec,
+            volumes: [{ name: 'kinds', configMap: { name: 'kinds-1' } }],
+          },
+        },
+      },
+    };
+    const configMap = { ...rulesConfigMap('', 'kinds-1', {}), data: { 'custom-kinds.yaml': kinds } };
+    const { document } = await json([...shop, rulesConfigMap(rules), server, configMap, rollout]);
+    expect(document.workloads).toMatchObject([{ object: { kind: 'Rollout', name: 'canary' }, outcome: 'denied' }]);
+  });
+
+  test('a kind that the webhooks receive, and whose images are unknown here, makes the result incomplete', async () => {
+    const custom = { group: 'argoproj.io', version: 'v1alpha1', resource: 'rollouts', kind: 'Rollout' };
+    const kind = { ...custom, entryPoints: [{ resource: 'rollouts', operations: ['CREATE' as const] }], fields: [] };
+    const { err, exitCode } = await scan([...shop, rulesConfigMap(rules), registered({ kinds: [kind] }), rollout]);
+    expect(err).toContain(
+      'the webhooks receive rollouts.argoproj.io, and where the kind has images is unknown. Pass its file with --custom-kinds',
+    );
+    expect(exitCode).toBe(2);
+  });
+
+  test('a cluster without the webhooks is reported', async () => {
+    const { err } = await scan([...shop, rulesConfigMap(rules)]);
+    expect(err).toBe('regkeeper: the webhooks are not registered in this cluster, so no request is denied yet\n');
+  });
+});
+
+test('OpenShift trusts its internal registry, and its namespaces are excluded', async () => {
+  const config: LiveObject = {
+    apiVersion: 'config.openshift.io/v1',
+    kind: 'Image',
+    metadata: { name: 'cluster' },
+    status: { internalRegistryHostname: 'image-registry.openshift-image-registry.svc:5000' },
+  };
+  const internal = 'image-registry.openshift-image-registry.svc:5000/shop/web:1';
+  const { document, exitCode } = await json([
+    ...shop,
+    config,
+    rulesConfigMap(rules),
+    ...deployment({ image: internal }),
+    ...deployment({ namespace: 'openshift-monitoring', image: 'quay.io/x' }),
+  ]);
+  expect(document.workloads).toMatchObject([{ object: { namespace: 'shop' }, outcome: 'allowed' }]);
+  expect(document.excluded.namespaces).toEqual(['openshift-monitoring']);
+  expect(exitCode).toBe(0);
+});
+
+describe('progress', () => {
+  test('is one line that is replaced, on a terminal', async () => {
+    const { err } = await runOnTerminal({ isTerminal: true, client: liveApi(world).client }, 'scan');
+    expect(err).toContain('\r\u001b[2Kreading pods [####################] 12 of 12');
+    expect(err.endsWith('\r\u001b[2K')).toBe(true);
+  });
+
+  test('is not shown elsewhere', async () => {
+    expect((await scan(world)).err).not.toContain('\r');
+  });
+});
+
+const { out: help } = await runOnCluster(liveApi([]).client, 'scan', '--help');
+const examples = [...help.matchAll(/^ {2}regkeeper (scan.*)$/gm)].map(([, line = '']) => line);
+
+test.each(examples)('the example "%s" works', async (line) => {
+  const { out, exitCode } = await runOnCluster(liveApi(world).client, ...line.split(' '));
+  expect(out).not.toBe('');
+  expect(exitCode).toBe(1);
+});
+
+test.each([
+  [['-n', 'shop', '-A'], "option '-A, --all-namespaces' cannot be used with option '-n, --namespace <name>'"],
+  [['-l', 'a=='], 'the label a has an empty value'],
+  [['--by', 'pod'], 'Allowed choices are registry, namespace, finding'],
+])('%j is a usage error', async (argv, message) => {
+  const { err, exitCode } = await scan(world, argv);
+  expect(err).toContain(message);
+  expect(exitCode).toBe(2);
+});

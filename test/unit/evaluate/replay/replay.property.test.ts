@@ -1,0 +1,213 @@
+/** A record replayed by any rules has the outcome that the engine gives the request, or it is unknown, with a reason. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { ReviewRequest } from '../../../../src/admission/review.ts';
+import { decide } from '../../../../src/decision/decide.ts';
+import type { ChangeRequest } from '../../../../src/decision/decision.ts';
+import type { Facts, SecretFacts } from '../../../../src/decision/facts.ts';
+import { replay } from '../../../../src/decision/replay.ts';
+import { type RecordGap, readRecord, recordGaps } from '../../../../src/evaluate/replay/read-record.ts';
+import type { JsonObject } from '../../../../src/object/json.ts';
+import { kindsWithImages } from '../../../../src/object/kinds.ts';
+import { buildAuditRecord } from '../../../../src/observe/audit/decision-record.ts';
+import { createAuditLog } from '../../../../src/observe/logger.ts';
+import type { RuleSet } from '../../../../src/rules/rule-set.ts';
+import { withPlatform } from '../../../../src/rules/store/add-platform-rules.ts';
+import { runs } from '../../../property.ts';
+import { anyObjectOf } from '../../decision/any-object.ts';
+import { today, unwatched } from '../../decision/changes.ts';
+import { streams } from '../../decision/stream-facts.ts';
+import { ruleSetOf, sha256 } from '../../rules/documents.ts';
+
+const selector = fc.constantFrom(
+  '',
+  '',
+  ', namespaces: [shop]',
+  ', namespaces: ["sh*"]',
+  ', namespaces: {matchLabels: {tier: strict}}',
+  ', namespaces: {matchExpressions: [{key: team, operator: Exists}]}',
+);
+const secret = fc.constantFrom(
+  '',
+  '',
+  ', pullSecret: pull-0',
+  ', pullSecret: [pull-0, pull-1], onMissingSecret: deny',
+  ', pullSecret: a, onMissingSecret: deny',
+);
+const end = fc.constantFrom('', '', '', ', until: 2026-11-30', ', until: 2026-10-31');
+const rule = fc
+  .record({ trust: fc.constantFrom(true, true, true, false), selector, secret, end })
+  .map((each) => (each.trust ? `${each.secret}${each.end}${each.selector}` : `, trust: false${each.selector}`));
+const registries = ['r0.io', 'r0.io/team', 'r1.io', '"r2.io:5000"', 'docker.io', 'docker.io/library', 'evil.io'];
+const exemption = selector.map((where) => `- {image: exempt.io, until: 2027-03-31, reason: moving${where}}`);
+
+const anyRulesText: fc.Arbitrary<string> = fc
+  .record({
+    rules: fc.array(fc.option(rule, { freq: 5 }), { minLength: registries.length, maxLength: registries.length }),
+    unconfigured: fc.constantFrom('deny', 'deny', 'warn', 'allow'),
+    mode: fc.constantFrom('enforce', 'enforce', 'warn', 'audit'),
+    inject: fc.constantFrom('all', 'pods', 'off'),
+    shortNames: fc.constantFrom('', 'shortNames: docker.io', 'shortNames: reject', 'shortNames: [r0.io, "r2.io:5000"]'),
+    exemptions: fc.array(exemption, { maxLength: 1 }),
+    delivered: fc.constantFrom(
+      '',
+      '- {name: pull-0, source: s, namespaces: [shop]}',
+      '- {name: a, source: s, namespaces: {matchLabels: {tier: lax}}}',
+    ),
+    override: fc.constantFrom('', '- {namespaces: {matchLabels: {tier: lax}}, mode: audit}', '- {namespaces: [shop], unconfigured: warn}'),
+  })
+  .map(
+    ({ rules, exemptions, unconfigured, mode, inject, shortNames, override, delivered }) =>
+      `
+unconfigured: ${unconfigured}
+mode: ${mode}
+inject: "${inject}"
+${shortNames}
+rules: [${rules.flatMap((fields, index) => (fields === null ? [] : [`{registry: ${registries[index]}${fields}}`])).join(', ')}]
+${exemptions.length > 0 ? `exemptions:\n${exemptions.join('\n')}` : ''}
+${override === '' ? '' : `overrides:\n${override}`}
+${delivered === '' ? '' : `secrets:\n${delivered}`}
+`,
+  );
+/** Rules are compiled once, since that costs more than all the rest. The pairs differ in each run. */
+const pool = fc.sample(anyRulesText, { ...runs(250), seed: 1 }).map((text) => ({ text, rules: ruleSetOf(text) }));
+const anyRules = fc.constantFrom(...pool);
+
+const known = streams({
+  'shop/base': { tags: { '1': { from: { kind: 'DockerImage', name: 'r0.io/base' } } } },
+  'openshift/base': { tags: { '1': { from: { kind: 'DockerImage', name: 'evil.io/base' } } } },
+  'shop/nginx': { tags: { latest: { from: { kind: 'DockerImage', name: 'evil.io/x' } } }, localLookup: true },
+});
+const anyFacts: fc.Arbitrary<Facts> = fc
+  .record({
+    labels: fc.option(fc.record({ tier: fc.constantFrom('strict', 'lax'), team: fc.constantFrom('a', 'b') }, { requiredKeys: [] }), {
+      freq: 6,
+    }),
+    watchesStreams: fc.boolean(),
+    secrets: fc.dictionary(
+      fc.constantFrom('pull-0', 'pull-1', 'a'),
+      fc.constantFrom<SecretFacts>('present', 'absent', 'wrong-type', 'unknown'),
+    ),
+  })
+  .map(({ labels, watchesStreams, secrets }) => ({
+    ...unwatched,
+    namespace: () => (labels === null ? { kind: 'unknown' } : { kind: 'known', labels }),
+    secret: (_namespace, name) => secrets[name] ?? 'absent',
+    ...(watchesStreams && { imageStream: known.imageStream }),
+  }));
+
+const user = fc.constantFrom('alice', 'system:node:n1');
+
+function lineOf(webhook: 'mutate' | 'validate', request: ReviewRequest, rules: RuleSet, facts: Facts): string | undefined {
+  const decision = decide(request as ChangeRequest, rules, facts);
+  if (decision.kind !== 'decided') return undefined;
+  const evaluatedWith = { rules, facts };
+  const lines: string[] = [];
+  createAuditLog({ write: (text: string) => lines.push(text) }).write(
+    buildAuditRecord({ webhook, callerAuthenticated: false, request, decision, evaluatedWith, durationMicroseconds: 1 }),
+  );
+  return lines.join('').trimEnd();
+}
+
+describe('replay', () => {
+  const seen = { replayed: 0, changed: 0, gaps: new Map<RecordGap, number>() };
+
+  test.each(kindsWithImages)('of any request for a $kind ($group) agrees with the engine', ({ kind, group, version }) => {
+    const anyObject = anyObjectOf[`${kind}.${group}`] as fc.Arbitrary<JsonObject>;
+    const old = fc.oneof(fc.constant(null), anyObject, anyObject);
+    fc.assert(
+      fc.property(anyObject, old, anyRules, anyRules, anyFacts, user, (object, oldObject, { rules: then }, { rules: now }, facts, who) => {
+        const request: ReviewRequest = {
+          uid: 'u',
+          operation: oldObject ? 'UPDATE' : 'CREATE',
+          group,
+          version,
+          kind,
+          subresource: '',
+          namespace: 'shop',
+          name: 'web',
+          user: who,
+          groups: [],
+          dryRun: false,
+          object,
+          oldObject,
+        };
+        const line = lineOf('validate', request, then, facts);
+        const decision = decide(request as ChangeRequest, now, facts);
+        if (line === undefined || decision.kind !== 'decided') return;
+        const record = readRecord(line);
+        if (record.kind === 'gap') {
+          seen.gaps.set(record.gap, (seen.gaps.get(record.gap) ?? 0) + 1);
+          return;
+        }
+        if (record.kind !== 'request') throw new Error(`${record.kind}: ${line}`);
+        const replayed = replay(record.request, now, () => today);
+        if (replayed.kind === 'unknown') {
+          seen.gaps.set(replayed.gap, (seen.gaps.get(replayed.gap) ?? 0) + 1);
+          return;
+        }
+        seen.replayed += 1;
+        if (decide(request as ChangeRequest, then, facts)?.kind === 'decided' && line.includes(`"outcome":"${decision.outcome}"`) === false)
+          seen.changed += 1;
+        expect(replayed.outcome).toBe(decision.outcome);
+        // The same rules say the same of each image too.
+        if (now.revision === then.revision) expect(replayed.images.map(resultOf)).toEqual(decision.images.map(resultOf));
+      }),
+      runs(150),
+    );
+  });
+
+  test('is usually possible, and the usual reasons why it is not have been seen', () => {
+    const gaps = [...seen.gaps.values()].reduce((sum, count) => sum + count, 0);
+    expect(seen.replayed).toBeGreaterThan(gaps / 3);
+    expect(seen.changed).toBeGreaterThan(seen.replayed / 10);
+    const expected = ['image-stream', 'unresolved', 'labels-unknown', 'short-names'] satisfies RecordGap[];
+    expect(expected.filter((gap) => !seen.gaps.has(gap))).toEqual([]);
+    expect([...seen.gaps.keys()].filter((gap) => !(gap in recordGaps))).toEqual([]);
+  });
+});
+
+function resultOf({
+  verdict,
+  reason,
+  rule,
+}: {
+  readonly verdict: string;
+  readonly reason: string;
+  readonly rule?: { readonly name: string };
+}) {
+  return { verdict, reason, rule: rule?.name };
+}
+
+test('the same rules give every recorded request its recorded outcome, with what the cluster adds', () => {
+  const image = fc.constantFrom('internal.svc:5000/shop/web', 'r0.io/x', 'nginx', 'evil.io/x', 'docker.io/library/nginx');
+  const anyPod = fc.array(image, { minLength: 1, maxLength: 3 }).map((images) => ({
+    metadata: { name: 'web' },
+    spec: { containers: images.map((text, index) => ({ name: `c${index}`, image: text })) },
+  }));
+  const written = ruleSetOf('rules: [{registry: r0.io}, {registry: docker.io/library}]');
+  const platform = {
+    internalRegistries: [{ registry: 'internal.svc:5000', object: 'images.config.openshift.io/cluster' }],
+    shortNames: ['r0.io'],
+  };
+  const { ruleSet } = withPlatform(written, platform, sha256);
+  let known = 0;
+  let ofCluster = 0;
+  fc.assert(
+    fc.property(anyPod, (object) => {
+      const request = { uid: 'u', operation: 'CREATE', group: '', version: 'v1', kind: 'Pod', subresource: '', namespace: 'shop' } as const;
+      const whole: ReviewRequest = { ...request, name: 'web', user: 'alice', groups: [], dryRun: false, object, oldObject: null };
+      const line = lineOf('validate', whole, ruleSet, unwatched) ?? '';
+      const record = readRecord(line);
+      if (record.kind !== 'request') return;
+      const replayed = replay(record.request, written, () => today);
+      if (replayed.kind === 'unknown') return void expect(replayed.gap).toBe('short-names');
+      known += 1;
+      if (record.request.images.some(({ trustedByCluster }) => trustedByCluster)) ofCluster += 1;
+      expect(line).toContain(`"outcome":"${replayed.outcome}"`);
+    }),
+    runs(200),
+  );
+  expect(known).toBeGreaterThan(20);
+  expect(ofCluster).toBeGreaterThan(0);
+});
