@@ -84,7 +84,7 @@ describe('the table', () => {
     const { out } = await scan(world, ['--by', 'namespace']);
     expect(out.split('\n').slice(0, 2)).toEqual([
       'NAMESPACE  WORKLOADS  PODS  ALLOWED  WARNED  DENIED  PODS DENIED WHEN RECREATED  IN ENFORCE MODE',
-      'shop               4     7        3       0       1                           3              0',
+      'shop               4     7        3       0       1                           3                0',
     ]);
   });
 
