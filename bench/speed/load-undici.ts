@@ -12,7 +12,11 @@ for await (const line of createInterface({ input: process.stdin })) {
 
 async function run(job: Job): Promise<JobResult> {
   const bodies = readFileSync(job.bodies, 'utf8').trimEnd().split('\n');
-  const agent = new Agent({ connections: job.connections, pipelining: 1, connect: { ca: readFileSync(job.caFile), servername: 'localhost' } });
+  const agent = new Agent({
+    connections: job.connections,
+    pipelining: 1,
+    connect: { ca: readFileSync(job.caFile), servername: 'localhost' },
+  });
   const times: number[] = [];
   let failed = 0;
   let problem: string | undefined;
@@ -40,7 +44,15 @@ async function run(job: Job): Promise<JobResult> {
   await agent.close();
   times.sort((one, other) => one - other);
   const at = (share: number) => times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? Number.NaN;
-  return { requests: job.requests, failed, ...(problem !== undefined && { error: problem }), seconds, p50: at(0.5), p99: at(0.99), max: at(1) };
+  return {
+    requests: job.requests,
+    failed,
+    ...(problem !== undefined && { error: problem }),
+    seconds,
+    p50: at(0.5),
+    p99: at(0.99),
+    max: at(1),
+  };
 }
 
 type Send = (index: number, planned: number) => Promise<void>;

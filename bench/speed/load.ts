@@ -64,7 +64,10 @@ export async function startLoad(): Promise<Load> {
 async function goProgram(): Promise<string | undefined> {
   if (spawnSync('go', ['version']).status !== 0) return undefined;
   const module = join(import.meta.dirname, 'load');
-  const version = createHash('sha256').update(readFileSync(join(module, 'main.go'))).digest('hex').slice(0, 12);
+  const version = createHash('sha256')
+    .update(readFileSync(join(module, 'main.go')))
+    .digest('hex')
+    .slice(0, 12);
   const destination = join(cacheRoot(process.env), 'bench', `load-${version}`);
   if (existsSync(destination)) return destination;
   mkdirSync(join(cacheRoot(process.env), 'bench'), { recursive: true });

@@ -40,7 +40,12 @@ function deployment(name: string, replicas: number, containers: readonly object[
             { name: 'tmp', emptyDir: { sizeLimit: '64Mi' } },
           ],
           topologySpreadConstraints: [
-            { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'ScheduleAnyway', labelSelector: { matchLabels: selector } },
+            {
+              maxSkew: 1,
+              topologyKey: 'topology.kubernetes.io/zone',
+              whenUnsatisfiable: 'ScheduleAnyway',
+              labelSelector: { matchLabels: selector },
+            },
           ],
         },
       },

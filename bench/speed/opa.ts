@@ -21,7 +21,11 @@ export async function opaProgram(): Promise<string | undefined> {
 }
 
 /** Writes the rules as data of the policy into the folder. */
-export function opaCommand(program: string, tls: Tls, options: { folder: string; rules: number; port: number; log: boolean }): ServerCommand {
+export function opaCommand(
+  program: string,
+  tls: Tls,
+  options: { folder: string; rules: number; port: number; log: boolean },
+): ServerCommand {
   const { folder, rules, port, log } = options;
   const data = join(folder, 'data.json');
   writeFileSync(data, JSON.stringify({ registries: registriesFor(rules) }));

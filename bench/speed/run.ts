@@ -51,8 +51,15 @@ build();
 const bodySets = createBodies(10).filter(({ name }) => name.includes(options.only));
 const load = await startLoad();
 print(`${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${rounds} rounds, load by ${load.name}.`);
-print(`${canPin ? 'Servers on one core, load on another' : 'Nothing is pinned to a core, because there is no taskset'}. Load average ${loads()}.`);
-const sections: Record<string, () => Promise<void>> = { requests: reportRequests, open: reportOpenLoop, scale: reportScale, start: reportStart };
+print(
+  `${canPin ? 'Servers on one core, load on another' : 'Nothing is pinned to a core, because there is no taskset'}. Load average ${loads()}.`,
+);
+const sections: Record<string, () => Promise<void>> = {
+  requests: reportRequests,
+  open: reportOpenLoop,
+  scale: reportScale,
+  start: reportStart,
+};
 for (const name of options.sections.split(',')) await sections[name]?.();
 print(`\nLoad average at the end: ${loads()}.`);
 load.end();
@@ -126,7 +133,15 @@ async function reportRequests(): Promise<void> {
       for (const { name } of measured) {
         const own = times.get(name) ?? [];
         const { median, low, high } = ratioOf(own, times.get(base) ?? []);
-        const columns = [set.name, path, bytes, name, estimate(own).median.toFixed(0), median.toFixed(2), `${low.toFixed(2)} to ${high.toFixed(2)}`];
+        const columns = [
+          set.name,
+          path,
+          bytes,
+          name,
+          estimate(own).median.toFixed(0),
+          median.toFixed(2),
+          `${low.toFixed(2)} to ${high.toFixed(2)}`,
+        ];
         print(`| ${columns.join(' | ')} |`);
       }
     }

@@ -109,14 +109,26 @@ const smallReview = JSON.stringify({
     kind: { group: '', version: 'v1', kind: 'Pod' },
     namespace: 'default',
     name: 'ready',
-    object: { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'ready' }, spec: { containers: [{ name: 'app', image: 'example.com/app:v1' }] } },
+    object: {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'ready' },
+      spec: { containers: [{ name: 'app', image: 'example.com/app:v1' }] },
+    },
   },
 });
 
 function isReady(port: number, agent: Agent, path = '/mutate'): Promise<boolean> {
   return new Promise((resolve) => {
     const isGet = path === '/health';
-    const options = { host: 'localhost', port, path, agent, method: isGet ? 'GET' : 'POST', headers: { 'content-type': 'application/json' } };
+    const options = {
+      host: 'localhost',
+      port,
+      path,
+      agent,
+      method: isGet ? 'GET' : 'POST',
+      headers: { 'content-type': 'application/json' },
+    };
     const call = (isGet ? get : request)(options, (response) => {
       response.resume();
       response.once('end', () => resolve(response.statusCode === 200));
