@@ -78,7 +78,7 @@ const metadataPaths: readonly Path[] = [
   ['request', 'oldObject', 'metadata'],
 ];
 
-/** The metadata with the stand-in. */
+/** The metadata whose managed fields are this text. */
 function holderOf(review: unknown, standIn: string | undefined): JsonObject | undefined {
   for (const path of metadataPaths) {
     const metadata = valueAt(review, path);
