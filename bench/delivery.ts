@@ -62,7 +62,8 @@ async function measure() {
   const started = performance.now();
   const child = spawn(process.execPath, [heap, bundle, ...args, '--audit-log', join(folder, 'audit.log')], {
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: { HOME: folder, PATH: process.env.PATH },
+    // As in deploy/secret-delivery/deployment.yaml.
+    env: { HOME: folder, PATH: process.env.PATH, NODE_OPTIONS: '--max-semi-space-size=4' },
   });
   process.once('exit', () => child.kill('SIGKILL'));
   let log = '';

@@ -2,8 +2,8 @@
 
 /** On each copy that regkeeper delivered. A Secret without this label is never changed and never deleted. */
 export const deliveredLabel = 'regkeeper.io/delivered';
-/** On each Secret in regkeeper's namespace that may be copied. */
-export const sourceLabel = 'regkeeper.io/source';
+export { sourceLabel } from '../rules/language/config-map.ts';
+
 /** On a copy: the version of the source and of the selected entries. It contains nothing of the content. */
 export const sourceVersionAnnotation = 'regkeeper.io/source-version';
 /** On a copy that no object needs: since when, in RFC 3339. */

@@ -8,6 +8,7 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { addSizes, noRules, type RulesSize, rejectOverQuota, sizeOf } from '../rules/store/namespace-quota.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 import { readRuleFiles } from './rule-files.ts';
+import type { SourceInFile } from './rule-manifests.ts';
 
 export type LoadedRules = {
   /** Undefined if there are problems. */
@@ -15,6 +16,8 @@ export type LoadedRules = {
   /** Ordered by file and position. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
+  /** Secrets with the label of a source of secret delivery that were found among the rules. */
+  readonly sources: readonly SourceInFile[];
   /** What was read, valid or not. */
   readonly read: { readonly files: number; readonly documents: number; readonly rules: number };
 };
@@ -45,6 +48,7 @@ export async function loadRules(paths: readonly string[], displayName?: (file: s
     ruleSet: problems.length === 0 ? compiled.ruleSet : undefined,
     problems: sortByPosition(problems),
     warnings: sortByPosition(warnings),
+    sources: content.sources,
     read: {
       files: new Set(content.files).size,
       documents: texts.length,

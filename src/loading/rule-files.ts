@@ -9,7 +9,7 @@ import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { RuleLoader } from './rule-loader.ts';
-import { type ConfigMapInFile, readRulesManifest } from './rule-manifests.ts';
+import { type ConfigMapInFile, readRulesManifest, type SourceInFile } from './rule-manifests.ts';
 
 export type RuleFilesOptions = {
   /** Files, and folders whose `.yaml`, `.yml` and `.json` files are read, including subfolders. */
@@ -78,6 +78,8 @@ export type RuleFilesContent = {
   /** Problems because of which ConfigMaps of a file cannot be read at all. Those of their documents are found by parsing. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
+  /** Secrets with the label of a source of secret delivery, among the Kubernetes objects. */
+  readonly sources: readonly SourceInFile[];
   readonly files: readonly string[];
 };
 
@@ -105,6 +107,7 @@ export async function readRuleFiles(
     bundles: contents.flatMap((content) => (content.kind === 'document' ? [content.bundle] : content.configMaps.map(bundleOf))),
     problems: contents.flatMap((content) => (content.kind === 'objects' ? content.problems : [])),
     warnings: [...contents.flatMap((content) => (content.kind === 'objects' ? content.warnings : [])), ...findDuplicates(configMaps)],
+    sources: contents.flatMap((content) => (content.kind === 'objects' ? content.sources : [])),
     files: files.map(({ file }) => file),
   };
 }

@@ -1,7 +1,7 @@
 /** Reads rules ConfigMaps from files of Kubernetes objects in YAML or JSON, as they are kept in a repository. */
-import { isAbsent, isObject, type Path, valueAt } from '../object/json.ts';
+import { isAbsent, isObject, type JsonObject, type Path, valueAt } from '../object/json.ts';
 import { closestSpelling } from '../rules/closest-spelling.ts';
-import { isDocumentKey, rulesLabel, whyNotBinary } from '../rules/language/config-map.ts';
+import { isDocumentKey, rulesLabel, sourceLabel, whyNotBinary } from '../rules/language/config-map.ts';
 import type { RuleScope } from '../rules/language/parse.ts';
 import type { Origin, Problem, ProblemCode, RuleSource } from '../rules/language/problem.ts';
 import { fieldsOfLevel } from '../rules/language/schema.ts';
@@ -14,12 +14,16 @@ import { describeYamlError, type Position, type YamlError } from '../yaml/yaml-e
 /** The content of a file of Kubernetes objects, as far as it concerns rules. */
 export type RulesManifest = {
   readonly configMaps: readonly ConfigMapInFile[];
+  /** Secrets with the label of a source of secret delivery. */
+  readonly sources: readonly SourceInFile[];
   /** Kind and name of every other object, in order. */
   readonly others: readonly string[];
   /** Why rules of this file cannot be read. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 };
+
+export type SourceInFile = { readonly object: JsonObject; readonly origin: Origin };
 
 export type ConfigMapInFile = {
   readonly name: string;
@@ -54,6 +58,7 @@ function mentionsObjects(text: string): boolean {
 class ManifestReader {
   readonly manifest = {
     configMaps: [] as ConfigMapInFile[],
+    sources: [] as SourceInFile[],
     others: [] as string[],
     problems: [] as Problem[],
     warnings: [] as Problem[],
@@ -85,6 +90,8 @@ class ManifestReader {
       return;
     }
     if (kind === 'Template') this.checkTemplate(object, name);
+    if (kind === 'Secret' && isObject(value) && textIn(value, ['metadata', 'labels', sourceLabel]) === 'true')
+      this.manifest.sources.push({ object: value, origin: { source: this.source, ...positionOf(object) } });
     if (kind === undefined) this.checkRulesDocument(object);
     this.manifest.others.push(`${kind ?? 'an object without kind'} ${name}`.trim());
   }

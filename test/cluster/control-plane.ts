@@ -379,8 +379,11 @@ type ApiClient = (path: string) => Promise<{ status: number; body: string }>;
 function apiClient(server: string, caFile: string, token: string): ApiClient {
   let agent: Agent | undefined;
   return async (path) => {
-    agent ??= new Agent({ keepAlive: true, ca: readFileSync(caFile) });
-    return await read(httpsGet(`${server}${path}`, { agent, headers: { authorization: `Bearer ${token}` } }));
+    const trying = agent ?? new Agent({ keepAlive: true, ca: readFileSync(caFile) });
+    const answer = await read(httpsGet(`${server}${path}`, { agent: trying, headers: { authorization: `Bearer ${token}` } }));
+    // Only now: a starting API server may have written half of the file.
+    agent = trying;
+    return answer;
   };
 }
 

@@ -44,15 +44,15 @@ export async function applyDeliveryRights(
 }
 
 export async function deliveryRightsText(file: string, flags: readonly string[] = []): Promise<string> {
-  let out = '';
-  const output = { out: (text: string) => void (out += text), err: (text: string) => void (out += text) };
+  const lines: string[] = [];
+  const output = { out: (text: string) => void lines.push(text), err: (text: string) => void lines.push(text) };
   const nothing = async () => {};
   await runProgram(
     ['rbac', '--deliver', '--rules', file, '--namespace', ownNamespace, ...flags],
     { serve: nothing, deliver: nothing, connect: () => Promise.reject(new Error('not needed')) },
     output,
   );
-  return out;
+  return lines.join('');
 }
 
 export async function deleteDelivery(kubectl: Kubectl): Promise<void> {

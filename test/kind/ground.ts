@@ -9,6 +9,8 @@ export type Ground = {
   readonly kubectl: string;
   /** Whether nodes run Pods, such as that of `helm test`. */
   readonly runsPods: boolean;
+  /** The port of this machine on which the nodes expect the registries of test/node. Undefined where no node pulls images. */
+  readonly registryPort: number | undefined;
   /** Resolves when the Pods of the Deployment that was just installed are ready. */
   podsReady(kubectl: Kubectl): Promise<void>;
   /** Called after an uninstallation. Ends what replaced the Pods. */

@@ -4,7 +4,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findOnPath } from '../cluster/binaries.ts';
+import { freePorts } from '../cluster/free-ports.ts';
 import { findEngine, output } from '../image/engine.ts';
+import { hostsToml, registries } from '../node/registries.ts';
 import type { Ground } from './ground.ts';
 
 export type KindOptions = {
@@ -21,6 +23,7 @@ export async function startKind({ root, keep, log }: KindOptions): Promise<Groun
   const kind = await tool('kind', 'kind (https://kind.sigs.k8s.io), or run with --rehearse');
   const kubectl = await tool('kubectl', 'kubectl');
   const engine = await findEngine(', or run with --rehearse');
+  const [registryPort] = await freePorts(1);
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-kind-'));
   const kubeconfig = join(folder, 'kubeconfig');
   const stop = async () => {
@@ -41,6 +44,8 @@ export async function startKind({ root, keep, log }: KindOptions): Promise<Groun
     const archive = join(folder, 'image.tar');
     await engine.run(['save', '-o', archive, image]);
     await show(kind, ['load', 'image-archive', archive, '--name', cluster]);
+    const nodes = (await output(kind, ['get', 'nodes', '--name', cluster], 'pipe')).split('\n').filter(Boolean);
+    for (const node of nodes) await engine.run(['exec', node, 'sh', '-c', registriesOfNode(registryPort)]);
   } catch (error) {
     await stop();
     throw error;
@@ -49,12 +54,24 @@ export async function startKind({ root, keep, log }: KindOptions): Promise<Groun
     kubeconfig,
     kubectl,
     runsPods: true,
+    registryPort,
     async podsReady(asAdministrator) {
       await asAdministrator(['rollout', 'status', 'deployment/regkeeper', '-n', 'regkeeper', '--timeout=180s']);
     },
     podsGone: async () => {},
     stop,
   };
+}
+
+/** Commands of a node that bring it to the registries on this machine, which is its default gateway. */
+function registriesOfNode(port: number): string {
+  const hosts = Object.keys(registries);
+  const files = [...hosts.map((host) => [host, host] as const), ['_default', 'nothing.test'] as const].map(([host, server]) => {
+    const folder = `/etc/containerd/certs.d/${host}`;
+    return `mkdir -p ${folder}; cat > ${folder}/hosts.toml <<'END'\n${hostsToml(host, `${server}:${port}`)}END`;
+  });
+  const gateway = `$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')`;
+  return ['set -e', `echo "${gateway} ${hosts.join(' ')}" >> /etc/hosts`, ...files].join('\n');
 }
 
 async function tool(name: string, what: string): Promise<string> {

@@ -18,6 +18,7 @@ export async function rehearse(): Promise<Ground> {
     kubeconfig,
     kubectl: binaries.kubectl,
     runsPods: false,
+    registryPort: undefined,
     async podsReady(kubectl) {
       round += 1;
       server = await startRegkeeper({ kubectl, kubeconfig, directory: join(directory, `pods-${round}`), routeService: services.route });

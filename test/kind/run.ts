@@ -1,10 +1,11 @@
 /**
  * `npm run test:kind`: creates a kind cluster, installs regkeeper with kustomize and then with Helm, and each time runs the scenarios of
- * test/cluster against it. `--rehearse` does the same without a container engine: the control plane of test/cluster replaces kind, and one
+ * test/cluster, and those of test/node that pull images, against it. `--rehearse` does the same without a container engine: the control plane of test/cluster replaces kind, and one
  * local process replaces the Pods.
  */
 
 import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { installCrds } from '../cluster/crds.ts';
 import { createHelm, findHelm } from '../cluster/helm.ts';
@@ -14,6 +15,7 @@ import { waitFor } from '../cluster/wait-for.ts';
 import type { Ground } from './ground.ts';
 import { startKind } from './kind.ts';
 import { rehearse } from './rehearsal.ts';
+import { pullingScenarios } from './vitest.config.ts';
 import { nothingIsLeft, ways } from './ways.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -43,7 +45,9 @@ async function main(args: readonly string[]): Promise<number> {
       await ground.podsReady(kubectl);
       await waitUntilFilled(kubectl);
       if (ground.runsPods) await way.test?.(helm);
-      if (!(await runScenarios(ground, helmBinary, scenarios))) {
+      const passed = [];
+      for (const suite of suitesOf(ground, scenarios)) passed.push(await runScenarios(ground, helmBinary, suite));
+      if (passed.includes(false)) {
         log(`scenarios failed on the installation with ${way.name}`);
         failed += 1;
       }
@@ -57,15 +61,40 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-function runScenarios({ kubeconfig, kubectl }: Ground, helm: string, scenarios: readonly string[]): Promise<boolean> {
+type Suite = { readonly config: string; readonly names: readonly string[] };
+
+/** What is run for these parts of file names, or all of it where there are none. @throws Error for a name that no file contains */
+function suitesOf({ registryPort }: Ground, names: readonly string[]): readonly Suite[] {
+  const files = {
+    'test/cluster/vitest.config.ts': readdirSync(join(root, 'test/cluster/scenarios')),
+    [configOfPulls]: pullingScenarios.map((name) => `${name}.test.ts`),
+  };
+  const suites = Object.entries(files).map(([config, all]) => ({
+    config,
+    names: names.filter((name) => all.some((file) => file.includes(name))),
+  }));
+  const unknown = names.filter((name) => !suites.some((suite) => suite.names.includes(name)));
+  if (unknown.length > 0) throw new Error(`no scenario has a name with ${unknown.join(' or ')}`);
+  const selected = suites.filter((suite) => names.length === 0 || suite.names.length > 0);
+  if (registryPort !== undefined) return selected;
+  if (selected.some(({ config }) => config === configOfPulls)) {
+    log('NOT RUN: the scenarios that pull images, because this cluster has no nodes. npm run test:node runs them.');
+  }
+  return selected.filter(({ config }) => config !== configOfPulls);
+}
+
+const configOfPulls = 'test/kind/vitest.config.ts';
+
+function runScenarios({ kubeconfig, kubectl, registryPort }: Ground, helm: string, { config, names }: Suite): Promise<boolean> {
   const env = {
     ...process.env,
     REGKEEPER_TEST_KUBECONFIG: kubeconfig,
+    TEST_REGISTRY_PORT: String(registryPort),
     HELM: helm,
     // The scenarios use the kubectl in PATH.
     PATH: `${dirname(kubectl)}:${process.env.PATH}`,
   };
-  const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', 'test/cluster/vitest.config.ts', ...scenarios];
+  const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--config', config, ...names];
   return new Promise((settle, reject) => {
     const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'inherit' });
     child.once('error', reject);

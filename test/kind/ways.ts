@@ -38,7 +38,7 @@ export function ways(): readonly Way[] {
 }
 
 async function removeNamespace(kubectl: Kubectl): Promise<void> {
-  await kubectl(['delete', 'namespace', ownNamespace, '--timeout=120s']);
+  await kubectl(['delete', 'namespace', ownNamespace, '--ignore-not-found', '--timeout=120s']);
 }
 
 /** @throws Error that lists the objects that an uninstallation has left */

@@ -1,9 +1,14 @@
-/** Runs once in vitest's main process, inside the namespaces: starts the node, and provides the workers with its address. */
+/** Runs once in vitest's main process, inside the namespaces: starts the node, installs regkeeper on it, and provides the workers with its address. */
 
 import { createServer, type Server } from 'node:http';
+import { loadavg } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { createHelm, findHelm } from '../cluster/helm.ts';
+import { kubectlOf } from '../cluster/kubectl.ts';
 import { buildProgram } from '../cluster/program.ts';
+import { ways } from '../kind/ways.ts';
+import { installOnNode, prepareInstallation } from './installation.ts';
 import { prepareNamespaces } from './namespaces.ts';
 import { type NodeCluster, startNodeCluster } from './node.ts';
 
@@ -14,8 +19,14 @@ declare module 'vitest' {
 }
 
 export interface ProvidedNode {
-  readonly folder: string;
+  /** One JSON line for each request to a registry. */
   readonly registryLog: string;
+  /** Only for a node that was started here, and not for the nodes of kind. */
+  readonly own?: OwnNode;
+}
+
+export interface OwnNode {
+  readonly folder: string;
   /** A unix socket. `POST /start` and `POST /stop` do so with the kubelet and containerd. */
   readonly controlSocket: string;
   /** The kubelet's own. */
@@ -25,25 +36,47 @@ export interface ProvidedNode {
 }
 
 export default async function provideNode(project: TestProject): Promise<() => Promise<void>> {
+  try {
+    return await startAndProvide(project);
+  } catch (error) {
+    // vitest prints the error, then waits for what was started. run.ts ends all of it with this process.
+    setTimeout(() => process.exit(1), 5_000).unref();
+    throw error;
+  }
+}
+
+async function startAndProvide(project: TestProject): Promise<() => Promise<void>> {
   const folder = process.env.TEST_NODE;
   if (folder === undefined) throw new Error('start the scenarios with npm run test:node');
   await prepareNamespaces(folder);
   await buildProgram(folder);
-  const started = performance.now();
+  const seconds = stopwatch();
   const node = await startNodeCluster(folder);
-  process.stderr.write(`The node is Ready ${((performance.now() - started) / 1000).toFixed(1)} s after the start of the control plane.\n`);
+  process.stderr.write(`The node is Ready ${seconds()} s after the start of the control plane.\n`);
+
+  const { kubeconfig, binaries, directory } = node.plane;
+  const endPreparation = await prepareInstallation(node.plane, folder, node.containerd);
+  const helm = createHelm({ binary: await findHelm(), kubeconfig });
+  const [kustomize] = ways();
+  if (kustomize) await installOnNode(kustomize, kubectlOf(node.plane), helm);
+  process.stderr.write(`regkeeper is installed with ${kustomize?.name} after ${seconds()} s. The load is ${loadavg()[0]?.toFixed(1)}.\n`);
 
   const controlSocket = join(folder, 'control.sock');
   const control = await serveControl(controlSocket, node);
-  const { kubeconfig, egressSocket, caFile, binaries, directory } = node.plane;
-  const kubectlCache = join(directory, 'kubectl-cache');
-  project.provide('cluster', { kubeconfig, kubectlBinary: binaries.kubectl, kubectlCache, egressSocket, caFile });
+  // Without the socket of the egress proxy: regkeeper is installed already, as in the clusters of REGKEEPER_TEST_KUBECONFIG.
+  project.provide('cluster', { kubeconfig, kubectlBinary: binaries.kubectl, kubectlCache: join(directory, 'kubectl-cache') });
   const { registryLog, kubeletKubeconfig, containerd } = node;
-  project.provide('node', { folder, registryLog, controlSocket, kubeletKubeconfig, containerd });
+  project.provide('node', { registryLog, own: { folder, controlSocket, kubeletKubeconfig, containerd } });
   return async () => {
     control.close();
+    await endPreparation();
     await node.stop();
   };
+}
+
+function stopwatch(): () => string {
+  const started = performance.now();
+  return () => ((performance.now() - started) / 1000).toFixed(1);
 }
 
 async function serveControl(socket: string, node: NodeCluster): Promise<Server> {

@@ -4,18 +4,21 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 
-/** Starts the node, tries to start another one, and interrupts the first. @throws Error with the output of a run that did not behave */
+/** Starts the node and a Pod, tries to start another node, and interrupts the first. @throws Error with the output of a run that did not behave */
 export async function checkInterruption(): Promise<void> {
   const first = start();
-  const output = text(first.stderr);
+  const output = Promise.all([text(first.stdout), text(first.stderr)]);
   const end = exitCode(first);
-  await Promise.race([lineWith(first, 'is Ready'), end]);
+  const tooLate = setTimeout(() => first.kill('SIGINT'), 180_000);
+  const early = await Promise.race([lineWith(first, 'default/first runs'), end]);
+  clearTimeout(tooLate);
+  if (early !== undefined) throw new Error(`the node did not start, and ended with exit code ${early}:\n${(await output).join('')}`);
 
   const second = start();
   const [message, secondCode] = await Promise.all([text(second.stderr), exitCode(second)]);
   first.kill('SIGINT');
   const interrupted = await end;
-  const printed = await output;
+  const printed = (await output).join('');
   if (secondCode !== 1 || !message.includes('another test:node is running'))
     throw new Error(`a second run at the same time started:\n${message}`);
   if (interrupted !== 130 || !printed.includes('The machine is as before')) {
@@ -25,10 +28,13 @@ export async function checkInterruption(): Promise<void> {
 
 type Started = ReturnType<typeof start>;
 
+/** Where this process ends first, the kernel interrupts the one that it has started. */
 function start() {
-  return spawn(process.execPath, [join(import.meta.dirname, 'run.ts'), '--up'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const args = ['--pdeathsig', 'INT', '--', process.execPath, join(import.meta.dirname, 'run.ts'), '--up'];
+  return spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
+/** Null where a signal ended the process. */
 function exitCode(child: ChildProcess): Promise<number | null> {
   return new Promise((settle) => child.once('exit', settle));
 }

@@ -1,7 +1,6 @@
-/** What the node changes outside its namespaces: control groups and kernel settings. Restores both, and compares the machine before and after. */
+/** What the node changes outside its namespaces, which is control groups, and a comparison of the machine before and after. */
 
-import { readdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitFor } from '../cluster/wait-for.ts';
 
@@ -10,8 +9,8 @@ const cgroupRoot = '/sys/fs/cgroup';
 /** The kubelet puts all Pods below this group, so groups of another kubelet on the machine stay as they are. */
 export const nodeCgroup = 'regkeeper-test-node';
 
-/** Kernel settings that a kubelet writes and that have no namespace. */
-const kernelSettings = [
+/** Kernel settings that a kubelet writes and that have no namespace, below /proc/sys. */
+export const kernelSettings = [
   'vm/overcommit_memory',
   'vm/panic_on_oom',
   'kernel/panic',
@@ -25,10 +24,10 @@ export interface Machine {
   readonly [what: string]: readonly string[];
 }
 
-/** Processes and namespaces of other users of the machine come and go. So only processes in other process namespaces than this one's are compared. */
+/** Processes of other users of the machine come and go. Those of the node stay in its control group, whatever they do. */
 export function lookAtMachine(): Machine {
   return {
-    'process in another namespace': processesElsewhere(),
+    process: hierarchies().flatMap((hierarchy) => processesIn(join(hierarchy, nodeCgroup))),
     mount: readFileSync('/proc/self/mountinfo', 'utf8')
       .split('\n')
       .map((line) => line.split(' ')[4] ?? ''),
@@ -65,31 +64,53 @@ export function differences(before: Machine, after: Machine): string[] {
   });
 }
 
-/** Creates the control group. Returns what undoes it and the kernel settings, which may be called when every process of the node has ended. */
-export async function borrowMachine(): Promise<() => Promise<void>> {
-  const settings = kernelSettings.map((name) => [name, readSetting(name)] as const);
-  for (const hierarchy of hierarchies()) {
-    removeCgroups(join(hierarchy, nodeCgroup));
-    await mkdir(join(hierarchy, nodeCgroup), { recursive: true });
-  }
-  return async () => {
-    for (const [name, value] of settings) if (value !== undefined) writeFileSync(`/proc/sys/${name}`, value);
-    // A group counts as busy for a moment after its last process has ended.
-    await waitFor(() => hierarchies().every((hierarchy) => removeCgroups(join(hierarchy, nodeCgroup))), {
-      deadlineSeconds: 20,
-      what: 'the control groups of the node to be removed',
-    });
-  };
+/** Creates the control group of the node, and in it a group for the processes that are not in Pods. */
+export function createNodeGroups(): void {
+  for (const hierarchy of hierarchies()) mkdirSync(join(hierarchy, runnerGroup), { recursive: true });
+  // As much processor time as the node's processes would get outside the group. By default, all of them would count as one process.
+  const [hierarchy, file, weight] = isVersion2() ? ['', 'cpu.weight', 800] : ['cpu', 'cpu.shares', 8192];
+  const path = join(cgroupRoot, hierarchy, nodeCgroup, file);
+  if (existsSync(path)) writeFileSync(path, String(weight));
 }
 
-/** Bytes that a container of a burstable Pod may use, and has used at most. */
-export function memoryOf(podUid: string, container: string): { readonly limit: number; readonly peak: number } {
-  const isVersion1 = !isVersion2();
-  const hierarchy = isVersion1 ? join(cgroupRoot, 'memory') : cgroupRoot;
+/**
+ * A process that writes 0 to these files moves into the group of the node, with every process that it starts. So the Pods and the programs of
+ * the node share the processor as on a real node, where neither is in the root group.
+ */
+export function runnerGroupFiles(): readonly string[] {
+  const groups = isVersion2() ? [cgroupRoot] : ['cpu', 'pids'].map((name) => join(cgroupRoot, name));
+  return groups.map((hierarchy) => join(hierarchy, runnerGroup, 'cgroup.procs'));
+}
+
+/** Also those of an earlier run that was killed. The kernel keeps a group that has a process. So this shows that every process has ended. @throws Error with the processes that are left */
+export async function removeNodeGroups(): Promise<void> {
+  await waitFor(() => hierarchies().every((hierarchy) => removeGroups(join(hierarchy, nodeCgroup))), {
+    deadlineSeconds: 30,
+    what: 'the processes of the node to end',
+  });
+}
+
+const runnerGroup = join(nodeCgroup, 'runner');
+
+export interface MemoryUse {
+  /** Bytes that the container may use. */
+  readonly limit: number;
+  /** Bytes that it has used at most, with the pages of files that it was the first to read. */
+  readonly peak: number;
+  /** How many of its processes the kernel has killed for their memory. */
+  readonly oomKills: number;
+}
+
+/** Of a container of a burstable Pod. */
+export function memoryOf(podUid: string, container: string): MemoryUse {
+  const hierarchy = isVersion2() ? cgroupRoot : join(cgroupRoot, 'memory');
   const group = join(hierarchy, nodeCgroup, 'kubepods/burstable', `pod${podUid}`, container);
-  const [limit, peak] = isVersion1 ? ['memory.limit_in_bytes', 'memory.max_usage_in_bytes'] : ['memory.max', 'memory.peak'];
-  const read = (file = '') => Number(readFileSync(join(group, file), 'utf8'));
-  return { limit: read(limit), peak: read(peak) };
+  const read = (file: string) => readFileSync(join(group, file), 'utf8');
+  const files = isVersion2()
+    ? (['memory.max', 'memory.peak', 'memory.events'] as const)
+    : (['memory.limit_in_bytes', 'memory.max_usage_in_bytes', 'memory.oom_control'] as const);
+  const [limit, peak, events] = files.map(read);
+  return { limit: Number(limit), peak: Number(peak), oomKills: Number(/^oom_kill (\d+)$/m.exec(events ?? '')?.[1]) };
 }
 
 /** Version 1 has a hierarchy for each controller, version 2 has one in all. */
@@ -98,17 +119,34 @@ function hierarchies(): string[] {
 }
 
 function isVersion2(): boolean {
-  return readdirSync(cgroupRoot).includes('cgroup.controllers');
+  return existsSync(join(cgroupRoot, 'cgroup.controllers'));
 }
 
-function removeCgroups(folder: string): true {
-  for (const child of foldersIn(folder)) removeCgroups(child);
+/** @throws Error with the processes that are in the group */
+function removeGroups(folder: string): true {
+  for (const child of foldersIn(folder)) removeGroups(child);
   try {
     rmdirSync(folder);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw new Error(`${error instanceof Error ? error.message : error}: ${processesIn(folder).join(', ')}`);
   }
   return true;
+}
+
+/** Process ids and names, also of groups below. */
+function processesIn(group: string): string[] {
+  const ids = linesOf(join(group, 'cgroup.procs')).filter((id) => id !== '' && id !== '0');
+  const own = ids.map((id) => `${id} (${linesOf(`/proc/${id}/comm`)[0] ?? 'ended'})`);
+  return [...own, ...foldersIn(group).flatMap(processesIn)];
+}
+
+function linesOf(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').trim().split('\n');
+  } catch {
+    return [];
+  }
 }
 
 function cgroups(folder = cgroupRoot): string[] {
@@ -129,20 +167,6 @@ function entriesOf(path: string): string[] {
   } catch {
     return [];
   }
-}
-
-function processesElsewhere(): string[] {
-  const own = readlinkSync('/proc/self/ns/pid');
-  return readdirSync('/proc').flatMap((id) => {
-    if (!/^\d+$/.test(id)) return [];
-    try {
-      if (readlinkSync(`/proc/${id}/ns/pid`) === own) return [];
-      return [`${id} (${readFileSync(`/proc/${id}/comm`, 'utf8').trim()})`];
-    } catch {
-      // It has ended meanwhile.
-      return [];
-    }
-  });
 }
 
 function readSetting(name: string): string | undefined {

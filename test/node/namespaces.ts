@@ -4,9 +4,11 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { kernelSettings } from './machine.ts';
 
 const run = promisify(execFile);
 
@@ -18,11 +20,16 @@ const overlaid = ['/etc', '/opt', '/run', '/var'];
 
 /**
  * The command line that runs a program in new namespaces. They end with the program, and when the process that started it ends, also after
- * SIGKILL. The shell is the first process there, and reaps processes that have lost their parent.
+ * SIGKILL. The shell is the first process there, and reaps processes that have lost their parent. With files
+ * `cgroup.procs` of control groups, it enters these.
  */
-export function insideNamespaces([program, ...args]: readonly [string, ...string[]]): [string, ...string[]] {
+export function insideNamespaces(
+  [program, ...args]: readonly [string, ...string[]],
+  groupFiles: readonly string[] = [],
+): [string, ...string[]] {
   const namespaces = ['--mount', '--net', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
-  const firstProcess = ['sh', '-c', '"$@"; exit $?', 'sh'];
+  const enter = groupFiles.map((file) => `echo 0 > ${file} || exit\n`).join('');
+  const firstProcess = ['sh', '-c', `${enter}"$@"; exit $?`, 'sh'];
   return ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', ...namespaces, '--', ...firstProcess, program, ...args];
 }
 
@@ -39,5 +46,12 @@ export async function prepareNamespaces(folder: string): Promise<void> {
     await mkdir(upper, { recursive: true });
     await mkdir(work, { recursive: true });
     await run('mount', ['-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, lower]);
+  }
+  // What a kubelet writes there would stay in force on this machine.
+  for (const setting of kernelSettings.map((name) => join('/proc/sys', name)).filter((file) => existsSync(file))) {
+    const copy = join(folder, 'kernel-settings', setting);
+    await mkdir(dirname(copy), { recursive: true });
+    await writeFile(copy, await readFile(setting));
+    await run('mount', ['--bind', copy, setting]);
   }
 }

@@ -15,7 +15,7 @@ import { preload, runCtr, socketIn } from './ctr.ts';
 import { busyboxLayer, layoutArchive, makeImage, sleepingImage } from './images.ts';
 import { nodeCgroup } from './machine.ts';
 import { address } from './namespaces.ts';
-import { registries, startRegistries } from './registries.ts';
+import { hostsToml, registries, startRegistries } from './registries.ts';
 
 const run = promisify(execFile);
 
@@ -55,7 +55,7 @@ export async function startNodeCluster(folder: string): Promise<NodeCluster> {
   const [{ plane, stopPlane }, containerd, registry] = await Promise.all([
     startPlaneForNode(),
     startContainerd(folder, binaries, files),
-    startRegistries(registryLog, layer),
+    startRegistries({ logFile: registryLog, layer, port: 80, address: '127.0.0.1' }),
   ]);
   const sandbox = makeImage([layer], sleepingImage);
   await preload(folder, binaries.containerd, layoutArchive(sandboxImage, sandbox));
@@ -139,15 +139,10 @@ async function writeFiles(folder: string): Promise<NodeFiles> {
   return files;
 }
 
-/** Images of `host` come from `server`, without TLS. */
+/** Images of `host` come from `server`. */
 async function writeHost(folder: string, host: string, server: string): Promise<void> {
   await mkdir(join(folder, host), { recursive: true });
-  const lines = [
-    ...(host === server ? [`server = "http://${server}"`] : []),
-    `[host."http://${server}"]`,
-    'capabilities = ["pull", "resolve"]',
-  ];
-  await writeFile(join(folder, host, 'hosts.toml'), `${lines.join('\n')}\n`);
+  await writeFile(join(folder, host, 'hosts.toml'), hostsToml(host, server));
 }
 
 function containerdConfiguration({ folder, socket, cni, hosts }: { folder: string; socket: string; cni: string; hosts: string }): string {
@@ -208,6 +203,9 @@ function kubeletConfiguration(folder: string, socket: string): object {
     imageGCLowThresholdPercent: 99,
     // With the default limit, many Pods at once would fail with "pull QPS exceeded".
     registryPullQPS: 0,
+    // A kubelet waits a second for a secret, then pulls without it. Many Pods at once would exceed the default limit of 50 requests a second.
+    kubeAPIQPS: 1000,
+    kubeAPIBurst: 2000,
   };
 }
 

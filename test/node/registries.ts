@@ -13,6 +13,8 @@ export const registries = {
   /** Requires Basic credentials for everything. */
   'private.test': { challenge: 'basic' },
   'second.test': { challenge: 'basic' },
+  /** Its rule is edited by a scenario. */
+  'edited.test': { challenge: 'basic' },
   /** Basic, and repositories below `public/` without credentials. */
   'mixed.test': { challenge: 'basic', publicFolder: true },
   /** A token service, as Docker Hub, Quay and GHCR have. Repositories below `public/` need an anonymous token. */
@@ -55,8 +57,22 @@ export interface Registries {
   close(): Promise<void>;
 }
 
-/** Serves on port 80. Appends one JSON line for each request to `logFile`. `layer` is the layer of every image. */
-export async function startRegistries(logFile: string, layer: Blob): Promise<Registries> {
+export interface RegistriesOptions {
+  /** Gets one JSON line for each request. */
+  readonly logFile: string;
+  /** The layer of every image. */
+  readonly layer: Blob;
+  readonly port: number;
+  readonly address: string;
+}
+
+/** What containerd reads about a host in `hosts.toml`: its images come from `server` without TLS. */
+export function hostsToml(host: string, server: string): string {
+  const own = host === server.replace(/:.*$/, '') ? `server = "http://${server}"\n` : '';
+  return `${own}[host."http://${server}"]\ncapabilities = ["pull", "resolve"]\n`;
+}
+
+export async function startRegistries({ logFile, layer, port, address }: RegistriesOptions): Promise<Registries> {
   const blobs = new Map<string, Blob>();
   const imageOf = (repository: string, tag: string): Image => {
     const image = makeImage([layer], { ...sleepingImage, Labels: { repository, tag } });
@@ -66,7 +82,7 @@ export async function startRegistries(logFile: string, layer: Blob): Promise<Reg
   const server = createServer((request, response) => {
     const { host, url } = addressOf(request);
     const registry: Registry = registries[host as RegistryHost] ?? registries['nothing.test'];
-    const answer = authenticate(registry, host, url, request.headers.authorization) ?? serve(url, imageOf, blobs);
+    const answer = authenticate(registry, url, request.headers.authorization) ?? serve(url, imageOf, blobs);
     const written = url.searchParams.get('ns') ?? undefined;
     const line: RegistryRequest = {
       at: Date.now(),
@@ -80,7 +96,7 @@ export async function startRegistries(logFile: string, layer: Blob): Promise<Reg
     appendFileSync(logFile, `${JSON.stringify(line)}\n`);
     send(request, response, answer);
   });
-  await new Promise<void>((settle, reject) => server.once('error', reject).listen(80, '127.0.0.1', settle));
+  await new Promise<void>((settle, reject) => server.once('error', reject).listen(port, address, settle));
   return {
     close: async () => {
       server.closeAllConnections();
@@ -95,12 +111,14 @@ interface Answer {
   readonly body: Buffer;
 }
 
-function addressOf({ headers, url = '/' }: IncomingMessage): { host: string; url: URL } {
-  return { host: headers.host ?? '', url: new URL(url, 'http://registry') };
+/** `host` is without the port, which is not the same everywhere. */
+function addressOf({ headers, url: path = '/' }: IncomingMessage): { host: string; url: URL } {
+  const url = new URL(path, `http://${headers.host ?? 'nothing.test'}`);
+  return { host: url.hostname, url };
 }
 
 /** The answer to a request without the necessary credentials, or from the token service. Undefined where the request may pass. */
-function authenticate(registry: Registry, host: string, url: URL, authorization: string | undefined): Answer | undefined {
+function authenticate(registry: Registry, url: URL, authorization: string | undefined): Answer | undefined {
   const { challenge, publicFolder = false, rejectsAll = false } = registry;
   if (challenge === 'none') return undefined;
   const isPublic = publicFolder && url.pathname.startsWith('/v2/public/');
@@ -113,10 +131,10 @@ function authenticate(registry: Registry, host: string, url: URL, authorization:
     const scope = /^\/v2\/(.+)\/(manifests|blobs)\//.exec(url.pathname)?.[1];
     const asked = scope === undefined ? '' : `,scope="repository:${scope}:pull"`;
     const allowed = authorization === 'Bearer full' || (isPublic && authorization === 'Bearer anonymous');
-    return allowed ? undefined : unauthorized(`Bearer realm="http://${host}/token",service="${host}"${asked}`);
+    return allowed ? undefined : unauthorized(`Bearer realm="${url.origin}/token",service="${url.hostname}"${asked}`);
   }
   const allowed = !rejectsAll && (login === 'right' || (isPublic && login === 'none'));
-  return allowed ? undefined : unauthorized(`Basic realm="${host}"`);
+  return allowed ? undefined : unauthorized(`Basic realm="${url.hostname}"`);
 }
 
 /** Any user has the same password. */

@@ -1,13 +1,17 @@
 /** What a machine needs for `npm run test:node`, and what this one lacks. */
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants } from 'node:fs';
+import { access, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findOnPath } from '../cluster/binaries.ts';
 import { cniFolder, debianPackages } from './binaries.ts';
 import { insideNamespaces } from './namespaces.ts';
+
+/** A run uses about half of it. */
+const memoryNeeded = 3 * 2 ** 30;
 
 /** Each missing requirement with its fix. Empty where the node can run. */
 export async function missingRequirements(): Promise<readonly string[]> {
@@ -16,6 +20,10 @@ export async function missingRequirements(): Promise<readonly string[]> {
   const missing: string[] = [];
   const filesystems = await readFile('/proc/filesystems', 'utf8');
   if (!/\boverlay$/m.test(filesystems)) missing.push('the kernel has no overlay file system: modprobe overlay');
+  await access('/dev/kmsg', constants.R_OK).catch(() => missing.push('/dev/kmsg cannot be read, and no kubelet starts without it'));
+  const available = 1024 * Number(/^MemAvailable: *(\d+) kB$/m.exec(await readFile('/proc/meminfo', 'utf8'))?.[1]);
+  if (available < memoryNeeded) missing.push(`less than ${memoryNeeded / 2 ** 30} GiB of memory is available`);
+  if (availableParallelism() < 2) missing.push('there is one processor only, and the deadlines of the scenarios are for two');
   const path = `${process.env.PATH}:${cniFolder}`;
   for (const [program, debianPackage] of Object.entries(debianPackages)) {
     if ((await findOnPath(program, path)) === undefined) missing.push(`${program} was not found: apt-get install ${debianPackage}`);
@@ -24,18 +32,51 @@ export async function missingRequirements(): Promise<readonly string[]> {
   return missing;
 }
 
-/** Containers often may not create namespaces, mounts or interfaces, whatever their user. */
+/**
+ * Containers often may not create namespaces, mounts, interfaces or control groups, whatever their user. So this tries all of it: runc runs a
+ * program from an overlay, in a control group with a memory limit, as containerd will.
+ */
 async function deniedByTheKernel(): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'rk-trial-'));
-  const overlay = `mount -t overlay overlay -o lowerdir=/opt,upperdir=${folder}/upper,workdir=${folder}/work /opt`;
-  const trial = ['set -e', 'ip link add rktrial0 type bridge', `mkdir ${folder}/upper ${folder}/work`, overlay];
-  const [program, ...args] = insideNamespaces(['sh', '-c', trial.join('\n')]);
+  const path = (name: string) => join(folder, name);
   try {
-    await promisify(execFile)(program, args);
+    for (const each of ['lower/bin', 'lower/proc', 'upper', 'work', 'rootfs', 'optional/upper', 'optional/work']) {
+      await mkdir(path(each), { recursive: true });
+    }
+    await copyFile('/bin/busybox', path('lower/bin/true'));
+    await writeFile(path('config.json'), JSON.stringify(trialContainer(path('rootfs'))));
+    await writeFile(path('setting'), await readFile('/proc/sys/vm/overcommit_memory'));
+    const commands = [
+      'set -e',
+      'ip link add rktrial0 type bridge',
+      `mount -t overlay overlay -o lowerdir=/opt,upperdir=${path('optional/upper')},workdir=${path('optional/work')} /opt`,
+      `mount --bind ${path('setting')} /proc/sys/vm/overcommit_memory`,
+      `mount -t overlay overlay -o lowerdir=${path('lower')},upperdir=${path('upper')},workdir=${path('work')} ${path('rootfs')}`,
+      `runc --root ${path('runc')} run --bundle ${folder} rk-trial-${process.pid}`,
+    ];
+    const [program, ...args] = insideNamespaces(['sh', '-c', commands.join('\n')]);
+    await promisify(execFile)(program, args, { timeout: 60_000, killSignal: 'SIGKILL' });
     return [];
   } catch (error) {
-    return [`namespaces, mounts or interfaces are not allowed here: ${(error as { stderr?: string }).stderr?.trim() || error}`];
+    const { stderr, message } = error as { stderr?: string; message: string };
+    return [`namespaces, mounts, interfaces or control groups are not allowed here: ${stderr?.trim() || message}`];
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** The bundle's configuration, with the field names of the OCI runtime specification. */
+function trialContainer(rootfs: string): object {
+  const namespaces = ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type }));
+  return {
+    ociVersion: '1.0.2',
+    process: { args: ['/bin/true'], cwd: '/', env: [], user: { uid: 65532, gid: 65532 } },
+    root: { path: rootfs, readonly: true },
+    mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
+    linux: {
+      namespaces,
+      cgroupsPath: `/regkeeper-test-trial-${process.pid}`,
+      resources: { memory: { limit: 64 * 2 ** 20 }, pids: { limit: 100 } },
+    },
+  };
 }

@@ -1,5 +1,6 @@
 /** `lint`: prints the problems and warnings of rules. */
 import { Command, Option } from 'commander';
+import { lintSources } from '../../delivery/lint-sources.ts';
 import { countOf } from '../../image/wording.ts';
 import { type LoadedRules, sortByPosition } from '../../loading/load-rules.ts';
 import { levelOf, type Problem } from '../../rules/language/problem.ts';
@@ -57,6 +58,10 @@ const examples = [
     does: 'Lint the rules of a cluster',
     line: 'kubectl -n regkeeper get configmap -l regkeeper.io/rules=cluster -o yaml | regkeeper lint -',
   },
+  {
+    does: 'Lint them with the sources of secret delivery',
+    line: 'kubectl -n regkeeper get configmap,secret -o yaml | regkeeper lint -',
+  },
 ];
 
 const exitCodes = ['no problems', 'problems, or warnings with --strict', 'invalid usage, or an unreadable file'];
@@ -65,8 +70,9 @@ const exitCodes = ['no problems', 'problems, or warnings with --strict', 'invali
 type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number; readonly hints: number };
 
 /** Warnings about rules in combination need a compiled rule set, so they are missing while there are problems. */
-function collectFindings({ ruleSet, problems, warnings }: LoadedRules, day: string): Findings {
-  const all = sortByPosition([...problems, ...warnings, ...(ruleSet ? lintRules(ruleSet, day) : [])]);
+function collectFindings({ ruleSet, problems, warnings, sources }: LoadedRules, day: string): Findings {
+  const combined = ruleSet ? [...lintRules(ruleSet, day), ...lintSources(ruleSet, sources)] : [];
+  const all = sortByPosition([...problems, ...warnings, ...combined]);
   const count = (level: string) => all.filter(({ code }) => levelOf(code) === level).length;
   return { all, problems: count('problem'), warnings: count('warning'), hints: count('hint') };
 }

@@ -6,6 +6,8 @@ import type { RuleScope } from './parse.ts';
 
 /** Its values are `cluster`, `namespace`, and `snapshot` for the last good versions that the server keeps. */
 export const rulesLabel = 'regkeeper.io/rules';
+/** On each Secret in regkeeper's namespace that may be copied. */
+export const sourceLabel = 'regkeeper.io/source';
 
 /** The fields of a ConfigMap that are read. */
 export type RulesConfigMap = {

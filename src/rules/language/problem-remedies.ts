@@ -72,10 +72,13 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'rule-redundant': 'remove it',
   'denial-overridden': 'deny these images with a more specific rule, or narrow the wildcard rule',
   'unused-secret': 'check the spelling of its name and its namespaces, or remove the entry',
+  'source-unusable': 'fix or recreate the Secret, as the message describes',
+  'source-without-entry': 'add an entry for the registry to the source',
   'secret-in-namespace-rule': 'use a different secret name in the namespace rule',
   'shadowed-rule': 'remove it, or change its pattern or namespaces',
   'unlikely-pattern': 'specify the registry as it appears in image names, such as `docker.io`',
   'short-name-alias': 'set `shortNames: reject`, or add rules for the registries that the aliases point to',
+  'wide-credential': 'use a credential for the path of the rule only, if the registry allows it',
   'rule-ending': 'replace images that are still in use, or set a later date',
   'secret-on-public-registry': 'set the pull secret only for paths that need it, or monitor when the credential expires',
 };

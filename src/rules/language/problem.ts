@@ -137,6 +137,8 @@ export const problemCodes = {
     level: 'warning',
     text: 'A secret is never delivered, because no cluster rule references it, or none that applies in its namespaces.',
   },
+  'source-unusable': { level: 'warning', text: 'A source of secret delivery, or one of its entries, cannot be copied.' },
+  'source-without-entry': { level: 'warning', text: 'A source of secret delivery has no credential for a rule that names its secret.' },
   'secret-in-namespace-rule': {
     level: 'warning',
     text: 'A namespace rule references a secret that is delivered for cluster rules, so its images may not match the content of the copy.',
@@ -146,6 +148,10 @@ export const problemCodes = {
   'short-name-alias': {
     level: 'warning',
     text: 'A rule trusts a short name, but nodes may resolve it to a registry that no rule trusts.',
+  },
+  'wide-credential': {
+    level: 'hint',
+    text: 'A source of secret delivery has an entry that also gives access to images outside of the rule.',
   },
   'rule-ending': { level: 'hint', text: 'A rule will stop trusting its images in 30 days or less. After that, they will be denied.' },
   'secret-on-public-registry': {

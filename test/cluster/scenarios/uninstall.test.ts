@@ -148,6 +148,7 @@ describe('after an installation with kustomize, all components and what the docu
     await run(runnable(stepsOf('docs/operations.md').find(({ script }) => script.includes('regkeeper rbac'))?.script ?? '') ?? '');
     const ofNamespace = { name: 'registries', namespace: 'shop', labels: { 'regkeeper.io/rules': 'namespace' } };
     await shop.create({ apiVersion: 'v1', kind: 'ConfigMap', metadata: ofNamespace, data: { 'rules.yaml': 'rules: []\n' } });
+    await shop.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'copy', labels: { 'regkeeper.io/delivered': 'true' } } });
     await shop('delete', 'deployments,buildconfigs', '--all');
     await kubectl(['apply', '-f', '-'], { stdin: usualDeployment });
     expect(await namesLike(/regkeeper|labels-of-aks/)).not.toEqual([]);
@@ -168,6 +169,7 @@ describe('after an installation with kustomize, all components and what the docu
       deadlineSeconds: 60,
       what: 'all objects to be deleted',
     });
+    expect(await shop.list('secrets', '-l', 'regkeeper.io/delivered')).toEqual([]);
     const { output } = await world.run(stepWith('-o name | grep regkeeper'));
     expect(output).toBe('');
   }, 120_000);

@@ -3,14 +3,16 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { findCredentials } from '../../../src/credentials/kubelet.ts';
 import type { ImageReference } from '../../../src/image/reference.ts';
-import { target } from '../../cluster/target.ts';
-import { actingIn, pod } from '../../cluster/workloads.ts';
+import { target, waitFor } from '../../cluster/target.ts';
+import { pod } from '../../cluster/workloads.ts';
 import { readTable } from '../../unit/conformance/corpus.ts';
 import { hub, keysThatDoNotMatch, keysThatMatch } from '../../unit/credentials/keyring-rows.ts';
 import { referenceOf } from '../../unit/rules/documents.ts';
-import { named, registrySecret, requestsOf, sleeping, untilPullFails } from '../target.ts';
+import { actingOnNode, registrySecret, requestsOf, sleeping } from '../target.ts';
 
 const cluster = target();
+/** regkeeper does not handle this namespace, and these Pods have their secrets already. */
+const excluded = actingOnNode(cluster.kubectl, () => 'kube-system');
 
 /** Keys of one secret, separated by ` ; ` in a row of the corpus, and an image. */
 type Question = { readonly name: string; readonly keys: readonly string[]; readonly image: string };
@@ -25,36 +27,38 @@ const corpus: readonly Question[] = readTable({ file: 'keyring_match.tsv', colum
 const own: readonly Question[] = [...keysThatMatch, ...keysThatDoNotMatch].map(([name, key, image]) => ({ name, keys: [key], image }));
 const all = [...corpus, ...own];
 const questions = all.filter(({ image }) => asReference(image) !== undefined);
-/** Each is a Pod that waits for its image. A node runs 110 Pods. */
-const atOnce = 40;
 
-const users = new Map<Question, readonly string[]>();
+/**
+ * The last container of each Pod has an image of this host, and each secret an entry for it. A kubelet reads the secrets of a Pod once for all of
+ * its containers. So a request with that entry shows that the kubelet had the secret. It gives up after a second, and pulls without the secret.
+ */
+const witness = 'witness.test';
+const containersOfPod = 10;
+
+const tried = new Map<Question, readonly string[]>();
 
 beforeAll(async () => {
-  const namespace = await cluster.namespace();
-  const acting = actingIn(cluster.kubectl, () => namespace);
-  for (let first = 0; first < questions.length; first += atOnce) {
-    const batch = questions.slice(first, first + atOnce).map((question, index) => ({ question, name: `row-${first + index}` }));
-    await acting.create(...batch.map(({ question, name }) => registrySecret(name, loginsOf(question, name))));
-    await acting.create(
-      ...batch.map(({ question, name }) => {
-        const [container] = sleeping(question.image).containers;
-        // The host's network makes a Pod start quicker.
-        const spec = { containers: [{ ...container, imagePullPolicy: 'Always' }], imagePullSecrets: [{ name }], hostNetwork: true };
-        return pod(name, { ...sleeping(''), ...spec }, { labels: { batch: String(first) } });
-      }),
-    );
-    for (const { name } of batch) await untilPullFails(acting, named(name));
-    for (const { question, name } of batch) users.set(question, keysTried(question, name));
-    await acting('delete', 'pods', '-l', `batch=${first}`, '--force');
+  const groups = groupsOf(questions);
+  const rows = groups.map((group, index) => group.map((question, place) => ({ question, row: `row-${index}-${place}` })));
+  for (const group of rows) await excluded.create(...group.map(({ question, row }) => registrySecret(row, loginsOf(question, row))));
+  await excluded.create(...rows.map((group, index) => podOf(`keyring-${index}`, group)));
+  try {
+    const hadSecrets = () => {
+      const users = new Set(requestsOf((user) => user.endsWith(witness)).map(({ user }) => user));
+      const late = rows.flat().filter(({ row }) => !users.has(`${row}.${witness}`));
+      if (late.length > 0) throw new Error(`pulled without ${late.map(({ row }) => row)}`);
+      return true;
+    };
+    await waitFor(hadSecrets, { deadlineSeconds: 180, what: 'the kubelet to have each secret' });
+    for (const { question, row } of rows.flat()) tried.set(question, keysTried(question, row));
+  } finally {
+    await excluded.remove(...groups.map((_, index) => `pod/keyring-${index}`), ...rows.flat().map(({ row }) => `secret/${row}`));
   }
 }, 300_000);
 
 describe('a kubelet tries the entries that src/credentials finds, in the same order', () => {
   test.each(questions)('$name: $keys for $image', (question) => {
-    const entries = question.keys.map((key) => ({ key }));
-    const found = findCredentials(entries, asReference(question.image) as ImageReference).map(({ key }) => key);
-    expect(users.get(question)).toEqual(found);
+    expect(tried.get(question)).toEqual(found(question, [question]));
   });
 
   test('names that no image can have are left out', () => {
@@ -63,14 +67,50 @@ describe('a kubelet tries the entries that src/credentials finds, in the same or
   });
 });
 
+/** Questions that may share a Pod, because the keys of the others change nothing. A sandbox for each would take most of the time. */
+function groupsOf(every: readonly Question[]): readonly (readonly Question[])[] {
+  const groups: Question[][] = [];
+  for (const question of every) {
+    const shared = groups.find((group) => group.length < containersOfPod && areIndependent([...group, question]));
+    if (shared) shared.push(question);
+    else groups.push([question]);
+  }
+  return groups;
+}
+
+function areIndependent(group: readonly Question[]): boolean {
+  return group.every((question) => found(question, group).join() === found(question, [question]).join());
+}
+
+/** The keys of these questions that src/credentials finds for the image of one. */
+function found({ image }: Question, group: readonly Question[]): readonly string[] {
+  const entries = group.flatMap(({ keys }) => keys.map((key) => ({ key })));
+  return findCredentials(entries, asReference(image) as ImageReference).map(({ key }) => key);
+}
+
+interface Row {
+  readonly question: Question;
+  readonly row: string;
+}
+
+/** With the network of the host a Pod starts quicker. */
+function podOf(name: string, rows: readonly Row[]): object {
+  const images = [...rows.map(({ question, row }) => [row, question.image]), ['witness', `${witness}/app:1`]];
+  const containers = images.map(([container, image]) => ({ name: container, image, imagePullPolicy: 'Always' }));
+  const imagePullSecrets = rows.map(({ row }) => ({ name: row }));
+  return pod(name, { ...sleeping(''), containers, imagePullSecrets, hostNetwork: true });
+}
+
 /** The user of an entry is the row and the number of its key. */
 function loginsOf({ keys }: Question, row: string): Readonly<Record<string, string>> {
-  return Object.fromEntries(keys.map((key, index) => [key, `${row}.${index}`]));
+  const logins = keys.map((key, index) => [key, `${row}.${index}`]);
+  return Object.fromEntries([...logins, [witness, `${row}.${witness}`]]);
 }
 
 function keysTried({ keys }: Question, row: string): readonly string[] {
-  const tried = requestsOf((user) => user.startsWith(`${row}.`)).map(({ user }) => Number(user.slice(row.length + 1)));
-  return [...new Set(tried)].map((index) => keys[index] ?? '');
+  const requests = requestsOf((user) => user.startsWith(`${row}.`)).filter(({ written }) => written !== witness);
+  const numbers = requests.map(({ user }) => Number(user.slice(row.length + 1)));
+  return [...new Set(numbers)].map((index) => keys[index] ?? '');
 }
 
 function asReference(image: string): ImageReference | undefined {

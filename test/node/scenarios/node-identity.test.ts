@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { target, waitFor } from '../../cluster/target.ts';
 import { withRegkeeper } from '../../cluster/with-regkeeper.ts';
-import { actingIn, pod } from '../../cluster/workloads.ts';
+import { pod } from '../../cluster/workloads.ts';
 import {
+  actingOnNode,
+  auditRecords,
   contentOnNode,
   named,
-  nodeFolder,
-  nodeKubeconfig,
+  ownNode,
   type PodStatus,
   preloadImage,
   requestsFor,
@@ -21,17 +22,17 @@ import {
 
 const cluster = target();
 const keeper = withRegkeeper(cluster, 'mode: enforce\nunconfigured: deny\nrules:\n- registry: open.test\n');
-const acting = actingIn(cluster.kubectl, () => keeper.namespace);
+const acting = actingOnNode(cluster.kubectl, () => keeper.namespace);
 const { tryCreate } = acting;
-const excluded = actingIn(cluster.kubectl, () => 'kube-system');
+const excluded = actingOnNode(cluster.kubectl, () => 'kube-system');
 
-test('a static Pod of an untrusted image runs, and its mirror Pod is allowed and recorded', async () => {
-  const file = join(nodeFolder, 'static-pods', 'static.json');
+test.concurrent('a static Pod of an untrusted image runs, and its mirror Pod is allowed and recorded', async () => {
+  const file = join(ownNode().folder, 'static-pods', 'static.json');
   const { namespace } = keeper;
   await writeFile(file, JSON.stringify(pod('static', sleeping('untrusted.test/static:1'), { namespace })));
   try {
     await untilRunning(acting, named('static-node-1'));
-    const record = () => keeper.server?.audit().find((each) => JSON.stringify(each).includes('"static-node-1"'));
+    const record = () => auditRecords().find((each) => JSON.stringify(each).includes('"static-node-1"'));
     const found = await waitFor(record, { deadlineSeconds: 10, what: 'the record of the mirror Pod' });
     expect(found).toMatchObject({ user: 'system:node:node-1', outcome: 'allowed', images: [{ reason: 'mirror-pod' }] });
   } finally {
@@ -43,20 +44,20 @@ test('a static Pod of an untrusted image runs, and its mirror Pod is allowed and
   }
 });
 
-test('the annotation of a mirror Pod does not help another user', async () => {
+test.concurrent('the annotation of a mirror Pod does not help another user', async () => {
   const annotations = { 'kubernetes.io/config.mirror': 'x', 'kubernetes.io/config.source': 'file' };
   const { stderr } = await tryCreate(pod('forged', sleeping('untrusted.test/forged:1', { nodeName: 'node-1' }), { annotations }));
   expect(stderr).toContain('untrusted.test/forged:1');
 });
 
-test('the kubelet may create mirror Pods only, so its identity does not help to run other Pods', async () => {
+test.concurrent('the kubelet may create mirror Pods only, so its identity does not help to run other Pods', async () => {
   const object = JSON.stringify(pod('plain', sleeping('untrusted.test/plain:1')));
-  const asNode = ['--kubeconfig', nodeKubeconfig, 'create', '-f', '-', '-n', keeper.namespace];
+  const asNode = ['--kubeconfig', ownNode().kubeletKubeconfig, 'create', '-f', '-', '-n', keeper.namespace];
   const { stderr } = await cluster.kubectl(asNode, { stdin: object, allowFailure: true });
   expect(stderr).toContain('node "node-1" can only create mirror pods');
 });
 
-test('the prefix of the id of a preloaded image runs it without asking a registry, and is denied', async () => {
+test.concurrent('the prefix of the id of a preloaded image runs it without asking a registry, and is denied', async () => {
   const id = await preloadImage('untrusted.test/on-node:1');
   const prefix = id.slice(0, 'sha256:'.length + 12);
   await excluded.create(pod('by-id', sleeping(prefix)));
@@ -69,11 +70,11 @@ test('the prefix of the id of a preloaded image runs it without asking a registr
       expect(stderr).toContain(image);
     }
   } finally {
-    await excluded('delete', 'pod/by-id');
+    await excluded.remove('pod/by-id');
   }
 });
 
-test('the id of an image that a Pod has pulled does not run it', async () => {
+test.concurrent('the id of an image that a Pod has pulled does not run it', async () => {
   await excluded.create(pod('by-name', sleeping('untrusted.test/pulled:1')));
   try {
     const running = await untilRunning(excluded, named('by-name'));
@@ -81,7 +82,7 @@ test('the id of an image that a Pod has pulled does not run it', async () => {
     await excluded.create(pod('by-id-of-pulled', sleeping(id)));
     await untilPullFails(excluded, named('by-id-of-pulled'));
   } finally {
-    await excluded('delete', 'pod/by-name', 'pod/by-id-of-pulled', '--ignore-not-found');
+    await excluded.remove('pod/by-name', 'pod/by-id-of-pulled');
   }
 });
 

@@ -6,10 +6,12 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { parseRegistrySecret, registrySecretProblems } from '../../../src/credentials/registry-secret.ts';
 import { target } from '../../cluster/target.ts';
 import { withRegkeeper } from '../../cluster/with-regkeeper.ts';
-import { actingIn, pod } from '../../cluster/workloads.ts';
+import { pod } from '../../cluster/workloads.ts';
 import {
+  actingOnNode,
   named,
-  nodeFolder,
+  needsOwnNode,
+  ownNode,
   registrySecret,
   requestsFor,
   sleeping,
@@ -31,47 +33,50 @@ rules:
 - {registry: mixed.test, pullSecret: wrong}
 - {registry: token.test, pullSecret: wrong}
 - {registry: mirrored.test, pullSecret: mirrored-pull}
+- {registry: mirrored-with-header.test, pullSecret: mirrored-pull}
 - registry: open.test
 `,
 );
-const acting = actingIn(cluster.kubectl, () => keeper.namespace);
+const acting = actingOnNode(cluster.kubectl, () => keeper.namespace);
 const { create } = acting;
-const excluded = actingIn(cluster.kubectl, () => 'kube-system');
+const excluded = actingOnNode(cluster.kubectl, () => 'kube-system');
 
 beforeAll(async () => {
   const expired = registrySecret('wrong', { 'mixed.test': 'ada', 'token.test': 'ada' }, 'expired');
   await create(registrySecret('private-pull', { 'private.test': 'ada' }), expired);
 });
 
-describe('an image that is on the node already', () => {
+describe.concurrent('an image that is on the node already', () => {
   test('runs for a Pod with the injected secret, and not for one without', async () => {
-    const spec = sleeping('private.test/cached:1');
-    await create(pod('first', spec));
-    await untilRunning(acting, named('first'));
+    await create(pod('first', sleeping('private.test/cached:1')));
+    const { nodeName } = (await untilRunning(acting, named('first'))).spec;
+    const spec = sleeping('private.test/cached:1', { nodeName });
     await create(pod('second', spec));
     await untilRunning(acting, named('second'));
     await excluded.create(pod('without', spec));
     try {
       await untilPullFails(excluded, named('without'));
     } finally {
-      await excluded('delete', 'pod/without');
+      await excluded.remove('pod/without');
     }
   });
 
   test('runs for a Pod with another secret of equal credentials, without a request to the registry', async () => {
-    const before = requestsFor('cached').length;
+    await create(pod('first-of-equal', sleeping('private.test/equal:1')));
+    const { nodeName } = (await untilRunning(acting, named('first-of-equal'))).spec;
+    const before = requestsFor('equal').length;
     await excluded.create(registrySecret('equal', { 'private.test': 'ada' }));
-    await excluded.create(pod('equal', sleeping('private.test/cached:1', { imagePullSecrets: [{ name: 'equal' }] })));
+    await excluded.create(pod('equal', sleeping('private.test/equal:1', { nodeName, imagePullSecrets: [{ name: 'equal' }] })));
     try {
       await untilRunning(excluded, named('equal'));
-      expect(requestsFor('cached')).toHaveLength(before);
+      expect(requestsFor('equal')).toHaveLength(before);
     } finally {
-      await excluded('delete', 'pod/equal', 'secret/equal');
+      await excluded.remove('pod/equal', 'secret/equal');
     }
   });
 });
 
-describe('an expired credential for a public image', () => {
+describe.concurrent('an expired credential for a public image', () => {
   test('is not sent to a registry with Basic authentication, so the Pod runs', async () => {
     await create(pod('basic', sleeping('mixed.test/public/basic:1')));
     await untilRunning(acting, named('basic'));
@@ -85,38 +90,46 @@ describe('an expired credential for a public image', () => {
     try {
       await untilRunning(excluded, named('token'));
     } finally {
-      await excluded('delete', 'pod/token');
+      await excluded.remove('pod/token');
     }
   });
 });
 
-describe('a mirror in hosts.toml', () => {
-  const folder = join(nodeFolder, 'certs.d/mirrored.test');
+describe.concurrent('a mirror in hosts.toml', () => {
   const mirror = '[host."http://mirror.test"]\ncapabilities = ["pull", "resolve"]\n';
+  const header = `Basic ${Buffer.from('mirror-user:correct horse').toString('base64')}`;
 
   beforeAll(async () => {
-    await mkdir(folder, { recursive: true });
-    await create(registrySecret('mirrored-pull', { 'mirrored.test': 'ada' }));
-    return () => rm(folder, { recursive: true });
+    await create(registrySecret('mirrored-pull', { 'mirrored.test': 'ada', 'mirrored-with-header.test': 'ada' }));
   });
 
-  test("without a credential gets the Pod's password for the written host", async () => {
-    await writeFile(join(folder, 'hosts.toml'), mirror);
-    await create(pod('mirrored', sleeping('mirrored.test/mirrored:1')));
-    await untilRunning(acting, named('mirrored'));
-    expect(usersWhoPulled('mirrored')).toEqual(['ada@mirror.test']);
+  /** Returns who pulled an image of `host` while this is its hosts.toml. */
+  async function pullsThrough(host: string, name: string, configuration: string): Promise<string[]> {
+    const folder = join(ownNode().folder, 'certs.d', host);
+    await mkdir(folder);
+    await writeFile(join(folder, 'hosts.toml'), configuration);
+    try {
+      await create(pod(name, sleeping(`${host}/${name}:1`)));
+      await untilRunning(acting, named(name));
+      return usersWhoPulled(name);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  test("without a credential gets the Pod's password for the written host", async ({ skip }) => {
+    if (needsOwnNode) skip(needsOwnNode);
+    expect(await pullsThrough('mirrored.test', 'mirrored', mirror)).toEqual(['ada@mirror.test']);
   });
 
-  test('with a credential gets that one alone', async () => {
-    const header = `Basic ${Buffer.from('mirror-user:correct horse').toString('base64')}`;
-    await writeFile(join(folder, 'hosts.toml'), `${mirror}[host."http://mirror.test".header]\nauthorization = "${header}"\n`);
-    await create(pod('own-header', sleeping('mirrored.test/own-header:1')));
-    await untilRunning(acting, named('own-header'));
-    expect(usersWhoPulled('own-header')).toEqual(['mirror-user@mirror.test']);
+  test('with a credential gets that one alone', async ({ skip }) => {
+    if (needsOwnNode) skip(needsOwnNode);
+    const withHeader = `${mirror}[host."http://mirror.test".header]\nauthorization = "${header}"\n`;
+    expect(await pullsThrough('mirrored-with-header.test', 'own-header', withHeader)).toEqual(['mirror-user@mirror.test']);
   });
 });
 
-describe('a Pod with several secrets', () => {
+describe.concurrent('a Pod with several secrets', () => {
   test('for one registry tries them in the order of its list', async () => {
     await create(registrySecret('stale', { 'second.test': 'stale' }, 'expired'), registrySecret('second-pull', { 'second.test': 'grace' }));
     await create(pod('both', sleeping('second.test/both:1', { imagePullSecrets: [{ name: 'stale' }] })));
@@ -134,7 +147,7 @@ describe('a Pod with several secrets', () => {
   });
 });
 
-test('a secret of the type dockercfg is as good', async () => {
+test.concurrent('a secret of the type dockercfg is as good', async () => {
   const content = JSON.stringify({ 'second.test': { auth: Buffer.from('linus:correct horse').toString('base64') } });
   const secret = {
     apiVersion: 'v1',
@@ -148,11 +161,11 @@ test('a secret of the type dockercfg is as good', async () => {
     await untilRunning(excluded, named('old'));
     expect(usersWhoPulled('old')).toEqual(['linus@second.test']);
   } finally {
-    await excluded('delete', 'pod/old', 'secret/old');
+    await excluded.remove('pod/old', 'secret/old');
   }
 });
 
-describe('a secret for another registry breaks the pull of a public image exactly if src/credentials finds a problem that breaks pulls', () => {
+describe.concurrent('a secret for another registry breaks the pull of a public image exactly if src/credentials finds a problem that breaks pulls', () => {
   const auths = (value: unknown) => JSON.stringify({ auths: { 'other.test': value } });
   test.each([
     ['a right entry', auths({ auth: Buffer.from('a:b').toString('base64') })],

@@ -10,6 +10,7 @@ import { decide } from '../../../src/decision/decide.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { buildAuditRecord } from '../../../src/observe/audit/decision-record.ts';
+import { buildDeliveryRecord } from '../../../src/observe/audit/delivery-record.ts';
 import { buildRulesRecord } from '../../../src/observe/audit/rules-record.ts';
 import { beginRulesReviewRecord } from '../../../src/observe/audit/rules-review-record.ts';
 import { createAuditLog } from '../../../src/observe/logger.ts';
@@ -211,6 +212,20 @@ describe('docs/audit.schema.json', () => {
     expect(complaintsAbout(line)).toEqual([]);
   });
 
+  test('holds for the records of secret delivery, and knows every field of them', () => {
+    const [secret] = ruleSetOf(wholeLanguage).deliveredSecrets;
+    const write = { namespace: 'a', name: 'corp', content: { version: 'v', entries: 2 }, rulesRevision: audited.revision };
+    const records = [
+      buildDeliveryRecord({ ...write, action: { do: 'create' }, secret, written: { uid: 'u', resourceVersion: '1' } }),
+      buildDeliveryRecord({ ...write, action: { do: 'delete', because: 'not-entitled' }, secret: undefined, written: undefined }),
+      buildDeliveryRecord({ ...write, action: { do: 'mark-unused' }, secret, written: { uid: 'u', resourceVersion: '1' } }),
+    ].map((record) => ({ log: 'audit', schemaVersion: 1, time: '2027-01-01T00:00:00.000Z', ...record }));
+    expect(records.flatMap(complaintsAbout)).toEqual([]);
+    expect(records.map(({ reason }) => reason)).toEqual(['needed', 'not-entitled', 'unused']);
+    const seen = new Set(records.flatMap((record) => Object.keys(record)));
+    expect(fieldsOfSchema('delivery').filter((field) => !seen.has(field))).toEqual([]);
+  });
+
   test.each(blocks(readPage('docs/audit.md')).filter(({ language }) => language === 'json'))(
     'holds for the example in line $line of docs/audit.md',
     (block) => {
@@ -238,6 +253,7 @@ describe('docs/audit.schema.json', () => {
     ['Decision records', 'decision'],
     ['Records of rule changes', 'rules'],
     ['Records of rule reviews', 'rulesReview'],
+    ['Records of secret delivery', 'delivery'],
   ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
     expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
   });

@@ -10,12 +10,13 @@ import { reasons } from '../../../src/decision/reasons.ts';
 import { recordGaps } from '../../../src/evaluate/replay/read-record.ts';
 import { imageProblemCodes } from '../../../src/image/problem.ts';
 import { failures } from '../../../src/observe/audit/failure.ts';
+import { deliveryMetrics } from '../../../src/observe/delivery-metrics.ts';
 import { eventDrops } from '../../../src/observe/event-drops.ts';
 import { ownMetrics } from '../../../src/observe/metrics.ts';
 import { levelOf, type ProblemCode, problemCodes } from '../../../src/rules/language/problem.ts';
 import { problemRemedies } from '../../../src/rules/language/problem-remedies.ts';
 import { fieldsOfLevel } from '../../../src/rules/language/schema.ts';
-import { defaultOf, settingNames, settingOf, usageOf, variableOf } from '../../../src/settings/table.ts';
+import { defaultOf, deliverySettingNames, flagOf, settingNames, settingOf, usageOf, variableOf } from '../../../src/settings/table.ts';
 import { firstCodes, pages, readPage, root, rows, section } from './pages.ts';
 
 const withoutSubsections = (text: string) => text.split(/^### /m)[0] ?? '';
@@ -84,12 +85,16 @@ describe('what the code has stands in the docs, and nothing else', () => {
   });
 
   test('metrics in docs/metrics.md, with their labels', () => {
-    const listed = ['Request metrics', 'State metrics'].flatMap((heading) =>
+    const listed = ['Request metrics', 'State metrics', 'Metrics of secret delivery'].flatMap((heading) =>
       rows(withoutSubsections(section(readPage('docs/metrics.md'), heading))),
     );
     const documented = listed.map(([name = '', labels = '']) => `${name.replaceAll('`', '')}{${labels.replaceAll('`', '')}}`);
     expect(sorted(documented)).toEqual(
-      sorted(Object.values(ownMetrics).map(({ name, labelNames }) => `${name}{${labelNames.join(', ')}}`)),
+      sorted(
+        [...Object.values(ownMetrics), ...Object.values(deliveryMetrics)].map(
+          ({ name, labelNames }) => `${name}{${labelNames.join(', ')}}`,
+        ),
+      ),
     );
   });
 
@@ -108,6 +113,11 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(listed.map(([flag, variable, usual]) => [flag, variable, usual])).toEqual(
       settingNames.map((name) => [`\`${usageOf(name)}\``, `\`${variableOf(name)}\``, defaultOf(name) ?? '']),
     );
+  });
+
+  test('settings of deliver in docs/settings.md', () => {
+    const text = section(readPage('docs/settings.md'), 'Settings of regkeeper deliver').split('It ignores')[0] ?? '';
+    expect(text.match(/`--[a-z-]+`/g)).toEqual(deliverySettingNames.map((name) => `\`${flagOf(name)}\``));
   });
 
   test('--help of serve: flags, variables and defaults', () => {

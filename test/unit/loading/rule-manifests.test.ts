@@ -121,7 +121,20 @@ items:
 
 test('other objects, and the snapshot that the server keeps, are left aside', () => {
   const text = `apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n---\n${head.replace('cluster', 'snapshot')}---\n---\napiVersion: v1\nkind: List\nitems: [{kind: Service, apiVersion: v1}]\n`;
-  expect(read(text)).toEqual({ configMaps: [], others: ['Pod web', 'ConfigMap rules', 'Service'], problems: [], warnings: [] });
+  expect(read(text)).toEqual({
+    configMaps: [],
+    sources: [],
+    others: ['Pod web', 'ConfigMap rules', 'Service'],
+    problems: [],
+    warnings: [],
+  });
+});
+
+test('a Secret with the label of a source is kept with its place, and another Secret is not', () => {
+  const secret = (name: string, label: string) =>
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: ${name}\n  labels: {regkeeper.io/source: "${label}"}\n`;
+  const { sources } = readRulesManifest(`${secret('a', 'false')}---\n${secret('b', 'true')}`, 'rules.yaml') ?? { sources: [] };
+  expect(sources).toMatchObject([{ object: { metadata: { name: 'b' } }, origin: { line: 7, column: 1 } }]);
 });
 
 test.each([

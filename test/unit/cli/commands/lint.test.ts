@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import { levelOf, type ProblemCode, problemCodes } from '../../../../src/rules/language/problem.ts';
 import { brokenDocuments } from '../../rules/language/broken.ts';
@@ -255,4 +255,21 @@ describe('nothing to read is exit code 2, so that nobody takes it for clean', ()
   test('a ConfigMap without documents', async () => {
     await expect(lint(configMap('cluster', '').replace('rules.yaml: ', 'notes: x'))).rejects.toThrow(/no rules found/);
   });
+});
+
+test('lint reads the sources of secret delivery that are among the input', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-sources-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await writeFile(
+    join(folder, 'rules.yaml'),
+    'rules: [{registry: reg.io/team, pullSecret: corp-pull}]\nsecrets: [{name: corp-pull, source: corp-source, namespaces: "*"}]\n',
+  );
+  const auths = JSON.stringify({ auths: { 'reg.io': { auth: btoa('robot:hunter2') } } });
+  await writeFile(
+    join(folder, 'source.yaml'),
+    `apiVersion: v1\nkind: Secret\nmetadata:\n  name: corp-source\n  labels: {regkeeper.io/source: "true"}\ntype: kubernetes.io/dockerconfigjson\nstringData:\n  .dockerconfigjson: '${auths}'\n`,
+  );
+  const { out, err, exitCode } = await runCommand('lint', folder, '--strict');
+  expect([out, exitCode]).toEqual([expect.stringMatching(/source\.yaml:1:1 wide-credential hint: the entry "reg\.io" .*\n$/), 0]);
+  expect(out + err).not.toContain('hunter2');
 });

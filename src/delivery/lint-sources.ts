@@ -1,0 +1,59 @@
+/** Warnings and hints about sources, where their content is known: what copies would lack, and what they would have beyond the rules. */
+import { quote } from '../image/problem.ts';
+import type { JsonObject } from '../object/json.ts';
+import { textAt } from '../object/json.ts';
+import { type Origin, type Problem, renderOrigin } from '../rules/language/problem.ts';
+import type { DeliveredSecret, Rule, RuleSet } from '../rules/rule-set.ts';
+import { type NamingRule, selectEntries } from './select-entries.ts';
+import { readSource } from './source.ts';
+
+/** A Secret with the label of a source, and where it is. */
+export type LocatedSource = { readonly object: JsonObject; readonly origin: Origin };
+
+/** Messages have keys of `auths`, and never a credential. A source that no entry of `secrets` names is ignored. */
+export function lintSources({ deliveredSecrets, rules }: Pick<RuleSet, 'deliveredSecrets' | 'rules'>, sources: readonly LocatedSource[]) {
+  return sources.flatMap(({ object, origin }) => {
+    const name = textAt(object, ['metadata', 'name']);
+    return deliveredSecrets.filter(({ source }) => source === name).flatMap((secret) => lintSource(secret, rules, object, origin));
+  });
+}
+
+function lintSource(secret: DeliveredSecret, all: readonly Rule[], object: JsonObject, origin: Origin): readonly Problem[] {
+  const source = readSource(secret.source, object);
+  if (source.state === 'unusable') {
+    return [
+      { code: 'source-unusable', message: `${source.message}. It cannot be copied.`.replace('..', '.'), origin, related: secret.origin },
+    ];
+  }
+  const rules = new Map<NamingRule, Rule>(
+    all.flatMap((rule) => {
+      const [pull, push] = [rule.pullSecrets.includes(secret.name), rule.pushSecret === secret.name];
+      return pull || push ? [[{ name: rule.name, pattern: rule.pattern, pull, push }, rule] as const] : [];
+    }),
+  );
+  const { rulesWithout, wider } = selectEntries(source.credentials, [...rules.keys()]);
+  const at = (rule: NamingRule) => rules.get(rule)?.origin ?? secret.origin;
+  return [
+    ...source.problems.map(
+      ({ message }): Problem => ({
+        code: 'source-unusable',
+        message: `copies of the source ${quote(secret.source)} are made without one of its entries. ${message}`,
+        origin,
+        related: secret.origin,
+      }),
+    ),
+    ...rulesWithout.map((rule): Problem => {
+      const message = `the source ${quote(secret.source)} has no credential for the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}, which names the secret ${secret.name}. Add an entry to the source.`;
+      return { code: 'source-without-entry', message, origin, related: at(rule) };
+    }),
+    ...wider.map(({ key, rule }): Problem => {
+      const message = `the entry ${quote(shownKey(key))} of the source ${quote(secret.source)} also gives access to images outside of the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}. Use a narrower entry, if the registry allows it.`;
+      return { code: 'wide-credential', message, origin, related: at(rule) };
+    }),
+  ];
+}
+
+/** A key may contain a password by mistake. */
+function shownKey(key: string): string {
+  return key.replace(/^.*@/s, '***@').slice(0, 200);
+}

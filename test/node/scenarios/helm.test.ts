@@ -1,0 +1,55 @@
+/** Tests the installation with Helm, after the one with kustomize has been removed. */
+
+import { beforeAll, describe, expect, test } from 'vitest';
+import { createHelm, findHelm, type Helm } from '../../cluster/helm.ts';
+import { ownNamespace } from '../../cluster/regkeeper.ts';
+import { target, waitFor } from '../../cluster/target.ts';
+import { deployment, pod } from '../../cluster/workloads.ts';
+import { nothingIsLeft, type Way, ways } from '../../kind/ways.ts';
+import { installOnNode } from '../installation.ts';
+import { actingOnNode, named, registrySecret, sleeping, untilRunning, usersWhoPulled } from '../target.ts';
+
+const cluster = target();
+const { kubectl } = cluster;
+let namespace = '';
+const acting = actingOnNode(kubectl, () => namespace);
+const [kustomize, chart] = ways() as [Way, Way];
+let helm: Helm;
+
+beforeAll(async () => {
+  helm = createHelm({ binary: await findHelm(), kubeconfig: cluster.kubeconfig });
+  namespace = await cluster.namespace();
+});
+
+describe('after a removal, a new installation', () => {
+  test('finds nothing of the one before', async () => {
+    await kustomize.remove(kubectl, helm);
+    await waitFor(() => nothingIsLeft(kubectl), { deadlineSeconds: 120, what: 'nothing to be left of the installation before' });
+  });
+
+  // `helm test` needs DNS, which this node has not. `npm run test:kind` runs it.
+  test('with Helm has two replicas', async () => {
+    await installOnNode(chart, kubectl, helm);
+    const { stdout } = await kubectl(['get', 'deployment', 'regkeeper', '-n', ownNamespace, '-o', 'jsonpath={.status.readyReplicas}']);
+    expect(stdout).toBe('2');
+  });
+
+  test('adds the secret with which a private image is pulled', async () => {
+    await acting.create(registrySecret('private-pull', { 'private.test': 'ada' }));
+    const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: private.test, pullSecret: private-pull}\n';
+    const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
+    await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+    const denies = async () => (await acting.tryCreate(pod('denied', sleeping('unknown.test/x:1')), '--dry-run=server')).code !== 0;
+    await waitFor(denies, { deadlineSeconds: 60, what: 'the rules to be in force' });
+    await acting.create(deployment('with-helm', sleeping('private.test/with-helm:1')));
+    await untilRunning(acting, '-l', 'app=with-helm');
+    expect(usersWhoPulled('with-helm')).toEqual(['ada@private.test']);
+  });
+
+  test('leaves a cluster that admits every Pod when it is removed', async () => {
+    await chart.remove(kubectl, helm);
+    await waitFor(() => nothingIsLeft(kubectl), { deadlineSeconds: 120, what: 'nothing to be left of the installation with Helm' });
+    await acting.create(pod('after', sleeping('untrusted.test/after-helm:1')));
+    await untilRunning(acting, named('after'));
+  });
+});
