@@ -26,6 +26,8 @@ export type ClusterDraft = {
   readonly excluded: { readonly namespaces: readonly string[]; readonly objects: number };
   readonly notRead: readonly NotRead[];
   readonly notEvaluated: readonly string[];
+  /** What could not be read, and runs nothing. */
+  readonly gaps: readonly string[];
 };
 
 type Found = {
@@ -69,7 +71,7 @@ export async function draftFromCluster(options: ClusterDraftOptions): Promise<Cl
     secrets,
     { perPath, internalRegistries },
   );
-  return { draft, notes, excluded: read.excluded, notRead, notEvaluated };
+  return { draft, notes, excluded: read.excluded, notRead, notEvaluated, gaps: read.gaps };
 }
 
 const nothing: Found = { uses: [], denied: [], unknown: [], notEvaluated: [] };

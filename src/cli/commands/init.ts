@@ -103,7 +103,7 @@ async function initFromCluster(options: InitOptions, terminal: Terminal, connect
 
     const fits = print(draft, notes, options, terminal);
     const ofServer = installation.server.notRead.map(({ message }) => message);
-    const gaps = [...ofServer, ...inputs.gaps, ...(gap === undefined ? [] : [gap]), ...problems, ...notes.denied];
+    const gaps = [...ofServer, ...inputs.gaps, ...read.gaps, ...(gap === undefined ? [] : [gap]), ...problems, ...notes.denied];
     terminal.err(renderNotRead(read.notRead, read.notEvaluated) + renderLiveRemarks(installation, gaps) + renderUnlikely(draft));
     terminal.err(renderExcluded(read.excluded));
     if (read.notRead.length + read.notEvaluated.length > 0) return 2;

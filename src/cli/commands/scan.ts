@@ -70,7 +70,7 @@ async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal)
   const complete = { ...found, notRead };
 
   terminal.err(renderNotRead(notRead, complete.notEvaluated));
-  if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps]));
+  if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps, ...found.gaps]));
   terminal.out(render(complete, options, terminal));
   if (notRead.length + complete.notEvaluated.length > 0) return 2;
   return complete.workloads.every(isClean) ? 0 : 1;

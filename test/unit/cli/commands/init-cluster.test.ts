@@ -119,7 +119,7 @@ describe('the rules, once enforced', () => {
   ])('deny nothing that runs, and lint clean: %s', async (_name, argv) => {
     const { out } = await init(objects, argv);
     const file = join(folder, 'rules.yaml');
-    await writeFile(file, out.replace('mode: audit', 'mode: enforce'));
+    await writeFile(file, out.replace(/^mode: audit$/m, 'mode: enforce'));
     expect(await runCommand('lint', '--strict', file)).toMatchObject({ exitCode: 0 });
     const { out: scanned, exitCode } = await runOnCluster(liveApi(objects).client, 'scan', '--rules', file);
     expect(scanned).toContain('0 denied');
