@@ -77,7 +77,7 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object or past request is newly denied, an object loses a secret, or a result is uncertain. Without -f and --replay: the rules differ',
+  'an object or past request is newly denied, an object loses a secret, or its result is uncertain. Without -f and --replay: the rules differ',
   'some input was not evaluated, or invalid usage',
   'with --replay: none is newly denied, but some requests cannot be replayed',
 ];

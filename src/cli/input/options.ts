@@ -56,7 +56,7 @@ export function contextOption(): Option {
 }
 
 export function regkeeperNamespaceOption(): Option {
-  return new Option('--regkeeper-namespace <name>', 'namespace of regkeeper').default('regkeeper').argParser(parseNamespace);
+  return new Option('--regkeeper-namespace <name>', "regkeeper's namespace").default('regkeeper').argParser(parseNamespace);
 }
 
 export function allNamespacesOption(): Option {
