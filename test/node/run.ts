@@ -1,7 +1,11 @@
 /**
  * `npm run test:node`: a one-node cluster of real processes, and the scenarios on it. Afterwards the machine must be as before, also after an
  * interruption, which is tried first. `-- NAME` runs the files whose name contains it. `-- --up` keeps the cluster running until Ctrl-C.
+<<<<<<< HEAD
  * `-- --wait` waits while another run is in progress, instead of ending with an error.
+=======
+ * `-- --wait` waits where another run is in progress, instead of ending with an error.
+>>>>>>> main
  */
 
 import { spawn } from 'node:child_process';

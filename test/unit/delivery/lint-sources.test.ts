@@ -52,9 +52,7 @@ test.each([
 
 test('an entry that is left out is a warning, and no password is in any message', () => {
   const all = findings(source({ 'reg.io/team': login, 'push.io': login, 'me:hunter2@bad.io': { auth: '???' } }));
-  expect(all).toEqual([
-    expect.stringContaining('warning source-unusable 3 copies of the source "corp-source" do not contain one of its'),
-  ]);
+  expect(all).toEqual([expect.stringContaining('warning source-unusable 3 copies of the source "corp-source" do not contain one of its')]);
   expect(all.join()).not.toContain('hunter2');
 });
 
