@@ -108,7 +108,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
     );
     expect((await tryPod(`${hostname}/shop/web:1`)).error).toContain('is not from a configured registry');
     const problem = keeper.server?.log().find(({ code }) => code === 'internal-conflict');
-    expect(problem?.msg).toMatch(/regkeeper-rules.*names a secret for registry\.example\.com, but the cluster's own registry/);
+    expect(problem?.msg).toMatch(/regkeeper-rules.*specifies a secret for registry\.example\.com, but the cluster's own registry/);
     await apply(imageConfig(hostname));
     await waitUntil('the rule to be in force again', async () => (await tryPod('registry.example.com/app')).patch.includes('corp-pull'));
   });
