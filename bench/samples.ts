@@ -37,6 +37,17 @@ function ruleText(index: number): string {
   }
 }
 
+/** The same rules as a map by registry and path, for peers without patterns. Rules with wildcards and for single namespaces are left out. */
+export function registriesFor(size: number): Record<string, { trust: boolean; pullSecrets: readonly string[] }> {
+  const plain = Array.from({ length: size }, (_, index) => index).filter((index) => ![1, 3, 4, 5].includes(index % 10));
+  return Object.fromEntries(
+    plain.map((index) => {
+      const name = index % 10 === 0 ? registryOf(index) : `${registryOf(index)}/${pathOf(index)}`;
+      return [name, { trust: index % 10 !== 2, pullSecrets: [`pull-${index % 500}`] }];
+    }),
+  );
+}
+
 /**
  * A thousand lookups spread evenly over the first `size` rules. Of every eight, four are for an image that a rule matches and three for
  * another path in the same registry. One is for a registry that no rule names.
@@ -50,6 +61,12 @@ export function lookupsFor(size: number): readonly Lookup[] {
     const labels = { team: teamOf(index), env: 'prod', 'kubernetes.io/metadata.name': teamOf(index) };
     return { reference: parsed.reference, context: { namespace: teamOf(index), labels } };
   });
+}
+
+/** Images that are trusted in every namespace, each by another rule. */
+export function trustedImages(size: number): readonly string[] {
+  const trusting = Array.from({ length: size }, (_, index) => index).filter((index) => [0, 6, 7, 8, 9].includes(index % 10));
+  return trusting.map((index) => imageOf(index, 0));
 }
 
 function imageOf(index: number, at: number): string {

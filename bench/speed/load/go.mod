@@ -1,0 +1,3 @@
+module regkeeper.io/bench/load
+
+go 1.24
