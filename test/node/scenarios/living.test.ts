@@ -30,7 +30,7 @@ rules:
 - registry: open.test
 `;
 
-// Not withRegkeeper, which expects the installation to exist in the end.
+// Not withRegkeeper, which restores the rules in the end. The installation is being removed then.
 beforeAll(async () => {
   namespace = await cluster.namespace();
   await acting.create(registrySecret('private-pull', { 'private.test': 'ada' }));
