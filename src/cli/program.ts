@@ -48,8 +48,8 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: 'init',
-    description: 'generate starter rules from the images in manifests',
-    load: async ({ terminal, finish }) => (await import('./commands/init.ts')).initCommand(terminal, finish),
+    description: 'generate starter rules from manifests or a cluster',
+    load: async ({ terminal, finish, actions }) => (await import('./commands/init.ts')).initCommand(terminal, finish, actions.connect),
   },
   {
     name: 'scan',

@@ -39,13 +39,18 @@ export type DraftSecret =
 export type DraftOptions = {
   /** One rule for each registry with the first segment of the path. */
   readonly perPath: boolean;
+  /** Other registries that the platform trusts without a rule, as `host[:port]`. */
+  readonly internalRegistries?: readonly string[];
 };
 
 /** The order of `uses` does not matter. */
-export function draftRules(uses: readonly ImageUse[], secrets: RegistrySecrets, { perPath }: DraftOptions): Draft {
+export function draftRules(uses: readonly ImageUse[], secrets: RegistrySecrets, options: DraftOptions): Draft {
+  const { perPath, internalRegistries = [] } = options;
+  const ofPlatform = new Set(internalRegistries);
+  const isInternal = (image: ImageReference) => isUsualInternalRegistry(image) || ofPlatform.has(registryPattern(image).text);
   const images = uses.flatMap((use) => use.images);
-  const patternOf = perPath ? pathPatterns(images) : registryPattern;
-  const groups = groupUses(uses, patternOf);
+  const patternOf = perPath ? pathPatterns(images, isInternal) : registryPattern;
+  const groups = groupUses(uses, patternOf, isInternal);
   const finder = createSecretFinder(secrets);
   for (const use of uses) {
     finder.add(use, (image) => {
@@ -68,6 +73,7 @@ export function draftRules(uses: readonly ImageUse[], secrets: RegistrySecrets, 
 }
 
 type PatternOf = (image: ImageReference) => RegistryPattern;
+type IsInternal = (image: ImageReference) => boolean;
 
 function registryPattern({ host, port }: ImageReference): RegistryPattern {
   return resolvePattern({ host: { kind: 'exact', name: host }, port: port ?? 'default', path: [] }, true);
@@ -77,16 +83,16 @@ function registryPattern({ host, port }: ImageReference): RegistryPattern {
  * The registry with the first segment of the path. A registry that has images under a path such as `v2`, which looks like a mistake in a
  * rule, is not divided: next to a rule for all of it, rules for its paths would be redundant.
  */
-function pathPatterns(images: readonly ImageReference[]): PatternOf {
+function pathPatterns(images: readonly ImageReference[], isInternal: IsInternal): PatternOf {
   const pathPattern = ({ host, port, path }: ImageReference) =>
     resolvePattern({ host: { kind: 'exact', name: host }, port: port ?? 'default', path: path.slice(0, 1) }, true);
-  const isWhole = (image: ImageReference) => isInternalRegistry(image) || whyUnlikely(pathPattern(image)) !== undefined;
+  const isWhole = (image: ImageReference) => isInternal(image) || whyUnlikely(pathPattern(image)) !== undefined;
   const whole = new Set(images.filter(isWhole).map((image) => registryPattern(image).text));
   return (image) => (whole.has(registryPattern(image).text) ? registryPattern(image) : pathPattern(image));
 }
 
 /** The names that OpenShift gives its internal registry, and regkeeper trusts on OpenShift without a rule. */
-function isInternalRegistry({ host, port }: Pick<ImageReference, 'host' | 'port'>): boolean {
+function isUsualInternalRegistry({ host, port }: Pick<ImageReference, 'host' | 'port'>): boolean {
   return port === 5000 && /^image-registry\.openshift-image-registry\.svc(?:\.cluster\.local)?$/.test(host);
 }
 
@@ -100,12 +106,12 @@ type Group = {
   readonly objects: Set<string>;
 };
 
-function groupUses(uses: readonly ImageUse[], patternOf: PatternOf): ReadonlyMap<string, Group> {
+function groupUses(uses: readonly ImageUse[], patternOf: PatternOf, isInternal: IsInternal): ReadonlyMap<string, Group> {
   const groups = new Map<string, Group>();
   for (const { object, namespace, images } of uses) {
     for (const image of images) {
       const pattern = patternOf(image);
-      const group = groups.get(pattern.text) ?? newGroup(pattern, isInternalRegistry(image));
+      const group = groups.get(pattern.text) ?? newGroup(pattern, isInternal(image));
       groups.set(pattern.text, group);
       group.images.add(image.written);
       group.namespaces.add(namespace);

@@ -73,7 +73,7 @@ export function createSecretFinder(secrets: RegistrySecrets): SecretFinder {
 }
 
 /** OpenShift creates these secrets for each service account. They are for its internal registry, which needs no rule. */
-function isOfInternalRegistry(name: string): boolean {
+export function isOfInternalRegistry(name: string): boolean {
   return /-dockercfg-[a-z0-9]{5}$/.test(name);
 }
 

@@ -18,15 +18,22 @@ export type RegistrySecrets = {
 const mostTried = 100;
 
 export function registrySecrets(manifests: readonly Manifest[], defaultNamespace: string): RegistrySecrets {
-  const byNamespace = new Map<string, Map<string, readonly RegistryAuth[]>>();
+  const index = indexRegistrySecrets();
   for (const { apiVersion, kind, object } of manifests) {
     if (apiVersion !== 'v1' || kind !== 'Secret') continue;
-    const namespace = textAt(object, ['metadata', 'namespace']) ?? defaultNamespace;
-    const secrets = byNamespace.get(namespace) ?? new Map<string, readonly RegistryAuth[]>();
-    byNamespace.set(namespace, secrets.set(textAt(object, ['metadata', 'name']) ?? '', usableAuths(object)));
+    index.add(textAt(object, ['metadata', 'namespace']) ?? defaultNamespace, textAt(object, ['metadata', 'name']) ?? '', object);
   }
+  return index;
+}
+
+/** To which Secrets are added one after the other. Of each, only the keys are kept. */
+export function indexRegistrySecrets(): RegistrySecrets & { add(namespace: string, name: string, secret: JsonObject): void } {
+  const byNamespace = new Map<string, Map<string, readonly RegistryAuth[]>>();
   const secretsIn = (namespace: string) => byNamespace.get(namespace) ?? new Map<string, readonly RegistryAuth[]>();
   return {
+    add(namespace, name, secret) {
+      byNamespace.set(namespace, secretsIn(namespace).set(name, usableAuths(secret)));
+    },
     serves(namespace, name, image, lookup) {
       const auths = secretsIn(namespace).get(name);
       return auths && hasCredential(auths, image, lookup);

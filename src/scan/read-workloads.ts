@@ -6,7 +6,7 @@ import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/
 import type { Kinds } from '../object/kinds.ts';
 import { controllerReferenceOf } from '../object/owner.ts';
 import { type Collection, collectionsOf, pathOf, resourceName } from './collections.ts';
-import { describeNotRead, type NotRead } from './not-read.ts';
+import { describeNotRead, type NotRead, renderPlace } from './not-read.ts';
 import { creatorOf, isOver, podContent } from './pod-content.ts';
 
 export type LiveObjects = {
@@ -50,6 +50,8 @@ export type ReadWorkloads<Value> = {
   /** Pods that will not run any more. */
   readonly finishedPods: number;
   readonly notRead: readonly NotRead[];
+  /** What could not be read, and runs nothing. One sentence each. */
+  readonly gaps: readonly string[];
 };
 
 /** @throws ApiError if the API server cannot be reached, or rejects the credential */
@@ -57,6 +59,7 @@ export async function readWorkloads<Value>(live: LiveObjects, visit: Visit<Value
   const { client, kinds } = live;
   const readings: Reading<Value>[] = [];
   const notRead: NotRead[] = [];
+  const gaps: string[] = [];
   const served = createDiscovery(client);
   for (const collection of collectionsOf(kinds)) {
     const place = { resource: resourceName(collection), namespace: live.namespace, path: pathOf(collection, live.namespace) };
@@ -80,11 +83,15 @@ export async function readWorkloads<Value>(live: LiveObjects, visit: Visit<Value
         },
       );
     } catch (error) {
-      notRead.push(describeNotRead(error, { ...place, verb: 'list' }));
+      const missed = describeNotRead(error, { ...place, verb: 'list' });
+      // No controller creates Pods from a PodTemplate, and the role `view` of Kubernetes does not include them.
+      if (collection.kind === 'PodTemplate' && missed.code === 'forbidden')
+        gaps.push(`cannot read ${renderPlace(missed)}: ${missed.message}`);
+      else notRead.push(missed);
     }
     readings.push(reading);
   }
-  return { ...combine(readings), notRead };
+  return { ...combine(readings), notRead, gaps };
 }
 
 /** One request for each API. */
@@ -227,7 +234,7 @@ function isFinishedJob(job: JsonObject): boolean {
   return Array.isArray(conditions) && conditions.some((each) => textAt(each, ['type']) === 'Failed' && textAt(each, ['status']) === 'True');
 }
 
-function combine<Value>(readings: readonly Reading<Value>[]): Omit<ReadWorkloads<Value>, 'notRead'> {
+function combine<Value>(readings: readonly Reading<Value>[]): Omit<ReadWorkloads<Value>, 'notRead' | 'gaps'> {
   const workloads = new Map<string, { name: WorkloadName; templates: Value[]; pods: PodGroup<Value>[] }>();
   for (const { parts } of readings) {
     for (const { workload, pods: count, example, value } of parts.values()) {

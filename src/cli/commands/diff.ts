@@ -42,7 +42,7 @@ type DiffOptions = {
 
 export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('diff')
-    .argument('<old>', 'rules before the change: a file or folder')
+    .argument('<old>', 'rules before the change: a file or directory')
     .argument('<new>', 'rules after the change')
     .addOption(manifestsOption())
     .addOption(replayOption())
@@ -77,8 +77,8 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object or past request is newly denied, an object loses a secret or is uncertain. Without -f and --replay: the rules differ',
-  'something was not evaluated, or invalid usage',
+  'an object or past request is newly denied, an object loses a secret, or its result is uncertain. Without -f and --replay: the rules differ',
+  'some input was not evaluated, or invalid usage',
   'with --replay: none is newly denied, but some requests cannot be replayed',
 ];
 

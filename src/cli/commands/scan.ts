@@ -10,7 +10,7 @@ import { type Scan, type ScannedWorkload, scan as scanCluster } from '../../scan
 import { byFinding, byNamespace, byRegistry, summarize } from '../../scan/summarize.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
-import { addLiveOptions, type ConnectAction, type LiveOptions, readWithProgress } from '../input/live-objects.ts';
+import { addLiveOptions, type ConnectAction, type LiveOptions, readWithProgress, withClient } from '../input/live-objects.ts';
 import { dateOption, quietOption, rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
@@ -38,26 +38,19 @@ export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(outputOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
-    .action(async (options: ScanOptions) => {
-      const client = await connect(options);
-      try {
-        finish(await scan(client, options, terminal));
-      } finally {
-        await client.close();
-      }
-    });
+    .action(async (options: ScanOptions) => finish(await withClient(connect, options, (client) => scan(client, options, terminal))));
 }
 
 const examples = [
-  { does: 'Evaluate everything that runs, with the rules of the cluster', line: 'regkeeper scan' },
+  { does: 'Evaluate everything that runs, with the rules in the cluster', line: 'regkeeper scan' },
   { does: 'List what a rule change would deny', line: 'regkeeper scan --rules deploy/examples/rules --by finding' },
   { does: 'Evaluate one namespace, as JSON', line: 'regkeeper scan -n shop -o json' },
 ];
 
 const exitCodes = [
   'everything is allowed',
-  'something is denied, or its result is uncertain',
-  'something could not be read or evaluated, or invalid usage',
+  'an object is denied, or its result is uncertain',
+  'some input could not be read or evaluated, or invalid usage',
 ];
 
 async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
@@ -77,7 +70,7 @@ async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal)
   const complete = { ...found, notRead };
 
   terminal.err(renderNotRead(notRead, complete.notEvaluated));
-  if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps]));
+  if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps, ...found.gaps]));
   terminal.out(render(complete, options, terminal));
   if (notRead.length + complete.notEvaluated.length > 0) return 2;
   return complete.workloads.every(isClean) ? 0 : 1;

@@ -25,14 +25,28 @@ export type LiveOptions = ClusterChoice & {
   readonly regkeeperNamespace: string;
 };
 
-export function addLiveOptions(command: Command): Command {
+export function addLiveOptions(command: Command, namespace = namespaceOption('only objects of this namespace')): Command {
   return command
-    .addOption(namespaceOption('only objects of this namespace'))
+    .addOption(namespace)
     .addOption(allNamespacesOption())
     .addOption(selectorOption())
     .addOption(kubeconfigOption())
     .addOption(contextOption())
     .addOption(regkeeperNamespaceOption());
+}
+
+/** Closes the connection at the end. */
+export async function withClient<Result>(
+  connect: ConnectAction,
+  choice: ClusterChoice,
+  work: (client: ApiClient) => Promise<Result>,
+): Promise<Result> {
+  const client = await connect(choice);
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
 }
 
 /** Runs a long reading with a limit for its garbage, and shows its progress: one line on standard error, on a terminal only. */

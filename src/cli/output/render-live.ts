@@ -1,4 +1,5 @@
 /** Renders what commands with live objects could not read, for standard error. */
+import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { Installation } from '../../scan/installation.ts';
 import { type NotRead, renderPlace } from '../../scan/not-read.ts';
@@ -17,6 +18,11 @@ export function renderLiveRemarks({ scope }: Pick<Installation, 'scope'>, gaps: 
       : []),
     ...(scope.hasMatchCondition ? ['the webhooks have another match condition, which may exclude some of these objects'] : []),
   ]);
+}
+
+/** Which objects were left out. Nothing if there are none. */
+export function renderExcluded({ namespaces, objects }: { readonly namespaces: readonly string[]; readonly objects: number }): string {
+  return objects === 0 ? '' : lines([`excluded from the webhooks: ${countOf(objects, 'object')} in ${namespaces.join(', ')}`]);
 }
 
 function lines(sentences: readonly string[]): string {

@@ -159,6 +159,12 @@ test('a collection that may not be read is reported with the permission, and the
   ]);
 });
 
+test('PodTemplates, from which no Pods are created, may be unreadable', async () => {
+  const { notRead, gaps } = await read([], { forbidden: ['/api/v1/podtemplates'] });
+  expect(notRead).toEqual([]);
+  expect(gaps).toEqual([expect.stringContaining('cannot read podtemplates in all namespaces: ')]);
+});
+
 test('an aggregated API whose server is unavailable is reported for each of its kinds', async () => {
   const failures = {
     '/discovery/build.openshift.io/v1': new ApiError(503, 'ServiceUnavailable', 'GET /apis/build.openshift.io/v1: unavailable'),

@@ -1,0 +1,143 @@
+/** `init --cluster` and `scan` on a real API server: they agree with what the webhooks answer, and need no more permission than they say. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { corpusPath } from '../../unit/conformance/corpus.ts';
+import { kubeconfigFor, regkeeper } from '../command-line.ts';
+import { target, waitFor } from '../target.ts';
+import { createTenant } from '../tenant.ts';
+import { withRegkeeper } from '../with-regkeeper.ts';
+import { deployment, listOf, pod, running } from '../workloads.ts';
+
+const cluster = target();
+const { kubectl, kubeconfig } = cluster;
+const installed = withRegkeeper(cluster, 'mode: enforce\nrules: []\n');
+
+const onCluster = (...argv: readonly string[]) => regkeeper([...argv, '--kubeconfig', kubeconfig]);
+
+/** Waits until the server answers by these rules. */
+async function enforce(rules: string, isDenied: boolean): Promise<void> {
+  await installed.writeRules(rules);
+  const probe = pod('probe', running('unknown.example.com/x'));
+  const attempt = async () => {
+    const { stderr } = await kubectl(['create', '--dry-run=server', '-n', installed.namespace, '-f', '-'], {
+      stdin: JSON.stringify(probe),
+      allowFailure: true,
+    });
+    return stderr.includes('denied the request') === isDenied;
+  };
+  await waitFor(attempt, { deadlineSeconds: 15, what: 'the rules to be in effect' });
+}
+
+describe('first rules for applications that nobody here wrote', () => {
+  const folder = corpusPath('openshift-objects');
+  const files = folder === undefined ? [] : readdirSync(folder).filter((file) => file.endsWith('.json'));
+  const applications = Map.groupBy(files, (file) => file.slice(0, file.indexOf('__')));
+  const objectsOf = (application: string) =>
+    (applications.get(application) ?? []).map((file) => JSON.parse(readFileSync(join(folder ?? '', file), 'utf8')) as { metadata: object });
+
+  test.runIf(folder !== undefined)(
+    'once enforced they deny nothing that is created again',
+    async () => {
+      expect(applications.size).toBeGreaterThan(3);
+      await enforce('mode: audit\nrules: []\n', false);
+      const created = new Map<string, string>();
+      for (const application of applications.keys()) {
+        const namespace = await cluster.namespace();
+        const manifest = JSON.stringify(listOf(objectsOf(application)));
+        await kubectl(['apply', '--validate=false', '-n', namespace, '-f', '-'], { stdin: manifest });
+        created.set(namespace, manifest);
+      }
+
+      const { out, err, exitCode } = await onCluster('init', '--cluster');
+      expect({ exitCode, err }).toMatchObject({ exitCode: 0 });
+      const file = join(installed.folder, 'init.yaml');
+      const enforced = out.replace(/^mode: audit$/m, 'mode: enforce');
+      await writeFile(file, enforced);
+      expect((await regkeeper(['lint', '--strict', file])).out).toBe('');
+      expect((await onCluster('scan')).exitCode).toBe(0);
+
+      await enforce(enforced, true);
+      const scanned = await onCluster('scan', '-o', 'json');
+      const { summary, rulesRevision } = JSON.parse(scanned.out);
+      expect(summary).toMatchObject({ denied: 0, undecided: 0 });
+      expect(summary.workloads).toBeGreaterThanOrEqual(files.length);
+      expect(installed.server?.audit().at(-1)).toMatchObject({ rulesRevision });
+      for (const [namespace, manifest] of created) {
+        await kubectl(['delete', '-n', namespace, '-f', '-', '--wait=true', '--cascade=background'], { stdin: manifest });
+        await kubectl(['create', '--validate=false', '-n', namespace, '-f', '-'], { stdin: manifest });
+      }
+    },
+    300_000,
+  );
+});
+
+describe('scan', () => {
+  const rules = `
+mode: enforce
+contact: the platform team
+rules:
+- registry: registry.example.com
+- registry: old.example.com
+  until: 2099-12-31
+- registry: docker.io
+  trust: false
+  reason: Use the mirror.
+`;
+  const images = ['registry.example.com/web:1', 'old.example.com/web:1', 'docker.io/acme/web:1', 'nowhere.example.com/web:1', 'UPPER/case'];
+
+  test('agrees to the letter with what the webhooks answer', async () => {
+    await enforce('mode: audit\nrules: []\n', false);
+    const namespace = await cluster.namespace();
+    const objects = images.map((image, index) => deployment(`web-${index}`, running(image), { replicas: 2 }));
+    await kubectl(['create', '-n', namespace, '-f', '-'], { stdin: JSON.stringify(listOf(objects)) });
+    const pods = async () =>
+      (await kubectl.json<{ items: unknown[] }>(['get', 'pods', '-n', namespace])).items.length === 2 * images.length;
+    await waitFor(pods, { deadlineSeconds: 30, what: 'the Pods' });
+
+    await enforce(rules, true);
+    const { out, exitCode } = await onCluster('scan', '-n', namespace, '-o', 'json');
+    expect(exitCode).toBe(1);
+    const { workloads, summary } = JSON.parse(out);
+    expect(workloads).toHaveLength(images.length);
+    expect(summary.deniedWhenRecreated).toEqual({ workloads: 3, pods: 6, namespaces: 1 });
+    for (const object of objects) {
+      const { stderr } = await kubectl(['create', '--dry-run=server', '-n', namespace, '-f', '-'], {
+        stdin: JSON.stringify({ ...object, metadata: { ...object.metadata, name: `${object.metadata.name}-again` } }),
+        allowFailure: true,
+      });
+      const found = workloads.find((each: { object: { name: string } }) => each.object.name === object.metadata.name);
+      const denial = /denied the request: ([\s\S]*)/.exec(stderr)?.[1]?.trim();
+      expect(found.templates[0].outcome).toBe(denial === undefined ? 'allowed' : 'denied');
+      if (denial !== undefined)
+        expect(denial).toBe(found.templates[0].messages.at(-1).replace(object.metadata.name, `${object.metadata.name}-again`));
+    }
+  }, 120_000);
+
+  test('needs an ordinary role for a namespace with rules from files, and reports everything else', async () => {
+    const namespace = await cluster.namespace();
+    const { token } = await createTenant({ kubectl, kubeconfig, namespace });
+    await kubectl(['create', '-n', namespace, '-f', '-'], {
+      stdin: JSON.stringify(deployment('web', running('registry.example.com/web:1'))),
+    });
+    const file = await kubeconfigFor(kubeconfig, token, join(installed.folder, 'tenant.json'));
+    const rulesFile = join(installed.folder, 'rules.yaml');
+    await writeFile(rulesFile, rules);
+    const asTenant = (...argv: readonly string[]) => regkeeper(['scan', '--kubeconfig', file, ...argv]);
+
+    const own = await asTenant('--rules', rulesFile, '-n', namespace);
+    expect(own.out).toContain('1 allowed, 0 warned, 0 denied');
+    expect(own.err).toContain('cannot read podtemplates in namespace');
+    expect(own.exitCode).toBe(0);
+
+    const all = await asTenant('--rules', rulesFile);
+    expect(all.err).toContain('cannot read pods in all namespaces: GET /api/v1/pods: Forbidden (403)');
+    expect(all.out).toContain('incomplete: ');
+    expect(all.exitCode).toBe(2);
+
+    const withoutRules = await asTenant('-n', namespace);
+    expect(withoutRules.err).toContain('cannot load the rules of the cluster: ');
+    expect(withoutRules.exitCode).toBe(2);
+  });
+});
