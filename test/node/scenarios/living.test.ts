@@ -141,7 +141,7 @@ describe('an installation', () => {
 
 async function denies(image: string): Promise<boolean> {
   const { code, stderr } = await acting.tryCreate(pod('denied', sleeping(image)), '--dry-run=server');
-  return code !== 0 && stderr.includes('is not from a configured registry');
+  return code !== 0 && stderr.includes('denied the request');
 }
 
 async function scale(name: string, replicas: number): Promise<void> {
