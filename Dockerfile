@@ -25,7 +25,7 @@ LABEL org.opencontainers.image.title="regkeeper" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.base.name="${RUNTIME_IMAGE}"
 COPY --from=build /build/dist/regkeeper.mjs /app/regkeeper.mjs
-# The home folder of the runtime image is readable only by its own user, and OpenShift runs containers as another user.
+# The home directory of the runtime image is readable only by its own user, and OpenShift runs containers as another user.
 WORKDIR /app
 # A number, so that the kubelet can verify that it is not root.
 USER 65532:65532

@@ -36,10 +36,10 @@ if [ "$engine" = docker ]; then
   kind load docker-image "$image" --name "$name"
 else
   # kind loads images of other engines from an archive.
-  folder=$(mktemp -d)
-  trap 'rm -rf "$folder"' EXIT
-  podman save -o "$folder/image.tar" "$image"
-  kind load image-archive "$folder/image.tar" --name "$name"
+  directory=$(mktemp -d)
+  trap 'rm -rf "$directory"' EXIT
+  podman save -o "$directory/image.tar" "$image"
+  kind load image-archive "$directory/image.tar" --name "$name"
 fi
 
 kubectl() {

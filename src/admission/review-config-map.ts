@@ -179,7 +179,7 @@ export function renderTooSlow(request: RulesReviewSubject, seconds: number): Adm
 
 /** Too many rules of one namespace are being reviewed, or were a moment ago, so these would not be read in time. */
 export function renderBusy(request: RulesReviewSubject, namespace: string): AdmissionAnswer {
-  const message = `too many rules of namespace ${namespace} are being reviewed, so these were not read. Wait a few seconds, and apply fewer or shorter rules at a time.`;
+  const message = `too many rules in namespace ${namespace} are being reviewed, so these were not read. Wait a few seconds, and apply fewer or shorter rules at a time.`;
   return renderRejection(request, [message], [{ reason: 'document-too-costly', message, field: 'data' }], []);
 }
 

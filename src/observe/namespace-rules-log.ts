@@ -51,7 +51,7 @@ export function createNamespaceRulesLog(log: Pick<Log, 'info' | 'warn'>, now: ()
     const fields = { code, ...origin, namespace, ...(unlogged > 0 && { unlogged }) };
     log.warn(
       fields,
-      `rules of namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message.replace(/\.$/, '')}${more}${consequence}`,
+      `rules in namespace ${namespace} ${what}: ${renderOrigin(origin)}: ${message.replace(/\.$/, '')}${more}${consequence}`,
     );
   }
 
@@ -61,7 +61,7 @@ export function createNamespaceRulesLog(log: Pick<Log, 'info' | 'warn'>, now: ()
       for (const [namespace, ofNamespace] of byNamespace(changes)) writeAbout(namespace, ofNamespace);
       const [{ before, after } = { before: undefined, after: undefined }] = changes;
       if (!after || after.revision === before?.revision) return;
-      const unlogged = countUnlogged('in force');
+      const unlogged = countUnlogged('in effect');
       if (unlogged === undefined) return;
       const { revision, rules, settings, namespaceRules } = after;
       const { mode, unconfigured } = settings;

@@ -74,7 +74,7 @@ const usualFiles: readonly (readonly [name: string, text: string])[] = [
   ['overlays/prod/kustomization.yaml', 'resources: [app.yaml, rules.yaml]\n'],
   ['overlays/prod/rules.yaml', rulesConfigMap(usualRules)],
   ['charts/web/Chart.yaml', 'apiVersion: v2\nname: web\nversion: 1.0.0\n'],
-  ['YOUR-FOLDER/kustomization.yaml', 'resources: [../deploy/program]\n'],
+  ['YOUR-DIRECTORY/kustomization.yaml', 'resources: [../deploy/program]\n'],
   ['values.yaml', 'image: {repository: registry.example.com/regkeeper}\n'],
   ['config.json', '{"auths":{"registry.example.com:5000":{"auth":"Y2k6c2VjcmV0"}}}\n'],
   ['key.json', '{"type":"service_account"}\n'],

@@ -29,7 +29,7 @@ async function readReplica(address) {
     const response = await fetch(`http://${address}:${port}/readyz`, { signal: AbortSignal.timeout(5_000) });
     return { name: address, ready: response.ok, text: await response.text() };
   } catch (error) {
-    return { name: address, ready: false, text: `[-] no answer on port ${port}: ${error.cause?.message ?? error.message}` };
+    return { name: address, ready: false, text: `[-] no response on port ${port}: ${error.cause?.message ?? error.message}` };
   }
 }
 

@@ -42,6 +42,6 @@ function notInCopy(rule: Rule, { name, namespaces, origin }: DeliveredSecret, na
   const { ownerNamespace = '', pattern } = rule;
   if (!mayOverlap(namespaces, { kind: 'names', names: [ownerNamespace] })) return [];
   if (naming.some((clusterRule) => covers(clusterRule.pattern, pattern))) return [];
-  const message = `the rule ${pattern.text} of namespace ${ownerNamespace} references the secret ${name}. It is delivered for cluster rules (${renderOrigin(origin)}), and its copies have no credentials for these images. Use a different secret name in the rule.`;
+  const message = `the rule ${pattern.text} in namespace ${ownerNamespace} references the secret ${name}. It is delivered for cluster rules (${renderOrigin(origin)}), and its copies have no credentials for these images. Use a different secret name in the rule.`;
   return [{ code: 'secret-in-namespace-rule', message, origin: rule.origin, related: origin }];
 }

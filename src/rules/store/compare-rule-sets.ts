@@ -62,7 +62,7 @@ function statements(rules: RuleSet): readonly Statement[] {
 
 function ruleStatement(rule: Rule): Statement {
   const { pattern, namespaces, ownerNamespace, origin } = rule;
-  const of = ownerNamespace === undefined ? '' : ` (rules of namespace ${ownerNamespace})`;
+  const of = ownerNamespace === undefined ? '' : ` (rules in namespace ${ownerNamespace})`;
   return { kind: 'rule', about: about(pattern.text, namespaces) + of, value: { fields: comparedFields(rule), origin } };
 }
 

@@ -55,7 +55,7 @@ export function rejectOverQuota(bundle: Measured, others: RulesSize): Problem | 
   const all = addSizes(own, others);
   // The texts of such a bundle were not kept, so it can never be accepted as it is.
   if (fits(all) && !bundle.droppedSize) return undefined;
-  const rest = others.documents > 0 ? `, and the other rules ConfigMaps of namespace ${namespace} have ${render(others)}` : '';
+  const rest = others.documents > 0 ? `, and the other rules ConfigMaps in namespace ${namespace} have ${render(others)}` : '';
   const seen = fits(all) ? ' The rules of the namespace exceeded the memory limit, so this ConfigMap was not read. Apply it again.' : '';
   const message = `this ConfigMap has ${render(own)} of rules${rest}.${seen} A namespace may have at most ${render(namespaceQuota)}. Use fewer and shorter documents, or delete those that are not needed.`;
   const source = bundle.documents[0]?.source ?? { kind: 'configMap', namespace, name: bundle.id, key: '' };

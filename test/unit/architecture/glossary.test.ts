@@ -9,9 +9,16 @@ const root = resolve(import.meta.dirname, '../../..');
 
 /**
  * Words to avoid, and what to write instead. `prose` are patterns for comments and texts. `texts` are patterns for texts only, because the
- * word is unambiguous there or too common in comments. `identifiers` are words of a camelCase name.
+ * word is unambiguous there or too common in comments. `program` are patterns for texts of the program and of `deploy`, not for pages.
+ * `identifiers` are words of a camelCase name.
  */
-type Entry = { readonly prose?: RegExp; readonly texts?: RegExp; readonly identifiers?: readonly string[]; readonly instead: string };
+type Entry = {
+  readonly prose?: RegExp;
+  readonly texts?: RegExp;
+  readonly program?: RegExp;
+  readonly identifiers?: readonly string[];
+  readonly instead: string;
+};
 
 const glossary: readonly Entry[] = [
   {
@@ -64,6 +71,19 @@ const glossary: readonly Entry[] = [
   { prose: /\bunparseable\b/i, instead: 'invalid' },
   { prose: /\b(?:good|bad) (?:one|ones|edit)\b/i, instead: 'valid, invalid' },
   { texts: /[\p{L}\d"”)…>]; \p{Ll}/u, instead: 'two sentences' },
+  // A file, a log and an Event are written.
+  {
+    texts:
+      /\bwrite (?:the (?:image|registry|repository|name|key|value|port|date|label|pattern|host|namespace)\b|an? (?:image|registry|name|date|host|pattern|value)\b|it as\b|["…])/i,
+    instead: 'specify, include (the registry), use (before a literal)',
+  },
+  { texts: /\bimages? of Docker Hub\b/i, instead: 'Docker Hub image' },
+  { texts: /\btrust of\b/i, instead: 'the rule that trusts, is trusted until' },
+  { texts: /\banother(?: [\w-]+){1,3} than\b/i, instead: 'a different … than' },
+  { texts: /\bfolders?\b/i, instead: 'directory' },
+  { texts: /\bin(?:to)? force\b/i, instead: 'in effect, remains in effect, took effect' },
+  { texts: /\b(?:is|are|be|was|were) read as (?:an?|the|one|another|Docker)\b/i, instead: 'is parsed as, is treated as' },
+  { program: /[\p{L}…] answer(?:s|ed|ing)?\b|\banswer(?:s|ed|ing)? [\p{L}…]/iu, instead: 'respond, response, serve requests' },
 ];
 
 /** Where a word is correct. `text` matches the identifier, the line of a comment, or the text. */
@@ -121,6 +141,17 @@ describe('the glossary', () => {
       ['1: "whoever": write the user, the author, the operator, the API server, or the passive'],
     ],
     ['two facts in one sentence', "const a = 'it is blank; remove it';\n", ['1: "k; r": write two sentences']],
+    [
+      'a literal to write',
+      `const a = \`Write \${b}.\`;\n`,
+      ['1: "Write …": write specify, include (the registry), use (before a literal)'],
+    ],
+    [
+      'a word of the program',
+      "const a = 'no replica answers the API server';\n",
+      ['1: "a answers": write respond, response, serve requests'],
+    ],
+    ['no file that is written', "const a = 'write audit records to a file';\n", []],
     ['no name of a module', "import a from './refused.ts';\nexport * from './judged.ts';\n", []],
     ['no longer word', "const threshold = 'household'; // household\n", []],
   ])('finds %s', (_name, text, expected) => {
@@ -228,7 +259,7 @@ function violations(file: string, uses: readonly Use[]): readonly string[] {
   return uses
     .filter((use) => !allowed.some((each) => (each.file?.test(file) ?? true) && each.text.test(use.text)))
     .flatMap((use) =>
-      glossary.flatMap((entry) => wordsAgainst(entry, use).map((word) => `${file}:${use.line}: "${word}": write ${entry.instead}`)),
+      glossary.flatMap((entry) => wordsAgainst(entry, use, file).map((word) => `${file}:${use.line}: "${word}": write ${entry.instead}`)),
     );
 }
 
@@ -240,11 +271,12 @@ function longSentences(file: string, uses: readonly Use[]): readonly string[] {
   return sentences.filter(({ sentence }) => sentence.split(/\s+/).length > 25).map(({ sentence, line }) => `${file}:${line}: ${sentence}`);
 }
 
-function wordsAgainst({ prose, texts: inTexts, identifiers }: Entry, { kind, text }: Use): readonly string[] {
+function wordsAgainst({ prose, texts: inTexts, program, identifiers }: Entry, { kind, text }: Use, file: string): readonly string[] {
   if (kind === 'identifier') {
     const words = text.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
     return identifiers?.some((word) => words.includes(word)) ? [text] : [];
   }
-  const match = prose?.exec(text) ?? (kind === 'text' ? inTexts?.exec(text) : undefined);
+  const inProgram = file.endsWith('.md') ? undefined : program;
+  const match = prose?.exec(text) ?? (kind === 'text' ? (inTexts?.exec(text) ?? inProgram?.exec(text)) : undefined);
   return match ? [match[0]] : [];
 }

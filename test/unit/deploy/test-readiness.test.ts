@@ -28,7 +28,7 @@ test('fails with what is missing', async () => {
 
 test('fails if a replica does not answer', async () => {
   const { code, lines } = await run('127.0.0.1', await closedPort(), 0);
-  expect({ code, lines }).toMatchObject({ code: 1, lines: ['127.0.0.1', expect.stringContaining('[-] no answer on port'), failed] });
+  expect({ code, lines }).toMatchObject({ code: 1, lines: ['127.0.0.1', expect.stringContaining('[-] no response on port'), failed] });
 });
 
 test('fails if no replica exists', async () => {

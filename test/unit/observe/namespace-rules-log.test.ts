@@ -29,7 +29,7 @@ test('fifty refused changes a second are a line every ten seconds, with how many
   for (let turn = 0; turn < 3_000; turn += 1) write(turn / 50, change('team', [problem('one'), problem('two')]));
   expect(lines).toHaveLength(6);
   expect(lines[0]?.[1]).toBe(
-    'rules of namespace team rejected: ConfigMap team/own, key a.yaml, line 1:1: one (and 1 more). The last known good version remains in effect',
+    'rules in namespace team rejected: ConfigMap team/own, key a.yaml, line 1:1: one (and 1 more). The last known good version remains in effect',
   );
   expect(lines[1]?.[0]).toMatchObject({ namespace: 'team', unlogged: 499 });
 });
@@ -38,8 +38,8 @@ test('each namespace has its own line, and one without problems or warnings has 
   const { lines, write } = logging();
   write(0, change('team', [problem('one')]), change('other', [], [problem('w')]), change('quiet', []));
   expect(lines.map(([, message]) => message.split(':', 1)[0])).toEqual([
-    'rules of namespace team rejected',
-    'rules of namespace other accepted with a warning',
+    'rules in namespace team rejected',
+    'rules in namespace other accepted with a warning',
   ]);
 });
 

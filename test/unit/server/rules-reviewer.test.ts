@@ -247,7 +247,7 @@ describe('rules of namespaces', () => {
     const { review } = reviewing({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 12 }, (_, index) => review(`own-${index}`, { 'a.yaml': 'rules: []' }, 'namespace')));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array.from({ length: 12 }, () => false));
-    expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/too many rules of namespace regkeeper are being reviewed/);
+    expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/too many rules in namespace regkeeper are being reviewed/);
   });
 
   test('that took too long a moment ago are refused at once, until some time has passed', async () => {

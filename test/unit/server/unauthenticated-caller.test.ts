@@ -207,7 +207,7 @@ describe('of rules ConfigMaps', () => {
     const documents = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`${index}.yaml`, 'rules: []']));
     const answerTo = async (authenticated: boolean) =>
       JSON.stringify((await review('rules: []', documents, authenticated, 'namespace')).answer);
-    const hidden = /the other rules ConfigMaps of namespace shop have 1 document/;
+    const hidden = /the other rules ConfigMaps in namespace shop have 1 document/;
     expect(await answerTo(true)).toMatch(hidden);
     expect(await answerTo(false)).not.toMatch(hidden);
     expect(await answerTo(false)).toContain('(namespace-quota)');

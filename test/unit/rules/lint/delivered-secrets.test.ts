@@ -53,7 +53,7 @@ describe('a rule of a namespace that names the secret', () => {
     const [warning] = warningsWith('quay.io/shop');
     expect(warning).toMatchObject({ code: 'secret-in-namespace-rule', related: { line: 2, column: 11 } });
     expect(warning?.message).toBe(
-      'the rule quay.io/shop of namespace shop references the secret s. It is delivered for cluster rules (a.yaml:2:11), and its copies have no credentials for these images. Use a different secret name in the rule.',
+      'the rule quay.io/shop in namespace shop references the secret s. It is delivered for cluster rules (a.yaml:2:11), and its copies have no credentials for these images. Use a different secret name in the rule.',
     );
     expect(warningsWith('reg.io')).toHaveLength(1);
   });
