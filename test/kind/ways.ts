@@ -41,9 +41,11 @@ async function removeNamespace(kubectl: Kubectl): Promise<void> {
   await kubectl(['delete', 'namespace', ownNamespace, '--ignore-not-found', '--timeout=120s']);
 }
 
+/** Kinds without a namespace that an installation has objects of. */
+export const clusterScoped = 'mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings';
+
 /** @throws Error that lists the objects that an uninstallation has left */
-export async function nothingIsLeft(kubectl: Kubectl): Promise<true> {
-  const kinds = 'namespaces,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings';
+export async function nothingIsLeft(kubectl: Kubectl, kinds = `namespaces,${clusterScoped}`): Promise<true> {
   const { stdout } = await kubectl(['get', kinds, '-o', 'name']);
   const left = stdout.split('\n').filter((name) => /\/regkeeper(-facts|-openshift|-registration)?$/.test(name));
   if (left.length > 0) throw new Error(left.join(', '));
