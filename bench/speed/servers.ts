@@ -62,7 +62,7 @@ export async function startServer({ name, command, env, port, readyPath }: Serve
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
-  // Someone reads the audit records, as a container runtime does.
+  // The audit records are read, as a container runtime does.
   child.stdout.resume();
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {

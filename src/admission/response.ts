@@ -129,14 +129,14 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
 }
 
 /** Begins the message about an image that only `mode: warn` allows. */
-export const onceEnforced = 'will be denied in enforce mode: ';
+export const inEnforceMode = 'will be denied in enforce mode: ';
 
 /**
  * A warning with the contact, since the user should ask before the images are denied. The parts that matter less are left out first, so that
  * the API server does not cut the contact off: the location of the rule, then the help page, then the end of the finding.
  */
 function renderWarning({ image, message, brief }: ImageFinding, rules: RuleSet): string {
-  const prefix = `regkeeper: ${image.outcomeBeforeMode === 'denied' ? onceEnforced : ''}`;
+  const prefix = `regkeeper: ${image.outcomeBeforeMode === 'denied' ? inEnforceMode : ''}`;
   const contact = renderContact(rules);
   const briefContact = renderContact(rules, { brief: true });
   const help = renderHelp(rules);

@@ -253,7 +253,7 @@ function checkedHostName(name: string): string {
   const labels = name.replace(/^\*\./, '').split('.');
   if (name.length <= 253 && labels.every((label) => hostLabel.test(label))) return name;
   const ascii = domainToASCII(name);
-  const hint = ascii !== '' && ascii !== name && ascii.includes('xn--') ? ` (write ${ascii})` : '';
+  const hint = ascii !== '' && ascii !== name && ascii.includes('xn--') ? ` (use ${ascii})` : '';
   throw new Error(`${JSON.stringify(name)} is not a host name${hint}`);
 }
 

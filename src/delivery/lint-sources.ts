@@ -37,13 +37,13 @@ function lintSource(secret: DeliveredSecret, all: readonly Rule[], object: JsonO
     ...source.problems.map(
       ({ message }): Problem => ({
         code: 'source-unusable',
-        message: `copies of the source ${quote(secret.source)} are made without one of its entries. ${message}`,
+        message: `copies of the source ${quote(secret.source)} do not contain one of its entries. ${message}`,
         origin,
         related: secret.origin,
       }),
     ),
     ...rulesWithout.map((rule): Problem => {
-      const message = `the source ${quote(secret.source)} has no credential for the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}, which names the secret ${secret.name}. Add an entry to the source.`;
+      const message = `the source ${quote(secret.source)} has no credential for the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}, which references the secret ${secret.name}. Add an entry to the source.`;
       return { code: 'source-without-entry', message, origin, related: at(rule) };
     }),
     ...wider.map(({ key, rule }): Problem => {

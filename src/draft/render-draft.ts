@@ -89,8 +89,8 @@ function renderUnlikely({ why, ...use }: Draft['unlikely'][number]): string {
 
 function shortNamesComment(shortNames: readonly string[]): readonly string[] {
   return [
-    `${countOf(shortNames.length, 'image')} without a registry, such as ${listed(shortNames, 3)}. They are read as Docker Hub images.`,
-    'Nodes of OpenShift may pull them from another registry. Write the registry in images, then remove this line.',
+    `${countOf(shortNames.length, 'image')} without a registry, such as ${listed(shortNames, 3)}. They are treated as Docker Hub images.`,
+    'OpenShift nodes may pull them from a different registry. Include the registry in image names, then remove this line.',
   ];
 }
 

@@ -108,7 +108,7 @@ class ExpectationReader {
   private day(text: string): { readonly date?: number } {
     const date = parseDay(text);
     if (date !== undefined) return { date };
-    this.fail(['date'], `"date" must be a day such as 2027-03-31, but is "${text}".`);
+    this.fail(['date'], `"date" must be a date such as 2027-03-31, but is "${text}".`);
     return {};
   }
 

@@ -33,7 +33,7 @@ async function readPath(path: string): Promise<readonly ParsedManifests[]> {
       (entry) =>
         !entry.isDirectory() && /^Kustomization$|\.(ya?ml|json)$/.test(entry.name) && !inDotFolder(relative(path, entry.parentPath)),
     );
-    if (files.length === 0) return [failure(path, 'no .yaml, .yml or .json files in this folder')];
+    if (files.length === 0) return [failure(path, 'no .yaml, .yml or .json files in this directory')];
     return await readFolder(files.map((entry) => join(entry.parentPath, entry.name)).sort());
   } catch (error) {
     return [failure(path, reasonOf(error))];
@@ -70,7 +70,7 @@ function failure(file: string, message: string): ParsedManifests {
 
 function reasonOf(error: unknown): string {
   const code = errorCode(error);
-  if (code === 'ENOENT') return 'no such file or folder';
+  if (code === 'ENOENT') return 'no such file or directory';
   if (code === 'EACCES') return 'permission denied';
   return errorMessage(error);
 }

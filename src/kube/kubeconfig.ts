@@ -198,9 +198,7 @@ function chooseContext({ where, clusters, users, contexts, currentContext }: Kub
 function checkServer(where: string, cluster: Cluster): void {
   const scheme = URL.canParse(cluster.server) ? new URL(cluster.server).protocol : undefined;
   if (scheme !== 'https:' && scheme !== 'http:') {
-    throw new KubeconfigError(
-      `${where}: cluster "${cluster.name}" has the invalid server "${cluster.server}". Write it as https://host:port`,
-    );
+    throw new KubeconfigError(`${where}: cluster "${cluster.name}" has the invalid server "${cluster.server}". Use https://host:port`);
   }
   // client-node rejects this too, but only at each request.
   if (scheme === 'http:' && !cluster.skipTLSVerify) {

@@ -96,7 +96,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       if (unableSince !== undefined) reconcileDue = monotonic();
       unableSince = undefined;
     } else unableSince ??= monotonic();
-    reportLeading(`${lease} could not be renewed for ${renewDeadline / 1_000} seconds`);
+    reportLeading(`failed to renew ${lease} within ${renewDeadline / 1_000} seconds`);
     if (reconciling === undefined && monotonic() >= reconcileDue) reconciling = reconcileAndReport();
   }
 
@@ -180,7 +180,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
         return;
       } catch (error) {
         if (isLostRace(error) && round < 3) continue;
-        const heldFor = `If this replica still holds it, another one acquires it after ${leaseDuration / 1_000} seconds`;
+        const heldFor = `If this replica still holds it, another replica can acquire it after ${leaseDuration / 1_000} seconds`;
         if (observed) log.warn({ err: error, lease }, `could not release ${lease}. ${heldFor}`);
         return;
       }

@@ -46,7 +46,7 @@ export type ParsedCustomKinds =
 export function parseCustomKinds(text: string, file: string): ParsedCustomKinds {
   const read = readDocument(text, { maxLength: 1_048_576, maxLexemes: 300_000, start: { line: 1, column: 1 } });
   if (!read.ok) return { ok: false, problems: read.problems.map(({ message, position }) => `${at(file, position)} ${message}`) };
-  if (!read.data) return failure(`${file}:1:1 is empty. Write a list of kinds under "kinds:"`);
+  if (!read.data) return failure(`${file}:1:1 is empty. Add a list of kinds under "kinds:"`);
   const reader = new Reader(read.data, file);
   const kinds = reader.kinds();
   return reader.problems.length > 0 ? { ok: false, problems: reader.problems } : { ok: true, kinds };
@@ -179,5 +179,5 @@ function failure(...problems: readonly string[]): { readonly ok: false; readonly
 function reasonOf(error: NodeJS.ErrnoException): { readonly reason: string } {
   if (error.code === 'ENOENT') return { reason: 'no such file' };
   if (error.code === 'EACCES') return { reason: 'permission denied' };
-  return { reason: error.code === 'EISDIR' ? 'is a folder. List its files instead.' : error.message };
+  return { reason: error.code === 'EISDIR' ? 'is a directory. List its files instead.' : error.message };
 }

@@ -57,7 +57,7 @@ export function createRuleFilesSource(options: RuleFilesOptions): RuleFilesSourc
 
   return {
     async start() {
-      if (paths.includes('-')) throw new Error('rules -: standard input cannot be watched. Use files or folders.');
+      if (paths.includes('-')) throw new Error('rules -: standard input cannot be watched. Use files or directories.');
       known = bundlesOf(await readWithoutProblems(paths));
       await loader.open([...known.values()]);
       const folders = [...new Set(await Promise.all(paths.map(folderOf)))];
@@ -160,7 +160,7 @@ async function filesAt(path: string): Promise<RuleFile[]> {
       !/^kustomization\.ya?ml$/.test(entry.name) &&
       !entry.parentPath.includes('/..2'),
   );
-  if (files.length === 0) throw new Error(`rules folder ${path} contains no .yaml, .yml or .json files`);
+  if (files.length === 0) throw new Error(`rules directory ${path} contains no .yaml, .yml or .json files`);
   return files
     .map((entry) => join(entry.parentPath, entry.name))
     .sort()
@@ -187,7 +187,7 @@ function explainFileWithoutRules({ file, folder }: RuleFile, content: FileConten
 function explainFolderWithoutRules(path: string, files: readonly RuleFile[], contents: readonly FileContent[]): string | undefined {
   const inside = contents.filter((_, index) => files[index]?.folder === path);
   if (inside.length === 0 || inside.some((content) => content.kind === 'document' || containsRules(content))) return undefined;
-  return `rules folder ${path} contains Kubernetes objects but no rules. Add ${expectedContent}.`;
+  return `rules directory ${path} contains Kubernetes objects but no rules. Add ${expectedContent}.`;
 }
 
 function containsRules(content: FileContent & { kind: 'objects' }): boolean {
@@ -239,7 +239,7 @@ async function readText(file: string): Promise<string> {
 
 function fail(path: string, error: unknown): never {
   const code = errorCode(error);
-  if (code === 'ENOENT') throw new Error(`rules ${path}: no such file or folder`);
+  if (code === 'ENOENT') throw new Error(`rules ${path}: no such file or directory`);
   if (code === 'EACCES') throw new Error(`rules ${path}: permission denied`);
   throw new Error(`rules ${path}: ${errorMessage(error)}`);
 }

@@ -127,7 +127,7 @@ class ManifestReader {
 
   private readData(data: Located, description: string, position: Position): ConfigMapInFile['documents'] | undefined {
     if (!isAbsent(data.value) && !isObject(data.value)) {
-      const message = `data of ${description} is not a mapping. Write a key such as "rules.yaml: |" below it.`;
+      const message = `data of ${description} is not a mapping. Add a key such as "rules.yaml: |" below it.`;
       return this.report('bad-manifest', positionOf(data), message);
     }
     const keys = documentKeys(data.value);
@@ -154,7 +154,7 @@ class ManifestReader {
       return { source: this.source, text: value ?? '', start: document.startOfText(pointer) };
     }
     const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'not a string';
-    const message = `${key} of ${description} is ${actual}, but the data of a ConfigMap must be strings. Write "${key}: |" and indent the rules below it.`;
+    const message = `${key} of ${description} is ${actual}, but the data of a ConfigMap must be strings. Use "${key}: |" and indent the rules below it.`;
     return this.report('bad-manifest', positionOf(located), message);
   }
 

@@ -3,7 +3,7 @@ export const eventDrops = {
   'queue-full': 'Too many Events wait already, of the namespace or of all. The limits are one a second for a namespace, and 20 in all.',
   'owner-unverified': "The Pod's owner does not exist, has another uid, or is of a kind that regkeeper cannot read.",
   'namespace-deleted': 'The namespace is being deleted.',
-  forbidden: 'regkeeper lacks a permission. The log names it.',
+  forbidden: 'regkeeper lacks a permission. See the log.',
   failed: 'The API server rejected the Event, or could not be reached three times.',
 } as const;
 

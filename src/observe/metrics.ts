@@ -77,7 +77,7 @@ export type WebhookChange = 'weakened' | 'narrowed';
 export const ownMetrics = {
   requests: {
     name: 'regkeeper_admission_requests_total',
-    help: 'Admission requests answered, by outcome.',
+    help: 'Admission requests served, by outcome.',
     labelNames: ['webhook', 'operation', 'group', 'kind', 'outcome'],
   },
   duration: {
@@ -137,7 +137,7 @@ export const ownMetrics = {
   },
   problems: {
     name: 'regkeeper_rules_problems',
-    help: 'Problems in rejected rules, whose last good version remains in effect.',
+    help: 'Problems in rejected rules, whose last known good version remains in effect.',
     labelNames: ['scope'],
   },
   namespaceRules: {
@@ -192,7 +192,7 @@ export const ownMetrics = {
   },
   unwatchedSecrets: {
     name: 'regkeeper_secrets_unwatched',
-    help: 'Secrets named in rules that are not watched, so missing ones are not reported, by reason.',
+    help: 'Secrets referenced by rules that are not watched, so missing ones are not reported, by reason.',
     labelNames: ['reason'],
   },
   secretDelivery: {

@@ -34,7 +34,7 @@ export async function readRulesInCluster(options: RulesInClusterOptions): Promis
   const { namespaceRules, notRead: ofServer } = installation.server;
   const { written, missing, problems, notRead } = await readLiveRules({ client, namespace, namespaceRules, change });
   if (written) return { ok: true, rules: onPlatform(written, installation), problems, notRead: [...ofServer, ...notRead] };
-  const why = notRead.length > 0 ? notRead.map(({ message }) => message) : [missing ?? 'no rules are in force'];
+  const why = notRead.length > 0 ? notRead.map(({ message }) => message) : [missing ?? 'no rules are in effect'];
   return { ok: false, problems, why };
 }
 

@@ -24,7 +24,7 @@ export type LiveRulesOptions = {
 };
 
 export type LiveRules = {
-  /** As written, without what the platform adds. Undefined if no rules are in force. */
+  /** As written, without what the platform adds. Undefined if no rules are in effect. */
   readonly written: RuleSet | undefined;
   /** Why there are none. */
   readonly missing: string | undefined;

@@ -38,7 +38,7 @@ export function authenticateCallers(app: FastifyInstance<Server>, { clientCa, cl
     onRejected();
     // The next handshake may succeed, for instance after a change of the client CA.
     reply.header('connection', 'close');
-    reply.send(sendError(reply, 401, 'Unauthorized', `regkeeper answers only authenticated API servers: ${problem}`));
+    reply.send(sendError(reply, 401, 'Unauthorized', `regkeeper accepts requests only from authenticated API servers: ${problem}`));
   });
 }
 

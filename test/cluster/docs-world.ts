@@ -65,7 +65,9 @@ export function rulesConfigMap(rules: string): string {
 
 /** The files that the documentation names without showing them. */
 const usualFiles: readonly (readonly [name: string, text: string])[] = [
-  ...['rules.yaml', 'rules/rules.yaml', 'my-rules/rules.yaml'].map((name) => [name, usualRules] as const),
+  ...['rules.yaml', 'rules/rules.yaml', 'my-rules/rules.yaml', 'rules-now/rules.yaml', 'rules-next/rules.yaml'].map(
+    (name) => [name, usualRules] as const,
+  ),
   ...['app.yaml', 'my-app.yaml', 'object.yaml', 'overlays/prod/app.yaml', 'charts/web/templates/app.yaml'].map(
     (name) => [name, usualDeployment] as const,
   ),

@@ -193,7 +193,7 @@ export async function waitUntilFilled(kubectl: Kubectl): Promise<void> {
         const { webhooks = [] } = await api.get<Configuration>(`${path}/regkeeper`);
         return webhooks.some(({ name }) => name !== 'probe.regkeeper.io');
       },
-      { deadlineSeconds: 30, what: `${path}/regkeeper to be filled` },
+      { deadlineSeconds: 60, what: `${path}/regkeeper to be filled` },
     );
   }
 }

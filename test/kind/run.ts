@@ -19,6 +19,7 @@ import { pullingScenarios } from './vitest.config.ts';
 import { nothingIsLeft, ways } from './ways.ts';
 
 const root = resolve(import.meta.dirname, '../..');
+const configOfPulls = 'test/kind/vitest.config.ts';
 const usage = 'usage: npm run test:kind -- [--rehearse | --keep] [SCENARIO…]';
 
 const failures = await main(process.argv.slice(2)).catch((error: unknown) => {
@@ -32,12 +33,18 @@ async function main(args: readonly string[]): Promise<number> {
   const flags = args.filter((arg) => arg.startsWith('-'));
   const scenarios = args.filter((arg) => !arg.startsWith('-'));
   if (flags.some((flag) => !['--rehearse', '--keep'].includes(flag))) throw new Error(usage);
+  const selected = suitesOf(scenarios);
   const ground = flags.includes('--rehearse') ? await rehearse() : await startKind({ root, keep: flags.includes('--keep'), log });
   try {
     const kubectl = createKubectl({ binary: ground.kubectl, kubeconfig: ground.kubeconfig });
     const helmBinary = await findHelm();
     const helm = createHelm({ binary: helmBinary, kubeconfig: ground.kubeconfig });
     await installCrds(kubectl);
+    const suites = selected.filter(({ config }) => ground.registryPort !== undefined || config !== configOfPulls);
+    if (suites.length < selected.length) {
+      log('NOT RUN: the scenarios that pull images, because this cluster has no nodes. npm run test:node runs them.');
+    }
+    if (suites.length === 0) throw new Error('no scenario was run');
     let failed = 0;
     for (const way of ways()) {
       log(`regkeeper is installed with ${way.name}`);
@@ -46,7 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
       await waitUntilFilled(kubectl);
       if (ground.runsPods) await way.test?.(helm);
       const passed = [];
-      for (const suite of suitesOf(ground, scenarios)) passed.push(await runScenarios(ground, helmBinary, suite));
+      for (const suite of suites) passed.push(await runScenarios(ground, helmBinary, suite));
       if (passed.includes(false)) {
         log(`scenarios failed on the installation with ${way.name}`);
         failed += 1;
@@ -64,26 +71,24 @@ async function main(args: readonly string[]): Promise<number> {
 type Suite = { readonly config: string; readonly names: readonly string[] };
 
 /** What is run for these parts of file names, or all of it where there are none. @throws Error for a name that no file contains */
-function suitesOf({ registryPort }: Ground, names: readonly string[]): readonly Suite[] {
+function suitesOf(names: readonly string[]): readonly Suite[] {
   const files = {
     'test/cluster/vitest.config.ts': readdirSync(join(root, 'test/cluster/scenarios')),
     [configOfPulls]: pullingScenarios.map((name) => `${name}.test.ts`),
   };
+  const unknown = names.filter(
+    (name) =>
+      !Object.values(files)
+        .flat()
+        .some((file) => file.includes(name)),
+  );
+  if (unknown.length > 0) throw new Error(`no scenario has a name with ${unknown.join(' or ')}`);
   const suites = Object.entries(files).map(([config, all]) => ({
     config,
     names: names.filter((name) => all.some((file) => file.includes(name))),
   }));
-  const unknown = names.filter((name) => !suites.some((suite) => suite.names.includes(name)));
-  if (unknown.length > 0) throw new Error(`no scenario has a name with ${unknown.join(' or ')}`);
-  const selected = suites.filter((suite) => names.length === 0 || suite.names.length > 0);
-  if (registryPort !== undefined) return selected;
-  if (selected.some(({ config }) => config === configOfPulls)) {
-    log('NOT RUN: the scenarios that pull images, because this cluster has no nodes. npm run test:node runs them.');
-  }
-  return selected.filter(({ config }) => config !== configOfPulls);
+  return names.length === 0 ? suites : suites.filter((suite) => suite.names.length > 0);
 }
-
-const configOfPulls = 'test/kind/vitest.config.ts';
 
 function runScenarios({ kubeconfig, kubectl, registryPort }: Ground, helm: string, { config, names }: Suite): Promise<boolean> {
   const env = {

@@ -1,5 +1,6 @@
 /** Runs once in vitest's main process, inside the namespaces: starts the node, installs regkeeper on it, and provides the workers with its address. */
 
+import { readFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { loadavg } from 'node:os';
 import { join } from 'node:path';
@@ -68,10 +69,18 @@ async function startAndProvide(project: TestProject): Promise<() => Promise<void
   const { registryLog, kubeletKubeconfig, containerd } = node;
   project.provide('node', { registryLog, own: { folder, controlSocket, kubeletKubeconfig, containerd } });
   return async () => {
+    await reportLateSecrets(join(folder, 'kubelet.log'));
     control.close();
     await endPreparation();
     await node.stop();
   };
+}
+
+/** A kubelet that could not read a secret within a second has pulled without it. A scenario that fails may have failed for that. */
+async function reportLateSecrets(kubeletLog: string): Promise<void> {
+  const lines = (await readFile(kubeletLog, 'utf8')).split('\n');
+  const pods = lines.flatMap((line) => (/failed to sync secret cache/.test(line) ? (/ pod="([^"]*)"/.exec(line)?.[1] ?? []) : []));
+  if (pods.length > 0) process.stderr.write(`The kubelet could not read secrets within a second for ${pods.join(', ')}.\n`);
 }
 
 function stopwatch(): () => string {

@@ -118,7 +118,8 @@ function hierarchies(): string[] {
   return isVersion2() ? [cgroupRoot] : foldersIn(cgroupRoot);
 }
 
-function isVersion2(): boolean {
+/** Of the control groups of this machine. */
+export function isVersion2(): boolean {
   return existsSync(join(cgroupRoot, 'cgroup.controllers'));
 }
 

@@ -6,6 +6,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { kernelSettings } from './machine.ts';
@@ -14,6 +15,9 @@ const run = promisify(execFile);
 
 /** The node's address, from a range for documentation. */
 export const address = '192.0.2.10';
+
+/** For all files of a run. The kernel allows 107 characters for the path of a socket. */
+export const temporaryFolder = tmpdir().length > 40 ? '/tmp' : tmpdir();
 
 /** Folders in which containerd, runc, the CNI plugins and the kubelet write at fixed paths. */
 const overlaid = ['/etc', '/opt', '/run', '/var'];

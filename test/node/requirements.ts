@@ -2,19 +2,23 @@
 
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
-import { access, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { availableParallelism, tmpdir } from 'node:os';
+import { access, copyFile, mkdir, mkdtemp, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { findOnPath } from '../cluster/binaries.ts';
 import { cniFolder, debianPackages } from './binaries.ts';
-import { insideNamespaces } from './namespaces.ts';
+import { isVersion2 } from './machine.ts';
+import { insideNamespaces, temporaryFolder } from './namespaces.ts';
 
-/** A run uses about half of it. */
-const memoryNeeded = 3 * 2 ** 30;
+const gibibyte = 2 ** 30;
 
-/** Each missing requirement with its fix. Empty where the node can run. */
-export async function missingRequirements(): Promise<readonly string[]> {
+/** Bytes. A run uses about half of each. */
+const memoryNeeded = 3 * gibibyte;
+const diskNeeded = 3 * gibibyte;
+
+/** Each missing requirement with its fix. Empty where the node can run. `onlyTried` excludes machines of a kind on which it has never run. */
+export async function missingRequirements({ onlyTried }: { readonly onlyTried: boolean }): Promise<readonly string[]> {
   if (process.platform !== 'linux') return [`the system is ${process.platform}: run it on Linux`];
   if (process.getuid?.() !== 0) return ['the user is not root: run it as root'];
   const missing: string[] = [];
@@ -22,7 +26,13 @@ export async function missingRequirements(): Promise<readonly string[]> {
   if (!/\boverlay$/m.test(filesystems)) missing.push('the kernel has no overlay file system: modprobe overlay');
   await access('/dev/kmsg', constants.R_OK).catch(() => missing.push('/dev/kmsg cannot be read, and no kubelet starts without it'));
   const available = 1024 * Number(/^MemAvailable: *(\d+) kB$/m.exec(await readFile('/proc/meminfo', 'utf8'))?.[1]);
-  if (available < memoryNeeded) missing.push(`less than ${memoryNeeded / 2 ** 30} GiB of memory is available`);
+  if (available < memoryNeeded) missing.push(`less than ${memoryNeeded / gibibyte} GiB of memory is available`);
+  const { bavail, bsize, blocks } = await statfs(temporaryFolder);
+  // A kubelet starts no Pod where less than 1 % of the disk is free.
+  if (bavail * bsize < diskNeeded || bavail < blocks / 50) {
+    missing.push(`less than ${diskNeeded / gibibyte} GiB or 2 % of the disk of ${temporaryFolder} are free`);
+  }
+  if (onlyTried && isVersion2()) missing.push('control groups have version 2, which has not been tried: npm run test:node tries it');
   if (availableParallelism() < 2) missing.push('there is one processor only, and the deadlines of the scenarios are for two');
   const path = `${process.env.PATH}:${cniFolder}`;
   for (const [program, debianPackage] of Object.entries(debianPackages)) {
@@ -37,7 +47,7 @@ export async function missingRequirements(): Promise<readonly string[]> {
  * program from an overlay, in a control group with a memory limit, as containerd will.
  */
 async function deniedByTheKernel(): Promise<readonly string[]> {
-  const folder = await mkdtemp(join(tmpdir(), 'rk-trial-'));
+  const folder = await mkdtemp(join(temporaryFolder, 'rk-trial-'));
   const path = (name: string) => join(folder, name);
   try {
     for (const each of ['lower/bin', 'lower/proc', 'upper', 'work', 'rootfs', 'optional/upper', 'optional/work']) {

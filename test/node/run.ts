@@ -1,20 +1,20 @@
 /**
  * `npm run test:node`: a one-node cluster of real processes, and the scenarios on it. Afterwards the machine must be as before, also after an
  * interruption, which is tried first. `-- NAME` runs the files whose name contains it. `-- --up` keeps the cluster running until Ctrl-C.
- * `-- --wait` waits where another run is in progress, and does not refuse to start.
+ * Where another run is in progress, it ends with an error. `-- --ci` waits for that run, and only starts where a run can be expected to work.
  */
 
 import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import { constants, tmpdir } from 'node:os';
+import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findHelm } from '../cluster/helm.ts';
 import { waitFor } from '../cluster/wait-for.ts';
 import { findNodeBinaries } from './binaries.ts';
 import { checkInterruption } from './interruption.ts';
 import { createNodeGroups, differences, lookAtMachine, type Machine, removeNodeGroups, runnerGroupFiles } from './machine.ts';
-import { insideNamespaces } from './namespaces.ts';
+import { insideNamespaces, temporaryFolder } from './namespaces.ts';
 import { missingRequirements } from './requirements.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -26,7 +26,7 @@ const cannotRun = 77;
 const folderPrefix = 'rk-node-';
 
 /** Where the logs of the last run that failed are. */
-const logsOfFailure = join(tmpdir(), 'regkeeper-test-node-logs');
+const logsOfFailure = join(temporaryFolder, 'regkeeper-test-node-logs');
 
 const minute = 60_000;
 
@@ -39,16 +39,16 @@ process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
 });
 
 async function main(args: readonly string[]): Promise<number> {
-  const missing = await missingRequirements();
+  const [ci, up] = [args.includes('--ci'), args.includes('--up')];
+  const missing = await missingRequirements({ onlyTried: ci });
   if (missing.length > 0) {
     log(`NOT RUN: test:node cannot run on this machine.\n${missing.map((line) => `- ${line}`).join('\n')}`);
     return cannotRun;
   }
   await findNodeBinaries();
   await findHelm();
-  const [waits, up] = [args.includes('--wait'), args.includes('--up')];
   const names = args.filter((arg) => !arg.startsWith('--'));
-  const deadline = performance.now() + (waits ? 20 * minute : 0);
+  const deadline = performance.now() + (ci ? 20 * minute : 0);
   if (!up && names.length === 0) {
     await (await takeLock(deadline)).close();
     await checkInterruption();
@@ -85,7 +85,7 @@ async function runOnNode(program: readonly string[], { endAfter }: { readonly en
   await removeFoldersOfKilledRuns();
   await removeNodeGroups();
   const before = lookAtMachine();
-  const folder = await mkdtemp(join(tmpdir(), folderPrefix));
+  const folder = await mkdtemp(join(temporaryFolder, folderPrefix));
   createNodeGroups();
   const { code, interrupted } = await runInside(folder, program, endAfter);
   const left = await removeNodeGroups().then(
@@ -102,8 +102,8 @@ async function runOnNode(program: readonly string[], { endAfter }: { readonly en
 
 /** The lock makes sure that no other run uses them. */
 async function removeFoldersOfKilledRuns(): Promise<void> {
-  const names = (await readdir(tmpdir())).filter((name) => name.startsWith(folderPrefix));
-  for (const name of names) await rm(join(tmpdir(), name), { recursive: true });
+  const names = (await readdir(temporaryFolder)).filter((name) => name.startsWith(folderPrefix));
+  for (const name of names) await rm(join(temporaryFolder, name), { recursive: true });
 }
 
 async function keepLogs(folder: string): Promise<void> {

@@ -76,7 +76,7 @@ export function createClusterView({ client, namespace, kinds, rules, log, clock 
 function watchSecretsOfRules(rules: RulesInForce, facts: Pick<ClusterFacts, 'followSecrets' | 'followDelivery'>): Component {
   let unsubscribe = () => {};
   return {
-    name: 'secrets named by rules',
+    name: 'secrets referenced by rules',
     start() {
       unsubscribe = rules.onChange((event) => {
         const written = rules.written();

@@ -40,11 +40,14 @@ export function createDrain({ webhook, leader, milliseconds, finishMilliseconds,
       draining = true;
       webhook.drain();
       const released = leader?.stop();
-      log.info({ shutdownDelayMilliseconds: milliseconds }, 'shutting down. This replica is no longer ready, but still answers requests');
+      log.info(
+        { shutdownDelayMilliseconds: milliseconds },
+        'shutting down. This replica is no longer ready, but is still serving requests',
+      );
       await sleep(clock, milliseconds);
       await webhook.finish();
       await released;
-      log.info({}, 'stopped. All requests were answered');
+      log.info({}, 'stopped. All requests have been served');
     },
     isDraining: () => draining,
   };

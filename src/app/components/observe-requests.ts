@@ -29,7 +29,7 @@ export function observeRequests({
       metrics.decided(record, counted);
     },
     reportBug(err, uid) {
-      log.error({ err, uid }, 'internal error while answering a request. This is a bug');
+      log.error({ err, uid }, 'internal error while serving a request. This is a bug');
       metrics.failed('bug');
     },
     failed: metrics.failed,

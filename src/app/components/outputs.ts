@@ -84,7 +84,7 @@ function openAuditDestination({ auditLog, nameOf }: Pick<Settings, 'auditLog' | 
   try {
     return openDestination(auditLog === '-' ? 1 : auditLog, options);
   } catch (error) {
-    const reason = errorCode(error) === 'ENOENT' ? `the folder ${dirname(auditLog)} does not exist. Create it` : errorMessage(error);
+    const reason = errorCode(error) === 'ENOENT' ? `the directory ${dirname(auditLog)} does not exist. Create it` : errorMessage(error);
     throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${reason}`);
   }
 }
@@ -103,7 +103,7 @@ export function reportLostLines(log: Logger, lost: number): void {
 export function reportDelivery(log: Logger, place: string): DestinationOptions {
   return {
     onFailing: (reason) =>
-      log.error({ file: place }, `cannot write audit records to ${place}: ${reason}. Requests are still answered. Retrying`),
+      log.error({ file: place }, `cannot write audit records to ${place}: ${reason}. Requests are still being served. Retrying`),
     onRecovered: (lost) => {
       const recovered = `audit records are being written to ${place} again`;
       if (lost > 0) log.error({ file: place, lost }, `${recovered}. ${countOf(lost, 'record was', 'records were')} lost`);

@@ -13,7 +13,7 @@ export function createSettingsReport(
   return {
     name: 'settings',
     start() {
-      if (nonDefaults.length > 0) log.info({ settings: nonDefaults }, 'settings that differ from the defaults');
+      if (nonDefaults.length > 0) log.info({ settings: nonDefaults }, 'non-default settings');
       for (const { variable, flag } of ignoredVariables)
         log.warn({}, `ignoring ${variable}: ${flag} is set, and flags take precedence over variables`);
       if (manageWebhooks && webhookPolicy?.failurePolicy === 'Ignore') {

@@ -65,7 +65,7 @@ export function waitForPublishedCa(
   }
 
   function serve(next: ServerCertificate): void {
-    if (waiting !== undefined) onProgress('serving the new certificate that was waiting for its CA to be published');
+    if (waiting !== undefined) onProgress('serving the new certificate now that its CA is published');
     stopSettling();
     waiting = undefined;
     servedCaBundle = next.caBundle;
@@ -75,7 +75,7 @@ export function waitForPublishedCa(
   function keepPrevious(next: ServerCertificate): void {
     if (waiting === undefined || !isSamePair(next, waiting)) {
       onProgress(
-        'the API server does not trust the CA of the new certificate yet. The previous certificate is served until the CA is published',
+        'the API server does not trust the CA of the new certificate yet. Serving the previous certificate until the CA is published',
       );
       stopSettling();
     }

@@ -101,7 +101,7 @@ function rejectForeignCertificate(path: string, text: string): void {
 }
 
 function foreignFileError(path: string, what: string): Error {
-  return new Error(`${path} ${what}, so it is not a development certificate of regkeeper. Move it elsewhere, or choose another folder`);
+  return new Error(`${path} ${what}, so it is not a development certificate of regkeeper. Move it elsewhere, or choose another directory`);
 }
 
 type Renewed = { readonly pair: CertificateWithKey; readonly created: boolean; readonly reason: string };

@@ -88,7 +88,7 @@ async function readFiles(paths: CertificateFiles): Promise<FilesReading<ServerCe
     if (!isTrusted(certificate, caBundle)) {
       return {
         ok: false,
-        problem: `certificate file ${paths.certificate} is not signed by a CA in ${paths.caBundle}. Use the CA that was issued with it, and include all intermediate certificates in the certificate file`,
+        problem: `certificate file ${paths.certificate} is not signed by a CA in ${paths.caBundle}. Use the CA that issued it, and include all intermediate certificates in the certificate file`,
       };
     }
     return { ok: true, value: { ...pair, caBundle } };

@@ -65,6 +65,6 @@ function renderReadError(error: unknown): string {
   if (code === 'ENOENT') return 'no such file. Check the path, and that the Secret is mounted';
   if (code === 'EACCES')
     return `permission denied. Grant read permission to the user of this process (uid ${process.getuid?.() ?? 'unknown'})`;
-  if (code === 'EISDIR') return 'is a folder. Use the path of the file in it';
+  if (code === 'EISDIR') return 'is a directory. Use the path of the file in it';
   return errorMessage(error);
 }

@@ -14,6 +14,7 @@ import { isIssuedBy, readCertificatePair, readCertificates, readPrivateKey } fro
 import { type CertificateWithKey, clockToleranceMilliseconds, issueCa, issueServerCertificate, validityFrom } from '../issue.ts';
 import { checkRenewal } from '../renewal.ts';
 import { type CertificateSource, createCertificateSource, type ServerCertificate } from '../source.ts';
+import { allOf } from '../wording.ts';
 
 export type SecretCertificateOptions = {
   readonly client: ApiClient;
@@ -52,7 +53,7 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     const next = await reconcileSecret(bound, clocks);
     const served = holder.current();
     if (next.certificate === served.certificate && next.caBundle === served.caBundle) return;
-    log.info({ secret: secretLabel, notAfter: next.notAfter }, `using the new certificate of ${secretLabel}`);
+    log.info({ secret: secretLabel, notAfter: next.notAfter }, `using the new certificate from ${secretLabel}`);
     holder.replace(next);
   };
   // One after the other. Of two at the same time, the one that read first could finish last.
@@ -67,7 +68,7 @@ export async function manageCertificateSecret(options: SecretCertificateOptions)
     onFailure: (err) =>
       log.error(
         { err, secret: secretLabel },
-        `cannot reconcile ${secretLabel}: ${errorMessage(err)}. The current certificate is still served. Retrying`,
+        `cannot reconcile ${secretLabel}: ${errorMessage(err)}. The current certificate is still being served. Retrying`,
       ),
     resyncMilliseconds: 10 * minute,
     minIntervalMilliseconds: 1_000,
@@ -168,10 +169,10 @@ async function reconcileSecret(options: SecretCertificateOptions, clocks: () => 
     const localRenewal = local.getTime() === apiServer.getTime() ? renewal : renew(kept, { ...desired, now: local });
     if (localRenewal.reasons.length === 0) return certificateOf(localRenewal.state);
     for (const problem of kept.problems)
-      log.warn({ secret: secretLabel }, `${secretLabel} is damaged: ${problem}. The missing parts are recreated`);
+      log.warn({ secret: secretLabel }, `${secretLabel} contains invalid data: ${problem}. Recreating the affected keys`);
     try {
       await writeSecret(options, secret, renewal.state);
-      log.info({ secret: secretLabel }, `renewed ${secretLabel}: ${renewal.reasons.join(', and ')}`);
+      log.info({ secret: secretLabel }, `updated ${secretLabel}: ${allOf(renewal.reasons)}`);
       return certificateOf(renewal.state);
     } catch (error) {
       if (!isLostRace(error, secret) || round >= 5) throw error;
@@ -205,7 +206,7 @@ function rejectForeignSecret({ metadata }: Secret, secretLabel: string): void {
   if (metadata.labels?.[ownerLabel] === owner) return;
   throw new ConfigurationError(
     `${secretLabel} does not belong to regkeeper: it has no label ${ownerLabel}=${owner}, so it is left unchanged. ` +
-      'Choose another name for the Secret, or add the label if its contents may be replaced',
+      'Choose a different name for the Secret, or add the label if its contents may be replaced',
   );
 }
 

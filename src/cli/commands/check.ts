@@ -66,7 +66,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
 
 const examples = [
   {
-    does: 'Check a folder of manifests',
+    does: 'Check a directory of manifests',
     line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules',
   },
   {
@@ -78,7 +78,7 @@ const examples = [
     line: 'regkeeper check -f deploy/examples/objects --rules deploy/examples/rules -o github',
   },
   {
-    does: 'Apply objects with their secrets',
+    does: 'Apply objects with injected secrets',
     line: 'regkeeper check -f deploy/examples/objects/pod.yaml --rules deploy/examples/rules -o yaml | kubectl apply -f -',
   },
 ];
@@ -86,7 +86,7 @@ const examples = [
 const exitCodes = [
   'every object is allowed',
   'an object is denied, or its result is uncertain',
-  'something was not evaluated, or invalid usage',
+  'some input was not evaluated, or invalid usage',
 ];
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {

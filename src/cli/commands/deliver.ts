@@ -26,6 +26,7 @@ const examples = [
 function notes(): string {
   return `
 Delivers the secrets of "secrets" in the rules to the namespaces that need them. It writes nothing until the
-ValidatingAdmissionPolicy that "regkeeper rbac --deliver" prints is in force. A flag takes precedence over its variable,
-and ${variableOf('namespace')} takes precedence over POD_NAMESPACE. Variables of "regkeeper serve" are ignored.`;
+ValidatingAdmissionPolicy that "regkeeper rbac --deliver" prints is in effect. A flag takes precedence over its environment
+variable, and ${variableOf('namespace')} takes precedence over POD_NAMESPACE. The environment variables of
+"regkeeper serve" are ignored.`;
 }

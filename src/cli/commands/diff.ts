@@ -43,7 +43,7 @@ type DiffOptions = LiveOptions & {
 
 export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   const command = new Command('diff')
-    .argument('<old>', 'rules before the change: a file or folder')
+    .argument('<old>', 'rules before the change: a file or directory')
     .argument('[new]', 'rules after the change. With --cluster, the first are those in effect if only one is specified')
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(replayOption().conflicts('cluster'))
@@ -81,8 +81,8 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object or past request is newly denied, an object loses a secret or is uncertain. Without -f and --replay: the rules differ',
-  'something was not read or evaluated, or invalid usage',
+  'an object or past request is newly denied, an object loses a secret, or its result is uncertain. Without -f, --replay and --cluster: the rules differ',
+  'some input was not read or evaluated, or invalid usage',
   'with --replay: none is newly denied, but some requests cannot be replayed',
 ];
 

@@ -60,7 +60,11 @@ const examples = [
   { does: 'Explain every image in a list', line: 'cat images.txt | regkeeper explain --rules deploy/examples/rules -' },
 ];
 
-const exitCodes = ['every image is allowed', 'an image is denied, invalid or uncertain', 'invalid usage, or an unreadable file'];
+const exitCodes = [
+  'every image is allowed',
+  'an image is denied or invalid, or its result is uncertain',
+  'invalid usage, or an unreadable file',
+];
 
 async function explainImages(words: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<ExitCode> {
   const { output, quiet } = options;
@@ -70,12 +74,12 @@ async function explainImages(words: readonly string[], options: ExplainOptions, 
   rejectFiles(words, options.rules);
   const rules = await readRulesOption(options.rules, terminal, options).catch((error: unknown) => {
     if (!(error instanceof ConfigurationError) || options.rules.length === 1) throw error;
-    throw new ConfigurationError(`${error.message}. Write images before --rules, or right after its first path`);
+    throw new ConfigurationError(`${error.message}. Put images before --rules, or right after its first path`);
   });
   if (!rules) return 2;
   const listed = inputs > 0 ? linesOf(await readStandardInput().catch(asConfigurationError)) : [];
   const images = words.flatMap((word) => (word === '-' ? listed : [word]));
-  if (images.length === 0) throw new ConfigurationError('standard input has no images');
+  if (images.length === 0) throw new ConfigurationError('standard input contains no images');
   const explanations = images.map((image) => explain(image, rules, options));
   if (output === 'table') {
     const shown = quiet ? explanations.filter(isFinding) : explanations;
@@ -111,7 +115,7 @@ function rejectFiles(images: readonly string[], rules: readonly string[]): void 
 function addLabels(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const labels = text.split(',').map((label) => {
     const [, key, value] = /^([^=]+)=(.*)$/.exec(label) ?? [];
-    if (key === undefined || value === undefined) throw new InvalidArgumentError('Write it as key=value, such as team=a.');
+    if (key === undefined || value === undefined) throw new InvalidArgumentError('Use key=value, such as team=a.');
     return [key, value] as const;
   });
   return { ...before, ...Object.fromEntries(labels) };

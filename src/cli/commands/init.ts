@@ -24,7 +24,7 @@ export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void
   const command = new Command('init')
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(new Option('--cluster', 'read what runs in a cluster instead of files'))
-    .addOption(new Option('--per-path', 'write a rule per top-level path instead of per registry'));
+    .addOption(new Option('--per-path', 'generate a rule per top-level path instead of per registry'));
   return addLiveOptions(command, namespaceOption('default namespace, or with --cluster the only one'))
     .addOption(customKindsOption())
     .addOption(skipUnknownOption().conflicts('cluster'))
@@ -39,22 +39,22 @@ export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Generate starter rules for a folder of manifests', line: 'regkeeper init -f deploy/examples/objects > rules.yaml' },
+  { does: 'Generate starter rules for a directory of manifests', line: 'regkeeper init -f deploy/examples/objects > rules.yaml' },
   {
     does: 'Trust only the paths in use, such as docker.io/library',
     line: 'regkeeper init -f deploy/examples/objects --per-path',
   },
   { does: 'Generate them for what runs in a cluster', line: 'regkeeper init --cluster > rules.yaml' },
   {
-    does: 'Write a ConfigMap for kubectl, from what a chart renders',
+    does: 'Generate a ConfigMap from a rendered chart',
     line: 'helm template web charts/web | regkeeper init -f - -o configmap',
   },
 ];
 
 const exitCodes = [
-  'a rule allows every known image',
-  'some image cannot be allowed by any rule, or the rules are too long',
-  'something was not read or evaluated, or invalid usage',
+  'every known image is allowed by a rule',
+  'an image cannot be allowed by any rule, or the rules are too long',
+  'some input was not evaluated, or invalid usage',
 ];
 
 async function init(options: InitOptions, terminal: Terminal): Promise<ExitCode> {

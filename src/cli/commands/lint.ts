@@ -28,7 +28,7 @@ type LintOptions = {
 
 export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('lint')
-    .argument('<files...>', 'rules: files or folders, or - for standard input')
+    .argument('<files...>', 'rules: files or directories, or - for standard input')
     .addOption(outputOption('github', 'sarif'))
     .addOption(new Option('--strict', 'exit with 1 on warnings too'))
     .addOption(dateOption())
@@ -49,13 +49,13 @@ export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Lint a folder of rules', line: 'regkeeper lint deploy/examples/rules' },
+  { does: 'Lint a directory of rules', line: 'regkeeper lint deploy/examples/rules' },
   {
     does: 'Fail on warnings too, and annotate lines in a GitHub workflow',
     line: 'regkeeper lint deploy/examples/rules --strict -o github',
   },
   {
-    does: 'Lint the rules of a cluster',
+    does: 'Lint the rules in a cluster',
     line: 'kubectl -n regkeeper get configmap -l regkeeper.io/rules=cluster -o yaml | regkeeper lint -',
   },
   {

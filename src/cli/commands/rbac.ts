@@ -20,7 +20,7 @@ type RbacOptions = {
 export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('rbac')
     .addOption(rulesOption().makeOptionMandatory())
-    .addOption(namespaceOption('namespace of regkeeper').default('regkeeper'))
+    .addOption(namespaceOption("regkeeper's namespace").default('regkeeper'))
     .addOption(new Option('--service-account <name>', 'service account (default: "regkeeper", "regkeeper-deliver" with --deliver)'))
     .addOption(new Option('--deliver', 'print the permissions and the policy of secret delivery'))
     .addOption(new Option('--exclude-namespaces <name...>', 'namespaces that never get a copy, with --deliver'))
@@ -31,7 +31,7 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
       if (options.deliver) return printDelivery(ruleSet, options, terminal);
       const names = namedSecrets(ruleSet);
       if (names.length === 0) {
-        terminal.err('the rules name no secrets, so no ClusterRole is needed\n');
+        terminal.err('the rules reference no secrets, so no ClusterRole is needed\n');
         return;
       }
       terminal.out(secretRights(names, { namespace: options.namespace, serviceAccount: options.serviceAccount ?? 'regkeeper' }));

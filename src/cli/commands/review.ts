@@ -29,7 +29,7 @@ type ReviewOptions = {
 
 export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('review')
-    .argument('<files...>', 'manifests: files or folders, or - for standard input')
+    .argument('<files...>', 'manifests: files or directories, or - for standard input')
     .addOption(new Option('--server <url>', 'address of the webhook').default('https://localhost:8443').argParser(parseServer))
     .addOption(new Option('--ca <file>', 'CA certificate of the webhook').default('certs/dev/ca.crt'))
     .addOption(namespaceOption().default('default'))
@@ -52,7 +52,7 @@ export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => vo
 const examples = [
   { does: 'Send a Pod to the server that "npm start" runs', line: 'regkeeper review deploy/examples/objects/pod.yaml' },
   {
-    does: 'Send a folder to another server',
+    does: 'Send a directory to a different server',
     line: 'regkeeper review --server https://localhost:9443 --ca ca.crt deploy/examples/objects',
   },
 ];
@@ -124,7 +124,7 @@ async function readAll(files: readonly string[]): Promise<readonly Manifest[]> {
 }
 
 function parseServer(text: string): string {
-  if (!URL.canParse(text) || new URL(text).protocol !== 'https:') throw new InvalidArgumentError('Write it as https://host:port.');
+  if (!URL.canParse(text) || new URL(text).protocol !== 'https:') throw new InvalidArgumentError('Use https://host:port.');
   return text;
 }
 
@@ -150,7 +150,7 @@ async function connect({ server, ca }: ReviewOptions): Promise<Webhook> {
           answer.message === undefined
             ? ', without an AdmissionReview. Is this the webhook port?'
             : `: ${escapeControls(String(answer.message))}`;
-        throw new ConfigurationError(`${server}${route} answered ${status}${reason}`);
+        throw new ConfigurationError(`${server}${route} responded with ${status}${reason}`);
       }
       return answer.response;
     },

@@ -42,15 +42,15 @@ export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Evaluate everything that runs, with the rules of the cluster', line: 'regkeeper scan' },
+  { does: 'Evaluate everything that runs, with the rules in the cluster', line: 'regkeeper scan' },
   { does: 'List what a rule change would deny', line: 'regkeeper scan --rules deploy/examples/rules --by finding' },
   { does: 'Evaluate one namespace, as JSON', line: 'regkeeper scan -n shop -o json' },
 ];
 
 const exitCodes = [
   'everything is allowed',
-  'something is denied, or its result is uncertain',
-  'something could not be read or evaluated, or invalid usage',
+  'an object is denied, or its result is uncertain',
+  'some input could not be read or evaluated, or invalid usage',
 ];
 
 async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {

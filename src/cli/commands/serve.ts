@@ -1,5 +1,6 @@
 /** `serve`: reads the flags of the server. */
 import { Command } from 'commander';
+import { listOf } from '../../image/wording.ts';
 import type { Flags } from '../../settings/input.ts';
 import { settingNames, settingOf, variableOf } from '../../settings/table.ts';
 import { helpNotes } from '../line/help-text.ts';
@@ -21,7 +22,7 @@ export function serveCommand(action: ServeAction, finish: (code: ExitCode | unde
 const examples = [
   { does: 'Run a server for development, without a cluster', line: 'regkeeper serve --dev' },
   {
-    does: 'Run it with the rules in a folder and your own certificate',
+    does: 'Run it with rules from a directory and your own certificate',
     line: 'regkeeper serve --rules rules --tls-cert tls.crt --tls-key tls.key',
   },
   { does: 'Run it in a cluster, and register the webhooks', line: 'regkeeper serve --manage-webhooks' },
@@ -30,7 +31,8 @@ const examples = [
 function notes(): string {
   const switches = settingNames.filter((name) => settingOf(name).placeholder === undefined);
   return `
-A flag takes precedence over its variable, and ${variableOf('kubeconfig')} and ${variableOf('namespace')} take precedence over
-KUBECONFIG and POD_NAMESPACE. Blank variables are ignored. In variables, separate the values of a list with commas, and set
-switches to true, false, 1 or 0. To turn off a switch with a flag, use ${switches.map(negated).join(', ')}.`;
+A flag takes precedence over its environment variable, and ${variableOf('kubeconfig')} and ${variableOf('namespace')} take
+precedence over KUBECONFIG and POD_NAMESPACE. Empty environment variables are ignored. In an environment variable, separate
+list values with commas, and set boolean flags to true, false, 1 or 0. To turn off a boolean flag, use
+${listOf(switches.map(negated), 'or')}.`;
 }

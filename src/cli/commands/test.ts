@@ -19,8 +19,8 @@ type TestCommandOptions = {
 
 export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('test')
-    .argument('<dir>', 'folder of policy tests')
-    .addOption(rulesOption('rules for tests without rules: files or folders'))
+    .argument('<dir>', 'directory of policy tests')
+    .addOption(rulesOption('rules for tests without rules: files or directories'))
     .addOption(customKindsOption())
     .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'junit']).default('table'))
     .addOption(new Option('--update', 'write expected.yaml where it is missing or differs'))
@@ -30,12 +30,12 @@ export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Run all tests in a folder', line: 'regkeeper test test/cases/exemption-valid' },
-  { does: 'Run them in a CI system', line: 'regkeeper test test/cases/exemption-valid -o junit' },
+  { does: 'Run all tests in a directory', line: 'regkeeper test test/cases/exemption-valid' },
+  { does: 'Run them in CI', line: 'regkeeper test test/cases/exemption-valid -o junit' },
   { does: 'Write expected.yaml for a new test', line: 'regkeeper test policy-tests --update' },
 ];
 
-const exitCodes = ['every test passed', 'a test failed', 'invalid usage, or no test found'];
+const exitCodes = ['every test passed', 'a test failed', 'invalid usage, or no tests found'];
 
 async function runTests(
   folder: string,
@@ -46,7 +46,7 @@ async function runTests(
     throw new ConfigurationError(`${folder}: ${folderProblems.get(error.code) ?? error.message}`);
   });
   if (tests.length === 0)
-    throw new ConfigurationError(`${folder}: no policy tests found. A test is a folder with rules.yaml, objects.yaml and expected.yaml`);
+    throw new ConfigurationError(`${folder}: no policy tests found. A test is a directory with rules.yaml, objects.yaml and expected.yaml`);
 
   const kinds = await readCustomKindsOption(customKinds, terminal);
   if (!kinds) return 2;
@@ -62,8 +62,8 @@ async function runTests(
 }
 
 const folderProblems: ReadonlyMap<string | undefined, string> = new Map([
-  ['ENOENT', 'no such folder'],
-  ['ENOTDIR', 'a file, not a folder. Pass the folder of the policy test'],
+  ['ENOENT', 'no such directory'],
+  ['ENOTDIR', 'a file, not a directory. Pass the directory of the policy test'],
 ]);
 
 function render(results: readonly TestResult[], output: TestCommandOptions['output'], options: RenderTestsOptions): string {

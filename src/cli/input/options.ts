@@ -4,12 +4,12 @@ import { parseDay } from '../../evaluate/parse-day.ts';
 import { dnsLabel } from '../../rules/language/label-grammar.ts';
 import { parseLabelSelector } from '../../rules/language/label-selector.ts';
 
-export function rulesOption(description = 'rules: files or folders'): Option {
+export function rulesOption(description = 'rules: files or directories'): Option {
   return new Option('--rules <paths...>', description);
 }
 
 export function manifestsOption(): Option {
-  return new Option('-f, --filename <paths...>', 'manifests: files or folders, or - for standard input');
+  return new Option('-f, --filename <paths...>', 'manifests: files or directories, or - for standard input');
 }
 
 export function namespaceOption(description = 'namespace for objects that have none'): Option {
@@ -26,7 +26,7 @@ export function userOption(): Option {
 }
 
 export function assumeCompleteOption(): Option {
-  return new Option('--assume-complete', 'treat secrets and accounts not in the files as missing');
+  return new Option('--assume-complete', 'treat secrets and service accounts not in files as missing');
 }
 
 export function quietOption(): Option {
@@ -35,9 +35,9 @@ export function quietOption(): Option {
 
 /** The day for which exemptions and ends of rules are evaluated. Its value is noon in UTC, in milliseconds since 1970. */
 export function dateOption(): Option {
-  return new Option('--date <day>', 'evaluate the rules on this day, YYYY-MM-DD (default: today, UTC)').argParser((text) => {
+  return new Option('--date <date>', 'evaluate the rules as of this date, YYYY-MM-DD (default: today, UTC)').argParser((text) => {
     const time = parseDay(text);
-    if (time === undefined) throw new InvalidArgumentError('Write it as YYYY-MM-DD, such as 2027-03-31.');
+    if (time === undefined) throw new InvalidArgumentError('Use YYYY-MM-DD, such as 2027-03-31.');
     return time;
   });
 }
@@ -56,7 +56,7 @@ export function contextOption(): Option {
 }
 
 export function regkeeperNamespaceOption(): Option {
-  return new Option('--regkeeper-namespace <name>', 'namespace of regkeeper').default('regkeeper').argParser(parseNamespace);
+  return new Option('--regkeeper-namespace <name>', "regkeeper's namespace").default('regkeeper').argParser(parseNamespace);
 }
 
 export function allNamespacesOption(): Option {

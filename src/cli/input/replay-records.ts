@@ -16,7 +16,7 @@ export async function replayRecords(paths: readonly string[], before: RuleSet, a
   const problems = await readLines(paths, {
     line: run.add,
     tooLong: (file, line) =>
-      run.addBroken({ file, line, message: `is longer than ${formatCount(maxLineBytes)} bytes, so it is no audit record` }),
+      run.addBroken({ file, line, message: `is longer than ${formatCount(maxLineBytes)} bytes, so it is not an audit record` }),
   });
   if (problems.length > 0) throw new ConfigurationError(problems.join('\n'));
   const result = run.result();

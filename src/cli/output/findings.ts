@@ -39,7 +39,7 @@ const objectCodes: readonly FindingCode[] = [
     code: 'undecided',
     level: 'error',
     text: 'The result is uncertain, because information about the cluster is missing.',
-    help: 'Pass the objects that the message names with -f.',
+    help: 'Pass the objects mentioned in the message with -f.',
   },
   {
     code: 'warned',
@@ -60,7 +60,7 @@ const malformedSecret: FindingCode = {
 const notEvaluatedTexts: Readonly<Record<NotEvaluatedCode, readonly [text: string, help: string]>> = {
   unreadable: ['A path cannot be read.', 'Correct the path or its permissions.'],
   'invalid-yaml': ['A file is not valid YAML.', 'Correct the YAML.'],
-  'not-an-object': ['A document is not a Kubernetes object.', 'Pass only files and folders with objects.'],
+  'not-an-object': ['A document is not a Kubernetes object.', 'Pass only files and directories with objects.'],
   'not-rendered': ['A kustomization, chart or Template was not rendered.', 'Run the command in the message, and pass its output.'],
   'mistyped-kind': ['The API version does not have this kind.', 'Correct the kind or the apiVersion.'],
   'unknown-kind': [

@@ -48,7 +48,7 @@ function registryCells(row: RegistryRow): readonly Cell[] {
 type Result = { readonly outcome: Outcome; readonly outcomeIfEnforced?: Outcome; readonly until?: string };
 
 function resultCell({ outcome, outcomeIfEnforced, until }: Result): Cell {
-  const text = outcomeIfEnforced === undefined ? outcome : `${outcomeIfEnforced} once enforced`;
+  const text = outcomeIfEnforced === undefined ? outcome : `${outcomeIfEnforced} in enforce mode`;
   return { text: until === undefined ? text : `${text}, until ${until}`, meaning: meaningOf(outcome, outcomeIfEnforced) };
 }
 
@@ -57,7 +57,16 @@ function meaningOf(outcome: Outcome, outcomeIfEnforced: Outcome | undefined): Me
   return outcome !== 'denied' && outcomeIfEnforced === 'denied' ? 'warned' : outcome;
 }
 
-const namespaceHeadings = ['NAMESPACE', 'WORKLOADS', 'PODS', 'ALLOWED', 'WARNED', 'DENIED', 'PODS DENIED WHEN RECREATED', 'ONCE ENFORCED'];
+const namespaceHeadings = [
+  'NAMESPACE',
+  'WORKLOADS',
+  'PODS',
+  'ALLOWED',
+  'WARNED',
+  'DENIED',
+  'PODS DENIED WHEN RECREATED',
+  'IN ENFORCE MODE',
+];
 
 function namespaceCells(row: ReturnType<typeof byNamespace>[number]): readonly Cell[] {
   const { namespace, workloads, pods, allowed, warned, denied, deniedWhenRecreated, deniedOnceEnforced } = row;
@@ -97,7 +106,7 @@ export function renderScanSummary(summary: ScanSummary, { excluded, notEvaluated
   const lines = [
     `${renderAffected(summary)}: ${parts.join(', ')}`,
     ...renderRunning(deniedWhenRecreated, 'denied when recreated', 'denied', paint),
-    ...renderRunning(deniedOnceEnforced, 'denied once enforced', 'warned', paint),
+    ...renderRunning(deniedOnceEnforced, 'denied in enforce mode', 'warned', paint),
     ...renderLeftOut(idleCopies, finishedPods),
     ...(excluded.objects > 0
       ? [`excluded from the webhooks: ${countOf(excluded.objects, 'object')} in ${excluded.namespaces.map(escapeControls).join(', ')}`]

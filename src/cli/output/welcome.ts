@@ -25,7 +25,7 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServ
     ...rules,
     'Edit them while the server runs. Changes apply immediately.',
     '',
-    'Try it in another terminal, in this folder:',
+    'Try it in another terminal, in this directory:',
     '',
     '# A Pod gets its pull secret',
     command('pod.yaml'),

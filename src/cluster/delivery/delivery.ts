@@ -147,7 +147,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   function missing(): string | undefined {
     const current = scope.current();
-    if (!current) return 'the rules or the permissions are not known yet';
+    if (!current) return 'the rules or the permissions have not been read yet';
     const unread = [...(namespaces.synced ? [] : ['namespaces']), ...needs.unread()];
     return unread.length === 0 ? undefined : `not read from the cluster yet: ${unread.join(', ')}`;
   }

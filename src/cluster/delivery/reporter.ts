@@ -83,7 +83,7 @@ export function messageOf(finding: CopyFinding, namespace: string, name: string,
   const secret = `Secret ${namespace}/${name}`;
   switch (finding) {
     case 'foreign':
-      return `${secret} exists and is not a copy of regkeeper, so it is not changed. Delete it to get the copy, or use another name in the rules`;
+      return `${secret} exists and is not a copy of regkeeper, so it is not changed. Delete it to get the copy, or use a different name in the rules`;
     case 'label-removed':
       return `${secret} was delivered, but its label ${deliveredLabel}: "true" was removed. It is no longer updated. Add the label, or delete the Secret`;
     case 'excluded-copy':
@@ -98,7 +98,7 @@ export function messageOf(finding: CopyFinding, namespace: string, name: string,
 function whyUnavailable(source: PlannedCopy['source'], content: PlannedCopy['content']): string {
   if (source?.state === 'unusable') return source.message;
   const names = content?.rulesWithout.map((rule) => quote(rule.name)).join(', ');
-  return `the source has no entry for the rules that name the secret in this namespace: ${names}`;
+  return `the source has no entry for the rules that reference the secret in this namespace: ${names}`;
 }
 
 /** Logs warnings up to a number per minute, and then how many were left out. */

@@ -38,7 +38,7 @@ export function createSourceReport(log: Log): SourceReport {
 }
 
 function unusableMessage(message: string): string {
-  return `${message}. Existing copies stay as they are`;
+  return `${message}. Existing copies are left unchanged`;
 }
 
 function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecret, source: UsableSource): readonly Line[] {

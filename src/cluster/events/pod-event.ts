@@ -1,5 +1,5 @@
 /** Events about Pods that were denied, or allowed with a warning, on the object that their author knows. */
-import { type AnsweredRequest, onceEnforced } from '../../admission/response.ts';
+import { type AnsweredRequest, inEnforceMode } from '../../admission/response.ts';
 import { soften } from '../../decision/decide.ts';
 import type { Decision, ImageFinding, Outcome } from '../../decision/decision.ts';
 import { mostListed, renderContact, renderHelp } from '../../decision/message.ts';
@@ -62,7 +62,7 @@ function textOf(
 
 function statementOf(outcome: Outcome) {
   return ({ image, message, brief }: ImageFinding) => {
-    const prefix = outcome === 'warned' && image.outcomeBeforeMode === 'denied' ? onceEnforced : '';
+    const prefix = outcome === 'warned' && image.outcomeBeforeMode === 'denied' ? inEnforceMode : '';
     return { message: prefix + message, brief: prefix + brief };
   };
 }

@@ -106,8 +106,8 @@ export function createEventRecorder({ client, log, onWritten, onDropped, clock =
     loggedAt = monotonic();
     const isForbidden = err instanceof ApiError && err.status === 403;
     const writing = describeRequiredRole({ path: '/api/v1/events', verbs: ['create', 'patch'] });
-    const fix = stage === 'write' ? writing : 'Grant regkeeper the ClusterRole regkeeper-events of deploy/program/rbac.yaml';
-    const advice = isForbidden ? `${fix}. Or turn Events off with --events off` : 'Requests are answered as usual';
+    const fix = stage === 'write' ? writing : 'Grant regkeeper the ClusterRole regkeeper-events in deploy/program/rbac.yaml';
+    const advice = isForbidden ? `${fix}. Or turn Events off with --events off` : 'Requests are served as usual';
     log.warn({ err, namespace }, `cannot write an Event in namespace ${namespace}: ${errorMessage(err)}. ${advice}`);
   }
 

@@ -96,7 +96,7 @@ function rejection(problems: readonly Problem[]): EventText {
   const note = renderNote({
     statements: problems.map(statementOf),
     noun: 'problem',
-    endings: ['These rules were rejected. The last good version remains in effect.'],
+    endings: ['These rules were rejected. The last known good version remains in effect.'],
   });
   return { type: 'Warning', reason: 'RulesRejected', note };
 }
@@ -132,11 +132,11 @@ function keyOfEnd({ reason, origin: { source } }: End): string {
 /** Without the number of days, so that the Event is the same until the last day. */
 function reminder(ends: readonly [End, ...End[]]): EventText {
   const [{ reason }] = ends;
-  const what = reason === 'TrustEnding' ? 'trust' : 'the exemption';
+  const what = reason === 'TrustEnding' ? 'trusted' : 'exempted';
   const statements = ends.map(({ pattern, until, origin }) => ({
-    message: `The last day of ${what} for ${pattern} is ${until} (${renderOrigin(origin)}).`,
-    brief: `The last day of ${what} for ${pattern} is ${until}.`,
+    message: `${pattern} is ${what} until ${until} (${renderOrigin(origin)}).`,
+    brief: `${pattern} is ${what} until ${until}.`,
   }));
-  const endings: [string] = ['Afterwards these images are denied. Replace the images that are still used, or set a later date.'];
+  const endings: [string] = ['After that, these images will be denied. Replace images that are still in use, or set a later date.'];
   return { type: 'Warning', reason, note: renderNote({ statements, noun: 'date', endings }) };
 }

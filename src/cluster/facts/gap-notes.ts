@@ -15,7 +15,7 @@ export function renderFactGaps({ unwatchedSecrets: { beyondLimit, notPermitted }
 }
 
 function unwatched(count: number): string {
-  return `${countOf(count, 'secret named in rules is', 'secrets named in rules are')} not watched`;
+  return `${countOf(count, 'secret referenced by rules is', 'secrets referenced by rules are')} not watched`;
 }
 
 function listed(names: readonly string[]): string {

@@ -139,7 +139,7 @@ export function createNamespaceBudget({
   function report(err: unknown): void {
     const message = err === undefined ? undefined : errorMessage(err);
     if (message !== undefined && message !== lastFailure)
-      log.warn({ err }, `cannot measure the namespaces that are over their memory budget: ${message}. Retrying`);
+      log.warn({ err }, `cannot measure the memory usage of namespaces over their memory budget: ${message}. Retrying`);
     lastFailure = message;
   }
 
@@ -185,7 +185,7 @@ export function createNamespaceBudget({
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only the pull secrets named in the rules, and builds from its ImageStreams are denied. Delete what is not needed. The namespace is measured again every 5 minutes`,
+      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only the pull secrets that the rules specify, and builds from its ImageStreams are denied. Delete unneeded ServiceAccounts and ImageStreams. Memory usage is rechecked every 5 minutes`,
     );
   }
 

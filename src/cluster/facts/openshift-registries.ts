@@ -96,7 +96,7 @@ export function createClusterPlatform({ client, log, onChange, clock = systemClo
     skipped = true;
     log.warn(
       {},
-      'cannot read images.config.openshift.io/cluster or the Service of the internal registry. Until this succeeds, images of the internal registry are allowed only if rules name it. Names without a registry are denied unless rules set shortNames. Retrying',
+      'cannot read images.config.openshift.io/cluster or the Service of the internal registry. Until this succeeds, images from the internal registry are allowed only if a rule trusts that registry. Images without a registry are denied unless the rules set shortNames. Retrying',
     );
     onChange();
   }

@@ -156,7 +156,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       if (beyond > 0 && beyond !== beyondLimit) {
         log.warn(
           {},
-          `the rules name ${all.length} secrets, but only the first ${maxSecretNames} are watched. If one of the others is missing, it is not reported`,
+          `the rules reference ${all.length} secrets, but only the first ${maxSecretNames} are watched. If one of the others is missing, it is not reported`,
         );
       }
       beyondLimit = beyond;

@@ -153,8 +153,8 @@ function apiOf({ group, version }: RegisteredKind): string {
 
 function consequence(api: string): string {
   if (api === platformApi)
-    return 'Until it answers, the existing webhook configurations determine whether this cluster counts as OpenShift';
-  return 'Until it answers, its kinds stay registered as they are, and a new installation registers all of them';
+    return 'Until the API is available, the existing webhook configurations determine whether this cluster counts as OpenShift';
+  return 'Until the API is available, the registration of its kinds does not change. A new installation registers all of them';
 }
 
 /** The API server answers the list of groups itself, even while the server of a group is unavailable. */

@@ -47,7 +47,7 @@ export function createReachabilityProbe(
       const failure = await sendDryRun(bound);
       signal.throwIfAborted();
       if (failure === undefined) {
-        if (reported) log.info({}, `the API server now reaches regkeeper through the Service ${namespace}/${service}`);
+        if (reported) log.info({}, `the API server can now reach regkeeper through the Service ${namespace}/${service}`);
         reported = false;
         return true;
       }
@@ -123,7 +123,7 @@ async function sendDryRun({ client, namespace }: ReachabilityProbeOptions): Prom
       force: true,
       dryRun: 'All',
     });
-    return metadata.annotations?.[probeAnnotation] === probeArrived ? undefined : 'the webhook did not answer a dry run';
+    return metadata.annotations?.[probeAnnotation] === probeArrived ? undefined : 'the webhook did not respond to a dry run';
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     return error.message;

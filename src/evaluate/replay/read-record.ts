@@ -49,10 +49,10 @@ export function readRecord(line: string): ReadRecord {
   } catch {
     return broken(`is not JSON: ${JSON.stringify(line.length > 60 ? `${line.slice(0, 60)}…` : line)}`);
   }
-  if (!isObject(value)) return broken('is no JSON object');
+  if (!isObject(value)) return broken('is not a JSON object');
   // A container's log mixes the records with the lines of the log.
   if (value.log !== 'audit')
-    return typeof value.level === 'string' || typeof value.level === 'number' ? other : broken('is no audit record');
+    return typeof value.level === 'string' || typeof value.level === 'number' ? other : broken('is not an audit record');
   if (value.event !== 'decision') return typeof value.event === 'string' ? other : broken('has no event');
   if (value.webhook === 'mutate') return other;
   if (value.webhook !== 'validate') return broken('has no webhook');

@@ -159,7 +159,7 @@ function conclusion(webhook: Webhook, decision: Decision | undefined, failure: s
     case 'malformed':
       return { outcome: 'error', ...empty, messages: [cutter.text(`${decision.problem.path} ${decision.problem.message}`)] };
     case 'unknown-kind':
-      return { outcome: 'error', ...empty, messages: ['regkeeper does not know this kind'] };
+      return { outcome: 'error', ...empty, messages: ['regkeeper does not evaluate this kind'] };
     case 'not-yet':
       return { outcome: 'error', ...empty, messages: [cutter.text(decision.message)] };
     case 'decided': {

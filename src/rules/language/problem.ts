@@ -138,7 +138,10 @@ export const problemCodes = {
     text: 'A secret is never delivered, because no cluster rule references it, or none that applies in its namespaces.',
   },
   'source-unusable': { level: 'warning', text: 'A source of secret delivery, or one of its entries, cannot be copied.' },
-  'source-without-entry': { level: 'warning', text: 'A source of secret delivery has no credential for a rule that names its secret.' },
+  'source-without-entry': {
+    level: 'warning',
+    text: 'A source of secret delivery has no credential for a rule that references its secret.',
+  },
   'secret-in-namespace-rule': {
     level: 'warning',
     text: 'A namespace rule references a secret that is delivered for cluster rules, so its images may not match the content of the copy.',

@@ -88,7 +88,7 @@ describe('the API server', () => {
       },
       { deadlineSeconds: 30, what: 'the certificate to be rejected' },
     );
-    expect(answer).toContain('regkeeper answers only authenticated API servers: the ');
+    expect(answer).toContain('regkeeper accepts requests only from authenticated API servers: the ');
     await writeFile(caFile, clientCa);
     await waitFor(async () => (await run(image)).includes('corp-pull'), { deadlineSeconds: 30, what: 'the certificate to be accepted' });
   });
@@ -113,7 +113,7 @@ test('an API server without a certificate is answered 401, which its user can re
   await plane.killApiServer();
   await plane.startApiServer();
   const { stderr } = await kubectl(['run', 'try', `--image=${image}`, '--dry-run=server'], { allowFailure: true });
-  expect(stderr).toContain('regkeeper answers only authenticated API servers: there is no client certificate');
+  expect(stderr).toContain('regkeeper accepts requests only from authenticated API servers: there is no client certificate');
   const metrics = await (await fetch(`http://localhost:${server.healthPort}/metrics`)).text();
   expect(metrics).toMatch(/^regkeeper_admission_failures_total\{reason="unauthenticated"\} [1-9]/m);
 }, 60_000);

@@ -116,7 +116,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
 
 describe.runIf(cluster.local)('a name without registry', () => {
   test('is refused where the cluster does not say what it searches', async () => {
-    expect((await tryPod('nginx')).error).toContain('has no registry, and such names are denied');
+    expect((await tryPod('nginx')).error).toContain('does not specify a registry, and short names are denied');
   });
 
   test('is what the cluster searches, from the moment it says so', async () => {

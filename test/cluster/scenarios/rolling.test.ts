@@ -101,7 +101,7 @@ test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, asy
   process.stdout.write(`${ended.length} replicas replaced: ${summary}\n`);
   expect(failures).toEqual([]);
   expect(balancer.rejected.slice(rejectedBefore)).toEqual([]);
-  expect(outcomes).toEqual(Array(restarts * replicas).fill({ code: 0, last: 'stopped. All requests were answered' }));
+  expect(outcomes).toEqual(Array(restarts * replicas).fill({ code: 0, last: 'stopped. All requests have been served' }));
 });
 
 test('certificates and authorities that follow one another every few seconds lose no admission', { timeout: 300_000 }, async () => {

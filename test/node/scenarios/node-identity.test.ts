@@ -33,12 +33,12 @@ test.concurrent('a static Pod of an untrusted image runs, and its mirror Pod is 
   try {
     await untilRunning(acting, named('static-node-1'));
     const record = () => auditRecords().find((each) => JSON.stringify(each).includes('"static-node-1"'));
-    const found = await waitFor(record, { deadlineSeconds: 10, what: 'the record of the mirror Pod' });
+    const found = await waitFor(record, { deadlineSeconds: 30, what: 'the record of the mirror Pod' });
     expect(found).toMatchObject({ user: 'system:node:node-1', outcome: 'allowed', images: [{ reason: 'mirror-pod' }] });
   } finally {
     await rm(file);
     await waitFor(async () => (await acting.list('pods', named('static-node-1'))).length === 0, {
-      deadlineSeconds: 30,
+      deadlineSeconds: 90,
       what: 'the mirror Pod to be deleted',
     });
   }

@@ -131,7 +131,7 @@ describe('a start that is refused leaves nothing', () => {
     {
       why: 'an audit log that cannot be opened',
       flags: async () => ({ rules, auditLog: '/nowhere/audit' }),
-      message: /^--audit-log \/nowhere\/audit: the folder \/nowhere does not exist\. Create it$/,
+      message: /^--audit-log \/nowhere\/audit: the directory \/nowhere does not exist\. Create it$/,
     },
   ])('$why', async ({ flags, message }) => {
     const clock = countingClock();

@@ -97,7 +97,7 @@ describe('a server certificate', () => {
     { request: { dnsNames: ['a.*.b'] }, message: '"a.*.b" is not a host name' },
     { request: { dnsNames: ['https://a'] }, message: '"https://a" is not a host name' },
     { request: { dnsNames: ['x'.repeat(64)] }, message: `"${'x'.repeat(64)}" is not a host name` },
-    { request: { dnsNames: ['prüfung.example'] }, message: '"prüfung.example" is not a host name (write xn--prfung-4ya.example)' },
+    { request: { dnsNames: ['prüfung.example'] }, message: '"prüfung.example" is not a host name (use xn--prfung-4ya.example)' },
     { request: { ipAddresses: ['10.0.0.256'] }, message: '"10.0.0.256" is not an IP address' },
     { request: { ipAddresses: ['fe80::1%eth0'] }, message: '"fe80::1%eth0" is not an IP address' },
     { request: { commonName: ' ' }, message: 'a certificate needs a common name' },

@@ -111,14 +111,14 @@ describe('what is wrong at the start is one line with the place and the fix, and
     [
       'rules that are not there',
       ['serve', '--rules', 'nowhere', 'never', ...freePorts],
-      /^regkeeper: --rules: rules nowhere: no such file or folder\n--rules: rules never: no such file or folder\n$/,
+      /^regkeeper: --rules: rules nowhere: no such file or directory\n--rules: rules never: no such file or directory\n$/,
     ],
     ['kinds that are not there', ['serve', ...rules, '--custom-kinds', '/nope'], /^regkeeper: --custom-kinds: \/nope: no such file\n$/],
     ['a kubeconfig that is not there', ['serve', '--kubeconfig', 'nowhere', ...freePorts], /^regkeeper: .*nowhere.*\n$/],
     [
       'an audit log that cannot be written',
       ['serve', ...rules, '--audit-log', '/nowhere/audit.log'],
-      /^regkeeper: --audit-log \/nowhere\/audit\.log: the folder \/nowhere does not exist\. Create it\n$/,
+      /^regkeeper: --audit-log \/nowhere\/audit\.log: the directory \/nowhere does not exist\. Create it\n$/,
     ],
     [
       'a question to nobody',
@@ -167,7 +167,7 @@ test('files that variables name are told by their variables', async () => {
   const env = { REGKEEPER_PORT: '0', REGKEEPER_HEALTH_PORT: '0' };
   expect(await outcomeOf(startIn({ ...env, REGKEEPER_RULES: '/nope,/none' }, 'serve'))).toMatchObject({
     code: 2,
-    err: 'regkeeper: REGKEEPER_RULES: rules /nope: no such file or folder\nREGKEEPER_RULES: rules /none: no such file or folder\n',
+    err: 'regkeeper: REGKEEPER_RULES: rules /nope: no such file or directory\nREGKEEPER_RULES: rules /none: no such file or directory\n',
   });
   expect(await outcomeOf(startIn({ ...env, REGKEEPER_CUSTOM_KINDS: '/nope' }, 'serve'))).toMatchObject({
     code: 2,
@@ -401,6 +401,6 @@ test('SIGTERM under load loses no request: each one is answered until the socket
   expect(lost).toEqual([]);
   expect(afterSignal).toBeGreaterThan(0);
   expect(await exited).toEqual([0, null]);
-  expect(log()).toContain('All requests were answered');
+  expect(log()).toContain('All requests have been served');
   await dispatcher.destroy();
 });

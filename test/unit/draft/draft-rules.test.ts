@@ -71,7 +71,7 @@ describe('comments', () => {
 
   test('names without a registry are read as Docker Hub images, also where nodes search registries', () => {
     const tried = tryText(pod(['nginx', 'a/b']));
-    expect(tried.text).toContain('# 2 images without a registry, such as a/b, nginx. They are read as Docker Hub images.');
+    expect(tried.text).toContain('# 2 images without a registry, such as a/b, nginx. They are treated as Docker Hub images.');
     expect(parse(tried.text).shortNames).toBe('docker.io');
     expect(tried.enforced.summary.denied).toBe(0);
     expect(parse(tryText(pod(['docker.io/library/nginx'])).text)).not.toHaveProperty('shortNames');
@@ -109,9 +109,9 @@ describe('comments', () => {
     const { text, denied } = tryText(pod(['<IMAGE>', 'a.io/x'], 'shop', 'web') + pod([' '], 'shop', 'blank'));
     expect(denied).toHaveLength(2);
     expect(text).toContain(
-      '# No rule can allow these images. Fix them before you set mode: enforce:\n# - Pod shop/web: container "c0": image "<IMAGE>" looks like a variable',
+      '# No rule can allow these images. Fix them before you set mode: enforce:\n# - Pod shop/web: container "c0": image "<IMAGE>" looks like a placeholder',
     );
-    expect(text).toContain('# - Pod shop/blank: container "c0" has no image: the image is blank. Specify the image name.\n');
+    expect(text).toContain('# - Pod shop/blank: container "c0" has no image: the image field is blank. Specify the image name.\n');
     expect(text).not.toContain('Contact');
   });
 

@@ -72,8 +72,8 @@ test('a file named Kustomization is read, because kustomize accepts that name', 
 });
 
 test.each([
-  ['nowhere', /nowhere: no such file or folder$/],
-  ['empty', /empty: no \.yaml, \.yml or \.json files in this folder$/],
+  ['nowhere', /nowhere: no such file or directory$/],
+  ['empty', /empty: no \.yaml, \.yml or \.json files in this directory$/],
 ])('%s is a problem', async (name, message) => {
   const { manifests, problems } = await readManifests([join(folder, name)], nothing);
   expect(manifests).toEqual([]);

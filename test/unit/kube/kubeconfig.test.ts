@@ -173,11 +173,7 @@ describe('loadKubeConfig', () => {
     ['a context without its cluster', { file: 'dangling', context: 'no-cluster' }, /refers to cluster "nowhere", which does not exist/],
     ['a context without its user', { file: 'dangling', context: 'no-user' }, /refers to user "nobody", which does not exist/],
     ['an unencrypted server', { file: 'dangling', context: 'plain' }, /the unencrypted server http:\/\/x:8080\. Use https/],
-    [
-      'a server without a scheme',
-      { file: 'dangling', context: 'odd' },
-      /has the invalid server "x:6443"\. Write it as https:\/\/host:port$/,
-    ],
+    ['a server without a scheme', { file: 'dangling', context: 'odd' }, /has the invalid server "x:6443"\. Use https:\/\/host:port$/],
     [
       'a CA file that does not exist',
       { file: 'incomplete', context: 'no-ca' },

@@ -134,7 +134,7 @@ describe('a hand-over', () => {
       done = true;
     });
     expect(await world.until(() => done)).toBeLessThan(4);
-    expect(world.messages(leader).at(-1)).toContain('another one acquires it after 15 seconds');
+    expect(world.messages(leader).at(-1)).toContain('another replica can acquire it after 15 seconds');
   });
 });
 
@@ -145,7 +145,7 @@ describe('a leader that is cut off', () => {
     await world.until(() => !leader.leader.leads(), 10.5);
     expect(world.leading()).toEqual([]);
     await world.pass(0.5);
-    expect(world.messages(leader)).toContain('no longer the leader: Lease regkeeper/regkeeper could not be renewed for 10 seconds');
+    expect(world.messages(leader)).toContain('no longer the leader: failed to renew Lease regkeeper/regkeeper within 10 seconds');
     await world.until(() => world.leading().length === 1, 60);
     leader.network = 'whole';
     await world.pass(120);

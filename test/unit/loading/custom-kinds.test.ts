@@ -27,7 +27,7 @@ test('the example names Rollout, Knative Service, Tekton and one with several te
 
 describe('what is wrong is told with its place', () => {
   test.each([
-    { text: '', problem: 'f:1:1 is empty. Write a list of kinds under "kinds:"' },
+    { text: '', problem: 'f:1:1 is empty. Add a list of kinds under "kinds:"' },
     { text: '[]', problem: 'f:1:1 the document must be a mapping with the field "kinds", but is a list' },
     { text: '{}', problem: 'f:1:1 the document needs "kinds:", a list of kinds' },
     { text: 'kinds: x', problem: 'f:1:8 kinds must be a list of kinds, but is a string' },
@@ -91,7 +91,7 @@ describe('what is wrong is told with its place', () => {
     });
     expect(await loadCustomKinds([one, join(folder, 'none.yaml'), folder])).toEqual({
       ok: false,
-      problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: is a folder. List its files instead.`],
+      problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: is a directory. List its files instead.`],
     });
   });
 });

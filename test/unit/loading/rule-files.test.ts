@@ -52,7 +52,11 @@ describe('reading', () => {
   });
 
   test.each<[string, (folder: string) => Promise<string[]>, string[]]>([
-    ['that are not there', async () => ['one', 'two'], ['rules DIR/one: no such file or folder', 'rules DIR/two: no such file or folder']],
+    [
+      'that are not there',
+      async () => ['one', 'two'],
+      ['rules DIR/one: no such file or directory', 'rules DIR/two: no such file or directory'],
+    ],
     [
       'without rules',
       async (folder) => {
@@ -63,7 +67,7 @@ describe('reading', () => {
       },
       [
         expect.stringMatching(/^rules DIR\/pod\.yaml: contains no rules, only Pod/),
-        expect.stringMatching(/^rules folder DIR\/pods contains .* no rules/),
+        expect.stringMatching(/^rules directory DIR\/pods contains .* no rules/),
       ],
     ],
   ])('all paths %s are told, a line each', async (_name, make, lines) => {
@@ -84,9 +88,9 @@ describe('reading', () => {
   });
 
   test.each([
-    ['a path that is not there', 'nowhere', /rules .*nowhere: no such file or folder/],
+    ['a path that is not there', 'nowhere', /rules .*nowhere: no such file or directory/],
     ['standard input', undefined, /rules -: standard input cannot be watched/],
-    ['a folder without rules', '.', /rules folder .* contains no \.yaml, \.yml or \.json file/],
+    ['a folder without rules', '.', /rules directory .* contains no \.yaml, \.yml or \.json file/],
   ])('%s is refused at the start, with its name', async (_name, path, message) => {
     await expect(watch(path === undefined ? '-' : join(folder, path))).rejects.toThrow(message);
   });
@@ -131,7 +135,7 @@ describe('ConfigMaps among other objects', () => {
       'pod.yaml',
       /rules .*pod\.yaml: contains no rules, only Pod web\. Use a rules document, or a ConfigMap with the label/,
     ],
-    ['a folder with none', '.', /rules folder .* contains Kubernetes objects but no rules/],
+    ['a folder with none', '.', /rules directory .* contains Kubernetes objects but no rules/],
   ])('%s is refused at the start', async (_name, path, message) => {
     await writeFile(join(folder, 'pod.yaml'), pod);
     await expect(watch(join(folder, path))).rejects.toThrow(message);

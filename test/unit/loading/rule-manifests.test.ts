@@ -160,7 +160,7 @@ describe('what keeps rules from being read is a problem with its place and the f
     [
       'a mapping for text',
       `${head}data:\n  rules.yaml:\n    rules: []\n`,
-      /^bad-manifest 8:5 rules\.yaml of ConfigMap rules is a mapping, .*Write "rules\.yaml: \|"/,
+      /^bad-manifest 8:5 rules\.yaml of ConfigMap rules is a mapping, .*Use "rules\.yaml: \|"/,
     ],
     ['a list for data', `${head}data: []\n`, /^bad-manifest 6:7 data of ConfigMap rules is not a mapping/],
     ['a number for text', `${head}data: {a.yaml: 7}\n`, /^bad-manifest 6:16 a\.yaml of ConfigMap rules is not a string/],

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { layoutArchive, makeImage, makeLayer } from '../../node/images.ts';
 import { differences, lookAtMachine } from '../../node/machine.ts';
 import { readRecipe } from '../../node/own-image.ts';
+import { hostsToml } from '../../node/registries.ts';
 
 test("the image on the node has the Dockerfile's entry point, user and paths", async () => {
   expect(await readRecipe()).toEqual({
@@ -36,4 +37,17 @@ test('an image is the same for the same content, and another one for another nam
   expect(digest('a')).toBe(digest('a'));
   expect(digest('a')).not.toBe(digest('b'));
   expect(layoutArchive('a:1', makeImage([layer], {})).length % 512).toBe(0);
+});
+
+test.each([
+  ['its own registry', 'private.test', 'private.test', 'server = "http://private.test"\n[host."http://private.test"]\n'],
+  [
+    'its own registry on a port',
+    'private.test',
+    'private.test:8088',
+    'server = "http://private.test:8088"\n[host."http://private.test:8088"]\n',
+  ],
+  ['another one', '_default', 'nothing.test', '[host."http://nothing.test"]\n'],
+])('images of a host come from %s', (_what, host, server, text) => {
+  expect(hostsToml(host, server)).toBe(`${text}capabilities = ["pull", "resolve"]\n`);
 });

@@ -23,11 +23,11 @@ describe('the health port', () => {
   });
 
   test('tells what an administrator should know without getting unready for it', async () => {
-    const server = setUp([{ name: 'cluster', missing: () => undefined, notes: () => ['5 secrets named in rules are not watched'] }]);
+    const server = setUp([{ name: 'cluster', missing: () => undefined, notes: () => ['5 secrets referenced by rules are not watched'] }]);
     const { statusCode, body } = await server.inject('/readyz');
     expect({ statusCode, body }).toEqual({
       statusCode: 200,
-      body: '[+] cluster ok\n[!] cluster: 5 secrets named in rules are not watched\n',
+      body: '[+] cluster ok\n[!] cluster: 5 secrets referenced by rules are not watched\n',
     });
   });
 

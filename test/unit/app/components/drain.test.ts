@@ -39,10 +39,12 @@ test('the replica is unready and no leader any more from the beginning, and goes
   clock.pass(1);
   await turn();
   expect(events.at(-1)).toBe('takes no new connection');
-  expect(log.lines.map(({ message }) => message)).toEqual(['shutting down. This replica is no longer ready, but still answers requests']);
+  expect(log.lines.map(({ message }) => message)).toEqual([
+    'shutting down. This replica is no longer ready, but is still serving requests',
+  ]);
   released.resolve();
   await stopped;
-  expect(log.lines.at(-1)?.message).toBe('stopped. All requests were answered');
+  expect(log.lines.at(-1)?.message).toBe('stopped. All requests have been served');
 });
 
 test('its own deadline lies behind the drain time', () => {

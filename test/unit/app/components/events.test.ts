@@ -266,7 +266,7 @@ describe('a failure', () => {
     await pass(clock, 2_000);
     expect(dropped).toEqual(['forbidden']);
     expect(eventsIn(api)).toHaveLength(1);
-    expect(messages(log)).toEqual([expect.stringContaining('ClusterRole regkeeper-events of deploy/program/rbac.yaml')]);
+    expect(messages(log)).toEqual([expect.stringContaining('ClusterRole regkeeper-events in deploy/program/rbac.yaml')]);
   });
 
   test('of the API server is tried three times', async () => {

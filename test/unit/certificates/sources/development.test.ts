@@ -115,7 +115,7 @@ describe("somebody else's file", () => {
   ])('$title is never overwritten', async ({ files, says }) => {
     const directory = await temporaryFolder();
     for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
-    const message = `${directory}/${says}, so it is not a development certificate of regkeeper. Move it elsewhere, or choose another folder`;
+    const message = `${directory}/${says}, so it is not a development certificate of regkeeper. Move it elsewhere, or choose another directory`;
     await expect(ensure(directory)).rejects.toThrow(new Error(message));
     expect(await contents(directory)).toEqual(files);
   });

@@ -59,7 +59,7 @@ describe('at the start', () => {
       title: 'a certificate of another authority',
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleCa().certificate },
       message:
-        'certificate file DIR/tls.crt is not signed by a CA in DIR/ca.crt. Use the CA that was issued with it, and include all intermediate certificates in the certificate file',
+        'certificate file DIR/tls.crt is not signed by a CA in DIR/ca.crt. Use the CA that issued it, and include all intermediate certificates in the certificate file',
     },
   ])('rejects $title', async ({ files, message }) => {
     const folder = await temporaryFolder();
@@ -87,7 +87,7 @@ describe('at the start', () => {
     await mkdir(join(folder, 'tls.crt'));
     await writeFile(join(folder, 'tls.key'), first.key);
     await expect(watched(inside(folder))).rejects.toThrow(
-      `certificate file ${folder}/tls.crt: is a folder. Use the path of the file in it`,
+      `certificate file ${folder}/tls.crt: is a directory. Use the path of the file in it`,
     );
   });
 });

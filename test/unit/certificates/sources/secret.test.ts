@@ -292,7 +292,7 @@ describe('a Secret that somebody changed', () => {
     damage({ [key]: value });
     await eventually(() => expect(source.current().certificate).not.toBe(before.certificate));
     expect(isTrusted(source.current())).toBe(true);
-    expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls is damaged: ${problem}. The missing parts are recreated`]);
+    expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls contains invalid data: ${problem}. Recreating the affected keys`]);
   });
 
   test('into a torn pair is mended under the same authority', async () => {
@@ -335,7 +335,7 @@ describe('a Secret that somebody changed', () => {
     later(61);
     await eventually(() =>
       expect(messages('error')).toEqual([
-        'cannot reconcile Secret regkeeper/regkeeper-tls: GET: no answer. The current certificate is still served. Retrying',
+        'cannot reconcile Secret regkeeper/regkeeper-tls: GET: no answer. The current certificate is still being served. Retrying',
       ]),
     );
     log.lines.length = 0;

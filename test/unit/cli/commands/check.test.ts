@@ -511,15 +511,15 @@ describe('exit code 2: what cannot be read', () => {
     ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
     ['no --rules', ['-f', 'x'], /required option '--rules/],
     ['a namespace that is none', ['-f', 'x', '--rules', 'x', '-n', 'team_a'], /Use at most 63 lower-case letters, digits and hyphens/],
-    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /Write it as YYYY-MM-DD/],
+    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
     ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
     expect(await runCommand('check', ...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message) });
   });
 
   test.each([
-    ['no such objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or folder/],
-    ['no such rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or folder/],
+    ['no such objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or directory/],
+    ['no such rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or directory/],
     ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be used only once/],
   ])('%s', async (_name, argv, message) => {
     const { exitCode, err } = await runCommand('check', ...argv).catch((error: Error) => ({ exitCode: error.name, err: error.message }));

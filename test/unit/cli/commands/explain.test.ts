@@ -319,7 +319,7 @@ describe('several images', () => {
   });
 
   test('none at all is exit code 2', async () => {
-    expect(await start('\n# none\n', '-')).toEqual({ out: '', err: 'regkeeper: standard input has no images\n', exitCode: 2 });
+    expect(await start('\n# none\n', '-')).toEqual({ out: '', err: 'regkeeper: standard input contains no images\n', exitCode: 2 });
   });
 
   test('--quiet leaves out those that are allowed', async () => {
@@ -346,7 +346,7 @@ describe('several images', () => {
 
   test('after a path of --rules are taken for paths, which the error explains', async () => {
     await expect(runCommand('explain', 'nginx', '--rules', 'deploy/examples/rules', 'redis')).rejects.toThrow(
-      'rules redis: no such file or folder. Write images before --rules, or right after its first path',
+      'rules redis: no such file or directory. Put images before --rules, or right after its first path',
     );
   });
 
@@ -367,9 +367,9 @@ test('short names that may mean several registries are all told', async () => {
 describe('what cannot be explained is exit code 2', () => {
   test.each([
     ['no rules', [], /required option '--rules/],
-    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Write it as key=value/],
+    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Use key=value/],
     ['a namespace that is none', ['--rules', 'deploy/examples', '-n', 'Shop'], /Use at most 63 lower-case letters, digits and hyphens/],
-    ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /Write it as YYYY-MM-DD/],
+    ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
     ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],
   ])('%s', async (_name, more, message) => {
     const result = runCommand('explain', 'nginx', ...more).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));

@@ -243,7 +243,7 @@ test('the summary counts no rules while there are problems, because those of a b
 describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {
   test.each([
     ['no file given', [], /missing required argument 'files'/],
-    ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or folder/],
+    ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or directory/],
     ['a folder of other objects', ['deploy/examples/objects'], /contains Kubernetes objects but no rules/],
     ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /contains no rules, only Pod sample-app/],
     ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, github, sarif/],

@@ -308,7 +308,7 @@ describe('a folder in which some files are not objects', () => {
     );
     expect({ exitCode, json: JSON.parse(out) }).toMatchObject({
       exitCode: 2,
-      json: { results: [{}], notEvaluated: [{ code: 'unreadable', message: 'no such file or folder' }] },
+      json: { results: [{}], notEvaluated: [{ code: 'unreadable', message: 'no such file or directory' }] },
     });
   });
 });
@@ -363,7 +363,9 @@ describe('every format reports what was not evaluated', () => {
 
   test('a file that cannot be read has no line', async () => {
     const run = (format: string) => runCommand('check', '-f', 'nowhere.yaml', '--rules', join(folder, 'rules.yaml'), '-o', format);
-    expect((await run('github')).out).toMatch(/^::error file=nowhere\.yaml,title=not evaluated%3A unreadable::no such file or folder\n$/);
+    expect((await run('github')).out).toMatch(
+      /^::error file=nowhere\.yaml,title=not evaluated%3A unreadable::no such file or directory\n$/,
+    );
     expect(sarifRun((await run('sarif')).out).results).toMatchObject([
       { ruleId: 'unreadable', locations: [{ physicalLocation: { artifactLocation: { uri: 'nowhere.yaml' } } }] },
     ]);

@@ -43,14 +43,18 @@ const review = (server: string, { manifest = 'pod.yaml', caFile = 'ca.crt' } = {
 
 test.each(['localhost:8443', 'http://localhost:8443', ':8443', ''])('--server must be an https address: "%s"', async (server) => {
   const { exitCode, err } = await review(server);
-  expect({ exitCode, err }).toEqual({ exitCode: 2, err: expect.stringContaining('is invalid. Write it as https://host:port.') });
+  expect({ exitCode, err }).toEqual({ exitCode: 2, err: expect.stringContaining('is invalid. Use https://host:port.') });
 });
 
 test.each<[string, RequestListener, RegExp]>([
-  ['a page', (_request, response) => response.end('<h1>It works!</h1>'), /\/mutate answered 200, without an AdmissionReview\. Is this/],
-  ['an error page', (_request, response) => response.writeHead(404).end('no'), /\/mutate answered 404, without an AdmissionReview/],
-  ['a list', (_request, response) => response.end('[]'), /\/mutate answered 200, without an AdmissionReview/],
-  ['a Status', (_request, response) => response.writeHead(503).end('{"message":"not yet"}'), /\/mutate answered 503: not yet$/],
+  [
+    'a page',
+    (_request, response) => response.end('<h1>It works!</h1>'),
+    /\/mutate responded with 200, without an AdmissionReview\. Is this/,
+  ],
+  ['an error page', (_request, response) => response.writeHead(404).end('no'), /\/mutate responded with 404, without an AdmissionReview/],
+  ['a list', (_request, response) => response.end('[]'), /\/mutate responded with 200, without an AdmissionReview/],
+  ['a Status', (_request, response) => response.writeHead(503).end('{"message":"not yet"}'), /\/mutate responded with 503: not yet$/],
   ['the end of the connection', (request) => request.socket.destroy(), /\. Is the server running \("npm start"\)\?/],
 ])('a server that answers with %s', async (_name, answer, message) => {
   const error = await review(await listening(answer)).catch((thrown) => thrown);

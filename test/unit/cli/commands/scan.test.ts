@@ -83,8 +83,8 @@ describe('the table', () => {
   test('is by namespace', async () => {
     const { out } = await scan(world, ['--by', 'namespace']);
     expect(out.split('\n').slice(0, 2)).toEqual([
-      'NAMESPACE  WORKLOADS  PODS  ALLOWED  WARNED  DENIED  PODS DENIED WHEN RECREATED  ONCE ENFORCED',
-      'shop               4     7        3       0       1                           3              0',
+      'NAMESPACE  WORKLOADS  PODS  ALLOWED  WARNED  DENIED  PODS DENIED WHEN RECREATED  IN ENFORCE MODE',
+      'shop               4     7        3       0       1                           3                0',
     ]);
   });
 
@@ -140,11 +140,11 @@ describe('modes', () => {
     ...deployment({ image: 'docker.io/acme/web:1', pods: 2 }),
   ];
 
-  test('what audit only records is allowed, and shown as denied once enforced', async () => {
+  test('what audit only records is allowed, and shown as denied in enforce mode', async () => {
     const { out, exitCode } = await scan(audited);
-    expect(out).toContain('denied once enforced');
+    expect(out).toContain('denied in enforce mode');
     expect(out).toContain(
-      '1 workload with 2 Pods in 1 namespace: 1 allowed, 0 warned, 0 denied\n2 Pods of 1 workload run now and are denied once enforced\n',
+      '1 workload with 2 Pods in 1 namespace: 1 allowed, 0 warned, 0 denied\n2 Pods of 1 workload run now and are denied in enforce mode\n',
     );
     expect(exitCode).toBe(0);
   });

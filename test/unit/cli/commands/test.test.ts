@@ -89,7 +89,7 @@ describe('a test passes where everything agrees that is written', () => {
     const { 'rules.yaml': own, ...rest } = good;
     await write(rest);
     await writeFile(join(folder, 'shared.yml'), own);
-    expect(await failures()).toEqual([expect.stringMatching(/^neither rules\.yaml nor a rules folder exists\. Pass --rules/)]);
+    expect(await failures()).toEqual([expect.stringMatching(/^neither rules\.yaml nor a rules directory exists\. Pass --rules/)]);
     expect(await failures('--rules', join(folder, 'shared.yml'))).toEqual([]);
   });
 });
@@ -123,7 +123,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       { 'objects.yaml': pod('web', 'reg.example.com/web') + pod('web', 'reg.example.com/web', 'other') },
       ['2: 2 objects match Pod web. Add the namespace or the apiVersion.'],
     ],
-    ['no objects file', { 'objects.yaml': undefined }, ['objects.yaml: no such file or folder']],
+    ['no objects file', { 'objects.yaml': undefined }, ['objects.yaml: no such file or directory']],
     [
       'no expected file',
       { 'expected.yaml': undefined },
@@ -162,7 +162,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     [
       'no such day',
       { 'expected.yaml': `date: 2027-02-30\n${expected}` },
-      ['1: "date" must be a day such as 2027-03-31, but is "2027-02-30".'],
+      ['1: "date" must be a date such as 2027-03-31, but is "2027-02-30".'],
     ],
     [
       'an entry that names nothing',
@@ -193,8 +193,8 @@ describe('whatever was not evaluated is a failure, with its place', () => {
   test('a folder without any test is no test that passed', async () => {
     await mkdir(join(folder, 'empty'));
     await expect(runCommand('test', folder)).rejects.toThrow(/no policy tests found/);
-    await expect(runCommand('test', join(folder, 'nowhere'))).rejects.toThrow(/nowhere: no such folder/);
-    await expect(runCommand('test', 'package.json')).rejects.toThrow(/^package\.json: a file, not a folder/);
+    await expect(runCommand('test', join(folder, 'nowhere'))).rejects.toThrow(/nowhere: no such directory/);
+    await expect(runCommand('test', 'package.json')).rejects.toThrow(/^package\.json: a file, not a directory/);
   });
 });
 

@@ -86,7 +86,7 @@ describe('an edit', () => {
     const { write, texts, clock, offered } = replica('rules: []');
     write('rulez: []');
     const text =
-      'RulesRejected ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 1:1: unknown field "rulez" at the top level. Did you mean "rules"? These rules were rejected. The last good version remains in effect.';
+      'RulesRejected ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 1:1: unknown field "rulez" at the top level. Did you mean "rules"? These rules were rejected. The last known good version remains in effect.';
     expect(texts()).toEqual([text]);
     clock.pass(day / 48);
     expect(texts()).toEqual([text, text]);
@@ -130,8 +130,8 @@ exemptions:
     const { texts, clock, offered } = replica(rules);
     const place = 'ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line';
     const expected = [
-      `ExemptionEnding The last day of the exemption for old.example.com/a is 2027-03-09 (${place} 8:11). Afterwards these images are denied. Replace the images that are still used, or set a later date.`,
-      `TrustEnding The last day of trust for soon.example.com is 2027-03-31 (${place} 4:14). The last day of trust for early.example.com is 2027-05-31 (${place} 5:14). Afterwards these images are denied. Replace the images that are still used, or set a later date.`,
+      `ExemptionEnding old.example.com/a is exempted until 2027-03-09 (${place} 8:11). After that, these images will be denied. Replace images that are still in use, or set a later date.`,
+      `TrustEnding soon.example.com is trusted until 2027-03-31 (${place} 4:14). early.example.com is trusted until 2027-05-31 (${place} 5:14). After that, these images will be denied. Replace images that are still in use, or set a later date.`,
     ];
     expect(texts()).toEqual(expected);
     expect(offered.map(({ ifExists }) => ifExists)).toEqual(['refresh', 'refresh']);
@@ -143,6 +143,6 @@ exemptions:
     const { texts, clock, offered } = replica(rules);
     offered.length = 0;
     clock.pass(9 * day);
-    expect(texts()).toEqual([expect.stringContaining('TrustEnding The last day of trust for soon.example.com')]);
+    expect(texts()).toEqual([expect.stringContaining('TrustEnding soon.example.com is trusted until')]);
   });
 });

@@ -11,15 +11,15 @@ test('there is nothing to say where everything is known', () => {
 test('what is not known is said by number, and namespaces by name, so many and no more', () => {
   const namespacesOverBudget = Array.from({ length: 12 }, (_, index) => `n${index}`);
   expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 7, notPermitted: 2 }, namespacesOverBudget })).toEqual([
-    '7 secrets named in rules are not watched. The limit is 250',
-    '2 secrets named in rules are not watched. The permission to list and watch them is missing',
+    '7 secrets referenced by rules are not watched. The limit is 250',
+    '2 secrets referenced by rules are not watched. The permission to list and watch them is missing',
     'namespaces over their memory budget: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more',
   ]);
 });
 
 test('a single secret is one secret', () => {
   expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 1, notPermitted: 1 } })).toEqual([
-    '1 secret named in rules is not watched. The limit is 250',
-    '1 secret named in rules is not watched. The permission to list and watch them is missing',
+    '1 secret referenced by rules is not watched. The limit is 250',
+    '1 secret referenced by rules is not watched. The permission to list and watch them is missing',
   ]);
 });

@@ -194,7 +194,7 @@ describe('watched', () => {
     await failingWith(unavailable);
     expect(platform.missing()).toBeUndefined();
     expect(changes()).toBe(before + 1);
-    const warnings = () => log.lines.filter(({ message }) => message.includes('Names without a registry are denied'));
+    const warnings = () => log.lines.filter(({ message }) => message.includes('Images without a registry are denied'));
     expect(warnings()).toHaveLength(1);
     await failingWith(forbidden);
     expect(platform.missing()).toBeUndefined();

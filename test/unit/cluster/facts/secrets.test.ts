@@ -233,7 +233,9 @@ describe('of very many names', () => {
     watched.follow(names.toReversed().toReversed());
     expect(watched.get('team-a', `secret-${maxSecretNames}`)).toBe('unknown');
     expect(watched.unwatched()).toEqual({ beyondLimit: 50, notPermitted: 0 });
-    expect(log.lines.map(({ message }) => message)).toEqual([expect.stringContaining(`the rules name ${maxSecretNames + 50} secrets`)]);
+    expect(log.lines.map(({ message }) => message)).toEqual([
+      expect.stringContaining(`the rules reference ${maxSecretNames + 50} secrets`),
+    ]);
     watched.follow(['secret-0']);
     expect(watched.unwatched()).toEqual({ beyondLimit: 0, notPermitted: 0 });
   });

@@ -105,7 +105,7 @@ describe('whether this is OpenShift', () => {
 test('trouble is reported once, told with its reason and time, and so is its end', async () => {
   const { discovery, log } = await discovering([{ [api]: unavailable }, { [api]: unresponsive }, { [api]: unresponsive }]);
   expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
-    expect.stringContaining(`discovery of the API ${api} failed: unavailable. Until it answers`),
+    expect.stringContaining(`discovery of the API ${api} failed: unavailable. Until the API is available`),
   ]);
   expect(discovery.unavailable()).toEqual([{ api, reason: 'no answer within 3 s', since: 0 }]);
 });

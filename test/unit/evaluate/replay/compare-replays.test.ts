@@ -184,8 +184,8 @@ describe('lines that are no records of requests', () => {
   test.each([
     ['{"log":"audit","sche', 'is not JSON: "{\\"log\\":\\"audit\\",\\"sche"'],
     ['2026-11-01T10:00:00Z stdout F {}', 'is not JSON: "2026-11-01T10:00:00Z stdout F {}"'],
-    ['"text"', 'is no JSON object'],
-    ['{}', 'is no audit record'],
+    ['"text"', 'is not a JSON object'],
+    ['{}', 'is not an audit record'],
     ['{"log":"audit"}', 'has no event'],
     ['{"log":"audit","event":"decision"}', 'has no webhook'],
     [record([], { user: 5 }), 'has no user'],
