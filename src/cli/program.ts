@@ -69,7 +69,7 @@ const commands: readonly CommandEntry[] = [
   {
     name: 'diff',
     description: 'compare two sets of rules, or their effect on manifests',
-    load: async ({ terminal, finish }) => (await import('./commands/diff.ts')).diffCommand(terminal, finish),
+    load: async ({ terminal, finish, actions }) => (await import('./commands/diff.ts')).diffCommand(terminal, finish, actions.connect),
   },
   {
     name: 'test',

@@ -22,7 +22,7 @@ export type ObjectChange = {
   readonly undecided?: readonly string[];
 };
 
-type SecretAt = { readonly path: string; readonly secret: string };
+export type SecretAt = { readonly path: string; readonly secret: string };
 /** The part of an image's evaluation that is compared and shown. */
 type ImageResult = Pick<ObjectResult['images'][number], 'verdict' | 'reason' | 'rule'>;
 
@@ -63,20 +63,27 @@ export function compareEvaluations(before: Evaluation, after: Evaluation): Compa
 }
 
 function compareResults(before: ObjectResult, after: ObjectResult): ObjectChange | undefined {
-  const secretsGained = secretsOnlyIn(after, before);
-  // A denied object is not stored, so it loses no secrets.
-  const secretsLost = after.outcome === 'denied' ? [] : secretsOnlyIn(before, after);
-  const gained = after.outcome === 'denied' ? [] : secretsGained;
-  const effect = effectOf(before.outcome, after.outcome) ?? (gained.length + secretsLost.length > 0 ? 'secrets' : undefined);
+  const change = comparePair(before, after, { gained: secretsOnlyIn(after, before), lost: secretsOnlyIn(before, after) });
+  return change && { object: after.object, ...change };
+}
+
+/** `secrets` are those that the object would have with one of the rule sets only. Undefined if nothing changes. */
+export function comparePair(
+  before: ObjectResult,
+  after: ObjectResult,
+  secrets: { readonly gained: readonly SecretAt[]; readonly lost: readonly SecretAt[] },
+): Omit<ObjectChange, 'object'> | undefined {
+  // A denied object is not stored, so it gains and loses no secrets.
+  const { gained, lost } = after.outcome === 'denied' ? { gained: [], lost: [] } : secrets;
+  const effect = effectOf(before.outcome, after.outcome) ?? (gained.length + lost.length > 0 ? 'secrets' : undefined);
   const undecided = [...new Set([...(before.undecided ?? []), ...(after.undecided ?? [])])];
   if (!effect && undecided.length === 0) return undefined;
   return {
-    object: after.object,
     ...(effect && { effect }),
     before: before.outcome,
     after: after.outcome,
     secretsGained: gained,
-    secretsLost,
+    secretsLost: lost,
     images: changedImages(before, after),
     messages: after.messages,
     ...(undecided.length > 0 && { undecided }),

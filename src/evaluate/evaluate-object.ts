@@ -51,8 +51,8 @@ export type ObjectEvaluation =
       readonly decisions: readonly ImageDecision[];
       /** The mode of the namespace. Absent if the object could not be read. */
       readonly mode?: Mode;
-      /** The object as it would be stored. Absent unless it is certainly allowed. */
-      readonly admitted?: JsonObject;
+      /** The object as it would be stored if it were allowed. */
+      readonly stored: JsonObject;
     }
   /** Of a kind without images, or a custom resource in which nothing looks like one. */
   | { readonly kind: 'without-images' }
@@ -73,9 +73,9 @@ export function evaluateObject(manifest: Manifest, rules: RuleSet, facts: Facts,
   const whyBlank = isBlank ? whyNothingFound(manifest, row) : undefined;
   if (whyBlank) return { kind: 'not-evaluated', why: whyBlank };
   const result = resultOf(manifest, simulation, options);
-  if (simulation.kind !== 'answered') return { kind: 'evaluated', result, decisions: [] };
+  if (simulation.kind !== 'answered') return { kind: 'evaluated', result, decisions: [], stored: object };
   const { images, mode, object: stored } = simulation;
-  return { kind: 'evaluated', result, decisions: images, ...(mode && { mode }), ...(isClean(result) && { admitted: stored }) };
+  return { kind: 'evaluated', result, decisions: images, ...(mode && { mode }), stored };
 }
 
 /** Certainly allowed. */

@@ -5,7 +5,7 @@ import type { Facts } from '../decision/facts.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
-import { evaluateObject, type ObjectResult, renderSubject, subjectOf } from './evaluate-object.ts';
+import { evaluateObject, isClean, type ObjectResult, renderSubject, subjectOf } from './evaluate-object.ts';
 import { factsFromObjects } from './facts-from-objects.ts';
 import type { NotEvaluated } from './not-evaluated.ts';
 import type { Manifest, ParsedManifests } from './parse-manifests.ts';
@@ -94,7 +94,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     const { result } = outcome;
     results.push(result);
     evaluated.push(manifest);
-    if (outcome.admitted) admitted.push(outcome.admitted);
+    if (isClean(result)) admitted.push(outcome.stored);
     // If we add no secret to an object, Kubernetes itself adds those of its service account.
     if (result.inject.length > 0) for (const account of accountsNotFound) unknownAccounts.add(account);
   }

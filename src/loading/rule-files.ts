@@ -75,6 +75,8 @@ export function createRuleFilesSource(options: RuleFilesOptions): RuleFilesSourc
 export type RuleFilesContent = {
   /** One for each file that is a rules document, and for each rules ConfigMap. Ordered by path and, in folders, by name. */
   readonly bundles: readonly Bundle[];
+  /** The ConfigMaps among them. */
+  readonly configMaps: readonly ConfigMapInFile[];
   /** Problems because of which ConfigMaps of a file cannot be read at all. Those of their documents are found by parsing. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
@@ -105,6 +107,7 @@ export async function readRuleFiles(
   const configMaps = contents.flatMap((content) => (content.kind === 'objects' ? content.configMaps : []));
   return {
     bundles: contents.flatMap((content) => (content.kind === 'document' ? [content.bundle] : content.configMaps.map(bundleOf))),
+    configMaps,
     problems: contents.flatMap((content) => (content.kind === 'objects' ? content.problems : [])),
     warnings: [...contents.flatMap((content) => (content.kind === 'objects' ? content.warnings : [])), ...findDuplicates(configMaps)],
     sources: contents.flatMap((content) => (content.kind === 'objects' ? content.sources : [])),

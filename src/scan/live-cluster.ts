@@ -6,6 +6,7 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { withPlatform } from '../rules/store/add-platform-rules.ts';
 import { namedSecrets } from '../rules/store/named-secrets.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
+import type { NamespaceWithLabels } from './compare-copies.ts';
 import type { Installation } from './installation.ts';
 import { type LiveFacts, readLiveFacts } from './live-facts.ts';
 import { readLiveRules } from './live-rules.ts';
@@ -42,7 +43,11 @@ export function onPlatform(written: RuleSet, { platform }: Pick<Installation, 'p
   return withPlatform(written, platform, hashRules).ruleSet;
 }
 
-export type LiveInputs = Pick<LiveFacts, 'facts' | 'gaps' | 'notRead'> & { readonly isCovered: (namespace: string) => boolean };
+export type LiveInputs = Pick<LiveFacts, 'facts' | 'gaps' | 'notRead'> & {
+  readonly isCovered: (namespace: string) => boolean;
+  /** All that were read. */
+  readonly namespaces: () => readonly NamespaceWithLabels[];
+};
 
 export type LiveInputsOptions = {
   readonly client: ApiClient;
@@ -63,12 +68,13 @@ export async function readLiveInputs(options: LiveInputsOptions): Promise<LiveIn
   const { kinds, scope } = installation;
   const secretNames = [...new Set(rules.flatMap(namedSecrets))];
   const deliveredFrom = rules.some(({ deliveredSecrets }) => deliveredSecrets.length > 0) ? regkeeperNamespace : undefined;
-  const { facts, labelsOf, gaps, notRead } = await readLiveFacts({ client, namespace, secretNames, deliveredFrom, kinds, now });
+  const { facts, labelsOf, namespaces, gaps, notRead } = await readLiveFacts({ client, namespace, secretNames, deliveredFrom, kinds, now });
   const covered = new Map<string, boolean>();
   const isCovered = (name: string) => {
     const known = covered.get(name) ?? scope.covers(name, labelsOf(name));
     covered.set(name, known);
     return known;
   };
-  return { facts, gaps: [...(scope.gap === undefined ? [] : [scope.gap]), ...gaps], notRead, isCovered };
+  const withLabels = () => namespaces().map((name) => ({ name, labels: labelsOf(name) }));
+  return { facts, namespaces: withLabels, gaps: [...(scope.gap === undefined ? [] : [scope.gap]), ...gaps], notRead, isCovered };
 }

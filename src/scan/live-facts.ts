@@ -29,6 +29,8 @@ export type LiveFacts = {
   readonly facts: Facts;
   /** Undefined if they could not be read. */
   labelsOf(namespace: string): Labels | undefined;
+  /** The names of all that were read. */
+  namespaces(): readonly string[];
   /** What could not be read. Each object whose outcome depends on it is uncertain, so the rest stays valid. One sentence each. */
   readonly gaps: readonly string[];
   /** What could not be read, and can change an outcome without making it uncertain. */
@@ -79,7 +81,7 @@ export async function readLiveFacts(options: LiveFactsOptions): Promise<LiveFact
     now: () => now,
     kinds,
   };
-  return { facts, labelsOf: (name) => namespaces?.get(name), gaps, notRead };
+  return { facts, labelsOf: (name) => namespaces?.get(name), namespaces: () => [...(namespaces?.keys() ?? [])], gaps, notRead };
 }
 
 /** For `catch`: adds a sentence, unless nothing else can be read either. */

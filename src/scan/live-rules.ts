@@ -49,7 +49,8 @@ export async function readLiveRules({ client, namespace, namespaceRules, change 
   const bundles = await list('cluster', `/api/v1/namespaces/${namespace}/configmaps`, namespace);
   if (namespaceRules) bundles.push(...(await list('namespace', '/api/v1/configmaps', undefined)));
   const lastGood = notRead.length > 0 ? [] : await readSnapshot({ client, namespace, log: failureLog(notRead, namespace) });
-  return { ...(await load(change(bundles), lastGood)), notRead };
+  const changed = change(bundles).filter(({ scope }) => namespaceRules || scope?.kind !== 'namespace');
+  return { ...(await load(changed, lastGood)), notRead };
 }
 
 /** If two ConfigMaps contradict each other, the older one was first. */

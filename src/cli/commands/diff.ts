@@ -1,4 +1,4 @@
-/** `diff`: prints what a change of the rules does to objects, or how two rule sets differ. */
+/** `diff`: prints what a change of the rules does to objects, past requests or a cluster, or how two rule sets differ. */
 import { Command, Option } from 'commander';
 import { type Comparison, compareEvaluations } from '../../evaluate/compare-evaluations.ts';
 import { type Evaluation, evaluate } from '../../evaluate/evaluate.ts';
@@ -7,6 +7,7 @@ import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
+import { addLiveOptions, type ConnectAction, type LiveOptions, rejectLiveOptions } from '../input/live-objects.ts';
 import { readManifestsOption } from '../input/manifests-from-files.ts';
 import {
   assumeCompleteOption,
@@ -26,10 +27,10 @@ import { renderReplay, renderReplayGaps } from '../output/render-replay.ts';
 import { renderMalformedSecrets, renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
-type DiffOptions = {
+type DiffOptions = LiveOptions & {
   readonly filename?: readonly string[];
   readonly replay?: readonly string[];
-  readonly namespace: string;
+  readonly cluster?: true;
   readonly user: string;
   readonly date?: number;
   readonly assumeComplete?: true;
@@ -40,23 +41,29 @@ type DiffOptions = {
   readonly output: 'table' | MachineFormat;
 };
 
-export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
-  return new Command('diff')
+export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
+  const command = new Command('diff')
     .argument('<old>', 'rules before the change: a file or directory')
-    .argument('<new>', 'rules after the change')
-    .addOption(manifestsOption())
-    .addOption(replayOption())
-    .addOption(namespaceOption().default('default'))
+    .argument('[new]', 'rules after the change. With --cluster, the first are those in effect if only one is specified')
+    .addOption(manifestsOption().conflicts('cluster'))
+    .addOption(replayOption().conflicts('cluster'))
+    .addOption(new Option('--cluster', 'show the effect on what runs in a cluster'));
+  return addLiveOptions(command, namespaceOption('default namespace, or with --cluster the only one'))
     .addOption(userOption())
     .addOption(dateOption())
-    .addOption(assumeCompleteOption())
+    .addOption(assumeCompleteOption().conflicts('cluster'))
     .addOption(customKindsOption())
-    .addOption(skipUnknownOption())
+    .addOption(skipUnknownOption().conflicts('cluster'))
     .addOption(new Option('--strict', 'exit with 1 on any difference'))
     .addOption(outputOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
-    .action(async (old: string, now: string, options: DiffOptions) => finish(await diff(old, now, options, terminal)));
+    .action(async (old: string, now: string | undefined, options: DiffOptions) => {
+      if (!options.cluster) return finish(await diff(old, now, options, terminal));
+      // Imported on demand, since most runs need no cluster.
+      const { diffCluster } = await import('./diff-cluster.ts');
+      finish(await diffCluster(now === undefined ? [old] : [old, now], options, terminal, connect));
+    });
 }
 
 const examples = [
@@ -65,10 +72,7 @@ const examples = [
     does: 'Compare their effect on manifests',
     line: 'regkeeper diff deploy/starter-rules deploy/examples/rules -f deploy/examples/objects',
   },
-  {
-    does: 'Compare their effect on a cluster',
-    line: 'kubectl get deploy,sts,ds,cronjob,pods,sa,ns -A -o yaml | regkeeper diff deploy/starter-rules deploy/examples/rules -f -',
-  },
+  { does: 'Show what rules would change in a cluster, before they are applied', line: 'regkeeper diff --cluster deploy/examples/rules' },
   {
     does: 'Compare their effect on past requests',
     line: 'regkeeper diff deploy/starter-rules deploy/examples/rules --replay deploy/examples/audit.jsonl',
@@ -77,12 +81,14 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object or past request is newly denied, an object loses a secret, or its result is uncertain. Without -f and --replay: the rules differ',
-  'some input was not evaluated, or invalid usage',
+  'an object or past request is newly denied, an object loses a secret, or its result is uncertain. Without -f, --replay and --cluster: the rules differ',
+  'some input was not read or evaluated, or invalid usage',
   'with --replay: none is newly denied, but some requests cannot be replayed',
 ];
 
-async function diff(old: string, now: string, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
+async function diff(old: string, now: string | undefined, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
+  if (now === undefined) throw new ConfigurationError('specify two sets of rules, or --cluster to compare with those of a cluster');
+  rejectLiveOptions(options);
   if (options.filename && options.replay) throw new ConfigurationError('-f and --replay cannot be used together');
   if ([old, now, ...(options.filename ?? []), ...(options.replay ?? [])].filter((path) => path === '-').length > 1) {
     throw new ConfigurationError('standard input (-) can be used only once');
@@ -100,7 +106,7 @@ async function diff(old: string, now: string, options: DiffOptions, terminal: Te
   const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
   if (!kinds) return 2;
-  const { namespace, user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
+  const { namespace = 'default', user, assumeComplete = false, skipUnknown = false, date = Date.now() } = options;
   const [evaluatedBefore, evaluated] = [before, after].map((each) =>
     evaluate(input, each, { namespace, user, assumeComplete, skipUnknown, now: date, kinds }),
   );

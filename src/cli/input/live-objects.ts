@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../../kube/api-client.ts';
 import type { Progress } from '../../scan/read-workloads.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
 import type { Terminal } from '../terminal.ts';
 import { limitGarbage } from './garbage-limit.ts';
 import {
@@ -33,6 +34,15 @@ export function addLiveOptions(command: Command, namespace = namespaceOption('on
     .addOption(kubeconfigOption())
     .addOption(contextOption())
     .addOption(regkeeperNamespaceOption());
+}
+
+const liveFlags = { allNamespaces: '--all-namespaces', selector: '--selector', kubeconfig: '--kubeconfig', context: '--context' } as const;
+
+/** Without --cluster. @throws ConfigurationError for an option that would have no effect */
+export function rejectLiveOptions(options: LiveOptions): void {
+  const names = Object.keys(liveFlags) as (keyof typeof liveFlags)[];
+  const useless = names.find((name) => options[name] !== undefined);
+  if (useless !== undefined) throw new ConfigurationError(`${liveFlags[useless]} can be used with --cluster only`);
 }
 
 /** Closes the connection at the end. */

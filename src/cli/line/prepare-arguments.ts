@@ -19,7 +19,7 @@ export type PreparedArguments = {
 export function prepareArguments(words: readonly string[], command: Command): PreparedArguments {
   const options = [...command.options, ...(command.parent?.options ?? [])];
   const find = (name: string) => options.find((option) => hasName(option, name));
-  const required = command.registeredArguments.filter((argument) => argument.required).length;
+  const expected = command.registeredArguments.filter((argument) => argument.required || !argument.variadic).length;
   const prepared: string[] = [];
   const left = words.flatMap((word) => splitFlags(word, find));
   let operands = 0;
@@ -47,7 +47,7 @@ export function prepareArguments(words: readonly string[], command: Command): Pr
       prepared.push(word);
     } else if (!option.variadic) {
       prepared.push(word, value);
-    } else if (operands < required) {
+    } else if (operands < expected) {
       prepared.push(`${option.long}=${value}`);
     } else {
       prepared.push(word, value);

@@ -5,6 +5,7 @@ import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
 import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
+import type { RuleComparison, WorkloadChange } from '../../scan/compare-rules.ts';
 import { type Meaning, type Paint, plain } from './paint.ts';
 import { renderHead } from './render-results.ts';
 
@@ -24,6 +25,45 @@ export type RenderDiffOptions = {
 };
 
 export function renderObjectChanges({ changes, summary }: Comparison, { paint = plain, quiet = false }: RenderDiffOptions = {}): string {
+  const blocks = changes.map((change) => renderChange(renderHead(change.object), change, paint)).join('');
+  return quiet ? blocks : `${blocks}${countOf(changes.length + summary.unchanged, 'object')}: ${renderCounts(summary)}\n`;
+}
+
+/** The changes of workloads in a cluster, and of delivered copies. */
+export function renderWorkloadChanges(
+  { changes, copies, summary }: Pick<RuleComparison, 'changes' | 'copies' | 'summary'>,
+  { paint = plain, quiet = false }: RenderDiffOptions = {},
+): string {
+  const blocks = changes.map((change) => renderChange(renderWorkloadHead(change), change, paint)).join('');
+  const copyLines = copies.flatMap(({ secret, gained, lost }) => [
+    ...renderCopies('added', `+ copies of secret ${secret} are delivered to`, gained, paint),
+    ...renderCopies('removed', `- copies of secret ${secret} are removed from`, lost, paint),
+  ]);
+  const copyBlock = copyLines.length === 0 ? '' : `${copyLines.join('\n')}\n\n`;
+  if (quiet) return blocks + copyBlock;
+  const { workloads, pods, newlyDeniedWhenRecreated: denied } = summary;
+  const lines = [
+    `${countOf(workloads, 'workload')} with ${countOf(pods, 'Pod')}: ${renderCounts(summary)}`,
+    ...(denied.pods > 0
+      ? [paint('denied', `${countOf(denied.pods, 'Pod')} of ${countOf(denied.workloads, 'workload')} would be denied when recreated`)]
+      : []),
+  ];
+  return `${blocks}${copyBlock}${lines.join('\n')}\n`;
+}
+
+function renderWorkloadHead({ object, pods, podsNewlyDenied }: WorkloadChange): string {
+  const { kind, namespace, name } = object;
+  const running =
+    pods === 0 ? '' : podsNewlyDenied > 0 ? `  ${countOf(podsNewlyDenied, 'Pod')} denied when recreated` : `  ${countOf(pods, 'Pod')}`;
+  return `${escapeControls(`${kind} ${namespace}/${name}`)}${running}`;
+}
+
+function renderCopies(meaning: Meaning, text: string, namespaces: readonly string[], paint: Paint): readonly string[] {
+  if (namespaces.length === 0) return [];
+  return [paint(meaning, escapeControls(`${text} ${countOf(namespaces.length, 'namespace')}: ${namespaces.join(', ')}`))];
+}
+
+function renderCounts(summary: Comparison['summary']): string {
   const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, undecided, unchanged } = summary;
   const parts = [
     `${newlyDenied} newly denied`,
@@ -35,13 +75,12 @@ export function renderObjectChanges({ changes, summary }: Comparison, { paint = 
     `${unchanged} unchanged`,
     ...(undecided > 0 ? [`${undecided} uncertain`] : []),
   ];
-  const objects = changes.length + unchanged;
-  const blocks = changes.map((change) => renderObjectChange(change, paint)).join('');
-  return quiet ? blocks : `${blocks}${countOf(objects, 'object')}: ${parts.join(', ')}\n`;
+  return parts.join(', ');
 }
 
-function renderObjectChange(
-  { object, effect, secretsGained, secretsLost, images, messages, undecided = [] }: ObjectChange,
+function renderChange(
+  head: string,
+  { effect, secretsGained, secretsLost, images, messages, undecided = [] }: Omit<ObjectChange, 'object'>,
   paint: Paint,
 ): string {
   const [label, meaning] = effect ? effectLabels[effect] : (['UNCERTAIN', 'uncertain'] as const);
@@ -56,8 +95,8 @@ function renderObjectChange(
     ...shownMessages.map(escapeControls),
     ...undecided.map((sentence) => `uncertain: ${escapeControls(sentence)}`),
   ];
-  const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;
-  return [head, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');
+  const headLine = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${head}`;
+  return [headLine, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');
 }
 
 /** `trusted by "hub"` */

@@ -141,3 +141,46 @@ rules:
     expect(withoutRules.exitCode).toBe(2);
   });
 });
+
+describe('diff --cluster', () => {
+  test('shows before a change what the webhooks answer after it, and a wrong change denies nothing while it is only compared', async () => {
+    const before = 'mode: enforce\nrules:\n- registry: registry.example.com\n- registry: docker.io\n';
+    await enforce(before, true);
+    const namespace = await cluster.namespace();
+    const objects = [
+      deployment('kept', running('registry.example.com/kept:1'), { replicas: 1 }),
+      deployment('caught', running('docker.io/acme/caught:1'), { replicas: 2 }),
+    ];
+    await kubectl(['create', '-n', namespace, '-f', '-'], { stdin: JSON.stringify(listOf(objects)) });
+    const pods = async () => (await kubectl.json<{ items: unknown[] }>(['get', 'pods', '-n', namespace])).items.length === 3;
+    await waitFor(pods, { deadlineSeconds: 30, what: 'the Pods' });
+
+    // A registry is lost by mistake.
+    const after = before.replace('- registry: docker.io\n', '');
+    const file = join(installed.folder, 'change.json');
+    const metadata = { name: 'regkeeper-rules', labels: { 'regkeeper.io/rules': 'cluster' } };
+    await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'rules.yaml': after } }));
+    const preview = await onCluster('diff', '--cluster', file, '-n', namespace, '-o', 'json');
+    expect(preview.exitCode).toBe(1);
+    const { changes, summary, rulesRevision } = JSON.parse(preview.out);
+    expect(changes).toMatchObject([
+      { object: { kind: 'Deployment', name: 'caught' }, effect: 'newly-denied', pods: 2, podsNewlyDenied: 2 },
+    ]);
+    expect(summary.newlyDeniedWhenRecreated).toEqual({ workloads: 1, pods: 2, namespaces: 1 });
+    const restart = (name: string) => kubectl(['delete', 'pod', '-n', namespace, '-l', `app=${name}`, '--wait=false']);
+    const available = async (name: string) =>
+      (await kubectl.json<{ items: unknown[] }>(['get', 'pods', '-n', namespace, '-l', `app=${name}`])).items.length;
+
+    await enforce(after, true);
+    const scanned = JSON.parse((await onCluster('scan', '-n', namespace, '-o', 'json')).out);
+    expect(scanned.rulesRevision).toBe(rulesRevision.after);
+    await restart('kept');
+    await restart('caught');
+    await waitFor(async () => (await available('kept')) === 1, { deadlineSeconds: 30, what: 'the allowed Pod to be created again' });
+    const denied = async () => {
+      const { stdout } = await kubectl(['get', 'events', '-n', namespace, '-o', 'name', '--field-selector', 'reason=FailedCreate']);
+      return stdout !== '' && (await available('caught')) === 0;
+    };
+    await waitFor(denied, { deadlineSeconds: 30, what: 'the denied Pods' });
+  }, 180_000);
+});

@@ -256,7 +256,7 @@ describe('without objects the rules themselves are compared', () => {
 test.each([
   ['a rule set with problems', ['bad.yaml', 'good.yaml'], /bad\.yaml:1:1 unknown-field/],
   ['rules that are not there', ['nowhere.yaml', 'good.yaml'], /nowhere\.yaml: no such file/],
-  ['one rule set only', ['good.yaml'], /missing required argument 'new'/],
+  ['one rule set only', ['good.yaml'], /specify two sets of rules, or --cluster/],
   ['standard input for two', ['-', '-'], /standard input \(-\) can be used only once/],
 ])('%s: exit code 2', async (_name, argv, message) => {
   await write('good.yaml', 'rules: []');

@@ -1,0 +1,189 @@
+/** Compares what two rule sets do to everything that runs: outcomes, secrets, and copies of delivered secrets. */
+import type { Facts } from '../decision/facts.ts';
+import { comparePair, type Effect, type ObjectChange, type SecretAt } from '../evaluate/compare-evaluations.ts';
+import { evaluateObject, type ObjectEvaluation, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
+import type { Manifest } from '../evaluate/parse-manifests.ts';
+import { groupOf } from '../evaluate/platform-kinds.ts';
+import { type JsonObject, renderPath, valueAt } from '../object/json.ts';
+import { readObject } from '../object/kinds.ts';
+import { readNeededSecrets } from '../object/needed-secrets.ts';
+import { compareTexts } from '../rules/compare-texts.ts';
+import type { RuleSet } from '../rules/rule-set.ts';
+import { type CopyChange, compareCopies, createNeeds } from './compare-copies.ts';
+import type { LiveInputs } from './live-cluster.ts';
+import { type LiveObjects, type ReadWorkloads, readWorkloads, type WorkloadName } from './read-workloads.ts';
+import type { Affected } from './summarize.ts';
+
+export type RuleComparisonOptions = LiveObjects &
+  Pick<LiveInputs, 'facts' | 'namespaces'> & { readonly before: RuleSet; readonly after: RuleSet };
+
+export type RuleComparison = Omit<ReadWorkloads<unknown>, 'workloads'> & {
+  /** The worst first. */
+  readonly changes: readonly WorkloadChange[];
+  readonly copies: readonly CopyChange[];
+  readonly notEvaluated: readonly string[];
+  readonly summary: Affected & {
+    /** Workloads. */
+    readonly newlyDenied: number;
+    readonly newlyAllowed: number;
+    readonly newlyWarned: number;
+    readonly noLongerWarned: number;
+    readonly secretsGained: number;
+    readonly secretsLost: number;
+    readonly undecided: number;
+    readonly unchanged: number;
+    /** Pods that run now, and would be denied only under the new rules if they were created again. */
+    readonly newlyDeniedWhenRecreated: Affected;
+    readonly copiesGained: number;
+    readonly copiesLost: number;
+  };
+};
+
+/** The changes of a workload's templates and Pods in one: the worst effect, and everything that differs. */
+export type WorkloadChange = Omit<ObjectChange, 'object'> & {
+  readonly object: WorkloadName;
+  /** Pods that run now. */
+  readonly pods: number;
+  /** Those that would be denied only under the new rules if they were created again. */
+  readonly podsNewlyDenied: number;
+};
+
+type Change = Omit<ObjectChange, 'object'>;
+
+/** @throws ApiError if the API server cannot be reached, or rejects the credential */
+export async function compareRulesOnCluster(options: RuleComparisonOptions): Promise<RuleComparison> {
+  const { before, after, facts, namespaces, ...live } = options;
+  const notEvaluated: string[] = [];
+  const needs = { before: createNeeds(), after: createNeeds() };
+  const { workloads, ...read } = await readWorkloads<Change | undefined>(live, (manifest, user) => {
+    const [old, now] = [before, after].map((rules) => evaluateObject(manifest, rules, facts, { namespace: '', user, source: 'cluster' }));
+    if (old?.kind !== 'evaluated' || now?.kind !== 'evaluated') {
+      if (now?.kind === 'not-evaluated') notEvaluated.push(`${renderSubject(subjectOf(manifest, ''))} ${now.why.message}`);
+      return undefined;
+    }
+    const { namespace } = now.result.object;
+    needs.before.add(namespace, neededBy(old));
+    needs.after.add(namespace, neededBy(now));
+    const [had, has] = [secretsOf(manifest, old.stored, facts), secretsOf(manifest, now.stored, facts)];
+    return comparePair(old.result, now.result, { gained: without(has, had), lost: without(had, has) });
+  });
+
+  const changes = workloads.flatMap((workload): readonly WorkloadChange[] => {
+    const parts = [
+      ...workload.templates.map((change) => ({ change, pods: 0 })),
+      ...workload.pods.map(({ value, count }) => ({ change: value, pods: count })),
+    ];
+    const changed = parts.flatMap(({ change, pods }) => (change ? [{ change, pods }] : []));
+    if (changed.length === 0) return [];
+    const { apiVersion, kind, namespace, name } = workload;
+    const count = (matches: (change: Change | undefined) => boolean) =>
+      parts.reduce((sum, { change, pods }) => sum + (matches(change) ? pods : 0), 0);
+    return [
+      {
+        object: { apiVersion, kind, namespace, name },
+        ...merge(changed.map(({ change }) => change)),
+        pods: count(() => true),
+        podsNewlyDenied: count((change) => change?.effect === 'newly-denied'),
+      },
+    ];
+  });
+  const copies = compareCopies({ before, after, needs, namespaces: namespaces(), isCovered: live.isCovered });
+  const podsOf = workloads.reduce((sum, { pods }) => sum + pods.reduce((count, group) => count + group.count, 0), 0);
+  const total = { workloads: workloads.length, pods: podsOf, namespaces: new Set(workloads.map(({ namespace }) => namespace)).size };
+  const sorted = changes.toSorted(bySeverity);
+  return { ...read, changes: sorted, copies, notEvaluated, summary: { ...total, ...summarize(changes, copies, workloads.length) } };
+}
+
+type Evaluated = ObjectEvaluation & { readonly kind: 'evaluated' };
+
+function neededBy({ stored }: Evaluated): readonly string[] {
+  return readNeededSecrets(valueAt(stored, ['metadata', 'annotations']));
+}
+
+/** The secrets that the object would have: what it has now, without what the rules take out, with what they add. */
+function secretsOf({ apiVersion, kind }: Manifest, stored: JsonObject, { kinds }: Pick<Facts, 'kinds'>): readonly SecretAt[] {
+  const reading = readObject({ group: groupOf(apiVersion), kind, operation: 'CREATE', fromKubelet: false }, stored, kinds);
+  if (reading.kind !== 'shape') return [];
+  const { shape } = reading;
+  if (shape.kind === 'pod') {
+    const path = renderPath([...shape.spec, 'imagePullSecrets']);
+    return shape.pullSecrets.flatMap((secret) => (secret === undefined ? [] : [{ path, secret }]));
+  }
+  if (shape.kind === 'naming') return [];
+  return shape.credentials.flatMap(({ path, current }) => (current === undefined ? [] : [{ path: renderPath(path), secret: current }]));
+}
+
+function without(secrets: readonly SecretAt[], others: readonly SecretAt[]): readonly SecretAt[] {
+  const known = new Set(others.map(keyOf));
+  return secrets.filter((secret) => !known.has(keyOf(secret)));
+}
+
+function keyOf({ path, secret }: SecretAt): string {
+  return `${path} ${secret}`;
+}
+
+const effects: readonly (Effect | undefined)[] = [
+  'newly-denied',
+  'newly-warned',
+  'newly-allowed',
+  'no-longer-warned',
+  'secrets',
+  undefined,
+];
+
+function bySeverity(one: WorkloadChange, other: WorkloadChange): number {
+  return (
+    effects.indexOf(one.effect) - effects.indexOf(other.effect) || compareTexts(renderSubject(one.object), renderSubject(other.object))
+  );
+}
+
+/** A change that is the same in the template and in its Pods is shown once. */
+function merge(changes: readonly Change[]): Change {
+  const [worst] = changes.toSorted((one, other) => effects.indexOf(one.effect) - effects.indexOf(other.effect)) as [Change];
+  const undecided = [...new Set(changes.flatMap((change) => change.undecided ?? []))];
+  return {
+    ...(worst.effect && { effect: worst.effect }),
+    before: worst.before,
+    after: worst.after,
+    secretsGained: distinct(
+      changes.flatMap(({ secretsGained }) => secretsGained),
+      keyOf,
+    ),
+    secretsLost: distinct(
+      changes.flatMap(({ secretsLost }) => secretsLost),
+      keyOf,
+    ),
+    images: distinct(
+      changes.flatMap(({ images }) => images),
+      ({ path: _place, ...image }) => JSON.stringify(image),
+    ),
+    messages: worst.messages,
+    ...(undecided.length > 0 && { undecided }),
+  };
+}
+
+function distinct<Item>(items: readonly Item[], key: (item: Item) => string): readonly Item[] {
+  return [...new Map(items.map((item) => [key(item), item])).values()];
+}
+
+function summarize(changes: readonly WorkloadChange[], copies: readonly CopyChange[], workloads: number) {
+  const count = (matches: (change: WorkloadChange) => boolean) => changes.filter(matches).length;
+  const denied = changes.filter(({ podsNewlyDenied }) => podsNewlyDenied > 0);
+  return {
+    newlyDenied: count(({ effect }) => effect === 'newly-denied'),
+    newlyAllowed: count(({ effect }) => effect === 'newly-allowed'),
+    newlyWarned: count(({ effect }) => effect === 'newly-warned'),
+    noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
+    secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
+    secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
+    undecided: count(({ undecided }) => undecided !== undefined),
+    unchanged: workloads - changes.length,
+    newlyDeniedWhenRecreated: {
+      workloads: denied.length,
+      pods: denied.reduce((sum, { podsNewlyDenied }) => sum + podsNewlyDenied, 0),
+      namespaces: new Set(denied.map(({ object }) => object.namespace)).size,
+    },
+    copiesGained: copies.reduce((sum, { gained }) => sum + gained.length, 0),
+    copiesLost: copies.reduce((sum, { lost }) => sum + lost.length, 0),
+  };
+}
