@@ -119,6 +119,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
       ...['--set-json', 'webhookProtection.users=["o\'hara"],webhookProtection.groups=["system:masters","platform-admins"]'],
     ],
   ],
+  ['secret delivery', { resources: ['base'], components: ['secret-delivery'] }, ['--set', 'secretDelivery.enabled=true']],
   [
     'everything together',
     {
