@@ -76,8 +76,9 @@ export function target(): Target {
   };
 }
 
+// The name must not contain that of the product: uninstall.test.ts searches for it, and deleted namespaces remain for a while.
 async function createNamespace(api: ApiClient, labels: Readonly<Record<string, string>>): Promise<string> {
-  const manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: 'regkeeper-test-', name: '', labels } };
+  const manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: 'scenario-', name: '', labels } };
   const created = await api.create('/api/v1/namespaces', manifest);
   return created.metadata.name;
 }

@@ -165,10 +165,7 @@ describe('after an installation with kustomize, all components and what the docu
     const added = blocks(readPage(page)).length > 0 ? commandsInTable('Remove what you added') : [];
     expect(added).toContain('kubectl delete configmaps -A -l regkeeper.io/rules=namespace');
     for (const command of added) await run(`${command} --ignore-not-found`);
-    await waitFor(async () => (await namesLike(/regkeeper|labels-of-aks/)).length === 0, {
-      deadlineSeconds: 60,
-      what: 'all objects to be deleted',
-    });
+    await expect.poll(() => namesLike(/regkeeper|labels-of-aks/), { timeout: 60_000, interval: 500 }).toEqual([]);
     expect(await shop.list('secrets', '-l', 'regkeeper.io/delivered')).toEqual([]);
     const { output } = await world.run(stepWith('-o name | grep regkeeper'));
     expect(output).toBe('');
@@ -199,7 +196,7 @@ test('after an installation with Helm the commands of the page leave nothing in 
   await helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']);
   await start();
   await run(stepWith('helm uninstall'));
-  await waitFor(async () => (await namesLike(/regkeeper/)).length === 0, { deadlineSeconds: 60, what: 'all objects to be deleted' });
+  await expect.poll(() => namesLike(/regkeeper/), { timeout: 60_000, interval: 500 }).toEqual([]);
 }, 180_000);
 
 test('the emergency command of docs/operations.md lets every image pass, and applying the installation brings the webhooks back', async () => {
