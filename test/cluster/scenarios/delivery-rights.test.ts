@@ -365,7 +365,8 @@ test('the webhook has no permission to write Secrets that are delivered', async 
 test('without the policy nothing is written, and with it again everything is', async () => {
   const policy = 'validatingadmissionpolicybinding/regkeeper-delivery';
   const { stdout } = await kubectl(['get', policy, '-o', 'json']);
-  await delivery.end('SIGKILL');
+  // Releases the Lease.
+  await delivery.end('SIGTERM');
   await kubectl(['delete', policy]);
   await waitFor(async () => account.request(apply('kube-system', 'corp-pull')).then(() => true), {
     deadlineSeconds: 20,
