@@ -112,7 +112,7 @@ describe('rules that tie are a problem naming both places', () => {
     const there = 'rules: [{registry: reg.io/a, trust: false}]';
     expect(problemsOf('rules: [{registry: reg.io/a}]', there)).toEqual([
       expect.stringMatching(
-        /^b\.yaml rule-tie 1:20 reg\.io\/a is denied here, but trusted in a\.yaml:1:20, .*, for example reg\.io:443\/a\.$/,
+        /^b\.yaml rule-tie 1:20 reg\.io\/a is denied here, but trusted in a\.yaml:1:20, .*: reg\.io:443\/a\.$/,
       ),
     ]);
     expect(problemsOf(there, 'rules: [{registry: reg.io/a}]')).toEqual([
