@@ -82,7 +82,7 @@ export async function deliver(settings: DeliverySettings, { env, signal, clock =
   const readiness = [
     { name: 'rules', missing: rulesMissing },
     { name: 'cluster', missing: () => delivery.missing() },
-    { name: 'fence', missing: () => delivery.unfenced() },
+    { name: 'policy', missing: () => delivery.unfenced() },
   ];
   const metrics = createDeliveryMetrics({
     version: packageJson.version,
