@@ -1,5 +1,5 @@
 /**
- * The recipes of docs/secret-delivery.md, with stand-ins for the tools that write the sources, on an installation with Helm. Their Secrets have the
+ * The recipes of docs/secret-delivery.md, with replacements for the tools that write the sources, on an installation with Helm. Their Secrets have the
  * metadata that the real tools write, and scripts are run as the page shows them.
  */
 import { execFile } from 'node:child_process';
@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { deliveryRights } from '../../../src/delivery/rights.ts';
 import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
 import { findBinaries } from '../binaries.ts';
@@ -31,6 +31,7 @@ const registries = {
   'openshift-pull': 'registry.redhat.io',
   'sealed-pull': 'sealed.example.com',
   'image-pull-secret': 'old.example.com',
+  'narrow-pull': 'narrow.example.com',
 };
 const secrets = Object.keys(registries).map((name) => ({
   name,
@@ -40,8 +41,10 @@ const rulesPart = Object.entries(registries).map(([name, registry]) => `- {regis
 const entries = secrets.map(
   ({ name, source }) => `- {name: ${name}, source: ${source}, namespaces: {matchLabels: {team: shop}}, deliver: always}`,
 );
+/** For a namespace that the rules no longer select, from a source that never changes. */
+const narrowed = entries.map((entry) => entry.replace('team: shop}', entry.includes('name: narrow-pull') ? 'team: none}' : 'team: shop}'));
 const withoutDelivery = `mode: audit\nrules:\n${rulesPart.join('\n')}\n`;
-const rules = `${withoutDelivery}secrets:\n${entries.join('\n')}\n`;
+const rulesWith = (lines: readonly string[]) => `${withoutDelivery}secrets:\n${lines.join('\n')}\n`;
 
 const secretsOf = (namespace: string) => `/api/v1/namespaces/${namespace}/secrets`;
 const type = 'kubernetes.io/dockerconfigjson';
@@ -69,20 +72,13 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     );
     await create(old, 'quay-pull', { 'quay.io': 'corp+old:old' }, { annotations: reflected });
     await create(old, 'sealed-pull', {}, {}, 'Opaque');
-    const values = { secretDelivery: { enabled: true, secrets }, rules: { documents: { 'rules.yaml': rules } } };
-    await writeFile(join(folder, 'values.yaml'), JSON.stringify(values));
-    await helm([
-      'install',
-      'regkeeper',
-      join(root, 'deploy/chart'),
-      '-n',
-      ownNamespace,
-      '--create-namespace',
-      '-f',
-      join(folder, 'values.yaml'),
-    ]);
+    await release('install', rulesWith(entries), '--create-namespace');
     delivery = await startDelivery({ kubectl, directory: join(folder, 'delivery') });
     shop = await cluster.namespace({ team: 'shop' });
+    await create(ownNamespace, 'narrow-source', { 'narrow.example.com': 'robot:narrow' }, source);
+    await becomes(shop, 'narrow-pull', { 'narrow.example.com': 'robot:narrow' });
+    // Its copy is deleted 30 seconds later. The last test sees that.
+    await release('upgrade', rulesWith(narrowed));
   }, 120_000);
 
   afterAll(async () => {
@@ -93,6 +89,13 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await kubectl(['delete', 'namespace', 'openshift-config', '--ignore-not-found', '--wait=false']);
     await rm(folder, { recursive: true, force: true });
   });
+
+  async function release(command: 'install' | 'upgrade', rules: string, ...flags: string[]): Promise<void> {
+    const values = { secretDelivery: { enabled: true, secrets }, rules: { documents: { 'rules.yaml': rules } } };
+    const file = join(folder, 'values.yaml');
+    await writeFile(file, JSON.stringify(values));
+    await helm([command, 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '-f', file, ...flags]);
+  }
 
   const reflected = {
     'reflector.v1.k8s.emberstack.com/auto-reflects': 'True',
@@ -276,20 +279,15 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await becomes(old, 'sealed-pull', { 'sealed.example.com': 'robot:sealed' });
   });
 
-  test('removing delivery removes every copy, the permissions and the policy, and no source', async () => {
-    const upgrade = (more: object) => {
-      const values = { ...parse(JSON.stringify({ secretDelivery: { enabled: true, secrets } })), ...more };
-      return writeFile(
-        join(folder, 'next.yaml'),
-        JSON.stringify({ ...values, rules: { documents: { 'rules.yaml': withoutDelivery } } }),
-      ).then(() => helm(['upgrade', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '-f', join(folder, 'next.yaml')]));
-    };
+  test('a narrowed rule takes its copy away, and removing delivery every copy, the permissions and the policy, and no source', async () => {
     const copies = () => api.list('/api/v1/secrets', { labelSelector: 'regkeeper.io/delivered=true' });
     expect((await copies()).items.length).toBeGreaterThan(10);
-    await upgrade({});
+    await release('upgrade', withoutDelivery);
+    const narrow = async () => (await copies()).items.some(({ metadata }) => metadata.name === 'narrow-pull');
+    await waitFor(async () => !(await narrow()), { deadlineSeconds: 60, what: 'the copy of the narrowed rule to be deleted' });
     await waitFor(async () => (await copies()).items.length === 0, { deadlineSeconds: 60, what: 'all copies to be deleted' });
     await delivery?.end('SIGTERM');
-    await upgrade({ secretDelivery: { enabled: false } });
+    await release('upgrade', withoutDelivery, '--set', 'secretDelivery.enabled=false');
     const kinds = 'clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings';
     const { stdout } = await kubectl(['get', kinds, '-l', 'app.kubernetes.io/name=regkeeper', '-o', 'name']);
     expect(stdout).not.toMatch(/deliver/);

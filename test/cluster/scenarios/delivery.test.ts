@@ -24,21 +24,18 @@ const { kubectl } = cluster;
 const entitled = `
 - {name: corp-pull, source: corp-source, namespaces: {matchLabels: {tier: prod}}, retain: 0s}
 - {name: base-pull, source: base-source, namespaces: {matchLabels: {base: 'true'}}, deliver: always}
-- {name: narrow-pull, source: base-source, namespaces: {matchLabels: {narrow: 'true'}}, deliver: always}
 `;
 const rules = `
 mode: enforce
 rules:
 - {registry: reg.example.com, pullSecret: corp-pull}
 - {registry: base.example.com, pullSecret: base-pull}
-- {registry: narrow.example.com, pullSecret: narrow-pull}
 secrets:${entitled}`;
 
 withRegkeeper(cluster, rules);
 let folder = '';
 let api: ApiClient;
 let delivery: DeliveryProcess;
-let narrowed = '';
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'regkeeper-delivery-'));
@@ -46,7 +43,7 @@ beforeAll(async () => {
   await applyDelivery(kubectl, folder);
   await applyDeliveryRights(kubectl, folder, rules);
   await putSource('corp-source', { 'reg.example.com': 'robot:one', 'other.example.com': 'robot:other' });
-  await putSource('base-source', { 'base.example.com': 'robot:base', 'narrow.example.com': 'robot:narrow' });
+  await putSource('base-source', { 'base.example.com': 'robot:base' });
   delivery = await startDelivery({ kubectl, directory: join(folder, 'delivery') });
 });
 
@@ -55,11 +52,6 @@ afterAll(async () => {
   await deleteDelivery(kubectl);
   await rm(folder, { recursive: true, force: true });
 });
-
-async function writeRules(text: string): Promise<void> {
-  const path = `/api/v1/namespaces/${ownNamespace}/configmaps/regkeeper-rules`;
-  await api.request({ method: 'PATCH', path, body: { data: { 'rules.yaml': text } }, contentType: 'application/merge-patch+json' });
-}
 
 async function putSource(name: string, auths: Readonly<Record<string, string>>): Promise<void> {
   const entries = Object.entries(auths).map(([key, login]) => [key, { auth: btoa(login) }]);
@@ -212,13 +204,6 @@ describe('a namespace that is made from nothing', () => {
   });
 });
 
-// Copies are deleted 30 seconds after the rules changed. The last test sees that.
-test('a narrowed rule keeps its copies for a moment', async () => {
-  narrowed = await cluster.namespace({ narrow: 'true' });
-  await waitForCopy(narrowed, 'narrow-pull');
-  await writeRules(rules.replace("narrow: 'true'", "narrow: 'no'"));
-});
-
 describe('a tenant', () => {
   const patch = (namespace: string, body: object) =>
     api.request({ method: 'PATCH', path: `${secretsOf(namespace)}/corp-pull`, body, contentType: 'application/merge-patch+json' });
@@ -366,10 +351,4 @@ test('a copy that nothing needs is deleted when it was retained', async () => {
   await waitForCopy(namespace);
   await api.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/one`, body: { gracePeriodSeconds: 0 } });
   await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 20, what: 'the copy to be deleted' });
-});
-
-test('a narrowed rule takes its copies away, and a rule as before brings them back', async () => {
-  await waitFor(async () => (await copy(narrowed, 'narrow-pull')) === undefined, { deadlineSeconds: 60, what: 'the copy to be deleted' });
-  await writeRules(rules);
-  await waitForCopy(narrowed, 'narrow-pull');
 });

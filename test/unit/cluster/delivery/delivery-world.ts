@@ -53,7 +53,7 @@ export async function deliveryWorld({
     unseen: [] as KubeObject[],
     /** Whether the watch of namespaces reports nothing, as one that has stalled. */
     namespacesStalled: false,
-    /** Milliseconds by which the clock of the API server differs from that of this process. */
+    /** Milliseconds between the clock of this process and that of the API server. */
     serverAhead: 0,
     namespacesUnreadable: undefined as ApiError | undefined,
   };
