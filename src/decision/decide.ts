@@ -53,7 +53,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const identityContext = { rules, place, facts };
   const before = imagesBefore(request, identityContext);
   const isOld = (image: ImageDecision) => before.size > 0 && identities(image, identityContext).some((each) => before.has(each));
-  const { images, outcomeBeforeMode, outcome, unsure, context } = evaluateShape(shape, { rules, place, facts, isOld });
+  const { images, outcomeBeforeMode, outcome, unsure, certainlyDenied, context } = evaluateShape(shape, { rules, place, facts, isOld });
   const { settings, writes } = context;
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
@@ -73,6 +73,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     mode: settings.mode,
     revision: rules.revision,
     unsure,
+    ...(certainlyDenied && { certainlyDenied }),
     ...(isStaticPod(shape) && { staticPod: true }),
     patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
@@ -94,7 +95,10 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 /** What the evaluation of a shape depends on. */
 export type ShapeConditions = Pick<SlotContext, 'rules' | 'place' | 'facts' | 'isOld'>;
 
-export type ShapeEvaluation = Pick<Decision & { kind: 'decided' }, 'images' | 'outcomeBeforeMode' | 'outcome' | 'unsure'> & {
+export type ShapeEvaluation = Pick<
+  Decision & { kind: 'decided' },
+  'images' | 'outcomeBeforeMode' | 'outcome' | 'unsure' | 'certainlyDenied'
+> & {
   readonly context: SlotContext & { readonly unsureSettings: SettingsAnswer['unsure'] };
 };
 
@@ -107,13 +111,17 @@ export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
   const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
-  return {
-    images,
-    outcomeBeforeMode,
-    outcome: soften(outcomeBeforeMode, settings.mode),
-    unsure: [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))],
-    context,
-  };
+  const outcome = soften(outcomeBeforeMode, settings.mode);
+  const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
+  const certainlyDenied =
+    unsure.length > 0 && outcome === 'denied' && !unsureSettings?.mode && images.some((image) => isCertainlyDenied(image, unsureSettings));
+  return { images, outcomeBeforeMode, outcome, unsure, ...(certainlyDenied && { certainlyDenied }), context };
+}
+
+/** Whether the image is denied whatever the unknown labels of the namespace are. */
+function isCertainlyDenied({ outcomeBeforeMode, unsure, verdict, reason }: ImageDecision, settings: SettingsAnswer['unsure']): boolean {
+  if (outcomeBeforeMode !== 'denied' || unsure) return false;
+  return !(verdict === 'unconfigured' && settings?.unconfigured) && !(reason === 'secret-missing' && settings?.inject);
 }
 
 /** What is denied comes first. */

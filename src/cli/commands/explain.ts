@@ -208,7 +208,7 @@ function machineOutput({ image, action, place, evaluation, settings, ...explanat
     others: candidates
       .filter(({ lost }) => lost !== undefined)
       .map(({ rule: other, lost }) => ({ ...auditRule(other), pattern: other.pattern.text, trust: other.trust, why: lost })),
-    unsure,
+    uncertain: unsure,
     message,
   };
 }
