@@ -149,8 +149,16 @@ describe('internal registries', () => {
       says: 'never gets a secret',
     },
     { because: 'an end of its trust', rule: '{registry: "a.svc:5000", until: 2027-03-31}', says: 'is always trusted' },
+    {
+      because: 'a refusal without a port',
+      rule: '{registry: b.svc, trust: false}',
+      says: 'is always trusted.* use b.svc:\\* to deny its other ports',
+    },
+    { because: 'a refusal of a part without a port', rule: '{registry: b.svc/x, trust: false}', says: 'or use b.svc:\\*/x to deny' },
+    { because: 'a refusal without the port', rule: '{registry: a.svc/x, trust: false}', says: 'always trusted.*a.svc:\\*/x' },
+    { because: 'a refusal inside a wildcard', rule: '{registry: in.example.com, trust: false}', says: 'is always trusted' },
   ])('refuse $because', ({ rule, says }) => {
-    expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`)).toEqual([
+    expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com", b.svc]', `rules: [${rule}]`)).toEqual([
       expect.stringMatching(new RegExp(`^b\\.yaml internal-conflict 1:20 .* a\\.yaml:1:.*${says}`)),
     ]);
   });
@@ -158,6 +166,7 @@ describe('internal registries', () => {
   test.each([
     { because: 'a rule that merely trusts it', rule: '{registry: "a.svc:5000"}' },
     { because: 'a refusal of its other ports', rule: '{registry: a.svc:*, trust: false}' },
+    { because: 'a refusal of everything around it', rule: '{registry: ["*", "*.svc"], trust: false}' },
     { because: 'a secret for a wildcard around it', rule: '{registry: "*.svc:5000", pullSecret: a}' },
     { because: 'a secret for the domain beside its subdomains', rule: '{registry: example.com, pullSecret: a}' },
   ])('allow $because, and win where both hold', ({ rule }) => {

@@ -73,7 +73,7 @@ describe('what a blocked person probably meant', () => {
   });
 
   test('is never a refused or an internal registry', () => {
-    const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: reg.io/team, trust: false}]');
+    const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: "reg.io:*/team", trust: false}]');
     expect(ruleSet.nearest(referenceOf('reg.io/app'), shop)).toEqual([]);
   });
 
