@@ -150,8 +150,12 @@ function tieProblem({ later, earlier }: Tie<Rule>): Problem {
       `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or include the trusted port, for example ${withPort(pattern)}.`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
+  const { written } = later.entry;
+  const differ = written !== other.written;
+  const subject = written !== undefined && differ ? `${written} (the same as ${pattern.text})` : (written ?? pattern.text);
+  const place = `${renderOrigin(other.origin)}${other.written !== undefined && differ ? ` (${other.written})` : ''}`;
   const message =
-    `${pattern.text} already has a rule ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
+    `${subject} already has a rule ${describeScope(earlier.term)}in ${place}, and neither rule is more specific.` +
     `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}.`;
   return { code: 'rule-tie', message, origin, related: other.origin };
 }

@@ -108,6 +108,14 @@ describe('rules that tie are a problem naming both places', () => {
     expect(problemsOf(...texts)).toEqual([expect.stringMatching(where)]);
   });
 
+  test.each([
+    ['docker.io', 'registry-1.docker.io', 'registry-1.docker.io (the same as docker.io) already has a rule in a.yaml:1:20'],
+    ['index.docker.io/x', 'docker.io/x', 'docker.io/x already has a rule in a.yaml:1:20 (index.docker.io/x), and'],
+    ['Reg.io', '"reg.io:443"', 'reg.io:443 (the same as reg.io) already has a rule in a.yaml:1:20 (Reg.io), and'],
+  ])('%s and %s are one registry, and the problem names both spellings', (one, other, says) => {
+    expect(problemsOf(`rules: [{registry: ${one}}]`, `rules: [{registry: ${other}}]`)).toEqual([expect.stringContaining(says)]);
+  });
+
   test('trusted here and refused there in the same words is one, though the refusal is about every port', () => {
     const there = 'rules: [{registry: reg.io/a, trust: false}]';
     expect(problemsOf('rules: [{registry: reg.io/a}]', there)).toEqual([
