@@ -23,7 +23,7 @@ import { type EvaluationContext, effectiveSettings, evaluateImage, severity } fr
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
-import { hidesContents, mostListed, renderFinding } from './message.ts';
+import { hidesContents, mostListed, registriesVary, renderFinding } from './message.ts';
 import { type MissingSecret, missingSecrets } from './missing-secrets.ts';
 import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
@@ -131,6 +131,7 @@ function findingsOf(
   { rules, place, settings, shape }: SlotContext,
 ): readonly ImageFinding[] {
   const newPodsDenied = shape.kind === 'pod' && settings.mode === 'enforce';
+  const variesByNamespace = images.some(({ verdict }) => verdict === 'unconfigured') && registriesVary(rules);
   return images
     .filter((image) => image.outcomeBeforeMode !== 'allowed')
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
@@ -140,6 +141,7 @@ function findingsOf(
       ...renderFinding(image, {
         nearest: index < mostListed ? rules.nearest : undefined,
         place,
+        variesByNamespace,
         newPodsDenied,
         hideStreamContents,
       }),
@@ -342,23 +344,23 @@ function noticeSpelling(images: readonly ImageDecision[], injected: readonly Inj
     const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
     if (!reference || old || !secrets.some((secret) => injectedSecrets.has(secret))) return [];
     const lookup: Lookup = shape.kind === 'build' ? { by: 'builder', action: slot.action } : { by: 'kubelet' };
-    return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(reference)];
+    return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(slot, reference)];
   });
   return distinct('registry-spelling', notices);
 }
 
-function renderSpelling(reference: ImageReference): Message {
+function renderSpelling({ displayName }: ImageSlot, reference: ImageReference): Message {
   const written = registryOf(repositoryAsWritten(reference));
   const usual = registryOf(canonicalName(reference));
   if (usual === written) {
     // A name without a dot is a host only with a port, so the port cannot be left out.
     const predicate = `includes the default port, so credentials stored under ${quote(reference.host)} will not be used. Add the key ${quote(written)} to the secret.`;
-    return { message: `image ${quote(reference.written)} ${predicate}`, brief: `an image ${predicate}` };
+    return { message: `image ${quote(reference.written)} ${predicate}`, brief: `the image of ${displayName} ${predicate}` };
   }
   const fix = `Use ${quote(usual)} in the image name, or add the key ${quote(written)} to the secret.`;
   return {
     message: `image ${quote(reference.written)} uses a non-canonical registry name, so credentials stored under ${quote(usual)} will not be used. ${fix}`,
-    brief: `an image uses a non-canonical registry name. ${fix}`,
+    brief: `the image of ${displayName} uses a non-canonical registry name. ${fix}`,
   };
 }
 
@@ -388,7 +390,7 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   const action = alias === undefined ? otherwise : `resolve it to ${quote(alias)}`;
   const fix = `The node may ${action}, or reject it. Include the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
   const predicate = `does not specify a registry. ${fix}`;
-  return [{ message: `image ${quote(content.text)} ${predicate}`, brief: `an image ${predicate}` }];
+  return [{ message: `image ${quote(content.text)} ${predicate}`, brief: `the image of ${slot.displayName} ${predicate}` }];
 }
 
 function isShortName(text: string): boolean {

@@ -55,6 +55,13 @@ describe('what a blocked person probably meant', () => {
       near: ['reg.io/a', 'reg.io/b', 'reg.io/c'],
     },
     { because: 'never the registry of another company', registries: ['gcr.io', 'ghcr.io', 'eu.gcr.io'], image: 'icr.io/x/y', near: [] },
+    {
+      because: 'an organization on Docker Hub with the name of the official image',
+      registries: ['docker.io/nginx'],
+      image: 'nginx',
+      near: ['docker.io/nginx'],
+    },
+    { because: 'not for an image of another organization', registries: ['docker.io/nginx'], image: 'acme/nginx', near: [] },
     { because: 'never another owner on Docker Hub', registries: ['docker.io/acme'], image: 'acne/app', near: [] },
     { because: 'never another owner on quay.io', registries: ['quay.io/acme'], image: 'quay.io/acne/app', near: [] },
     { because: 'never another owner on a host below a shared one', registries: ['eu.gcr.io/acme'], image: 'eu.gcr.io/acne/app', near: [] },
