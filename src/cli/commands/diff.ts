@@ -133,10 +133,10 @@ async function diffReplay(paths: readonly string[], difference: Difference, opti
 }
 
 /**
- * Without --strict only denied objects, lost secrets and undecided objects count, because allowing more is the usual purpose of a change.
+ * Without --strict only denied objects, lost secrets and uncertain objects count, because allowing more is the usual purpose of a change.
  */
 function isFinding({ changes, summary }: Comparison, strict: boolean): boolean {
-  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.undecided > 0;
+  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.uncertain > 0;
 }
 
 type Difference = {

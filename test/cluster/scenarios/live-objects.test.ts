@@ -61,7 +61,7 @@ describe('first rules for applications that nobody here wrote', () => {
       await enforce(enforced, true);
       const scanned = await onCluster('scan', '-o', 'json');
       const { summary, rulesRevision } = JSON.parse(scanned.out);
-      expect(summary).toMatchObject({ denied: 0, undecided: 0 });
+      expect(summary).toMatchObject({ denied: 0, uncertain: 0 });
       expect(summary.workloads).toBeGreaterThanOrEqual(files.length);
       expect(installed.server?.audit().at(-1)).toMatchObject({ rulesRevision });
       for (const [namespace, manifest] of created) {

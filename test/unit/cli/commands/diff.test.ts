@@ -66,7 +66,7 @@ describe('a change that takes the trust from one path', () => {
       noLongerWarned: 0,
       secretsGained: 0,
       secretsLost: 0,
-      undecided: 0,
+      uncertain: 0,
       unchanged: 5,
     });
     expect(json.withoutImages).toEqual([{ apiVersion: 'v1', kind: 'Service', count: 1 }]);
@@ -195,7 +195,7 @@ describe('what else changes for objects', () => {
     const after = 'rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]';
     const { exitCode, json, changes } = await changesOf('rules: []', after, pod('web', 'reg.io/web'));
     expect(changes).toEqual([['web', undefined]]);
-    expect(json.changes[0].undecided).toEqual([expect.stringContaining('Pass it with -f')]);
+    expect(json.changes[0].uncertain).toEqual([expect.stringContaining('Pass it with -f')]);
     expect(exitCode).toBe(1);
     expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(
       /^UNCERTAIN +Pod shop\/web.*uncertain: \S*new\.yaml:1:20/s,
