@@ -7,7 +7,7 @@ import { type Installation, readInstallation } from '../../scan/installation.ts'
 import { onPlatform, readLiveInputs, readRulesInCluster } from '../../scan/live-cluster.ts';
 import { distinctNotRead, type NotRead } from '../../scan/not-read.ts';
 import { type Scan, type ScannedWorkload, scan as scanCluster } from '../../scan/scan.ts';
-import { byFinding, byNamespace, byRegistry, summarize } from '../../scan/summarize.ts';
+import { byEndingRule, byFinding, byNamespace, byRegistry, summarize } from '../../scan/summarize.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { addLiveOptions, type ConnectAction, type LiveOptions, readWithProgress, withClient } from '../input/live-objects.ts';
@@ -115,6 +115,7 @@ function render(found: Scan, { by, output, quiet }: ScanOptions, { paint }: Term
     registries: byRegistry(found),
     namespaces: byNamespace(found),
     findings: byFinding(found),
+    endingRules: byEndingRule(found),
     excluded,
     notEvaluated,
     notRead,
