@@ -239,6 +239,10 @@ describe('diff --cluster', () => {
     );
     await enforce(before.replace('enforce', 'audit'), false);
     const namespace = await cluster.namespace();
+    const type = 'kubernetes.io/dockerconfigjson';
+    const secrets = ['corp', 'next', 'own', 'first', 'second', 'old', 'new'].map((name) => {
+      return { apiVersion: 'v1', kind: 'Secret', metadata: { name }, type, stringData: { '.dockerconfigjson': '{"auths":{}}' } };
+    });
     const own = { imagePullSecrets: [{ name: 'own' }] };
     const objects = [
       ...['corp', 'hub', 'old', 'new', 'nowhere'].flatMap((name) => [
@@ -249,7 +253,7 @@ describe('diff --cluster', () => {
       pod('both-pod', running('both.example.com/app:1', own)),
     ];
     const inNamespace = (...args: readonly string[]) => [...args, '-n', namespace];
-    await kubectl(inNamespace('create', '-f', '-'), { stdin: JSON.stringify(listOf(objects)) });
+    await kubectl(inNamespace('create', '-f', '-'), { stdin: JSON.stringify(listOf([...secrets, ...objects])) });
     const podsOf = async () => (await kubectl.json<{ items: PodLike[] }>(inNamespace('get', 'pods'))).items;
     await waitFor(async () => (await podsOf()).length === objects.length, { deadlineSeconds: 30, what: 'the Pods' });
     await enforce(before, true);
