@@ -5,7 +5,7 @@ import { compareTexts } from '../../rules/compare-texts.ts';
 import { renderPlace } from '../not-read.ts';
 import type { WorkloadName } from '../read-workloads.ts';
 import type { Scan, ScannedWorkload } from '../scan.ts';
-import { resultsOf, type WorkloadResult } from './workload-results.ts';
+import { type ReportStatus, reportStatuses, resultsOf, type WorkloadResult } from './workload-results.ts';
 
 export const reportApi = 'openreports.io/v1alpha1';
 /** Of each report. RBAC limits the account to it. */
@@ -30,9 +30,6 @@ export type NamespaceReport = {
   /** The worst first. */
   readonly results: readonly ReportResult[];
 };
-
-export const reportStatuses = ['fail', 'error', 'warn', 'pass', 'skip'] as const;
-export type ReportStatus = (typeof reportStatuses)[number];
 
 export type ReportResult = {
   readonly policy: string;

@@ -5,7 +5,10 @@ import { quote } from '../../image/problem.ts';
 import { compareTexts } from '../../rules/compare-texts.ts';
 import { ruleKey, type Scanned, type ScannedImage, type ScannedWorkload } from '../scan.ts';
 import { untilOf } from '../summarize.ts';
-import type { ReportStatus } from './namespace-report.ts';
+
+/** As OpenReports defines them, the worst first. */
+export const reportStatuses = ['fail', 'error', 'warn', 'pass', 'skip'] as const;
+export type ReportStatus = (typeof reportStatuses)[number];
 
 export type WorkloadResult = {
   readonly status: ReportStatus;

@@ -36,7 +36,7 @@ const reportIn = (place: string, labels: Record<string, string> = {}, name = 're
   metadata: { name, namespace: place, labels },
 });
 const ours = { 'app.kubernetes.io/managed-by': 'regkeeper' };
-/** The cluster has the kind because another program's Report is there. */
+/** The cluster has the kind because another program has a Report. */
 const base = [webhooks, namespace('shop'), namespace('billing'), reportIn('billing', {}, 'of-another-program'), rulesConfigMap(rules)];
 
 async function report(objects: readonly LiveObject[], argv: readonly string[] = [], options: LiveApiOptions = {}) {
