@@ -110,7 +110,7 @@ export function renderScanSummary(summary: ScanSummary, scan: Scan, paint: Paint
     `${renderAffected(summary)}: ${parts.join(', ')}`,
     ...renderRunning(deniedWhenRecreated, 'would be denied when recreated', 'denied', paint),
     ...renderRunning(deniedOnceEnforced, 'would be denied in enforce mode', 'warned', paint),
-    ...byEndingRule(scan).map((end) => renderEnd(end, paint)),
+    ...renderEnds(byEndingRule(scan), paint),
     ...renderLeftOut(idleCopies, finishedPods),
     ...(excluded.objects > 0
       ? [`excluded from the webhooks: ${countOf(excluded.objects, 'object')} in ${excluded.namespaces.map(escapeControls).join(', ')}`]
@@ -118,6 +118,16 @@ export function renderScanSummary(summary: ScanSummary, scan: Scan, paint: Paint
     ...(missing > 0 ? [paint('denied', `incomplete: ${countOf(missing, 'problem')} kept objects from being evaluated, see above`)] : []),
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+const shownEnds = 20;
+
+function renderEnds(ends: readonly EndingRule[], paint: Paint): readonly string[] {
+  const more = ends.length - shownEnds;
+  return [
+    ...ends.slice(0, shownEnds).map((end) => renderEnd(end, paint)),
+    ...(more > 0 ? [`and ${countOf(more, 'more rule')} that ${more === 1 ? 'ends' : 'end'}. -o json has all`] : []),
+  ];
 }
 
 /** Who is left. The names are in `--by finding`. */

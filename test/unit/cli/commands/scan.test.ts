@@ -171,6 +171,14 @@ rules:
     expect(await linesOn('2026-11-30', '--by', 'namespace')).toEqual(expected);
   });
 
+  test('is a line for each of the first 20 rules', async () => {
+    const many = Array.from({ length: 22 }, (_, index) => `- {registry: r${index}.example.com, until: 2027-01-${10 + index}}`);
+    const { out } = await runOnCluster(liveApi([...shop, rulesConfigMap(`rules:\n${many.join('\n')}`)]).client, 'scan');
+    const lines = out.split('\n').filter((line) => line.startsWith('rule ') || line.startsWith('and '));
+    expect(lines).toHaveLength(21);
+    expect(lines.at(-1)).toBe('and 2 more rules that end. -o json has all');
+  });
+
   test('shows whether the rule warns already, or has ended', async () => {
     expect(await linesOn('2027-03-01')).toEqual([
       'rule "gone.example.com" ended on 2026-12-24: no scanned workload uses it',
