@@ -44,7 +44,7 @@ test(`finds ${pods} Pods within 60 s of CPU time and 400 MiB`, { timeout: 120_00
   const usageFile = join(folder, 'usage.json');
   const began = performance.now();
   const usage = join(resolve(import.meta.dirname, '../../..'), 'bench/report-usage.mjs');
-  const words = ['scan', '-n', namespace, '--rules', join(folder, 'rules.yaml'), '--kubeconfig', cluster.kubeconfig, '-o', 'json'];
+  const words = ['scan', '-n', namespace, '--rules', join(folder, 'rules.yaml'), '--kubeconfig', cluster.kubeconfig, '-q', '-o', 'json'];
   const child = spawn(process.execPath, ['--import', usage, programFile(), ...words], {
     env: { ...process.env, USAGE_FILE: usageFile },
     stdio: ['ignore', 'pipe', 'inherit'],
