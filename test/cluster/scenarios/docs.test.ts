@@ -141,7 +141,9 @@ async function prepareShop(page: string): Promise<void> {
   if (page === 'README.md' || page === 'docs/secret-delivery.md') return;
   const secret = (name: string) =>
     kubectl(
-      `create secret docker-registry ${name} -n shop --docker-server=registry.example.com:5000 --docker-username=ci --docker-password=secret`.split(' '),
+      `create secret docker-registry ${name} -n shop --docker-server=registry.example.com:5000 --docker-username=ci --docker-password=secret`.split(
+        ' ',
+      ),
     );
   if (page !== 'docs/guides/registry-secrets.md') await secret('corp-pull');
   if (page === 'docs/guides/migrate.md') await secret('image-pull-secret');
