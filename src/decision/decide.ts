@@ -65,6 +65,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const needs = recordNeeds(request, { shape, images, rules, settings, facts, patch: injection.patch, listed: injection.listed });
 
   const missing = findMissing(images, context);
+  let findings: readonly ImageFinding[] | undefined;
   return {
     kind: 'decided',
     images,
@@ -87,7 +88,11 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
       ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
-    findings: findingsOf(images, request.hideStreamContents, context),
+    // Only the validating webhook reports findings, and the search for similar registries is most of a denial's time.
+    get findings() {
+      findings ??= findingsOf(images, request.hideStreamContents, context);
+      return findings;
+    },
   };
 }
 
