@@ -106,10 +106,8 @@ const code = ['src', 'bin', 'test', 'bench', 'certs', 'release'].flatMap((folder
 /** Texts that are shipped. Markdown is checked as documentation. */
 const texts = [...filesIn('deploy', /(?<!\.md)$/), ...filesIn('docs', /\.schema\.json$/), 'package.json', 'Dockerfile'];
 
-/** Documentation for users. Decisions are records of their time, and READMEs of tests are for developers of regkeeper. */
-const docs = pages.filter(
-  (page) => /^(?:README|CHANGELOG|SECURITY|CONTRIBUTING)\.md$|^(?:docs|deploy)\//.test(page) && !page.startsWith('docs/decisions/'),
-);
+/** Documentation for users, and decisions. READMEs of tests are for developers of regkeeper. */
+const docs = pages.filter((page) => /^(?:README|CHANGELOG|SECURITY|CONTRIBUTING)\.md$|^(?:docs|deploy)\//.test(page));
 
 describe('the glossary', () => {
   test('is kept by identifiers, comments, and the texts of the program', () => {
