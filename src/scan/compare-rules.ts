@@ -4,9 +4,11 @@ import { comparePair, type Effect, type ObjectChange, type SecretAt } from '../e
 import { evaluateObject, type ObjectEvaluation, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { groupOf } from '../evaluate/platform-kinds.ts';
-import { type JsonObject, renderPath, valueAt } from '../object/json.ts';
+import { injectedAnnotation, readPodMark } from '../object/injection-mark.ts';
+import { type JsonObject, listAt, renderPath, textAt, valueAt } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import { readNeededSecrets } from '../object/needed-secrets.ts';
+import { controllerOf } from '../object/owner.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { type CopyChange, compareCopies, createNeeds } from './compare-copies.ts';
@@ -30,7 +32,7 @@ export type RuleComparison = Omit<ReadWorkloads<unknown>, 'workloads'> & {
     readonly noLongerWarned: number;
     readonly secretsGained: number;
     readonly secretsLost: number;
-    readonly undecided: number;
+    readonly uncertain: number;
     readonly unchanged: number;
     /** Pods that run now, and would be denied only under the new rules if they were created again. */
     readonly newlyDeniedWhenRecreated: Affected;
@@ -55,7 +57,8 @@ export async function compareRulesOnCluster(options: RuleComparisonOptions): Pro
   const { before, after, facts, namespaces, ...live } = options;
   const notEvaluated: string[] = [];
   const needs = { before: createNeeds(), after: createNeeds() };
-  const { workloads, ...read } = await readWorkloads<Change | undefined>(live, (manifest, user) => {
+  const { workloads, ...read } = await readWorkloads<Change | undefined>(live, (found, user) => {
+    const manifest = asSupplied(found);
     const [old, now] = [before, after].map((rules) => evaluateObject(manifest, rules, facts, { namespace: '', user, source: 'cluster' }));
     if (old?.kind !== 'evaluated' || now?.kind !== 'evaluated') {
       if (now?.kind === 'not-evaluated') notEvaluated.push(`${renderSubject(subjectOf(manifest, ''))} ${now.why.message}`);
@@ -92,6 +95,22 @@ export async function compareRulesOnCluster(options: RuleComparisonOptions): Pro
   const total = { workloads: workloads.length, pods: podsOf, namespaces: new Set(workloads.map(({ namespace }) => namespace)).size };
   const sorted = changes.toSorted(bySeverity);
   return { ...read, changes: sorted, copies, notEvaluated, summary: { ...total, ...summarize(changes, copies, workloads.length) } };
+}
+
+/**
+ * A Pod without an owner is created again from its author's file, so without what we wrote. Other Pods are created from a template, which is
+ * evaluated itself, and which the Pod has its secrets from.
+ */
+function asSupplied(manifest: Manifest): Manifest {
+  const { kind, object } = manifest;
+  if (kind !== 'Pod' || controllerOf(object)) return manifest;
+  const mark = readPodMark(object, ['metadata']);
+  const ours = new Set([...mark.rules, ...mark.serviceAccount]);
+  if (ours.size === 0) return manifest;
+  const { [injectedAnnotation]: _mark, ...annotations } = (valueAt(object, ['metadata', 'annotations']) ?? {}) as JsonObject;
+  const listed = listAt(object, ['spec', 'imagePullSecrets']).filter((entry) => !ours.has(textAt(entry, ['name']) ?? ''));
+  const metadata = { ...(object.metadata as JsonObject), annotations };
+  return { ...manifest, object: { ...object, metadata, spec: { ...(object.spec as JsonObject), imagePullSecrets: listed } } };
 }
 
 type Evaluated = ObjectEvaluation & { readonly kind: 'evaluated' };
@@ -140,7 +159,7 @@ function bySeverity(one: WorkloadChange, other: WorkloadChange): number {
 /** A change that is the same in the template and in its Pods is shown once. */
 function merge(changes: readonly Change[]): Change {
   const [worst] = changes.toSorted((one, other) => effects.indexOf(one.effect) - effects.indexOf(other.effect)) as [Change];
-  const undecided = [...new Set(changes.flatMap((change) => change.undecided ?? []))];
+  const uncertain = [...new Set(changes.flatMap((change) => change.uncertain ?? []))];
   return {
     ...(worst.effect && { effect: worst.effect }),
     before: worst.before,
@@ -158,7 +177,7 @@ function merge(changes: readonly Change[]): Change {
       ({ path: _place, ...image }) => JSON.stringify(image),
     ),
     messages: worst.messages,
-    ...(undecided.length > 0 && { undecided }),
+    ...(uncertain.length > 0 && { uncertain }),
   };
 }
 
@@ -176,7 +195,7 @@ function summarize(changes: readonly WorkloadChange[], copies: readonly CopyChan
     noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
     secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
     secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
-    undecided: count(({ undecided }) => undecided !== undefined),
+    uncertain: count(({ uncertain }) => uncertain !== undefined),
     unchanged: workloads - changes.length,
     newlyDeniedWhenRecreated: {
       workloads: denied.length,

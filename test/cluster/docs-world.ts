@@ -9,6 +9,7 @@ import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs
 import { dirname, join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { blocks, readPage } from '../unit/docs/pages.ts';
+import { programFile } from './program.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -87,7 +88,7 @@ export async function createWorld({ folder, kubeconfig, kubectl, helm, servers }
   const config = join(folder, 'kubeconfig');
   await Promise.all([mkdir(bin, { recursive: true }), mkdir(state, { recursive: true })]);
   await writeFile(config, inContext('kind-regkeeper', await readFile(kubeconfig, 'utf8')), { mode: 0o600 });
-  const regkeeper = `exec node ${join(root, 'bin/regkeeper.mjs')} "$@"`;
+  const regkeeper = `exec node ${programFile()} "$@"`;
   const programs = {
     kind: `case "$1 $2" in
       'get clusters') cat ${state}/clusters 2>/dev/null || true ;;

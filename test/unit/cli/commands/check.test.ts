@@ -158,7 +158,7 @@ describe('check -o json', () => {
       skipped: [],
       notEvaluated: [],
       malformedSecrets: [],
-      summary: { allowed: 1, warned: 0, denied: 1, undecided: 0, withoutImages: 0 },
+      summary: { allowed: 1, warned: 0, denied: 1, uncertain: 0, withoutImages: 0 },
     });
     expect(err).toMatch(/^regkeeper: service accounts not found: default\/default\. .*\n$/);
   });
@@ -204,18 +204,43 @@ describe('facts come from the objects', () => {
     const matching = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: a}'));
     expect(matching).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'allowed' }] } });
     const other = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: b}'));
-    expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'denied' }], summary: { undecided: 0 } } });
+    expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'denied' }], summary: { uncertain: 0 } } });
   });
 
   test('without them nothing is sure, which is a failure and says what to give', async () => {
     const { exitCode, json } = await checkJson(pod('web', 'team.example.com/x'));
     expect(exitCode).toBe(1);
-    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1, withoutImages: 0 });
-    expect(json.results[0].undecided).toEqual([
+    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, uncertain: 1, withoutImages: 0 });
+    expect(json.results[0].uncertain).toEqual([
       expect.stringMatching(
         /rules\.yaml:5:\d+ selects namespaces by label, and namespace "default" is not in the input\. Pass it with -f$/,
       ),
     ]);
+  });
+
+  test('an object with one image that is certainly denied is denied, whatever the others are', async () => {
+    const both = pod('web', 'evil.example.com/x').replace('containers: [', 'containers: [{name: team, image: team.example.com/x}, ');
+    const { exitCode, json } = await checkJson(both);
+    expect([exitCode, json.summary.denied, json.summary.uncertain]).toEqual([1, 1, 0]);
+    const sentence = expect.stringMatching(/^.*rules\.yaml:5:\d+ selects namespaces by label, .*\. Pass it with -f$/);
+    const [result] = json.results;
+    expect(result.uncertain).toBeUndefined();
+    expect(result.images.map(({ uncertain }: { uncertain?: string }) => uncertain)).toEqual([sentence, undefined]);
+    const { out } = await check(both);
+    expect(out).toMatch(
+      /^DENIED {5}Pod default\/web .*\n +pull +team.*\n +unconfigured, uncertain\n +pull +evil.*\n +unconfigured\n +uncertain: .*rules\.yaml:5:/,
+    );
+    expect((await check(both, '-o', 'github')).out).toContain('title=Pod default/web%3A denied::');
+  });
+
+  test.each([
+    ['mode', 'mode: warn'],
+    ['unconfigured', 'unconfigured: warn'],
+  ])('a denial that depends on an override of %s for labels is uncertain', async (_name, setting) => {
+    const overridden = await write('overridden.yaml', `${rules}overrides: [{namespaces: {matchLabels: {team: a}}, ${setting}}]\n`);
+    const objects = await write('objects.yaml', pod('web', 'evil.example.com/x'));
+    const { out } = await runCommand('check', '-f', objects, '--rules', overridden, '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject({ results: [{ uncertain: [expect.stringContaining('by label')] }], summary: { uncertain: 1 } });
   });
 
   test('pull secrets of the service account', async () => {
@@ -273,7 +298,7 @@ describe('facts come from the objects', () => {
     const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*Pass it with -f/)] },
+      { outcome: 'denied', uncertain: [expect.stringMatching(/service account "ghost".*Pass it with -f/)] },
     ]);
   });
 
@@ -371,7 +396,7 @@ describe('for CI systems', () => {
         `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
       ),
       expect.stringMatching(
-        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*Pass it with -f%0APod default/labelled: `,
+        `^::error file=${file},line=14,title=Pod default/labelled%3A uncertain::.*Pass it with -f%0APod default/labelled: `,
       ),
       '',
     ]);
@@ -414,7 +439,7 @@ describe('for CI systems', () => {
     expect(out).toMatch(
       /name="Pod default\/bad">\n +<failure message="Pod default\/bad: denied">DENIED +Pod default\/bad .*evil\.example\.com/,
     );
-    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: undecided">UNCERTAIN /);
+    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: uncertain">UNCERTAIN /);
   });
 
   test('-o junit: a warning is no failure', async () => {
@@ -433,7 +458,7 @@ describe('for CI systems', () => {
     const { tool, results } = sarifRun(out);
     expect(tool.driver.rules.map(({ id }: { id: string }) => id)).toEqual([
       'denied',
-      'undecided',
+      'uncertain',
       'warned',
       'malformed-secret',
       ...notEvaluatedCodes,
@@ -445,7 +470,7 @@ describe('for CI systems', () => {
         message: { text: expect.stringContaining('is not from a configured registry') },
         locations: [{ physicalLocation: { artifactLocation: { uri: expect.stringMatching(/objects\.yaml$/) }, region: { startLine: 8 } } }],
       },
-      { ruleId: 'undecided', ruleIndex: 1, level: 'error' },
+      { ruleId: 'uncertain', ruleIndex: 1, level: 'error' },
     ]);
     expect(sarifRun((await check(pod('web', 'reg.example.com/web:1'), '-o', 'sarif')).out).results).toEqual([]);
   });

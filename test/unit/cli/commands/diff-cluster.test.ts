@@ -207,3 +207,13 @@ test.each([['--assume-complete'], ['--replay']])('%s has no meaning for a cluste
   expect(err).toContain("cannot be used with option '--cluster'");
   expect(exitCode).toBe(2);
 });
+
+test('a Pod without an owner has only its own secrets when it is created again', async () => {
+  const alone = injected([pod({ image: 'registry.example.com/x:1' })], 'corp-pull');
+  const cluster = liveApi([namespace('shop'), secret('shop', 'corp-pull'), rulesConfigMap(inForce), ...alone]);
+  const file = await fileWith('rules: [{registry: registry.example.com}]', 'without-secret.yaml');
+  const { out, exitCode } = await runOnCluster(cluster.client, 'diff', '--cluster', file);
+  expect(out).toContain('secrets    Pod shop/alone  1 Pod');
+  expect(out).toContain('- spec.imagePullSecrets: corp-pull');
+  expect(exitCode).toBe(1);
+});
