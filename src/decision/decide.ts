@@ -28,6 +28,7 @@ import { type MissingSecret, missingSecrets } from './missing-secrets.ts';
 import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
+import { suppliedSecrets } from './supplied-secrets.ts';
 
 /**
  * Pure: the same request, rules and facts give the same decision. So the mutating and the validating response, the command line and the tests
@@ -78,6 +79,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     ...(isStaticPod(shape) && { staticPod: true }),
     patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
+    suppliedSecrets: suppliedSecrets(request, shape, facts),
     ...(needs.names && { neededSecrets: needs.names }),
     ...awaitedSecrets(missing, facts),
     notices: [
@@ -110,7 +112,7 @@ export type ShapeEvaluation = Pick<
 /** Evaluates all images of a shape, for `decide`, and for `replay`, which knows the shape from an audit record. */
 export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
-  const writes = mayInject(shape, settings);
+  const writes = mayInject(shape, settings.inject);
   const [streams, entitlementTo] = [streamMemo(), entitlementsOf(rules, place)];
   const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams, entitlementTo };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
@@ -175,7 +177,7 @@ function contextOf(
 }
 
 /** `inject: pods` excludes templates and builds, which users keep in their own files. */
-function mayInject(shape: ObjectShape, { inject }: NamespaceSettings): boolean {
+export function mayInject(shape: ObjectShape, inject: NamespaceSettings['inject']): boolean {
   if (shape.kind === 'naming') return false;
   return inject === 'all' || (inject === 'pods' && isPod(shape));
 }

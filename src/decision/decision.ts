@@ -99,6 +99,8 @@ export type Decision =
       readonly staticPod?: true;
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
+      /** See `supplied-secrets.ts`. Undefined if the secrets of the rules and the object do not determine what is written. */
+      readonly suppliedSecrets: readonly string[] | undefined;
       /** Secrets with delivery that the object needs, as its annotation has them. Absent if the change does not concern the annotation. */
       readonly neededSecrets?: readonly string[];
       /** Missing secrets that are delivered to the namespace, and the state of the delivery. Absent if there are none. */

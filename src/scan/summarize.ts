@@ -1,10 +1,10 @@
-/** Counts the results of a scan: in all, by registry, by namespace, and by finding. */
+/** Counts the results of a scan: in all, by registry, by namespace, by finding, and by rule that ends. */
 import type { Outcome } from '../decision/decision.ts';
 import { severity } from '../decision/evaluate-image.ts';
 import type { AuditedRule } from '../observe/audit/audited-rule.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { WorkloadName } from './read-workloads.ts';
-import type { Scan, Scanned, ScannedImage, ScannedWorkload } from './scan.ts';
+import { ruleKey, type Scan, type Scanned, type ScannedImage, type ScannedWorkload, type TrustEnd } from './scan.ts';
 
 export type Affected = { readonly workloads: number; readonly pods: number; readonly namespaces: number };
 
@@ -142,9 +142,7 @@ export function byFinding({ workloads }: Pick<Scan, 'workloads'>): readonly Find
       ...(until !== undefined && { until }),
       ...(message !== undefined && { message }),
       ...affected(entries),
-      where: entries.map(({ workload: { apiVersion, kind, namespace, name }, pods, images }) => {
-        return { apiVersion, kind, namespace, name, pods, images: [...images].sort(compareTexts) };
-      }),
+      where: entries.map(placeOf),
     };
   });
   return findings.sort((one, other) => compareVerdicts(one, other) || compareTexts(one.finding, other.finding));
@@ -205,6 +203,26 @@ function group(workloads: readonly ScannedWorkload[], keysOf: (content: Scanned)
     }
   }
   return [...groups.values()];
+}
+
+/** A rule whose trust ends, and who is left: everything that has images of it. */
+export type EndingRule = TrustEnd & Affected & Pick<Finding, 'where'>;
+
+/** The first to end first. Also rules that nothing uses any more. */
+export function byEndingRule({ workloads, ends }: Pick<Scan, 'workloads' | 'ends'>): readonly EndingRule[] {
+  const keys = new Set(ends.map(({ rule }) => ruleKey(rule)));
+  const groups = group(workloads, ({ images }) =>
+    images.flatMap((image) => (image.rule && keys.has(ruleKey(image.rule)) ? [{ key: ruleKey(image.rule), image }] : [])),
+  );
+  const entriesOf = new Map(groups.map(({ key, entries }) => [key, entries]));
+  return ends.map((end) => {
+    const entries = entriesOf.get(ruleKey(end.rule)) ?? [];
+    return { ...end, ...affected(entries), where: entries.map(placeOf) };
+  });
+}
+
+function placeOf({ workload: { apiVersion, kind, namespace, name }, pods, images }: Entry): Finding['where'][number] {
+  return { apiVersion, kind, namespace, name, pods, images: [...images].sort(compareTexts) };
 }
 
 function compareVerdicts(one: Verdict, other: Verdict): number {

@@ -81,9 +81,9 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object or past request is newly denied, an object loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
+  'an object or past request is newly denied or loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
   'some input was not read or evaluated, or invalid rules or usage',
-  'with --replay: no request is newly denied, but some requests cannot be replayed',
+  'with --replay: not 1, but some requests cannot be replayed',
 ];
 
 async function diff(old: string, now: string | undefined, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
@@ -130,8 +130,9 @@ async function diffReplay(paths: readonly string[], difference: Difference, opti
     terminal.err('regkeeper: no audit records of requests found\n');
     return 2;
   }
-  const { newlyDenied, newlyWarned, newlyAllowed, noLongerWarned, notReplayable, brokenLines } = comparison.summary;
-  if (newlyDenied > 0 || (strict && newlyWarned + newlyAllowed + noLongerWarned > 0)) return 1;
+  const { newlyDenied, newlyWarned, newlyAllowed, noLongerWarned, secretsGained, secretsLost } = comparison.summary;
+  const { notReplayable, brokenLines } = comparison.summary;
+  if (newlyDenied + secretsLost > 0 || (strict && newlyWarned + newlyAllowed + noLongerWarned + secretsGained > 0)) return 1;
   // A finding counts more, so that a pipeline may accept code 3 without missing one.
   return notReplayable + brokenLines > 0 ? 3 : 0;
 }

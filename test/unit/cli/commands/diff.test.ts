@@ -312,7 +312,7 @@ describe('the effect on past requests', () => {
         '           hub.io/a',
         '             trusted by "hub.io" -> untrusted by "hub.io"',
         '',
-        '3 past requests, 2026-11-02 to 2026-11-20: 2 newly denied, 0 newly allowed, 0 newly warned, 1 unchanged',
+        '3 past requests, 2026-11-02 to 2026-11-20: 2 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 1 unchanged',
         '',
       ].join('\n'),
     );
@@ -330,6 +330,29 @@ describe('the effect on past requests', () => {
     ['1 if a request is newly denied, whatever cannot be replayed', `${record('hub.io/a')}${record('reg.io/a', { truncated: true })}{`, 1],
   ])('the exit code is %s', async (_case, text, code) => {
     expect((await replay(text)).exitCode).toBe(code);
+  });
+
+  test('shows secrets gained and lost, and a lost one is a finding', async () => {
+    const rules = async (file: string, secret: string) => write(file, `rules: [{registry: reg.io, pullSecret: ${secret}}]`);
+    const files = [await rules('corp.yaml', 'corp'), await rules('next.yaml', 'next')];
+    const text = record('reg.io/a', { suppliedSecrets: [] }) + record('reg.io/b');
+    const { out, err, exitCode } = await runCommand('diff', ...files, '--replay', await write('audit.jsonl', text));
+    expect(out).toBe(
+      [
+        'secrets    Pod shop/web',
+        '           1 request, on 2026-11-20 04:02',
+        '             by alice',
+        '           reg.io/a',
+        '             trusted by "reg.io"',
+        '           + next',
+        '           - corp',
+        '',
+        '2 past requests, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gains secrets, 1 loses secrets, 1 unchanged',
+        '',
+      ].join('\n'),
+    );
+    expect(err).toBe('secrets not compared: 1 request. The record does not show which secrets the object would have\n');
+    expect(exitCode).toBe(1);
   });
 
   test('without any record names the lines and the reason', async () => {
@@ -356,7 +379,7 @@ describe('the effect on past requests', () => {
         'not replayable: 1 request (old-record). An earlier version of regkeeper wrote the record, without everything that replay needs. Example: Pod shop/web by alice on 2026-11-20 04:02\n',
     );
     expect(out).toContain(
-      '1 past request, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 0 unchanged, 1 not replayable',
+      '1 past request, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 0 unchanged, 1 not replayable',
     );
   });
 
