@@ -140,7 +140,7 @@ describe('replay', () => {
     assertAgreement(kind, anyObjectOf[`${kind.kind}.${kind.group}`] as fc.Arbitrary<JsonObject>);
   });
 
-  /** Most objects of any shape have images whose secrets nobody can know. */
+  /** Most objects of any shape have images whose secrets are unknown. */
   test('of a usual Pod agrees with the engine', () => {
     assertAgreement(pods, usualPod, 2_000);
   });
