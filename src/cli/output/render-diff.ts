@@ -41,11 +41,19 @@ export function renderWorkloadChanges(
   ]);
   const copyBlock = copyLines.length === 0 ? '' : `${copyLines.join('\n')}\n\n`;
   if (quiet) return blocks + copyBlock;
-  const { workloads, pods, newlyDeniedWhenRecreated: denied } = summary;
+  const { workloads, pods, newlyDeniedWhenRecreated: denied, newlyDeniedOnceEnforced: onceEnforced } = summary;
   const lines = [
     `${countOf(workloads, 'workload')} with ${countOf(pods, 'Pod')}: ${renderCounts(summary)}`,
     ...(denied.pods > 0
       ? [paint('denied', `${countOf(denied.pods, 'Pod')} of ${countOf(denied.workloads, 'workload')} would be denied when recreated`)]
+      : []),
+    ...(onceEnforced.workloads > 0
+      ? [
+          paint(
+            'warned',
+            `${countOf(onceEnforced.workloads, 'workload')} with ${countOf(onceEnforced.pods, 'Pod')} would be newly denied in enforce mode. Set mode: enforce in the files to list them`,
+          ),
+        ]
       : []),
   ];
   return `${blocks}${copyBlock}${lines.join('\n')}\n`;

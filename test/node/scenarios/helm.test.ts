@@ -50,7 +50,12 @@ describe('after a removal, a new installation', () => {
 
   test('delivers the secret to a namespace made from nothing, so that the Pod of its first Deployment runs', async () => {
     const secrets = [{ name: 'delivered-pull', source: 'delivered-source' }];
-    const values = ['--set', 'secretDelivery.enabled=true', '--set-json', `secretDelivery.secrets=${JSON.stringify(secrets)}`];
+    const values = [
+      '--set',
+      'secretDelivery.enabled=true,secretDelivery.replicaCount=1',
+      '--set-json',
+      `secretDelivery.secrets=${JSON.stringify(secrets)}`,
+    ];
     await helm(['upgrade', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, ...values]);
     const source = registrySecret('delivered-source', { 'second.test': 'grace' });
     await actingOnNode(kubectl, () => ownNamespace).create({

@@ -149,7 +149,7 @@ describe('check -o json', () => {
           patch: [],
           messages: [
             expect.stringMatching(
-              /^Pod default\/bad: container "app": .* is not from a configured registry\. Contact: the platform team\.$/,
+              /^Pod default\/bad: container "app": .* is not from a registry configured for namespace "default"\. Contact: the platform team\.$/,
             ),
           ],
         }),
@@ -364,7 +364,7 @@ test('the table is plain, and tells object, outcome, images, rules, secrets, mes
 DENIED     Pod default/bad  ${file}/objects.yaml:8
            pull  evil.example.com/x
                  unconfigured
-           Pod default/bad: container "app": image "evil.example.com/x" is not from a configured registry. Contact: the platform team.
+           Pod default/bad: container "app": image "evil.example.com/x" is not from a registry configured for namespace "default". Contact: the platform team.
 
 2 objects evaluated: 1 allowed, 0 warned, 1 denied
 `);
@@ -418,6 +418,67 @@ describe('for CI systems', () => {
     expect(err).toMatch(/invalid\.yaml:2:13 pattern-scheme/);
   });
 
+  describe('invalid rules', () => {
+    const checkInvalid = async (...more: readonly string[]) => {
+      const invalid = await write('invalid.yaml', 'rules:\n- registry: "https://a.io"\n');
+      return runCommand('check', '-f', await write('objects.yaml', objects), '--rules', invalid, ...more);
+    };
+
+    test.each([['-q'], ['-o', 'yaml'], ['-o', 'json'], ['-o', 'github']])(
+      '%s %s: standard error states that nothing was evaluated',
+      async (...more) => {
+        const { exitCode, err } = await checkInvalid(...more);
+        expect(exitCode).toBe(2);
+        expect(err).toMatch(/invalid\.yaml:2:13 pattern-scheme .*\nregkeeper: the rules have problems, so nothing was evaluated\n$/);
+      },
+    );
+
+    test('-o json: a document without results', async () => {
+      expect(JSON.parse((await checkInvalid('-o', 'json')).out)).toEqual({
+        rulesRevision: null,
+        rulesProblems: [
+          expect.objectContaining({ file: expect.stringMatching(/invalid\.yaml$/), line: 2, column: 13, code: 'pattern-scheme' }),
+        ],
+        results: [],
+        withoutImages: [],
+        skipped: [],
+        notEvaluated: [],
+        malformedSecrets: [],
+        summary: { allowed: 0, warned: 0, denied: 0, uncertain: 0, withoutImages: 0 },
+      });
+    });
+
+    test('-o junit: a failed case for each problem', async () => {
+      const { out } = await checkInvalid('-o', 'junit');
+      expect(out).toContain('<testsuite name="regkeeper" tests="1" failures="1" errors="0" skipped="0">');
+      expect(out).toMatch(
+        /<testcase classname="\S*invalid\.yaml" name="line 2, column 13">\n +<failure message="pattern-scheme">rules\[0\]/,
+      );
+    });
+
+    test('-o sarif: a result for each problem', async () => {
+      const { tool, results } = sarifRun((await checkInvalid('-o', 'sarif')).out);
+      const [result] = results;
+      expect(result).toMatchObject({ ruleId: 'pattern-scheme', level: 'error' });
+      expect(tool.driver.rules[result?.ruleIndex ?? -1]).toMatchObject({ id: 'pattern-scheme' });
+    });
+
+    test('-o yaml: no objects', async () => expect((await checkInvalid('-o', 'yaml')).out).toBe(''));
+  });
+
+  test('--strict: warnings are findings too', async () => {
+    const bad = ['-f', await write('objects.yaml', pod('bad', 'evil.example.com/x')), '--rules', await softened('warn')];
+    expect((await runCommand('check', ...bad)).exitCode).toBe(0);
+    expect((await runCommand('check', ...bad, '--strict')).exitCode).toBe(1);
+    const { out } = await runCommand('check', ...bad, '--strict', '-o', 'junit');
+    expect(out).toMatch(/failures="1"[\s\S]*<failure message="Pod default\/bad: warned">warned /);
+    const malformed =
+      'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ntype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: "{"}\n';
+    expect((await check(malformed)).exitCode).toBe(0);
+    expect((await check(malformed, '--strict')).exitCode).toBe(1);
+    expect((await check(pod('web', 'reg.example.com/web:1'), '--strict')).exitCode).toBe(0);
+  });
+
   test('-o github: a warning in mode warn', async () => {
     const { exitCode, out } = await runCommand(
       'check',
@@ -467,7 +528,7 @@ describe('for CI systems', () => {
       {
         ruleId: 'denied',
         level: 'error',
-        message: { text: expect.stringContaining('is not from a configured registry') },
+        message: { text: expect.stringContaining('is not from a registry configured for') },
         locations: [{ physicalLocation: { artifactLocation: { uri: expect.stringMatching(/objects\.yaml$/) }, region: { startLine: 8 } } }],
       },
       { ruleId: 'uncertain', ruleIndex: 1, level: 'error' },
