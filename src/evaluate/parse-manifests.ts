@@ -126,7 +126,7 @@ function describe(error: YamlError): string {
   if (error.code === 'syntax') return syntaxSentence(error.cause, error.reason);
   if (error.code !== 'duplicate-field') return describeYamlError(error);
   const { name, firstLine } = error;
-  return `the field "${name}" is already set on line ${firstLine}, and kubectl would ignore that one. Keep one of the two.`;
+  return `the field "${name}" is already set on line ${firstLine}, and kubectl would ignore the first value. Keep one of the two.`;
 }
 
 function syntaxSentence(cause: string, reason: string): string {

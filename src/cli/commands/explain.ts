@@ -5,7 +5,7 @@ import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
-import { describeEvaluation } from '../../decision/message.ts';
+import { describeEvaluation, registriesVary } from '../../decision/message.ts';
 import { readStandardInput } from '../../evaluate/read-manifests.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
@@ -42,7 +42,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
     .addOption(rulesOption().makeOptionMandatory())
     .addOption(namespaceOption('namespace of the workload (default: default)'))
     .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
-    .addOption(new Option('--no-namespace-labels', 'evaluate as if the namespace had no labels'))
+    .addOption(new Option('--no-namespace-labels', 'evaluate as if the namespace had no labels').conflicts('namespaceLabel'))
     .addOption(new Option('--push', 'evaluate the image as pushed by a build'))
     .addOption(dateOption())
     .addOption(outputOption())
@@ -63,7 +63,7 @@ const examples = [
 const exitCodes = [
   'every image is allowed',
   'an image is denied or invalid, or its result is uncertain',
-  'invalid usage, or an unreadable file',
+  'invalid rules or usage, or an unreadable file',
 ];
 
 async function explainImages(words: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<ExitCode> {
@@ -153,7 +153,7 @@ function explain(
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const evaluation = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
   const { reference, problem, trustedBy } = evaluation;
-  const description = describeEvaluation(evaluation, { place, nearest: rules.nearest });
+  const description = describeEvaluation(evaluation, { place, nearest: rules.nearest, variesByNamespace: registriesVary(rules) });
   const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, [evaluation], secretsNamed) : [];
   const pullSecrets = [...new Set(trustedBy.flatMap((rule) => rule.pullSecrets))];
@@ -208,7 +208,7 @@ function machineOutput({ image, action, place, evaluation, settings, ...explanat
     others: candidates
       .filter(({ lost }) => lost !== undefined)
       .map(({ rule: other, lost }) => ({ ...auditRule(other), pattern: other.pattern.text, trust: other.trust, why: lost })),
-    unsure,
+    uncertain: unsure,
     message,
   };
 }

@@ -237,7 +237,11 @@ class DocumentReader {
       return undefined;
     }
     if (parsed.pattern.path.length > 0) {
-      this.addProblem(code, pointer, `${what} must be a host and a port without a path. Use ${quote(text.slice(0, text.indexOf('/')))}.`);
+      this.addProblem(
+        code,
+        pointer,
+        `${what} must be a host with an optional port, and no path. Use ${quote(text.slice(0, text.indexOf('/')))}.`,
+      );
       return undefined;
     }
     return resolvePattern(parsed.pattern, true);
@@ -341,7 +345,7 @@ class DocumentReader {
       this.problems.push({ code: 'bad-duration', message, position: this.data.locate(`${pointer}/retain`) });
     }
     if (secret.retain !== undefined && deliver === 'always') {
-      const message = `${renderPointer(pointer)} has "deliver: always", so its copies are kept without a user and retain has no effect. Remove one of the two.`;
+      const message = `${renderPointer(pointer)} has "deliver: always", so its copies are kept even if no object needs them, and retain has no effect. Remove one of the two.`;
       this.addFieldProblem('retain-on-always', `${pointer}/retain`, message);
     }
     const { namespaces } = this.readNamespaces(secret.namespaces, `${pointer}/namespaces`);
@@ -375,8 +379,11 @@ class DocumentReader {
         continue;
       }
       const pattern = resolvePattern(parsed.pattern, trust);
-      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `repeats ${pattern.text}. Remove the duplicate.`);
-      else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), origin: this.originOf(at) });
+      const written = text === pattern.text ? {} : { written: text };
+      if (patterns.has(pattern.text)) {
+        const what = written.written === undefined ? `repeats ${text}` : `is ${text}, which means the same as ${pattern.text}`;
+        this.warn('duplicate-registry', at, `${what}. Remove the duplicate.`);
+      } else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), ...written, origin: this.originOf(at) });
     }
     return [...patterns.values()];
   }
@@ -410,7 +417,7 @@ class DocumentReader {
   }
 }
 
-type LocatedPattern = { readonly pattern: RegistryPattern; readonly portWritten?: true; readonly origin: Origin };
+type LocatedPattern = Pick<Rule, 'pattern' | 'portWritten' | 'written' | 'origin'>;
 
 /** Whether the written port means the same as no port. */
 export function portWritten({ port }: WrittenPattern, trust: boolean): { readonly portWritten?: true } {

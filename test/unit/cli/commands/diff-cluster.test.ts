@@ -84,7 +84,7 @@ test('shows what would be denied, with the Pods that run now', async () => {
     '3 Pods of 1 workload would be denied when recreated',
     '',
   ]);
-  expect(err).toContain('regkeeper: compares the rules in effect with those after the change of regkeeper/regkeeper-rules\n');
+  expect(err).toContain('regkeeper: comparing the rules in effect with those after regkeeper/regkeeper-rules is applied\n');
   expect(exitCode).toBe(1);
 });
 
@@ -133,7 +133,7 @@ describe('the rules after the change', () => {
   test('a rules document replaces all rules', async () => {
     const { out, err } = await diff(inForce);
     expect(out).toContain('DENIED     Pod shop/alone');
-    expect(err).toContain('instead of all of them');
+    expect(err).toContain('alone, as if it replaced them');
   });
 
   test('two sets are compared with each other', async () => {
@@ -156,7 +156,7 @@ describe('the rules after the change', () => {
 
   test('a ConfigMap that the server would not read is an error', async () => {
     await expect(diff(manifest(strict, 'regkeeper-rules', 'shop'))).rejects.toThrow(
-      'ConfigMap shop/regkeeper-rules is not in the namespace of regkeeper, regkeeper, so the server would not read it',
+      'ConfigMap shop/regkeeper-rules is not in regkeeper\'s namespace ("regkeeper"), so the server would not read it',
     );
   });
 });
@@ -206,4 +206,33 @@ test.each([['--assume-complete'], ['--replay']])('%s has no meaning for a cluste
   const { err, exitCode } = await diff(manifest(inForce), option === '--replay' ? [option, 'deploy/examples/audit.jsonl'] : [option]);
   expect(err).toContain("cannot be used with option '--cluster'");
   expect(exitCode).toBe(2);
+});
+
+test('a Pod without an owner has only its own secrets when it is created again', async () => {
+  const alone = injected([pod({ image: 'registry.example.com/x:1' })], 'corp-pull');
+  const cluster = liveApi([namespace('shop'), secret('shop', 'corp-pull'), rulesConfigMap(inForce), ...alone]);
+  const file = await fileWith('rules: [{registry: registry.example.com}]', 'without-secret.yaml');
+  const { out, exitCode } = await runOnCluster(cluster.client, 'diff', '--cluster', file);
+  expect(out).toContain('secrets    Pod shop/alone  1 Pod');
+  expect(out).toContain('- spec.imagePullSecrets: corp-pull');
+  expect(exitCode).toBe(1);
+});
+
+test('a mode that denies nothing does not hide what enforce mode would newly deny', async () => {
+  const audited = liveApi([
+    namespace('shop'),
+    rulesConfigMap('mode: audit\nrules: [{registry: docker.io}]'),
+    ...deployment({ image: 'docker.io/acme/web:1', pods: 2 }),
+    ...deployment({ name: 'other', image: 'quay.io/acme/web:1', pods: 1 }),
+  ]);
+  const file = await fileWith('mode: audit\nrules: []', 'audited.yaml');
+  const { out, exitCode } = await runOnCluster(audited.client, 'diff', '--cluster', file);
+  expect(out.split('\n')).toEqual([
+    '2 workloads with 3 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 2 unchanged',
+    '1 workload with 2 Pods would be newly denied in enforce mode. Set mode: enforce in the files to list them',
+    '',
+  ]);
+  expect(exitCode).toBe(0);
+  const json = await runOnCluster(audited.client, 'diff', '--cluster', file, '-o', 'json');
+  expect(JSON.parse(json.out).summary.newlyDeniedOnceEnforced).toEqual({ workloads: 1, pods: 2, namespaces: 1 });
 });

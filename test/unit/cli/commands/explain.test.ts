@@ -149,7 +149,7 @@ describe('explain -o json', () => {
       settings: { mode: 'enforce', unconfigured: 'deny', inject: 'all' },
       searched: [],
       others: [],
-      unsure: [],
+      uncertain: [],
       message: expect.stringMatching(/^"reg\.example\.com:5000\/x\/y:1" is trusted \(rule "corp", /),
     });
   });
@@ -212,7 +212,7 @@ describe('explain -o json', () => {
       1,
       {
         verdict: 'unconfigured',
-        unsure: [expect.stringMatching(/rules\.yaml:7:26/)],
+        uncertain: [expect.stringMatching(/rules\.yaml:7:26/)],
         others: [{ name: 'team', why: expect.stringContaining('labels of namespace "shop" are unknown') }],
       },
     ],
@@ -220,13 +220,13 @@ describe('explain -o json', () => {
       'quay.io/team/x',
       ['-n', 'shop', '--namespace-label', 'team=a', 'tier=dev'],
       0,
-      { verdict: 'trusted', rule: { name: 'team' }, unsure: [] },
+      { verdict: 'trusted', rule: { name: 'team' }, uncertain: [] },
     ],
     [
       'quay.io/team/x',
       ['-n', 'shop', '--no-namespace-labels'],
       1,
-      { verdict: 'unconfigured', unsure: [], others: [{ why: expect.stringContaining('applies to namespaces with team=a') }] },
+      { verdict: 'unconfigured', uncertain: [], others: [{ why: expect.stringContaining('applies to namespaces with team=a') }] },
     ],
   ] as const)('%s %j', async (image, more, expectedCode, expected) => {
     const { exitCode, json } = await explainJson(image, ...more);
@@ -368,6 +368,11 @@ describe('what cannot be explained is exit code 2', () => {
   test.each([
     ['no rules', [], /required option '--rules/],
     ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Use key=value/],
+    [
+      'labels, and none of them',
+      ['--rules', 'deploy/examples', '--namespace-label', 'team=a', '--no-namespace-labels'],
+      /'--no-namespace-labels' cannot be used with option '--namespace-label /,
+    ],
     ['a namespace that is none', ['--rules', 'deploy/examples', '-n', 'Shop'], /Use at most 63 lower-case letters, digits and hyphens/],
     ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
     ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],

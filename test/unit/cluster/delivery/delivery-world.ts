@@ -10,6 +10,7 @@ import {
   type KubeObject,
   type ListOptions,
   type Query,
+  type ReadOptions,
 } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import type { RuleSet } from '../../../../src/rules/rule-set.ts';
@@ -43,7 +44,21 @@ export async function deliveryWorld({
   const clock = virtualClock();
   const memory = memoryApi();
   const log = recordingLog();
-  const state = { leads: true, fenced: true, permitted, sources, failing: undefined as ApiError | undefined, unseen: [] as KubeObject[] };
+  const state = {
+    leads: true,
+    fenced: true,
+    permitted,
+    sources,
+    failing: undefined as ApiError | undefined,
+    unseen: [] as KubeObject[],
+    /** Whether the watch of namespaces reports nothing, as one that has stalled. */
+    namespacesStalled: false,
+    /** An excluded namespace that the policy does not list. */
+    notInPolicy: undefined as string | undefined,
+    /** Milliseconds between the clock of this process and that of the API server. */
+    serverAhead: 0,
+    namespacesUnreadable: undefined as ApiError | undefined,
+  };
   const writes: string[] = [];
   const written: CopyWrite[] = [];
   const findings: string[] = [];
@@ -92,7 +107,7 @@ export async function deliveryWorld({
 
   const client: ApiClient = {
     ...memory.client,
-    serverTime: clock.now,
+    serverTime: () => clock.now() + state.serverAhead,
     async request<T>(request: ApiRequest): Promise<T> {
       const { method, path, body } = request;
       if (path.endsWith('selfsubjectrulesreviews')) {
@@ -107,11 +122,17 @@ export async function deliveryWorld({
       return undefined as T;
     },
     async list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions<T> = {}) {
+      if (state.namespacesUnreadable && path === '/api/v1/namespaces') throw state.namespacesUnreadable;
       if (path === '/api/v1/namespaces/a/pods') for (const pod of state.unseen) options.keep?.(pod as T);
       return await memory.client.list<T>(path, query, options);
     },
+    async *watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions) {
+      for await (const event of memory.client.watch<T>(path, query, signal, options)) {
+        if (!(state.namespacesStalled && path === '/api/v1/namespaces')) yield event;
+      }
+    },
     async patchApply<T>(path: string): Promise<T> {
-      if (state.fenced) reject(path);
+      if (state.fenced && !(state.notInPolicy && path.includes(`/${state.notInPolicy}/`))) reject(path);
       return {} as T;
     },
   };
@@ -135,7 +156,8 @@ export async function deliveryWorld({
     rules,
     kinds,
     isExcluded: ({ namespace }) => namespace === 'regkeeper' || namespace === 'kube-system',
-    excludedNamespace: 'kube-node-lease',
+    isSelected: ({ labels = {} }) => labels.unselected === undefined,
+    excludedNamespaces: ['kube-node-lease', 'kube-system', 'later'],
     leadership: {
       leads: () => state.leads,
       onChange(listener) {
@@ -181,6 +203,7 @@ export async function deliveryWorld({
     putNamespace: (name: string, labels: Record<string, string> = {}) =>
       memory.put(`/api/v1/namespaces/${name}`, { metadata: { name, labels } }),
     removeNamespace: (name: string) => memory.remove(`/api/v1/namespaces/${name}`),
+    putObject: (path: string, object: KubeObject) => memory.put(path, object),
     putPod: (namespace: string, name: string, needs = 'corp') =>
       memory.put(`/api/v1/namespaces/${namespace}/pods/${name}`, {
         metadata: { name, namespace, annotations: { 'regkeeper.io/secrets': needs } },
