@@ -293,7 +293,7 @@ const whyNeeded: Readonly<Record<string, string>> = {
 
 const whyNeededInSecrets: Readonly<Record<string, string>> = {
   name: 'Specify the name of the secret, as in the rules.',
-  source: "Specify the name of the Secret in regkeeper's own namespace that is copied.",
+  source: "Specify the name of the Secret to copy, in regkeeper's own namespace.",
   namespaces: 'Specify the namespaces that may have a copy, or "*" for all.',
 };
 

@@ -444,7 +444,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   {
     text: secret('namespaces: "*"'),
     problem: 'missing-field 2:3 ',
-    says: "has no source. Specify the name of the Secret in regkeeper's own",
+    says: "has no source. Specify the name of the Secret to copy, in regkeeper's own",
   },
   {
     text: 'secrets:\n- source: a\n  namespaces: "*"',
