@@ -36,12 +36,12 @@ export type Evaluation = {
   readonly skipped: readonly KindCount[];
   /** Files and their parts, then objects, each in input order. */
   readonly notEvaluated: readonly NotEvaluated[];
-  /** Numbers of objects. The undecided ones are among the others. */
+  /** Numbers of objects. The uncertain ones are among the others. */
   readonly summary: {
     readonly allowed: number;
     readonly warned: number;
     readonly denied: number;
-    readonly undecided: number;
+    readonly uncertain: number;
     readonly withoutImages: number;
   };
   /** Service accounts, as namespace/name, that are used and not among the objects. Their pull secrets are missing in the results. */
@@ -99,7 +99,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     if (result.inject.length > 0) for (const account of accountsNotFound) unknownAccounts.add(account);
   }
   const count = (outcome: Outcome) => results.filter((result) => result.outcome === outcome).length;
-  const undecided = results.filter((result) => result.undecided !== undefined).length;
+  const uncertain = results.filter((result) => result.uncertain !== undefined).length;
   return {
     rulesRevision: rules.revision,
     results,
@@ -111,7 +111,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
       allowed: count('allowed'),
       warned: count('warned'),
       denied: count('denied'),
-      undecided,
+      uncertain,
       withoutImages: withoutImages.total(),
     },
     unknownAccounts: [...unknownAccounts],

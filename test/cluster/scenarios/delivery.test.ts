@@ -50,7 +50,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await delivery?.end('SIGKILL');
   await deleteDelivery(kubectl);
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true }, full ? 600_000 : 120_000);
 });
 
 async function putSource(name: string, auths: Readonly<Record<string, string>>): Promise<void> {

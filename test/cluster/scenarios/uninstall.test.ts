@@ -52,6 +52,7 @@ afterAll(async () => {
 
 /** Starts the server of an installation that was just applied, with the rules above. */
 async function start(): Promise<void> {
+  await server?.end('SIGKILL');
   await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '-p', JSON.stringify({ data: { 'rules.yaml': rules } })]);
   server = await startRegkeeper({
     kubectl,
