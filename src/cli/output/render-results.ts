@@ -3,7 +3,8 @@
  * see.
  */
 
-import type { Evaluation, KindCount } from '../../evaluate/evaluate.ts';
+import type { KindCount } from '../../evaluate/count-kinds.ts';
+import type { Evaluation } from '../../evaluate/evaluate.ts';
 import { type EvaluatedImage, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import { countOf } from '../../image/wording.ts';
