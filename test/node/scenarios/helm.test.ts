@@ -6,8 +6,8 @@ import { ownNamespace } from '../../cluster/regkeeper.ts';
 import { target, waitFor } from '../../cluster/target.ts';
 import { deployment, pod } from '../../cluster/workloads.ts';
 import { clusterScoped, nothingIsLeft, type Way, ways } from '../../kind/ways.ts';
-import { installOnNode } from '../installation.ts';
-import { actingOnNode, named, registrySecret, sleeping, untilRunning, usersWhoPulled } from '../target.ts';
+import { installOnNode, untilRolledOut } from '../installation.ts';
+import { actingOnNode, named, putSource, registrySecret, sleeping, untilRunning, usersWhoPulled } from '../target.ts';
 
 const cluster = target();
 const { kubectl } = cluster;
@@ -15,6 +15,16 @@ let namespace = '';
 const acting = actingOnNode(kubectl, () => namespace);
 const [kustomize, chart] = ways() as [Way, Way];
 let helm: Helm;
+
+const rules = `
+mode: enforce
+unconfigured: deny
+rules:
+- {registry: private.test, pullSecret: private-pull}
+- {registry: second.test, pullSecret: delivered-pull}
+secrets:
+- {name: delivered-pull, source: delivered-source, namespaces: {matchLabels: {tier: prod}}}
+`;
 
 beforeAll(async () => {
   helm = createHelm({ binary: await findHelm(), kubeconfig: cluster.kubeconfig });
@@ -28,15 +38,19 @@ describe('after a removal, a new installation', () => {
   });
 
   // `helm test` needs DNS, which this node has not. `npm run test:kind` runs it.
-  test('with Helm has two replicas', async () => {
-    await installOnNode(chart, kubectl, helm);
-    const { stdout } = await kubectl(['get', 'deployment', 'regkeeper', '-n', ownNamespace, '-o', 'jsonpath={.status.readyReplicas}']);
-    expect(stdout).toBe('2');
+  test('with Helm has two replicas, and two of secret delivery', async () => {
+    const delivered = 'secretDelivery.secrets[0]';
+    const values = ['secretDelivery.enabled=true', `${delivered}.name=delivered-pull`, `${delivered}.source=delivered-source`];
+    await installOnNode(chart, kubectl, helm, values);
+    await untilRolledOut(kubectl, 'regkeeper-deliver');
+    for (const name of ['regkeeper', 'regkeeper-deliver']) {
+      const { stdout } = await kubectl(['get', 'deployment', name, '-n', ownNamespace, '-o', 'jsonpath={.status.readyReplicas}']);
+      expect([name, stdout]).toEqual([name, '2']);
+    }
   });
 
   test('adds the secret with which a private image is pulled', async () => {
     await acting.create(registrySecret('private-pull', { 'private.test': 'ada' }));
-    const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: private.test, pullSecret: private-pull}\n';
     const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
     await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
     const denies = async () => (await acting.tryCreate(pod('denied', sleeping('unknown.test/x:1')), '--dry-run=server')).code !== 0;
@@ -44,6 +58,15 @@ describe('after a removal, a new installation', () => {
     await acting.create(deployment('with-helm', sleeping('private.test/with-helm:1')));
     await untilRunning(acting, '-l', 'app=with-helm');
     expect(usersWhoPulled('with-helm')).toEqual(['ada@private.test']);
+  });
+
+  test('delivers the secret to a new namespace, where the Pod of its only Deployment runs', async () => {
+    await putSource(kubectl, 'delivered-source', { 'second.test': 'grace' });
+    const name = await cluster.namespace({ tier: 'prod' });
+    const inNew = actingOnNode(kubectl, () => name);
+    await inNew.create(deployment('delivered', sleeping('second.test/delivered:1')));
+    await untilRunning(inNew, '-l', 'app=delivered');
+    expect(usersWhoPulled('delivered')).toEqual(['grace@second.test']);
   });
 
   // The scenarios of test/cluster show that the namespace can be deleted then. That takes a quarter of a minute.
