@@ -26,7 +26,7 @@ import { createRuleSource } from './components/rule-source.ts';
 import { createRulesReview } from './components/rules-review.ts';
 import { createSettingsReport } from './components/settings-report.ts';
 import { createWebhook } from './components/webhook.ts';
-import { group, type Lifecycle, runGroups } from './lifecycle.ts';
+import { group, runGroups } from './lifecycle.ts';
 import { createReadiness } from './readiness.ts';
 import type { Environment, Settings } from './settings.ts';
 
@@ -140,8 +140,13 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
     ],
     { stopWithinMilliseconds: 2_000, onStopFailure: (name, err) => log.error({ err }, `failed to stop the component "${name}"`), clock },
   );
-  const unsubscribe = stopOnAbort(running, signal);
+  let isStarted = false;
+  const unsubscribe = onceAborted(signal, () => {
+    if (!isStarted) log.info({}, 'shutting down before the start was complete');
+    void running.stop();
+  });
   await running.started;
+  isStarted = true;
   const stop = () => {
     unsubscribe();
     return running.stop();
@@ -166,9 +171,8 @@ function lintIfSmall(rules: RuleSet, { now }: Clock): readonly Problem[] {
   return lintRules({ ...rules, namespaceRules: new Map() }, dayOf(now())).filter(({ code }) => levelOf(code) === 'warning');
 }
 
-/** Returns a function that removes the listener. */
-function stopOnAbort({ stop }: Lifecycle, signal: AbortSignal | undefined): () => void {
-  const onAbort = () => void stop();
+/** Calls it at once if the signal is aborted already. Returns a function that removes the listener. */
+function onceAborted(signal: AbortSignal | undefined, onAbort: () => void): () => void {
   if (signal?.aborted) onAbort();
   signal?.addEventListener('abort', onAbort, { once: true });
   return () => signal?.removeEventListener('abort', onAbort);

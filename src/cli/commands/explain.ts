@@ -42,7 +42,7 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
     .addOption(rulesOption().makeOptionMandatory())
     .addOption(namespaceOption('namespace of the workload (default: default)'))
     .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
-    .addOption(new Option('--no-namespace-labels', 'evaluate as if the namespace had no labels'))
+    .addOption(new Option('--no-namespace-labels', 'evaluate as if the namespace had no labels').conflicts('namespaceLabel'))
     .addOption(new Option('--push', 'evaluate the image as pushed by a build'))
     .addOption(dateOption())
     .addOption(outputOption())

@@ -313,7 +313,7 @@ test.each([
   child.kill('SIGKILL');
 });
 
-test('SIGTERM while the start still waits for the cluster ends it at once, without an error', async () => {
+test('SIGTERM while the start still waits for the cluster ends it at once, and the log says so', async () => {
   const kubeconfig = join(folder, 'unreachable.yaml');
   const clusters = [{ name: 'none', cluster: { server: 'https://127.0.0.1:1' } }];
   const contexts = [{ name: 'here', context: { cluster: 'none', user: 'somebody' } }];
@@ -328,6 +328,7 @@ test('SIGTERM while the start still waits for the cluster ends it at once, witho
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
+  expect(err).toContain('shutting down before the start was complete');
   expect(err).not.toMatch(/regkeeper: |failed to stop|\n\s+at /);
 });
 

@@ -368,6 +368,11 @@ describe('what cannot be explained is exit code 2', () => {
   test.each([
     ['no rules', [], /required option '--rules/],
     ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Use key=value/],
+    [
+      'labels, and none of them',
+      ['--rules', 'deploy/examples', '--namespace-label', 'team=a', '--no-namespace-labels'],
+      /'--no-namespace-labels' cannot be used with option '--namespace-label /,
+    ],
     ['a namespace that is none', ['--rules', 'deploy/examples', '-n', 'Shop'], /Use at most 63 lower-case letters, digits and hyphens/],
     ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
     ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],
