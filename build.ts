@@ -16,7 +16,6 @@ const worker = await build({
   target: 'node22.19',
   minifySyntax: true,
   minifyWhitespace: true,
-  keepNames: true,
 });
 
 const { metafile, errors } = await build({
@@ -27,10 +26,10 @@ const { metafile, errors } = await build({
   format: 'esm',
   // The oldest version that package.json allows.
   target: 'node22.19',
-  // Names are kept, because stack traces contain them and errors are distinguished by them.
+  // Names stay as they are without `keepNames`, because identifiers are not minified. It would define the name of each closure again when it
+  // is created, which is 6 % of a request.
   minifySyntax: true,
   minifyWhitespace: true,
-  keepNames: true,
   metafile: true,
   define: { parseWorkerProgram: JSON.stringify(worker.outputFiles[0]?.text) },
   // CommonJS dependencies call require for Node's own modules, and an ES module has no require.

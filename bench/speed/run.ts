@@ -25,6 +25,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '9' },
     /** Only bodies whose name contains the text. */
     only: { type: 'string', default: '' },
+    paths: { type: 'string', default: '/mutate,/validate' },
     sections: { type: 'string', default: 'requests,open,scale,start' },
     /** Another build of regkeeper to measure in the same run. */
     against: { type: 'string' },
@@ -125,7 +126,7 @@ async function reportRequests(): Promise<void> {
   print('| request | path | bytes | server | µs | × parse-only | 95 % interval |');
   print('|---|---|---|---|---|---|---|');
   for (const set of bodySets) {
-    for (const path of ['/mutate', '/validate']) {
+    for (const path of options.paths.split(',')) {
       // Only regkeeper distinguishes the two.
       const measured = path === '/mutate' ? servers : servers.filter(({ name }) => ['regkeeper', 'against', base].includes(name));
       const times = await measureRounds(measured, set, path);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Creates a kind cluster, builds the image, loads it into the nodes and installs regkeeper, as README.md does in five commands.
-# Run it again after a change of the sources: the cluster is kept, and the Pods are replaced.
+# Run it again after you change the sources: the cluster is kept, and the Pods are replaced.
 # CLUSTER_NAME names another cluster. Remove everything with: kind delete cluster --name regkeeper
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -76,7 +76,7 @@ function roleOf(object: JsonObject, request: ReviewRequest, settings: RulesRevie
   if (label === undefined || label === 'snapshot') return withoutRules();
   if (label === 'cluster') {
     if (inRulesNamespace) return { label, scope: 'cluster', warnings: [] };
-    return withoutRules(`cluster rules are read only in namespace ${settings.namespace}, so these rules have no effect.`);
+    return withoutRules(`only cluster rules in namespace ${settings.namespace} are read, so these rules have no effect.`);
   }
   if (label === 'namespace') {
     if (settings.namespaceRules) return { label, scope: 'namespace', warnings: [] };

@@ -82,7 +82,7 @@ export async function deliver(settings: DeliverySettings, { env, signal, clock =
   const readiness = [
     { name: 'rules', missing: rulesMissing },
     { name: 'cluster', missing: () => delivery.missing() },
-    { name: 'fence', missing: () => delivery.unfenced() },
+    { name: 'policy', missing: () => delivery.unfenced() },
   ];
   const metrics = createDeliveryMetrics({
     version: packageJson.version,
@@ -105,6 +105,7 @@ export async function deliver(settings: DeliverySettings, { env, signal, clock =
     rules: { ...rules, current: () => (rulesMissing() === undefined ? rules.current() : undefined) },
     kinds: kinds.rows,
     isExcluded: createExclusion(settings),
+    isSelected: createSelection(settings),
     excludedNamespace: 'kube-node-lease',
     leadership: leader,
     hash: (text) => hashRules(text).slice(0, 16),
@@ -161,12 +162,12 @@ export async function deliver(settings: DeliverySettings, { env, signal, clock =
  * The namespaces of OpenShift's platform are excluded on every cluster, since the policy that limits this account cannot know which one it is
  * on.
  */
-function createExclusion({ cluster, excludedNamespaces, namespaceSelector }: DeliverySettings): (context: NamespaceContext) => boolean {
+function createExclusion({ cluster, excludedNamespaces }: DeliverySettings): (context: NamespaceContext) => boolean {
   const excluded = new Set(allExcludedNamespaces(cluster.namespace, excludedNamespaces));
+  return ({ namespace }) => excluded.has(namespace) || namespace === 'openshift' || namespace.startsWith('openshift-');
+}
+
+function createSelection({ namespaceSelector }: DeliverySettings): (context: NamespaceContext) => boolean {
   const selector = namespaceSelector.length === 0 ? undefined : ({ kind: 'labels', requirements: namespaceSelector } as const);
-  return (context) =>
-    excluded.has(context.namespace) ||
-    context.namespace === 'openshift' ||
-    context.namespace.startsWith('openshift-') ||
-    selects(selector, context) !== true;
+  return (context) => selects(selector, context) === true;
 }

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { EnforcerPolicy } from '../cluster/registration/configuration-difference.ts';
 import type { WebhookPolicy } from '../cluster/registration/desired.ts';
 import { allExcludedNamespaces } from '../cluster/registration/excluded-namespaces.ts';
+import { listOf } from '../image/wording.ts';
 import type { LogFormat, LogLevel } from '../observe/logger.ts';
 import { termsMayOverlap } from '../rules/match/namespaces.ts';
 import { ConfigurationError } from '../settings/configuration-error.ts';
@@ -167,7 +168,8 @@ function findContradictions(
     const why = inputs.tls
       ? written('tls')
       : (['tlsCert', 'tlsKey', 'tlsCa'] as const).flatMap((name) => inputs[name]?.written ?? []).join(' ');
-    if (tls.certificate === undefined || tls.key === undefined) problems.push(`${why} requires both --tls-cert FILE and --tls-key FILE`);
+    const missing = [...(tls.certificate === undefined ? ['--tls-cert FILE'] : []), ...(tls.key === undefined ? ['--tls-key FILE'] : [])];
+    if (missing.length > 0) problems.push(`${why} requires ${listOf(missing, 'and')}`);
     if (manageWebhooks && tls.ca === undefined) {
       problems.push(
         `${written('manageWebhooks')} requires the CA that signed the certificate, for the API server. Set it with --tls-ca FILE`,

@@ -40,8 +40,9 @@ export type PastImage = {
 export const replayGaps = {
   'labels-unknown': 'The rules select namespaces by labels that the record does not contain.',
   'secret-unknown': 'A rule has `onMissingSecret: deny`, and the record does not show whether the namespace has the secret.',
-  'short-names': 'The result depends on the meaning of names without a registry, which is different or was set by the cluster.',
-  'cluster-registry': 'The cluster itself trusted an image, and the rules deny it. The cluster may overrule them.',
+  'short-names': 'The result depends on `shortNames`, which differs from the record or came from the configuration of the cluster.',
+  'cluster-registry':
+    'An image was trusted as one of an internal registry that the server detected. Rules files do not show whether it still is.',
 } as const;
 export type ReplayGap = keyof typeof replayGaps;
 

@@ -75,7 +75,7 @@ function policy(names: readonly string[], excludedNamespaces: readonly string[],
         },
         {
           expression: 'request.name in variables.names',
-          message: 'the rules list no secret with this name for delivery. Run "regkeeper rbac --deliver" again after a change of the rules',
+          message: 'the rules list no secret with this name for delivery. Run "regkeeper rbac --deliver" again when you change the rules',
           reason: 'Forbidden',
         },
         {

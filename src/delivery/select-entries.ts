@@ -110,10 +110,16 @@ function samplePath(pattern: readonly string[], key: readonly string[], other: s
   });
 }
 
-/** A wildcard in the host is wider than one host, and a shorter path is wider than a longer one. */
+/**
+ * A wildcard is wider than the label that it matches, and a shorter path is wider than a longer one. The kubelet compares paths as text, so the
+ * key `reg.io/team` also serves `reg.io/team-b`, and then it is the credential for something else.
+ */
 function isWider(key: string, { host, path }: RegistryPattern): boolean {
   const location = parseLocation(keyringName(key) ?? '');
   if (!location) return false;
   const segments = location.path.split('/').filter((segment) => segment !== '');
-  return segments.length < path.length || (host.kind === 'exact' && location.labels.some((label) => label.includes('*')));
+  if (segments.length < path.length) return true;
+  if (path.some((segment, index) => segment !== '*' && segment !== segments[index])) return true;
+  const literal = host.kind === 'any' ? [] : host.name.split('.').reverse();
+  return location.labels.toReversed().some((label, index) => label.includes('*') && literal[index] !== undefined);
 }

@@ -89,7 +89,7 @@ function renderUnlikely({ why, ...use }: Draft['unlikely'][number]): string {
 
 function shortNamesComment(shortNames: readonly string[]): readonly string[] {
   return [
-    `${countOf(shortNames.length, 'image')} without a registry, such as ${listed(shortNames, 3)}. They are treated as Docker Hub images.`,
+    `Image names without a registry are treated as Docker Hub images: ${countOf(shortNames.length, 'name')}, such as ${listed(shortNames, 3)}.`,
     'OpenShift nodes may pull them from a different registry. Include the registry in image names, then remove this line.',
   ];
 }

@@ -2,8 +2,9 @@
 import { isObject, type JsonObject, textAt } from '../object/json.ts';
 import { withApiDefaults } from '../object/openshift/api-defaults.ts';
 import { pointerTo } from '../yaml/json-pointer.ts';
-import { splitJsonStream } from '../yaml/json-stream.ts';
+import { splitJsonStream, type TextPart } from '../yaml/json-stream.ts';
 import type { YamlDocument } from '../yaml/read-document.ts';
+import { readJson } from '../yaml/read-json.ts';
 import { readYaml } from '../yaml/read-yaml.ts';
 import { describeYamlError, type Position, type YamlError } from '../yaml/yaml-error.ts';
 import type { NotEvaluated } from './not-evaluated.ts';
@@ -28,11 +29,9 @@ export type ParsedManifests = { readonly manifests: readonly Manifest[]; readonl
  */
 export function parseManifests(text: string, file: string): ParsedManifests {
   const reader = new ManifestReader(file);
-  for (const part of splitJsonStream(text)) {
-    const { documents, error } = readYaml(part.text, { scalars: 'kubectl', start: { line: part.line, column: 1 } });
-    if (error) reader.report(error.position, reader.whyUnreadable(error, part.text));
-    else reader.readDocuments(documents, part.text);
-  }
+  const json = readJson(text);
+  if (json) reader.readDocuments([json], text);
+  else for (const part of splitJsonStream(text)) reader.readPart(part);
   return reader.parsed;
 }
 
@@ -42,6 +41,14 @@ class ManifestReader {
 
   constructor(file: string) {
     this.file = file;
+  }
+
+  readPart({ text, line }: TextPart): void {
+    const start = { line, column: 1 };
+    const json = readJson(text, start);
+    const { documents, error } = json ? { documents: [json] } : readYaml(text, { scalars: 'kubectl', start });
+    if (error) this.report(error.position, this.whyUnreadable(error, text));
+    else this.readDocuments(documents, text);
   }
 
   /** Stops after the first syntax error, because what follows it cannot be read reliably. */
@@ -119,7 +126,7 @@ function describe(error: YamlError): string {
   if (error.code === 'syntax') return syntaxSentence(error.cause, error.reason);
   if (error.code !== 'duplicate-field') return describeYamlError(error);
   const { name, firstLine } = error;
-  return `the field "${name}" is already set on line ${firstLine}, and kubectl would ignore that one. Keep one of the two.`;
+  return `the field "${name}" is already set on line ${firstLine}, and kubectl would ignore the first value. Keep one of the two.`;
 }
 
 function syntaxSentence(cause: string, reason: string): string {

@@ -28,7 +28,7 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
   const path = findImageLike(object);
   if (!path) return undefined;
   const fix = presets.some((preset) => preset.group === group && preset.kind === kind)
-    ? `Read it with --custom-kinds ${presetFile}`
+    ? `Pass --custom-kinds ${presetFile}`
     : 'Describe the kind in a file for --custom-kinds (docs/kinds.md)';
   return { code: 'unknown-kind', message: `has an unknown kind, and ${renderPath(path)} looks like an image. ${fix}` };
 }

@@ -179,5 +179,5 @@ function failure(...problems: readonly string[]): { readonly ok: false; readonly
 function reasonOf(error: NodeJS.ErrnoException): { readonly reason: string } {
   if (error.code === 'ENOENT') return { reason: 'no such file' };
   if (error.code === 'EACCES') return { reason: 'permission denied' };
-  return { reason: error.code === 'EISDIR' ? 'is a directory. List its files instead.' : error.message };
+  return { reason: error.code === 'EISDIR' ? 'is a directory. Pass its files instead.' : error.message };
 }

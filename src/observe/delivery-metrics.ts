@@ -63,8 +63,8 @@ export const deliveryMetrics = {
     labelNames: ['source'],
   },
   fenced: {
-    name: 'regkeeper_delivery_fence_proven',
-    help: 'Whether the admission policy that limits the delivery account was proven.',
+    name: 'regkeeper_delivery_policy_verified',
+    help: 'Whether the ValidatingAdmissionPolicy that limits the delivery account was verified to be in effect.',
     labelNames: [],
   },
 } as const;

@@ -77,13 +77,14 @@ const schemaVersion = 2;
 
 export type AuditLog = { write(record: object): void };
 
-/** The audit records, with one line of JSON each. They have their own stream and are never filtered by a level. */
+/** The audit records, with one line of JSON each. They are never filtered by a level, and JSON.stringify costs half as much as pino. */
 export function createAuditLog(destination: DestinationStream): AuditLog {
-  const stream = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({ log: 'audit', schemaVersion }) } },
-    destination,
-  );
-  return { write: (record) => stream.info(record) };
+  return {
+    write(record) {
+      const time = new Date().toISOString();
+      destination.write(`${JSON.stringify({ log: 'audit', schemaVersion, time, ...record })}\n`);
+    },
+  };
 }
 
 export type LogDestination = DestinationStream & {
@@ -108,7 +109,15 @@ export type DestinationOptions = {
   readonly onRecovered?: (lost: number) => void;
   /** How many bytes of lines may wait. The default is 16 MiB. A single line that is longer may wait too, one at a time. */
   readonly maxWaitingBytes?: number;
+  /**
+   * Lines are written together once the first of them has waited this many milliseconds, or when they are longer than 64 KiB. 0, the default,
+   * writes each line when it comes.
+   */
+  readonly gatherMilliseconds?: number;
 };
+
+/** Writes are not longer than the buffer of a pipe, unless a line is. */
+const maxGatheredBytes = 64 * 1024;
 
 const MiB = 1024 * 1024;
 
@@ -119,7 +128,7 @@ const MiB = 1024 * 1024;
  * @throws if the file cannot be opened
  */
 export function openDestination(to: number | string, options: DestinationOptions = {}): LogDestination {
-  const { onFailing, onRecovered, maxWaitingBytes = 16 * MiB } = options;
+  const { onFailing, onRecovered, maxWaitingBytes = 16 * MiB, gatherMilliseconds = 0 } = options;
   const descriptor = typeof to === 'number' ? to : openToAppend(to);
   // pino.destination is not used: at the exit it would write synchronously, and retry forever if the disk is full. With a minimum length of
   // 0, sonic-boom would report a flush as done while a write is still running. It would also drop a long line even if nothing waits, so the
@@ -132,6 +141,24 @@ export function openDestination(to: number | string, options: DestinationOptions
   let oversized: { readonly bytes: number; left: number } | undefined;
   let lostBeforeFailure: number | undefined;
   let retryScheduled = false;
+  /** Lines that the stream does not have yet. */
+  let gathered = { text: '', lines: 0, bytes: 0 };
+
+  function handOver(): void {
+    const { text } = gathered;
+    if (text === '') return;
+    gathered = { text: '', lines: 0, bytes: 0 };
+    stream.write(text);
+  }
+
+  function gather(line: string, bytes: number): void {
+    if (gatherMilliseconds === 0) return void stream.write(line);
+    if (gathered.lines === 0) setTimeout(handOver, gatherMilliseconds).unref();
+    gathered.text += line;
+    gathered.lines += 1;
+    gathered.bytes += bytes;
+    if (gathered.bytes > maxGatheredBytes) handOver();
+  }
 
   function fail(reason: string): void {
     if (lostBeforeFailure === undefined) {
@@ -154,8 +181,8 @@ export function openDestination(to: number | string, options: DestinationOptions
     if (oversized && oversized.left <= 0) oversized = undefined;
   });
   stream.on('drain', () => {
-    waitingLines = 0;
-    waitingBytes = 0;
+    waitingLines = gathered.lines;
+    waitingBytes = gathered.bytes;
     oversized = undefined;
     if (lostBeforeFailure === undefined) return;
     const lostMeanwhile = lost - lostBeforeFailure;
@@ -178,10 +205,11 @@ export function openDestination(to: number | string, options: DestinationOptions
       waitingBytes += bytes;
       if (bytes > maxWaitingBytes) oversized = { bytes, left: waitingBytes };
       waitingLines += 1;
-      stream.write(line);
+      gather(line, bytes);
     },
     flush: () =>
       new Promise((resolve) => {
+        handOver();
         const late = setTimeout(resolve, 3_000);
         // This also requests an fsync, which fails on a pipe or a terminal. The lines are written nevertheless.
         stream.flush(() => {

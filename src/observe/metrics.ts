@@ -197,7 +197,7 @@ export const ownMetrics = {
   },
   secretDelivery: {
     name: 'regkeeper_secret_delivery_running',
-    help: 'Whether secret delivery is running. Absent while no rule has secrets with delivery.',
+    help: 'Whether secret delivery is running. Absent if the rules deliver no secrets.',
     labelNames: [],
   },
   eventsWritten: {

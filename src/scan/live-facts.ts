@@ -50,7 +50,7 @@ export async function readLiveFacts(options: LiveFactsOptions): Promise<LiveFact
     if (isNotFound(error)) throw error;
     return reportLabels(error);
   });
-  const accounts = await reader.accounts().catch(reportAs(gaps, 'service accounts, whose own pull secrets are missing in what is shown'));
+  const accounts = await reader.accounts().catch(reportAs(gaps, 'service accounts, so their pull secrets are not shown'));
   const secrets = await reader.secrets(secretNames).catch(reportAs(gaps, 'secrets, so missing ones are not reported'));
   const delivery = await readDelivery(client, deliveredFrom).catch(reportAs(gaps, 'whether secrets are delivered'));
   const streams = await reader.streams().catch((error: unknown) => {

@@ -32,7 +32,7 @@ export function afterApply({ bundles, configMaps }: Pick<RuleFilesContent, 'bund
 function bundleOf({ name, namespace, scope, documents }: ConfigMapInFile, ownNamespace: string): Bundle {
   const place = namespace || ownNamespace;
   if (scope.kind === 'cluster' && place !== ownNamespace) {
-    throw new Error(`ConfigMap ${place}/${name} is not in the namespace of regkeeper, ${ownNamespace}, so the server would not read it`);
+    throw new Error(`ConfigMap ${place}/${name} is not in regkeeper's namespace ("${ownNamespace}"), so the server would not read it`);
   }
   return { id: idOf({ metadata: { name, namespace: place } }, scope.kind), scope, documents };
 }

@@ -37,7 +37,7 @@ export async function readWebhookScope(client: ApiClient, options: ScopeOptions)
   } catch (error) {
     if (isNotFound(error)) return usualScope(options);
     const { message } = describeNotRead(error, { resource, namespace: undefined, path, verb: 'get' });
-    return { ...usualScope(options), gap: `cannot read which namespaces the webhooks receive: ${message}` };
+    return { ...usualScope(options), gap: `cannot determine which namespaces the webhooks match: ${message}` };
   }
 }
 

@@ -29,7 +29,7 @@ export type Setting = {
   /** Cannot be combined with these settings. */
   readonly excludes?: readonly string[];
   /** `regkeeper deliver` has the setting too, with these differences in --help. `requires` and `excludes` do not apply there. */
-  readonly deliver?: { readonly description?: string; readonly group?: Setting['group']; readonly defaultText?: string };
+  readonly deliver?: { readonly description?: string; readonly group?: Setting['group'] };
 };
 
 const registration = { group: 'Registration', requires: { setting: 'manageWebhooks', value: true } } as const;
@@ -99,7 +99,7 @@ export const settingTable = {
   },
   events: {
     group: 'Cluster',
-    description: 'write Events about denied Pods and rules: on or off',
+    description: 'write Events about denied Pods and about rules: on or off',
     placeholder: 'switch',
     ...oneOf('on', 'off'),
     default: 'on',
@@ -113,20 +113,18 @@ export const settingTable = {
   },
   tlsCert: { ...certificateFile, description: 'load the certificate chain (PEM), and watch it for changes' },
   tlsKey: { ...certificateFile, description: 'load the private key (PEM)' },
-  tlsCa: { ...certificateFile, description: 'load the CA (PEM), required with --manage-webhooks' },
+  tlsCa: { ...certificateFile, description: 'CA (PEM), required with --tls-cert and --manage-webhooks' },
   manageWebhooks: { group: 'Registration', description: 'register the webhooks, and repair their configurations', default: false },
   excludeNamespaces: {
     deliver: {
       group: 'Delivery',
-      description: 'never deliver secrets to these namespaces',
-      defaultText: "regkeeper's own, kube-system, kube-node-lease, openshift, openshift-*",
+      description: 'deliver nothing to these and to system namespaces',
     },
     ...registration,
-    description: 'never intercept requests in these namespaces',
+    description: "exclude these, besides regkeeper's own and system namespaces",
     placeholder: 'name',
     multiple: true,
     read: readDnsLabel,
-    defaultText: "regkeeper's own, kube-system, kube-node-lease, and OpenShift's",
   },
   namespaceSelector: {
     deliver: { group: 'Delivery', description: 'deliver secrets only to namespaces with these labels' },

@@ -19,6 +19,13 @@ export class Lines {
     this.counter.addNewLine(0);
   }
 
+  /** With all lines of the text, for a text that no YAML parser reads. */
+  static of(text: string, start: TextStart): Lines {
+    const lines = new Lines(text, start);
+    for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) lines.addNewLine(end + 1);
+    return lines;
+  }
+
   /** Called by the YAML parser with the offset of each line, in order. */
   readonly addNewLine = (offset: number): number => this.counter.addNewLine(offset);
 

@@ -244,7 +244,7 @@ test('an alert says which replica, and for want of what', async () => {
   const labels = { namespace: 'regkeeper', job: 'regkeeper', instance: 'one', check: 'rules', severity: 'warning' };
   const annotations = {
     summary: 'Replica one of regkeeper is not ready. The check rules is failing.',
-    description: 'The other replicas are still serving requests. The /readyz endpoint of this replica shows what is missing.',
+    description: 'Any other ready replicas are still serving requests. The /readyz endpoint of this replica shows what is missing.',
     runbook: 'docs/operations.md#health-and-readiness',
   };
   const exp_alerts = [{ exp_labels: labels, exp_annotations: annotations }];

@@ -28,6 +28,9 @@ export type Outputs = Component & {
   release(): void;
 };
 
+/** At a thousand requests per second, a write for ten records costs a tenth of ten writes. Most readers of records poll less often. */
+const gatherMilliseconds = 10;
+
 /** Each of the two destinations gets three seconds to flush. */
 const flushMilliseconds = 6_500;
 
@@ -82,7 +85,7 @@ function createDeferredDestination(isHeld: boolean) {
 
 function openAuditDestination({ auditLog, nameOf }: Pick<Settings, 'auditLog' | 'nameOf'>, options: DestinationOptions): LogDestination {
   try {
-    return openDestination(auditLog === '-' ? 1 : auditLog, options);
+    return openDestination(auditLog === '-' ? 1 : auditLog, { ...options, gatherMilliseconds });
   } catch (error) {
     const reason = errorCode(error) === 'ENOENT' ? `the directory ${dirname(auditLog)} does not exist. Create it` : errorMessage(error);
     throw new ConfigurationError(`${nameOf('auditLog')} ${auditLog}: ${reason}`);

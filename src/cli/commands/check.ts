@@ -84,9 +84,9 @@ const examples = [
 ];
 
 const exitCodes = [
-  'every object is allowed',
+  'no object is denied',
   'an object is denied, or its result is uncertain',
-  'some input was not evaluated, or invalid usage',
+  'some input was not evaluated, or invalid rules or usage',
 ];
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {

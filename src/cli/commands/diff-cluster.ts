@@ -113,8 +113,8 @@ async function readPair(
   if (!after.ok) return fail(after.why, terminal);
   const { configMaps } = applied;
   const remark = configMaps
-    ? `compares the rules in effect with those after the change of ${configMaps.join(', ')}`
-    : `compares the rules in effect with those of ${first} instead of all of them`;
+    ? `comparing the rules in effect with those after ${configMaps.join(', ')} is applied`
+    : `comparing all rules in effect with ${first} alone, as if it replaced them`;
   return { before: before.rules, after: after.rules, notRead: [...before.notRead, ...after.notRead], remarks: [remark] };
 }
 

@@ -43,12 +43,12 @@ type DiffOptions = LiveOptions & {
 
 export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   const command = new Command('diff')
-    .argument('<old>', 'rules before the change: a file or directory')
-    .argument('[new]', 'rules after the change. With --cluster, the first are those in effect if only one is specified')
+    .argument('<old>', 'rules before the change: a file or directory. With --cluster and one argument: the new rules')
+    .argument('[new]', 'rules after the change. With --cluster, optional: <old> is then compared with the rules in effect')
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(replayOption().conflicts('cluster'))
     .addOption(new Option('--cluster', 'show the effect on what runs in a cluster'));
-  return addLiveOptions(command, namespaceOption('default namespace, or with --cluster the only one'))
+  return addLiveOptions(command, namespaceOption('namespace of objects that have none. With --cluster: only this namespace'))
     .addOption(userOption())
     .addOption(dateOption())
     .addOption(assumeCompleteOption().conflicts('cluster'))
@@ -81,9 +81,9 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object or past request is newly denied, an object loses a secret, or its result is uncertain. Without -f, --replay and --cluster: the rules differ',
-  'some input was not read or evaluated, or invalid usage',
-  'with --replay: none is newly denied, but some requests cannot be replayed',
+  'an object or past request is newly denied, an object loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
+  'some input was not read or evaluated, or invalid rules or usage',
+  'with --replay: no request is newly denied, but some requests cannot be replayed',
 ];
 
 async function diff(old: string, now: string | undefined, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {

@@ -63,7 +63,7 @@ const examples = [
 const exitCodes = [
   'every image is allowed',
   'an image is denied or invalid, or its result is uncertain',
-  'invalid usage, or an unreadable file',
+  'invalid rules or usage, or an unreadable file',
 ];
 
 async function explainImages(words: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<ExitCode> {

@@ -25,7 +25,7 @@ export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(new Option('--cluster', 'read what runs in a cluster instead of files'))
     .addOption(new Option('--per-path', 'generate a rule per top-level path instead of per registry'));
-  return addLiveOptions(command, namespaceOption('default namespace, or with --cluster the only one'))
+  return addLiveOptions(command, namespaceOption('namespace of objects that have none. With --cluster: only this namespace'))
     .addOption(customKindsOption())
     .addOption(skipUnknownOption().conflicts('cluster'))
     .addOption(new Option('-o, --output <format>', 'output format').choices(['rules', 'configmap']).default('rules'))
@@ -54,7 +54,7 @@ const examples = [
 const exitCodes = [
   'every known image is allowed by a rule',
   'an image cannot be allowed by any rule, or the rules are too long',
-  'some input was not evaluated, or invalid usage',
+  'some input was not evaluated, or invalid rules or usage',
 ];
 
 async function init(options: InitOptions, terminal: Terminal): Promise<ExitCode> {

@@ -64,7 +64,7 @@ const examples = [
   },
 ];
 
-const exitCodes = ['no problems', 'problems, or warnings with --strict', 'invalid usage, or an unreadable file'];
+const exitCodes = ['no problems', 'problems, or warnings with --strict', 'no rules found, an unreadable file, or invalid usage'];
 
 /** `problems`, `warnings` and `hints` are counts. */
 type Findings = { readonly all: readonly Problem[]; readonly problems: number; readonly warnings: number; readonly hints: number };
@@ -101,6 +101,6 @@ function summarize({ problems, warnings, hints }: Findings, { read, ruleSet }: L
   // Rules of a document with a problem cannot be counted.
   const rules = ruleSet ? ` with ${countOf(read.rules, 'rule')}` : '';
   const what = `read ${countOf(read.documents, 'document')}${rules} in ${countOf(read.files, 'file')}`;
-  const rest = ruleSet ? '' : '. Rules are compared with each other once the problems are fixed';
+  const rest = ruleSet ? '' : '. More checks run once the problems are fixed';
   return `${what}: ${countOf(problems, 'problem')}, ${countOf(warnings, 'warning')}${hints > 0 ? `, ${countOf(hints, 'hint')}` : ''}${rest}`;
 }

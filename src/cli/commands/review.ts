@@ -57,7 +57,7 @@ const examples = [
   },
 ];
 
-const exitCodes = ['every object is allowed', 'an object is denied', 'invalid usage, or no response'];
+const exitCodes = ['no object is denied', 'an object is denied', 'invalid usage, or no response'];
 
 type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
 

@@ -50,7 +50,7 @@ const examples = [
 const exitCodes = [
   'everything is allowed',
   'an object is denied, or its result is uncertain',
-  'some input could not be read or evaluated, or invalid usage',
+  'some input could not be read or evaluated, or invalid rules or usage',
 ];
 
 async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {

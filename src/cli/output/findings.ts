@@ -39,7 +39,7 @@ const objectCodes: readonly FindingCode[] = [
     code: 'undecided',
     level: 'error',
     text: 'The result is uncertain, because information about the cluster is missing.',
-    help: 'Pass the objects mentioned in the message with -f.',
+    help: 'With -f, pass the objects that the message mentions.',
   },
   {
     code: 'warned',

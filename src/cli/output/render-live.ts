@@ -16,7 +16,9 @@ export function renderLiveRemarks({ scope }: Pick<Installation, 'scope'>, gaps: 
     ...(scope.resources === undefined && scope.gap === undefined
       ? ['the webhooks are not registered in this cluster, so no request is denied yet']
       : []),
-    ...(scope.hasMatchCondition ? ['the webhooks have another match condition, which may exclude some of these objects'] : []),
+    ...(scope.hasMatchCondition
+      ? ['the webhooks have an additional match condition (--match-condition), which may exclude some of these objects']
+      : []),
   ]);
 }
 

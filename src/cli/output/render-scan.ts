@@ -105,8 +105,8 @@ export function renderScanSummary(summary: ScanSummary, { excluded, notEvaluated
   const missing = notRead.length + notEvaluated.length;
   const lines = [
     `${renderAffected(summary)}: ${parts.join(', ')}`,
-    ...renderRunning(deniedWhenRecreated, 'denied when recreated', 'denied', paint),
-    ...renderRunning(deniedOnceEnforced, 'denied in enforce mode', 'warned', paint),
+    ...renderRunning(deniedWhenRecreated, 'would be denied when recreated', 'denied', paint),
+    ...renderRunning(deniedOnceEnforced, 'would be denied in enforce mode', 'warned', paint),
     ...renderLeftOut(idleCopies, finishedPods),
     ...(excluded.objects > 0
       ? [`excluded from the webhooks: ${countOf(excluded.objects, 'object')} in ${excluded.namespaces.map(escapeControls).join(', ')}`]
@@ -126,6 +126,6 @@ function renderLeftOut(idleCopies: number, finishedPods: number): readonly strin
 
 function renderRunning({ pods, workloads }: Affected, what: string, meaning: Meaning, paint: Paint): readonly string[] {
   if (pods === 0) return [];
-  const run = pods === 1 ? 'runs now and is' : 'run now and are';
+  const run = pods === 1 ? 'is running and' : 'are running and';
   return [paint(meaning, `${countOf(pods, 'Pod')} of ${countOf(workloads, 'workload')} ${run} ${what}`)];
 }

@@ -34,7 +34,8 @@ export function createContents(hash: (text: string) => string): Contents {
     get(source, naming) {
       const contents = bySource.get(source) ?? new Map<string, CopyContent>();
       bySource.set(source, contents);
-      const key = naming.map(({ rule }) => numberOf(rule)).join(' ');
+      // Two secrets of one source may be for the pulls and for the pushes of the same rule.
+      const key = naming.map(({ rule, pull, push }) => `${numberOf(rule)}${pull ? '<' : ''}${push ? '>' : ''}`).join(' ');
       const known = contents.get(key);
       if (known) return known;
       const content = createContent(source, naming.map(asNamingRule), hash);

@@ -10,7 +10,8 @@ import type { KubeObject } from '../../kube/api-client.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
 import type { Copies } from './copies.ts';
 import type { CopyToWrite, CopyWriter } from './copy-writer.ts';
-import type { PlannedCopy, Plans } from './plans.ts';
+import type { DeliveryNamespaces } from './namespaces.ts';
+import type { LiveNamespace, PlannedCopy, Plans } from './plans.ts';
 import { createRotations } from './rotations.ts';
 import { createWriteQueue, type WriteLimits } from './write-queue.ts';
 
@@ -51,7 +52,7 @@ export type ControllerOptions = {
   readonly plans: Plans;
   readonly writer: CopyWriter;
   readonly copies: Pick<Copies, 'names'>;
-  readonly namespaces: { names(): Iterable<string> };
+  readonly namespaces: Pick<DeliveryNamespaces, 'names' | 'readNow'>;
   /** Whether this replica may write: it is the leader, everything has been read, and the fence is proven. */
   readonly mayWrite: () => boolean;
   readonly observer: ControllerObserver;
@@ -146,16 +147,23 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
     }
   }
 
-  /** Plans again, since the reason for the write may have gone while it waited. */
   async function write(key: string, signal: AbortSignal): Promise<'written' | 'nothing' | 'retry'> {
     const [namespace = '', name = ''] = key.split('/');
-    const planned = mayWrite() ? plans.of(namespace, name) : undefined;
-    if (!planned || planned.action.do === 'leave') {
+    const expected = planNow(namespace, name);
+    if (!expected) {
       rotations.done(key);
       return 'nothing';
     }
-    const { action } = planned;
+    let { action } = expected;
     try {
+      // A watch may be late. In the meantime the namespace may have lost its label, or another user may have created one of the same name.
+      const live = isContent(action) ? { namespace: await namespaces.readNow(namespace, signal) } : undefined;
+      const planned = live ? planNow(namespace, name, live) : expected;
+      if (!planned) {
+        rotations.done(key);
+        return 'nothing';
+      }
+      action = planned.action;
       const { result, secret } = { secret: undefined, ...(await writer.write(copyOf(namespace, name, planned), action, signal)) };
       log.debug({ namespace, secret: name, action: action.do, result }, 'wrote a copy');
       // The need arrives with the next event of a watch.
@@ -169,6 +177,12 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
       observer.failed({ namespace, name, action, error });
       return 'retry';
     }
+  }
+
+  /** Plans again, since the reason for the write may have gone while it waited. Undefined if there is nothing to write. */
+  function planNow(namespace: string, name: string, live?: LiveNamespace): (PlannedCopy & { readonly action: WriteAction }) | undefined {
+    const planned = mayWrite() ? plans.of(namespace, name, live) : undefined;
+    return planned && isWrite(planned) ? planned : undefined;
   }
 
   function tick(): void {
@@ -201,6 +215,10 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
       await draining;
     },
   };
+}
+
+function isWrite(planned: PlannedCopy): planned is PlannedCopy & { readonly action: WriteAction } {
+  return planned.action.do !== 'leave';
 }
 
 function keyOf(namespace: string, name: string): string {

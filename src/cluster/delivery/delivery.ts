@@ -50,8 +50,10 @@ export type DeliveryOptions = {
   readonly namespace: string;
   readonly rules: RulesInForce;
   readonly kinds: readonly KindRow[];
-  /** Whether nothing is ever written to a namespace. */
+  /** Whether nothing is ever written to a namespace, nor deleted there. */
   readonly isExcluded: (context: NamespaceContext) => boolean;
+  /** Whether the webhooks select the namespace by its labels. Where they do not, no rule applies, and copies are deleted. */
+  readonly isSelected: (context: NamespaceContext) => boolean;
   /** Excluded in every cluster, for the dry runs of the fence. */
   readonly excludedNamespace: string;
   readonly leadership: Leadership;
@@ -64,7 +66,8 @@ export type DeliveryOptions = {
 };
 
 export function createDelivery(options: DeliveryOptions): Delivery {
-  const { client, namespace, rules, kinds, isExcluded, excludedNamespace, leadership, hash, observer, log, limits, timings } = options;
+  const { client, namespace, rules, kinds, isExcluded, isSelected, excludedNamespace, leadership, hash, observer, log, limits, timings } =
+    options;
   const { clock = systemClock } = options;
   const watching = { client, log, clock, timings };
   const onChange = (changed: string) => controller.changed(changed);
@@ -116,6 +119,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     sourceOf,
     contents: createContents(hash),
     isExcluded,
+    isSelected,
     now: () => client.serverTime() ?? clock.now(),
     monotonic: clock.monotonic,
   });

@@ -1,4 +1,4 @@
-/** Watches the namespaces: their labels, and whether they are being deleted. */
+/** Watches the namespaces: their labels, and whether they are being deleted. Reads one at this moment where a late watch would be unsafe. */
 import type { Component } from '../../contracts/component.ts';
 import type { Log } from '../../contracts/log.ts';
 import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
@@ -11,6 +11,8 @@ export type DeliveryNamespaces = Component & {
   readonly synced: boolean;
   get(name: string): DeliveryNamespace | undefined;
   names(): Iterable<string>;
+  /** The namespace as it is at this moment. Undefined if there is none. */
+  readNow(name: string, signal: AbortSignal): Promise<DeliveryNamespace | undefined>;
 };
 
 export type DeliveryNamespace = { readonly labels: Readonly<Record<string, string>>; readonly terminating: boolean };
@@ -25,10 +27,13 @@ export type DeliveryNamespacesOptions = {
 
 type KeptNamespace = KubeObject & { readonly kept: DeliveryNamespace };
 
+const path = '/api/v1/namespaces';
+const accept = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
+
 export function createDeliveryNamespaces({ client, onChange, log, clock, timings }: DeliveryNamespacesOptions): DeliveryNamespaces {
   const informer = createInformer<KeptNamespace>({
     client,
-    path: '/api/v1/namespaces',
+    path,
     metadataOnly: true,
     pageSize: 500,
     keep: keepOf,
@@ -47,6 +52,15 @@ export function createDeliveryNamespaces({ client, onChange, log, clock, timings
     get: (name) => informer.get(undefined, name)?.kept,
     *names() {
       for (const { metadata } of informer.items()) yield metadata.name;
+    },
+    async readNow(name, signal) {
+      // RBAC permits lists only.
+      const { items } = await client.list<KeptNamespace>(
+        path,
+        { fieldSelector: `metadata.name=${name}` },
+        { accept, keep: keepOf, signal },
+      );
+      return items.find(({ metadata }) => metadata.name === name)?.kept;
     },
     start: informer.start,
     stop: informer.stop,

@@ -7,13 +7,19 @@ import { deliveredSecret, isEntitled, rulesNaming } from '../../rules/match/enti
 import type { DeliveredSecret, NamespaceContext, RuleSet } from '../../rules/rule-set.ts';
 import type { Contents } from './contents.ts';
 import type { Copies } from './copies.ts';
-import type { DeliveryNamespaces } from './namespaces.ts';
+import type { DeliveryNamespace, DeliveryNamespaces } from './namespaces.ts';
 import type { Needs } from './needs.ts';
 
 export type Plans = {
-  /** Undefined if something that the plan depends on has not been read yet. */
-  of(namespace: string, name: string): PlannedCopy | undefined;
+  /**
+   * Undefined if something that the plan depends on has not been read yet. With `live`, the namespace is as it was just read, whatever the watch
+   * has reported.
+   */
+  of(namespace: string, name: string, live?: LiveNamespace): PlannedCopy | undefined;
 };
+
+/** Undefined inside if the namespace does not exist. */
+export type LiveNamespace = { readonly namespace: DeliveryNamespace | undefined };
 
 export type PlannedCopy = CopyPlan & {
   readonly secret: DeliveredSecret | undefined;
@@ -31,6 +37,7 @@ export type PlansOptions = {
   readonly sourceOf: (name: string) => SourceState | undefined;
   readonly contents: Contents;
   readonly isExcluded: (context: NamespaceContext) => boolean;
+  readonly isSelected: (context: NamespaceContext) => boolean;
   /** Epoch milliseconds by the API server's clock. */
   readonly now: () => number;
   /** Milliseconds that never go back. */
@@ -38,7 +45,7 @@ export type PlansOptions = {
 };
 
 export function createPlans(options: PlansOptions): Plans {
-  const { rules, namespaces, needs, copies, sourceOf, contents, isExcluded, now, monotonic } = options;
+  const { rules, namespaces, needs, copies, sourceOf, contents, isExcluded, isSelected, now, monotonic } = options;
   /** Since when a copy is not entitled, and since when it is not needed, by the monotonic clock. */
   const notEntitled = createStopwatch(monotonic);
   const notNeeded = createStopwatch(monotonic);
@@ -52,7 +59,7 @@ export function createPlans(options: PlansOptions): Plans {
   }
 
   return {
-    of(namespace, name) {
+    of(namespace, name, live) {
       const ruleSet = rules();
       if (!ruleSet || !copies.isRead(name)) return undefined;
       const key = `${namespace}/${name}`;
@@ -65,10 +72,10 @@ export function createPlans(options: PlansOptions): Plans {
         notNeeded.measure(key, false);
         return { ...absent, secret, source: undefined, content: undefined };
       }
-      const known = namespaces.get(namespace);
+      const known = live ? live.namespace : namespaces.get(namespace);
       const context = { namespace, labels: known?.labels };
       const excluded = isExcluded(context);
-      const entitled = known !== undefined && isEntitled(ruleSet, name, { ...context, excluded });
+      const entitled = known !== undefined && isEntitled(ruleSet, name, { ...context, excluded: excluded || !isSelected(context) });
       const made = secret && entitled ? contentFor(ruleSet, secret, context) : noContent;
       if (!made) return undefined;
       const plan = planCopy({

@@ -67,7 +67,7 @@ export function createDeliveryReporter(options: DeliveryReporterOptions): Contro
     },
     rotated({ source, copies, seconds }) {
       metrics.rotated(source, seconds);
-      log.info({ source, copies, seconds }, `the copies of the source ${source} follow its latest content`);
+      log.info({ source, copies, seconds }, `all copies of the source ${source} are up to date`);
     },
   };
 }
@@ -83,7 +83,7 @@ export function messageOf(finding: CopyFinding, namespace: string, name: string,
   const secret = `Secret ${namespace}/${name}`;
   switch (finding) {
     case 'foreign':
-      return `${secret} exists and is not a copy of regkeeper, so it is not changed. Delete it to get the copy, or use a different name in the rules`;
+      return `${secret} already exists and was not created by regkeeper, so it is not changed. Delete it to get the copy, or use a different name in the rules`;
     case 'label-removed':
       return `${secret} was delivered, but its label ${deliveredLabel}: "true" was removed. It is no longer updated. Add the label, or delete the Secret`;
     case 'excluded-copy':

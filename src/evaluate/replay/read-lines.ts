@@ -57,7 +57,7 @@ async function readOne(file: string, chunks: AsyncIterable<Buffer>, reader: Line
 function reasonOf(error: unknown): string {
   const code = errorCode(error);
   if (code === 'ENOENT') return 'no such file';
-  if (code === 'EISDIR') return 'is a directory. List its files';
+  if (code === 'EISDIR') return 'is a directory. Pass its files instead';
   if (code === 'EACCES') return 'permission denied';
   return errorMessage(error);
 }

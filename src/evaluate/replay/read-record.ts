@@ -32,7 +32,7 @@ export const recordGaps = {
   'old-record': 'An earlier version of regkeeper wrote the record, without everything that replay needs.',
   'newer-record': 'A later version of regkeeper wrote the record.',
   'not-evaluated': 'The request was not evaluated then (outcome `error`).',
-  truncated: 'The record does not show everything of the request.',
+  truncated: 'The record does not contain the whole request.',
   'image-stream': 'An image comes from an image stream, which may contain another image by now.',
   unresolved: 'An image was not known yet, such as one that an image trigger fills in.',
   ...replayGaps,
@@ -47,7 +47,7 @@ export function readRecord(line: string): ReadRecord {
   try {
     value = JSON.parse(line);
   } catch {
-    return broken(`is not JSON: ${JSON.stringify(line.length > 60 ? `${line.slice(0, 60)}…` : line)}`);
+    return broken(`not JSON: ${JSON.stringify(line.length > 60 ? `${line.slice(0, 60)}…` : line)}`);
   }
   if (!isObject(value)) return broken('is not a JSON object');
   // A container's log mixes the records with the lines of the log.

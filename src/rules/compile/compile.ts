@@ -147,7 +147,7 @@ function tieProblem({ later, earlier }: Tie<Rule>): Problem {
     const [here, there] = later.entry.trust ? ['trusted', 'denied'] : ['denied', 'trusted'];
     const message =
       `${pattern.text} is ${here} here, but ${there} ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
-      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or include the trusted port, for example ${withPort(pattern)}.`;
+      `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or add the port to the rule that trusts: ${withPort(pattern)}.`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
   const message =

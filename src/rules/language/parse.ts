@@ -237,7 +237,11 @@ class DocumentReader {
       return undefined;
     }
     if (parsed.pattern.path.length > 0) {
-      this.addProblem(code, pointer, `${what} must be a host and a port without a path. Use ${quote(text.slice(0, text.indexOf('/')))}.`);
+      this.addProblem(
+        code,
+        pointer,
+        `${what} must be a host with an optional port, and no path. Use ${quote(text.slice(0, text.indexOf('/')))}.`,
+      );
       return undefined;
     }
     return resolvePattern(parsed.pattern, true);
@@ -341,7 +345,7 @@ class DocumentReader {
       this.problems.push({ code: 'bad-duration', message, position: this.data.locate(`${pointer}/retain`) });
     }
     if (secret.retain !== undefined && deliver === 'always') {
-      const message = `${renderPointer(pointer)} has "deliver: always", so its copies are kept without a user and retain has no effect. Remove one of the two.`;
+      const message = `${renderPointer(pointer)} has "deliver: always", so its copies are kept even if no object needs them, and retain has no effect. Remove one of the two.`;
       this.addFieldProblem('retain-on-always', `${pointer}/retain`, message);
     }
     const { namespaces } = this.readNamespaces(secret.namespaces, `${pointer}/namespaces`);

@@ -69,7 +69,10 @@ export const problemCodes = {
   'on-missing-without-secret': { level: 'problem', text: 'A rule has `onMissingSecret` but specifies no secret.' },
   'override-without-setting': { level: 'problem', text: 'An override sets nothing.' },
   'bad-duration': { level: 'problem', text: 'A duration (`retain`) is not a whole number with a unit, or is longer than 30 days.' },
-  'retain-on-always': { level: 'problem', text: 'A secret with `deliver: always` has `retain`, but its copies are kept without a user.' },
+  'retain-on-always': {
+    level: 'problem',
+    text: 'A secret with `deliver: always` has `retain`, but its copies are kept even if no object needs them.',
+  },
   'secret-tie': { level: 'problem', text: 'Two entries of `secrets` have the same name.' },
   'cluster-only-field': { level: 'problem', text: 'Namespace rules contain a field that is allowed only in cluster rules.' },
   'pattern-too-long': { level: 'problem', text: 'A registry pattern is longer than an image name can be.' },
@@ -144,7 +147,7 @@ export const problemCodes = {
   },
   'secret-in-namespace-rule': {
     level: 'warning',
-    text: 'A namespace rule references a secret that is delivered for cluster rules, so its images may not match the content of the copy.',
+    text: 'A namespace rule references a secret that is delivered for cluster rules, so the copy may lack credentials for its images.',
   },
   'shadowed-rule': { level: 'warning', text: 'A rule never applies, because another rule always takes precedence.' },
   'unlikely-pattern': { level: 'warning', text: 'A registry pattern is unlikely to match any image.' },

@@ -337,7 +337,7 @@ function describeShortNames(place: string, value: unknown, errors: readonly Erro
   const fix = near
     ? `Did you mean ${quote(near)}?`
     : parsePattern(value).ok
-      ? `A single host must also be written as a list: [${shorten(value)}].`
+      ? `A single host must be a list too: [${shorten(value.split('/')[0] ?? value)}].`
       : `Use ${listOf(words, 'or')}.`;
   return { code: 'unknown-value', message: `${place} is ${quote(value)}. ${fix}` };
 }

@@ -197,7 +197,7 @@ const deliveredSecretSchema = {
       pattern: durationText,
       default: '24h',
       description:
-        'How long a copy is kept after its last user was deleted: a number with s, m, h or d, at most 30d. Default: 24h. Only with onDemand.',
+        'How long a copy is kept after the last object that needs it is deleted: a number with s, m, h or d, at most 30d. Default: 24h. Only with onDemand.',
     },
   },
   additionalProperties: false,

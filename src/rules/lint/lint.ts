@@ -63,7 +63,7 @@ function looseningGlobs({ rules, exemptions, overrides, deliveredSecrets, settin
     // A rule with several registries has one selector for all of them.
     if (!namespaces || globs.length === 0 || warned.has(namespaces)) return [];
     warned.add(namespaces);
-    const message = `${what} for namespaces named ${listOf(globs, 'or')}, but users who can create namespaces can choose such a name. Select by labels, which only administrators can set: namespaces: {matchLabels: {...}}.`;
+    const message = `${what} for namespaces named ${listOf(globs, 'or')}, but users who can create namespaces can choose such a name. Select by labels that only administrators can set: namespaces: {matchLabels: {...}}.`;
     return [{ code: 'loosening-glob', message, origin }];
   };
   return [

@@ -53,7 +53,8 @@ beforeAll(async () => {
     type,
     data,
   });
-  for (const name of ['a', 'b', 'c']) await admin.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+  for (const name of ['a', 'b', 'c', 'openshift', 'openshift-config'])
+    await admin.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   await put('b', 'corp-pull', {});
   await put('b', 'other', label);
   account = connectApi(
@@ -184,6 +185,13 @@ const apply = (namespace: string, name: string, body: object = secret(name)): Ap
   contentType: 'application/apply-patch+yaml',
   body,
 });
+const patch = (namespace: string, name: string, contentType: string, body: unknown): ApiRequest => ({
+  method: 'PATCH',
+  path: `${secretsOf(namespace)}/${name}`,
+  query: { fieldManager: 'probe-of-the-test', dryRun: 'All' },
+  contentType,
+  body,
+});
 const remove = (namespace: string, name: string): ApiRequest => ({
   method: 'DELETE',
   path: `${secretsOf(namespace)}/${name}`,
@@ -232,6 +240,48 @@ describe('with the token of the account', () => {
     ['a copy in place of the source', apply('regkeeper', 'corp-source'), 'cannot patch resource'],
     ['the deletion of a foreign Secret of that name', remove('b', 'corp-pull'), byPolicy],
     ['the deletion of a copy of another name', remove('b', 'other'), 'cannot delete resource'],
+    [
+      'a merge patch that labels a foreign Secret',
+      patch('b', 'corp-pull', 'application/merge-patch+json', { metadata: { labels: label } }),
+      byPolicy,
+    ],
+    [
+      'a JSON patch that labels a foreign Secret',
+      patch('b', 'corp-pull', 'application/json-patch+json', [{ op: 'add', path: '/metadata/labels', value: label }]),
+      byPolicy,
+    ],
+    [
+      'a strategic merge patch that changes a foreign Secret',
+      patch('b', 'corp-pull', 'application/strategic-merge-patch+json', { data }),
+      byPolicy,
+    ],
+    [
+      'a patch that takes the label from a copy',
+      patch('c', 'corp-pull', 'application/merge-patch+json', { metadata: { labels: { 'regkeeper.io/delivered': null } } }),
+      byPolicy,
+    ],
+    [
+      'an apply that changes a Secret of another name by its body',
+      apply('c', 'corp-pull', secret('other')),
+      'does not match the name on the URL',
+    ],
+    [
+      'an apply that changes a Secret of another namespace by its body',
+      apply('c', 'corp-pull', secret('corp-pull', { metadata: { name: 'corp-pull', namespace: 'kube-system', labels: label } })),
+      'does not match the namespace',
+    ],
+    ["a copy in OpenShift's own namespace", apply('openshift-config', 'corp-pull'), byPolicy],
+    ["a copy in the namespace of OpenShift's templates", apply('openshift', 'corp-pull'), byPolicy],
+    [
+      'a token for an account',
+      {
+        method: 'POST',
+        path: '/api/v1/namespaces/a/serviceaccounts/default/token',
+        query: { dryRun: 'All', fieldManager: 'probe-of-the-test' },
+        body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} },
+      },
+      'cannot create resource "serviceaccounts/token"',
+    ],
     [
       'a POST, which RBAC cannot limit to a name',
       { method: 'POST', path: secretsOf('a'), query: { dryRun: 'All', fieldManager: 'probe-of-the-test' }, body: secret('corp-pull') },
@@ -283,6 +333,25 @@ describe('with the token of the account', () => {
   ])('%s is rejected', async (_what, request, by) => {
     await expect(account.request(request)).rejects.toThrow(by);
   });
+});
+
+test.each([
+  ['act as another user', ['impersonate', 'users/system:admin']],
+  ['act as another account', ['impersonate', 'serviceaccounts/regkeeper', '-n', 'regkeeper']],
+  ['act as a group', ['impersonate', 'groups/system:masters']],
+  ['grant itself a role', ['bind', 'clusterroles/cluster-admin']],
+  ['extend a role', ['escalate', 'clusterroles/regkeeper-delivered-secrets']],
+  ['create a binding', ['create', 'rolebindings', '-n', 'a']],
+  ['change the binding of the policy', ['patch', 'validatingadmissionpolicybindings/regkeeper-delivery']],
+  ['label a namespace', ['patch', 'namespaces/a']],
+  ['create a Pod that mounts a Secret', ['create', 'pods', '-n', 'a']],
+  ['run a command in a Pod', ['create', 'pods/exec', '-n', 'a']],
+  ['change a source', ['patch', 'secrets/corp-source', '-n', 'regkeeper']],
+  ['write the saved rules', ['patch', 'configmaps/regkeeper-rules-snapshot', '-n', 'regkeeper']],
+])('the account may not %s', async (_what, right) => {
+  const as = '--as=system:serviceaccount:regkeeper:regkeeper-deliver';
+  const { stdout } = await kubectl(['auth', 'can-i', ...right, as], { allowFailure: true });
+  expect(stdout.trim()).toBe('no');
 });
 
 test('the webhook has no permission to write Secrets that are delivered', async () => {

@@ -159,6 +159,13 @@ describe('a namespace that is made from nothing', () => {
   test('gets nothing without entitlement, whatever its annotations ask', async () => {
     const forged = { annotations: { 'regkeeper.io/secrets': 'corp-pull,base-pull,regkeeper-tls' } };
     const [other, prod] = [await cluster.namespace(), await cluster.namespace({ tier: 'prod' })];
+    // Rules in the ConfigMap of a tenant, labelled as those of the cluster.
+    await create(other, 'configmaps', {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'rules', labels: { 'regkeeper.io/rules': 'cluster' } },
+      data: { 'rules.yaml': rules.replace('{matchLabels: {tier: prod}}', "'*'") },
+    });
     for (let index = 0; index < 20; index += 1) {
       const needing = {
         apiVersion: 'v1',

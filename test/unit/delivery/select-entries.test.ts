@@ -87,6 +87,20 @@ describe('of these keys a rule needs', () => {
     });
   });
 
+  test.each<[why: string, registry: string, key: string, wider: string[]]>([
+    ['the same path', 'reg.io/team', 'reg.io/team', []],
+    ['a path below', 'reg.io/team', 'reg.io/team/a', []],
+    ['a shorter path', 'reg.io/team', 'reg.io', ['reg.io']],
+    ["a path with which the rule's only begins as text", 'reg.io/team-b', 'reg.io/team', ['reg.io/team']],
+    ['a path for a wildcard segment', 'reg.io/*/base', 'reg.io/team/base', []],
+    ['a wildcard for a host', 'a.example.com', '*.example.com', ['*.example.com']],
+    ['a wildcard for the part of the host that the rule leaves open', '*.example.com', '*.example.com', []],
+    ['a wildcard for more than that', '*.example.com', '*.*.com', ['*.*.com']],
+    ['any host where the rule is for every registry', '*', '*.example.com', []],
+  ])('an entry with %s is reported as wider where it is', (_why, registry, key, wider) => {
+    expect(select([key], rule(registry))).toEqual({ keys: [key], without: [], wider });
+  });
+
   test('no wider entry without a report', () => {
     expect(select(['*.io', 'b.io'], rule('a.io'), rule('b.io')).wider).toEqual(['*.io']);
   });

@@ -71,7 +71,7 @@ describe('comments', () => {
 
   test('names without a registry are read as Docker Hub images, also where nodes search registries', () => {
     const tried = tryText(pod(['nginx', 'a/b']));
-    expect(tried.text).toContain('# 2 images without a registry, such as a/b, nginx. They are treated as Docker Hub images.');
+    expect(tried.text).toContain('# Image names without a registry are treated as Docker Hub images: 2 names, such as a/b, nginx.');
     expect(parse(tried.text).shortNames).toBe('docker.io');
     expect(tried.enforced.summary.denied).toBe(0);
     expect(parse(tryText(pod(['docker.io/library/nginx'])).text)).not.toHaveProperty('shortNames');

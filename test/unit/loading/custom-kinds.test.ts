@@ -91,7 +91,7 @@ describe('what is wrong is told with its place', () => {
     });
     expect(await loadCustomKinds([one, join(folder, 'none.yaml'), folder])).toEqual({
       ok: false,
-      problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: is a directory. List its files instead.`],
+      problems: [`${join(folder, 'none.yaml')}: no such file`, `${folder}: is a directory. Pass its files instead.`],
     });
   });
 });

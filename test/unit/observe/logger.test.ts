@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
+import { pino } from 'pino';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { ApiError } from '../../../src/kube/api-client.ts';
 import { createAuditLog, createLogger, openDestination } from '../../../src/observe/logger.ts';
@@ -78,6 +80,56 @@ describe('the audit log', () => {
   test('has the record and only its name, schema version and time in addition', () => {
     const [line] = linesOf((destination) => createAuditLog(destination).write({ event: 'decision' }));
     expect(line).toEqual({ log: 'audit', schemaVersion: 2, time: expect.any(String), event: 'decision' });
+  });
+
+  test('a record is written as pino would write it', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ stringUnit: 'binary' })), (fields) => {
+        const lines: string[] = [];
+        const record = { event: 'decision', absent: undefined, ...fields };
+        createAuditLog({ write: (line) => lines.push(line) }).write(record);
+        const head = { base: null, formatters: { level: () => ({ log: 'audit', schemaVersion: 2 }) } } as const;
+        const { log: _log, schemaVersion: _version, time: _time, ...written } = JSON.parse(lines[0] ?? '');
+        pino(head, { write: (line) => lines.push(line) }).info(record);
+        const byPino = JSON.parse(lines[1] ?? '');
+        for (const key of ['log', 'schemaVersion', 'time', 'err', '__proto__']) {
+          delete byPino[key];
+          delete written[key];
+        }
+        expect(written).toEqual(byPino);
+        expect(lines[0]?.indexOf('\n')).toBe((lines[0]?.length ?? 0) - 1);
+      }),
+    );
+  });
+
+  test('lines are gathered, and written together after a while, or at once when they are flushed', async () => {
+    const file = join(folder, 'gathered.log');
+    const destination = openDestination(file, { gatherMilliseconds: 10 });
+    for (const number of [1, 2]) destination.write(line(number));
+    expect(destination.delivery().waiting).toBe(2);
+    await eventually(() => expect(readFileSync(file, 'utf8')).toBe(line(1) + line(2)), { timeout: 5_000 });
+    await eventually(() => expect(destination.delivery().waiting).toBe(0), { timeout: 5_000 });
+    destination.write(line(3));
+    await destination.flush();
+    expect(readFileSync(file, 'utf8')).toBe(line(1) + line(2) + line(3));
+    expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 0 });
+  });
+
+  test('gathered lines that become many are written before their time, and in order', async () => {
+    const file = join(folder, 'many.log');
+    const destination = openDestination(file, { gatherMilliseconds: 600_000 });
+    const lines = Array.from({ length: 70 }, (_, number) => `${number} ${'x'.repeat(1_000)}\n`);
+    for (const each of lines) destination.write(each);
+    await eventually(() => expect(readFileSync(file, 'utf8')).toBe(lines.slice(0, 66).join('')), { timeout: 5_000 });
+    await eventually(() => expect(destination.delivery().waiting).toBe(4), { timeout: 5_000 });
+    await destination.flush();
+    expect(readFileSync(file, 'utf8')).toBe(lines.join(''));
+  });
+
+  test('gathered lines count against the room like all that wait', () => {
+    const destination = openDestination(join(folder, 'room.log'), { gatherMilliseconds: 600_000, maxWaitingBytes: 2 * line(1).length });
+    for (const number of [1, 2, 3]) destination.write(line(number));
+    expect(destination.delivery()).toEqual({ failing: true, lost: 1, waiting: 2 });
   });
 
   test('a file is added to, in the order of calls, and is not for everybody', async () => {

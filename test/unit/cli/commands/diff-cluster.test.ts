@@ -84,7 +84,7 @@ test('shows what would be denied, with the Pods that run now', async () => {
     '3 Pods of 1 workload would be denied when recreated',
     '',
   ]);
-  expect(err).toContain('regkeeper: compares the rules in effect with those after the change of regkeeper/regkeeper-rules\n');
+  expect(err).toContain('regkeeper: comparing the rules in effect with those after regkeeper/regkeeper-rules is applied\n');
   expect(exitCode).toBe(1);
 });
 
@@ -133,7 +133,7 @@ describe('the rules after the change', () => {
   test('a rules document replaces all rules', async () => {
     const { out, err } = await diff(inForce);
     expect(out).toContain('DENIED     Pod shop/alone');
-    expect(err).toContain('instead of all of them');
+    expect(err).toContain('alone, as if it replaced them');
   });
 
   test('two sets are compared with each other', async () => {
@@ -156,7 +156,7 @@ describe('the rules after the change', () => {
 
   test('a ConfigMap that the server would not read is an error', async () => {
     await expect(diff(manifest(strict, 'regkeeper-rules', 'shop'))).rejects.toThrow(
-      'ConfigMap shop/regkeeper-rules is not in the namespace of regkeeper, regkeeper, so the server would not read it',
+      'ConfigMap shop/regkeeper-rules is not in regkeeper\'s namespace ("regkeeper"), so the server would not read it',
     );
   });
 });

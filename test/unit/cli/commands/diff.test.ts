@@ -344,7 +344,7 @@ describe('the effect on past requests', () => {
   test('names what could not be read or replayed, and why', async () => {
     const { err, out } = await replay(`${record('reg.io/a', { schemaVersion: 1 })}\u001b[2J\n`);
     expect(err).toBe(
-      'audit.jsonl:2: is not JSON: "\\u001b[2J"\n' +
+      'audit.jsonl:2: not JSON: "\\u001b[2J"\n' +
         'not replayable: 1 request (old-record). An earlier version of regkeeper wrote the record, without everything that replay needs. Example: Pod shop/web by alice on 2026-11-20 04:02\n',
     );
     expect(out).toContain(

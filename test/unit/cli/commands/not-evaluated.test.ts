@@ -102,8 +102,8 @@ describe('an object of an unknown kind in which something looks like an image', 
   });
 
   test.each([
-    ['argoproj.io/v1alpha1', 'Rollout', `Read it with --custom-kinds ${presets}`],
-    ['tekton.dev/v1', 'Task', `Read it with --custom-kinds ${presets}`],
+    ['argoproj.io/v1alpha1', 'Rollout', `Pass --custom-kinds ${presets}`],
+    ['tekton.dev/v1', 'Task', `Pass --custom-kinds ${presets}`],
     ['tekton.dev/v1', 'Pipeline', 'Describe the kind in a file for --custom-kinds (docs/kinds.md)'],
   ])('is told how to read %s %s', async (apiVersion, kind, fix) => {
     const { err } = await check(objectOf(apiVersion, kind, '{steps: [{image: evil/a}]}'));

@@ -71,7 +71,7 @@ describe('the table', () => {
       'registry.example.com  registry.example.com  allowed                         1          1     2           1',
       '',
       '4 workloads with 7 Pods in 1 namespace: 3 allowed, 0 warned, 1 denied',
-      '3 Pods of 1 workload run now and are denied when recreated',
+      '3 Pods of 1 workload are running and would be denied when recreated',
       'not evaluated: 1 old ReplicaSet, Job or Build and 1 finished Pod',
       'excluded from the webhooks: 6 objects in infra',
       '',
@@ -144,7 +144,7 @@ describe('modes', () => {
     const { out, exitCode } = await scan(audited);
     expect(out).toContain('denied in enforce mode');
     expect(out).toContain(
-      '1 workload with 2 Pods in 1 namespace: 1 allowed, 0 warned, 0 denied\n2 Pods of 1 workload run now and are denied in enforce mode\n',
+      '1 workload with 2 Pods in 1 namespace: 1 allowed, 0 warned, 0 denied\n2 Pods of 1 workload are running and would be denied in enforce mode\n',
     );
     expect(exitCode).toBe(0);
   });
@@ -229,7 +229,7 @@ describe('partial permission never looks clean', () => {
     [
       'the webhook configuration',
       '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/regkeeper',
-      'cannot read which namespaces the webhooks receive',
+      'cannot determine which namespaces the webhooks match',
     ],
   ])('%s are reported, and change no result', async (_name, path, message) => {
     const { err, exitCode } = await scan(clean, [], { forbidden: [path] });
@@ -358,7 +358,7 @@ describe('the rules are those in force', () => {
     const kind = { ...custom, entryPoints: [{ resource: 'rollouts', operations: ['CREATE' as const] }], fields: [] };
     const { err, exitCode } = await scan([...shop, rulesConfigMap(rules), registered({ kinds: [kind] }), rollout]);
     expect(err).toContain(
-      'the webhooks receive rollouts.argoproj.io, and where the kind has images is unknown. Pass its file with --custom-kinds',
+      'the webhooks match rollouts.argoproj.io, but the paths of its images are unknown. Pass its file with --custom-kinds',
     );
     expect(exitCode).toBe(2);
   });

@@ -10,6 +10,7 @@ import {
   type KubeObject,
   type ListOptions,
   type Query,
+  type ReadOptions,
 } from '../../../../src/kube/api-client.ts';
 import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import type { RuleSet } from '../../../../src/rules/rule-set.ts';
@@ -43,7 +44,17 @@ export async function deliveryWorld({
   const clock = virtualClock();
   const memory = memoryApi();
   const log = recordingLog();
-  const state = { leads: true, fenced: true, permitted, sources, failing: undefined as ApiError | undefined, unseen: [] as KubeObject[] };
+  const state = {
+    leads: true,
+    fenced: true,
+    permitted,
+    sources,
+    failing: undefined as ApiError | undefined,
+    unseen: [] as KubeObject[],
+    /** Whether the watch of namespaces reports nothing, as one that has stalled. */
+    namespacesStalled: false,
+    namespacesUnreadable: undefined as ApiError | undefined,
+  };
   const writes: string[] = [];
   const written: CopyWrite[] = [];
   const findings: string[] = [];
@@ -107,8 +118,14 @@ export async function deliveryWorld({
       return undefined as T;
     },
     async list<T extends KubeObject>(path: string, query: Query = {}, options: ListOptions<T> = {}) {
+      if (state.namespacesUnreadable && path === '/api/v1/namespaces') throw state.namespacesUnreadable;
       if (path === '/api/v1/namespaces/a/pods') for (const pod of state.unseen) options.keep?.(pod as T);
       return await memory.client.list<T>(path, query, options);
+    },
+    async *watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions) {
+      for await (const event of memory.client.watch<T>(path, query, signal, options)) {
+        if (!(state.namespacesStalled && path === '/api/v1/namespaces')) yield event;
+      }
     },
     async patchApply<T>(path: string): Promise<T> {
       if (state.fenced) reject(path);
@@ -135,6 +152,7 @@ export async function deliveryWorld({
     rules,
     kinds,
     isExcluded: ({ namespace }) => namespace === 'regkeeper' || namespace === 'kube-system',
+    isSelected: ({ labels = {} }) => labels.unselected === undefined,
     excludedNamespace: 'kube-node-lease',
     leadership: {
       leads: () => state.leads,
@@ -181,6 +199,7 @@ export async function deliveryWorld({
     putNamespace: (name: string, labels: Record<string, string> = {}) =>
       memory.put(`/api/v1/namespaces/${name}`, { metadata: { name, labels } }),
     removeNamespace: (name: string) => memory.remove(`/api/v1/namespaces/${name}`),
+    putObject: (path: string, object: KubeObject) => memory.put(path, object),
     putPod: (namespace: string, name: string, needs = 'corp') =>
       memory.put(`/api/v1/namespaces/${namespace}/pods/${name}`, {
         metadata: { name, namespace, annotations: { 'regkeeper.io/secrets': needs } },

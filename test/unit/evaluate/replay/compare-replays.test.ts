@@ -182,8 +182,8 @@ describe('lines that are no records of requests', () => {
   });
 
   test.each([
-    ['{"log":"audit","sche', 'is not JSON: "{\\"log\\":\\"audit\\",\\"sche"'],
-    ['2026-11-01T10:00:00Z stdout F {}', 'is not JSON: "2026-11-01T10:00:00Z stdout F {}"'],
+    ['{"log":"audit","sche', 'not JSON: "{\\"log\\":\\"audit\\",\\"sche"'],
+    ['2026-11-01T10:00:00Z stdout F {}', 'not JSON: "2026-11-01T10:00:00Z stdout F {}"'],
     ['"text"', 'is not a JSON object'],
     ['{}', 'is not an audit record'],
     ['{"log":"audit"}', 'has no event'],

@@ -41,6 +41,6 @@ test('files that cannot be read are named', async () => {
   const none = { line() {}, tooLong() {} };
   expect(await readLines([join(folder, 'none'), folder], none)).toEqual([
     `${join(folder, 'none')}: no such file`,
-    `${folder}: is a directory. List its files`,
+    `${folder}: is a directory. Pass its files instead`,
   ]);
 });

@@ -189,7 +189,8 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: rule('onMissingSecret: true\n  pullSecret: a'), problem: 'wrong-type 3:20 ', says: 'warn, deny or ignore' },
   // Values.
   { text: rule('onMissingSecret: Deny\n  pullSecret: a'), problem: 'unknown-value 3:20 ', says: 'Did you mean "deny"?' },
-  { text: 'shortNames: quay.io', problem: 'unknown-value 1:13 ', says: 'A single host must also be written as a list: [quay.io]' },
+  { text: 'shortNames: quay.io', problem: 'unknown-value 1:13 ', says: 'A single host must be a list too: [quay.io].' },
+  { text: 'shortNames: docker.io/library', problem: 'unknown-value 1:13 ', says: 'A single host must be a list too: [docker.io].' },
   { text: 'shortNames: rejct', problem: 'unknown-value 1:13 ', says: 'Did you mean "reject"?' },
   { text: 'shortNames: nothing at all', problem: 'unknown-value 1:13 ', says: 'a list of hosts' },
   { text: 'shortNames: []', problem: 'empty-value 1:13 ', says: 'an empty list' },
