@@ -32,6 +32,7 @@ rules:
 - {registry: second.test, pullSecret: second-pull}
 - {registry: mixed.test, pullSecret: wrong}
 - {registry: token.test, pullSecret: wrong}
+- {registry: edited.test, pullSecret: later-pull}
 - {registry: mirrored.test, pullSecret: mirrored-pull}
 - {registry: mirrored-with-header.test, pullSecret: mirrored-pull}
 - registry: open.test
@@ -51,6 +52,15 @@ interface PodEvent {
   readonly message: string;
   readonly involvedObject: { readonly name: string };
 }
+
+// The first one, because it waits for the back-off of the kubelet while the others run.
+test.concurrent('a Pod recovers when its secret arrives after it', async () => {
+  await create(pod('early', sleeping('edited.test/early:1')));
+  await untilPullFails(acting, named('early'));
+  await create(registrySecret('later-pull', { 'edited.test': 'ada' }));
+  await untilRunning(acting, named('early'));
+  expect(usersWhoPulled('early')).toEqual(['ada@edited.test']);
+});
 
 describe.concurrent('an image that is on the node already', () => {
   test('runs for a Pod with the injected secret, and not for one without', async () => {
