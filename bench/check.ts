@@ -119,17 +119,17 @@ function writeInputs() {
   const images = trustedImages(100);
   const place = (name: string) => join(folder, name);
   const objects = Array.from({ length: 4_000 }, (_, index) => {
-    const text = JSON.stringify(largeDeployment(`app-${index}`));
+    const text = JSON.stringify(withContainers(3, largeDeployment(`app-${index}`)));
     return JSON.parse(
       text.replaceAll(/placeholder-(\d+)\.example\.com\/image:v1/g, (_all, at) => images[(index + Number(at)) % images.length] ?? ''),
     );
   });
-  const indented = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }, null, 1);
+  const indented = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }, null, 2);
   writeFileSync(place('list.json'), indented);
-  writeFileSync(place('stream.json'), objects.map((object) => JSON.stringify(object, null, 1)).join('\n'));
+  writeFileSync(place('stream.json'), objects.map((object) => JSON.stringify(object, null, 2)).join('\n'));
   mkdirSync(place('files'));
   for (const [index, object] of objects.slice(0, 1_000).entries())
-    writeFileSync(place(`files/app-${index}.yaml`), stringify(smallerOf(object)));
+    writeFileSync(place(`files/app-${index}.yaml`), stringify(withContainers(2, object)));
   let yaml = '';
   for (const object of objects) if (yaml.length < 20_000_000) yaml += `---\n${stringify(object)}`;
   writeFileSync(place('stream.yaml'), yaml);
@@ -147,9 +147,8 @@ function writeInputs() {
 
 type Deployment = { readonly spec: { readonly template: { readonly spec: { containers: unknown[] } } } };
 
-/** With two of the five containers, as most files have. */
-function smallerOf(object: Deployment): Deployment {
-  const copy = structuredClone(object);
-  copy.spec.template.spec.containers = copy.spec.template.spec.containers.slice(0, 2);
+function withContainers(count: number, deployment: object): object {
+  const copy = structuredClone(deployment) as Deployment;
+  copy.spec.template.spec.containers = copy.spec.template.spec.containers.slice(0, count);
   return copy;
 }

@@ -13,6 +13,7 @@ import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createClusterFacts } from '../src/cluster/facts/facts.ts';
+import { formatReference } from '../src/image/reference.ts';
 import type { ApiClient, KubeObject, ListOptions } from '../src/kube/api-client.ts';
 import { lookupsFor, rulesText } from './samples.ts';
 
@@ -212,7 +213,7 @@ function post({ port, agent }: Server, path: string, body: string): Promise<void
 
 /** A hundred request bodies of each sort, with images spread over the rules. */
 function reviews(): [what: string, path: string, bodies: string[]][] {
-  const images = lookupsFor(rules).map(({ reference: { host, path } }) => `${host}/${path}:v1`);
+  const images = lookupsFor(rules).map(({ reference }) => formatReference(reference));
   const image = (index: number) => images[index % images.length] ?? '';
   const containers = (count: number, from: number) =>
     Array.from({ length: count }, (_, index) => ({

@@ -10,6 +10,7 @@ import { serviceAccountOf } from '../object/pod.ts';
 import { mirrorAnnotation } from '../object/workload.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { Mode, RuleSet } from '../rules/rule-set.ts';
+import { fieldsOfPointer } from '../yaml/json-pointer.ts';
 import { type AdmissionResponse, type AnswerableDecision, renderAnswer } from './response.ts';
 import { changeOf, type ReviewRequest, type Webhook } from './review.ts';
 
@@ -45,6 +46,8 @@ export type SimulationResult =
       readonly denial?: string;
       /** Rules and settings that select by namespace labels which the facts do not contain, so that the strictest outcome was assumed. */
       readonly unsure: readonly Origin[];
+      /** Denied whatever the labels are. */
+      readonly certainlyDenied?: true;
     }
   /** The server would ask the API server to retry, since the facts lack something that exists. */
   | { readonly kind: 'not-yet'; readonly message: string }
@@ -77,6 +80,7 @@ export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, fact
     warnings: [...warnings],
     ...(!response.allowed && { denial: response.status?.message ?? '' }),
     unsure: decision.kind === 'decided' ? decision.unsure : [],
+    ...(decision.kind === 'decided' && decision.certainlyDenied && { certainlyDenied: true }),
   };
 }
 
@@ -139,8 +143,33 @@ function withoutUnknownFactNotices(decision: AnswerableDecision): AnswerableDeci
   return { ...decision, notices: decision.notices.filter(({ reason }) => reason !== 'account-unknown' && reason !== 'labels-unknown') };
 }
 
-/** Applied with a library that did not create the patch, as in the API server. The copy keeps the patch's own values unchanged. */
+/** Applied with a library that did not create the patch, as in the API server. The patch's own values stay unchanged, and so does the object. */
 function applyPatch(object: JsonObject, patch: readonly PatchOperation[]): JsonObject {
   if (patch.length === 0) return object;
-  return jsonPatch.applyPatch(structuredClone(object), structuredClone(patch) as jsonPatch.Operation[], true).newDocument as JsonObject;
+  return jsonPatch.applyPatch(copyAlong(object, patch), structuredClone(patch) as jsonPatch.Operation[], true).newDocument as JsonObject;
+}
+
+/** A copy of the objects and lists that the patch changes. The rest, which is most of an object, is shared. */
+function copyAlong(object: JsonObject, patch: readonly PatchOperation[]): JsonObject {
+  const root = copyOf(object);
+  const copies = new Set<unknown>([root]);
+  for (const { path } of patch) {
+    let container = root;
+    for (const step of fieldsOfPointer(path).slice(0, -1)) {
+      const child = Object.hasOwn(container, step) ? container[step] : undefined;
+      // A value that an earlier operation of the patch adds is not in the object yet.
+      if (typeof child !== 'object' || child === null) break;
+      const copy = copies.has(child) ? (child as Container) : copyOf(child);
+      copies.add(copy);
+      container[step] = copy;
+      container = copy;
+    }
+  }
+  return root;
+}
+
+type Container = Record<string, unknown>;
+
+function copyOf(container: object): Container {
+  return (Array.isArray(container) ? [...container] : { ...container }) as Container;
 }

@@ -93,10 +93,14 @@ export type Decision =
       readonly revision: string;
       /** Selectors whose unknown labels of the namespace matter: the strictest result is assumed. Empty if the decision is certain. */
       readonly unsure: readonly Origin[];
+      /** The object is denied whatever the unknown labels are, although they matter to one of its images. */
+      readonly certainlyDenied?: true;
       /** A kubelet reports a static Pod, which is already running. */
       readonly staticPod?: true;
       readonly patch: readonly PatchOperation[];
       readonly injected: readonly Injection[];
+      /** See `supplied-secrets.ts`. Undefined if the secrets of the rules and the object do not determine what is written. */
+      readonly suppliedSecrets: readonly string[] | undefined;
       /** Secrets with delivery that the object needs, as its annotation has them. Absent if the change does not concern the annotation. */
       readonly neededSecrets?: readonly string[];
       /** Missing secrets that are delivered to the namespace, and the state of the delivery. Absent if there are none. */

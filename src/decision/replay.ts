@@ -15,12 +15,16 @@ export type PastRequest = {
   /** The object was a Pod, and not a template or anything else. */
   readonly isPod: boolean;
   readonly isStaticPod: boolean;
+  /** Whether the kind has fields for secrets. */
+  readonly hasSecrets: boolean;
   /** The labels that the rules selected by then. Null for one that the namespace lacked. Undefined if its labels were unknown. */
   readonly namespaceLabels: ReadonlyMap<string, string | null> | undefined;
   /** What a name without a registry meant then. */
   readonly shortNames: ShortNames;
   /** Of a Pod: the secrets that the rules named then for its images. */
   readonly secrets: ReadonlyMap<string, SecretFacts>;
+  /** Secrets that the object listed, without those of regkeeper. Undefined if it is not known what rules would write into the object. */
+  readonly suppliedSecrets: readonly string[] | undefined;
   readonly images: readonly PastImage[];
 };
 
@@ -52,10 +56,17 @@ export type Replay =
       readonly outcome: Outcome;
       /** In the order of the record. */
       readonly images: readonly ReplayedImage[];
+      readonly secrets: ReplayedSecrets;
     }
   | { readonly kind: 'unknown'; readonly gap: ReplayGap };
 
-export type ReplayedImage = Pick<ImageDecision, 'verdict' | 'reason' | 'rule' | 'outcomeBeforeMode'>;
+export type ReplayedImage = Pick<ImageDecision, 'verdict' | 'reason' | 'rule' | 'outcomeBeforeMode'> & {
+  /** Those that the rules specify for it, in an object that they may write to. */
+  readonly secrets: readonly string[];
+};
+
+/** `specified`: secrets that the rules specify for the images. `added`: those that the object lacked. Undefined if that is not known. */
+export type ReplayedSecrets = { readonly specified: readonly string[]; readonly added: readonly string[] | undefined };
 
 /** Pure. `now` is the time for which exemptions and ends of rules are evaluated. */
 export function replay(past: PastRequest, rules: RuleSet, now: () => number): Replay {
@@ -76,11 +87,24 @@ function evaluateAgain(past: PastRequest, rules: RuleSet, now: () => number, isI
   if (isIncomplete && unsure.length > 0) return unknown('labels-unknown');
   if (past.isPod && context.writes && images.some((image) => dependsOnSecret(image, past))) return unknown('secret-unknown');
 
-  const onCluster = images.map((image) => (pastOf(image.slot).trustedByCluster ? asTrustedByCluster(image) : image));
+  // A template is evaluated as an object that nothing is written to, because only its images matter to the outcome.
+  const writes = past.hasSecrets && (past.isPod ? context.writes : context.settings.inject === 'all');
+  const secretsOf = (image: ImageDecision) => (writes ? imageSecrets(image) : []);
+  const onCluster = images.map((image) => {
+    return pastOf(image.slot).trustedByCluster ? asTrustedByCluster(image, secretsOf) : { ...image, secrets: secretsOf(image) };
+  });
   const known = onCluster.filter((image) => image !== undefined);
   if (known.length < onCluster.length) return unknown('cluster-registry');
   const outcomeBeforeMode = worst(known.map((image) => image.outcomeBeforeMode));
-  return { kind: 'replayed', outcome: soften(outcomeBeforeMode, context.settings.mode), images: known };
+  const specified = [...new Set(known.flatMap(({ secrets }) => secrets))];
+  const isCertain = !isIncomplete || context.unsureSettings?.inject === undefined;
+  const { suppliedSecrets } = past;
+  const added = isCertain && suppliedSecrets ? specified.filter((name) => !suppliedSecrets.includes(name)) : undefined;
+  return { kind: 'replayed', outcome: soften(outcomeBeforeMode, context.settings.mode), images: known, secrets: { specified, added } };
+}
+
+function imageSecrets({ slot, trustedBy }: ImageDecision): readonly string[] {
+  return trustedBy.flatMap(({ pullSecrets, pushSecret }) => (slot.action === 'pull' ? pullSecrets : (pushSecret ?? [])));
 }
 
 function unknown(gap: ReplayGap): Replay {
@@ -137,10 +161,10 @@ function dependsOnSecret({ trustedBy, missing }: ImageDecision, { secrets }: Pas
 }
 
 /** Undefined if the rules contradict the cluster, which then depends on the registry. */
-function asTrustedByCluster(image: ImageDecision): ReplayedImage | undefined {
-  if (image.verdict === 'trusted') return image;
+function asTrustedByCluster(image: ImageDecision, secretsOf: (image: ImageDecision) => readonly string[]): ReplayedImage | undefined {
+  if (image.verdict === 'trusted') return { ...image, secrets: secretsOf(image) };
   if (image.verdict !== 'unconfigured') return undefined;
-  return { verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allowed' };
+  return { verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allowed', secrets: [] };
 }
 
 /**

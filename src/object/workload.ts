@@ -36,7 +36,7 @@ function readOnlyTemplate(object: JsonObject, context: ReadingContext): PodShape
   return undefined;
 }
 
-const copiesOfOwners = new Set(['ReplicaSet', 'ReplicationController', 'Job']);
+export const copiesOfOwners = new Set(['ReplicaSet', 'ReplicationController', 'Job']);
 
 export function hasControllerOwner(object: JsonObject): boolean {
   const owners = valueAt(object, ['metadata', 'ownerReferences']);

@@ -1,17 +1,20 @@
 /** Compares what two rule sets do to everything that runs: outcomes, secrets, and copies of delivered secrets. */
+import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import { comparePair, type Effect, type ObjectChange, type SecretAt } from '../evaluate/compare-evaluations.ts';
-import { evaluateObject, type ObjectEvaluation, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
+import { comparePair, type Effect, effectOf, type ObjectChange, type SecretAt } from '../evaluate/compare-evaluations.ts';
+import { evaluateObject, type ObjectEvaluation, type ObjectResult, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { groupOf } from '../evaluate/platform-kinds.ts';
-import { type JsonObject, renderPath, valueAt } from '../object/json.ts';
+import { injectedAnnotation, readPodMark } from '../object/injection-mark.ts';
+import { type JsonObject, listAt, renderPath, textAt, valueAt } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import { readNeededSecrets } from '../object/needed-secrets.ts';
+import { controllerOf } from '../object/owner.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { type CopyChange, compareCopies, createNeeds } from './compare-copies.ts';
 import type { LiveInputs } from './live-cluster.ts';
-import { type LiveObjects, type ReadWorkloads, readWorkloads, type WorkloadName } from './read-workloads.ts';
+import { type LiveObjects, type ReadWorkloads, readWorkloads, type Workload, type WorkloadName } from './read-workloads.ts';
 import type { Affected } from './summarize.ts';
 
 export type RuleComparisonOptions = LiveObjects &
@@ -30,10 +33,12 @@ export type RuleComparison = Omit<ReadWorkloads<unknown>, 'workloads'> & {
     readonly noLongerWarned: number;
     readonly secretsGained: number;
     readonly secretsLost: number;
-    readonly undecided: number;
+    readonly uncertain: number;
     readonly unchanged: number;
     /** Pods that run now, and would be denied only under the new rules if they were created again. */
     readonly newlyDeniedWhenRecreated: Affected;
+    /** What `mode: enforce` would newly deny, without what is newly denied already. */
+    readonly newlyDeniedOnceEnforced: Affected;
     readonly copiesGained: number;
     readonly copiesLost: number;
   };
@@ -49,29 +54,33 @@ export type WorkloadChange = Omit<ObjectChange, 'object'> & {
 };
 
 type Change = Omit<ObjectChange, 'object'>;
+type Compared = { readonly change: Change | undefined; readonly deniedOnceEnforced: boolean };
 
 /** @throws ApiError if the API server cannot be reached, or rejects the credential */
 export async function compareRulesOnCluster(options: RuleComparisonOptions): Promise<RuleComparison> {
   const { before, after, facts, namespaces, ...live } = options;
   const notEvaluated: string[] = [];
   const needs = { before: createNeeds(), after: createNeeds() };
-  const { workloads, ...read } = await readWorkloads<Change | undefined>(live, (manifest, user) => {
+  const { workloads, ...read } = await readWorkloads<Compared>(live, (found, user) => {
+    const manifest = asSupplied(found);
     const [old, now] = [before, after].map((rules) => evaluateObject(manifest, rules, facts, { namespace: '', user, source: 'cluster' }));
     if (old?.kind !== 'evaluated' || now?.kind !== 'evaluated') {
       if (now?.kind === 'not-evaluated') notEvaluated.push(`${renderSubject(subjectOf(manifest, ''))} ${now.why.message}`);
-      return undefined;
+      return { change: undefined, deniedOnceEnforced: false };
     }
     const { namespace } = now.result.object;
     needs.before.add(namespace, neededBy(old));
     needs.after.add(namespace, neededBy(now));
     const [had, has] = [secretsOf(manifest, old.stored, facts), secretsOf(manifest, now.stored, facts)];
-    return comparePair(old.result, now.result, { gained: without(has, had), lost: without(had, has) });
+    const change = comparePair(old.result, now.result, { gained: without(has, had), lost: without(had, has) });
+    const effect = effectOf(ifEnforced(old.result), ifEnforced(now.result));
+    return { change, deniedOnceEnforced: effect === 'newly-denied' && now.result.outcome !== 'denied' };
   });
 
   const changes = workloads.flatMap((workload): readonly WorkloadChange[] => {
     const parts = [
-      ...workload.templates.map((change) => ({ change, pods: 0 })),
-      ...workload.pods.map(({ value, count }) => ({ change: value, pods: count })),
+      ...workload.templates.map(({ change }) => ({ change, pods: 0 })),
+      ...workload.pods.map(({ value: { change }, count }) => ({ change, pods: count })),
     ];
     const changed = parts.flatMap(({ change, pods }) => (change ? [{ change, pods }] : []));
     if (changed.length === 0) return [];
@@ -91,7 +100,41 @@ export async function compareRulesOnCluster(options: RuleComparisonOptions): Pro
   const podsOf = workloads.reduce((sum, { pods }) => sum + pods.reduce((count, group) => count + group.count, 0), 0);
   const total = { workloads: workloads.length, pods: podsOf, namespaces: new Set(workloads.map(({ namespace }) => namespace)).size };
   const sorted = changes.toSorted(bySeverity);
-  return { ...read, changes: sorted, copies, notEvaluated, summary: { ...total, ...summarize(changes, copies, workloads.length) } };
+  const summary = { ...total, ...summarize(changes, copies, workloads.length), newlyDeniedOnceEnforced: onceEnforced(workloads) };
+  return { ...read, changes: sorted, copies, notEvaluated, summary };
+}
+
+function ifEnforced({ outcome, outcomeIfEnforced = outcome }: Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced'>): Outcome {
+  return outcomeIfEnforced;
+}
+
+/** Also of workloads without Pods, such as CronJobs. */
+function onceEnforced(workloads: readonly Workload<Compared>[]): Affected {
+  const denied = workloads.filter(({ templates, pods }) =>
+    [...templates, ...pods.map(({ value }) => value)].some(({ deniedOnceEnforced }) => deniedOnceEnforced),
+  );
+  const pods = denied.flatMap((workload) => workload.pods.filter(({ value }) => value.deniedOnceEnforced));
+  return {
+    workloads: denied.length,
+    pods: pods.reduce((sum, { count }) => sum + count, 0),
+    namespaces: new Set(denied.map(({ namespace }) => namespace)).size,
+  };
+}
+
+/**
+ * A Pod without an owner is created again from its author's file, so without what we wrote. Other Pods are created from a template, which is
+ * evaluated itself, and which the Pod has its secrets from.
+ */
+function asSupplied(manifest: Manifest): Manifest {
+  const { kind, object } = manifest;
+  if (kind !== 'Pod' || controllerOf(object)) return manifest;
+  const mark = readPodMark(object, ['metadata']);
+  const ours = new Set([...mark.rules, ...mark.serviceAccount]);
+  if (ours.size === 0) return manifest;
+  const { [injectedAnnotation]: _mark, ...annotations } = (valueAt(object, ['metadata', 'annotations']) ?? {}) as JsonObject;
+  const listed = listAt(object, ['spec', 'imagePullSecrets']).filter((entry) => !ours.has(textAt(entry, ['name']) ?? ''));
+  const metadata = { ...(object.metadata as JsonObject), annotations };
+  return { ...manifest, object: { ...object, metadata, spec: { ...(object.spec as JsonObject), imagePullSecrets: listed } } };
 }
 
 type Evaluated = ObjectEvaluation & { readonly kind: 'evaluated' };
@@ -140,7 +183,7 @@ function bySeverity(one: WorkloadChange, other: WorkloadChange): number {
 /** A change that is the same in the template and in its Pods is shown once. */
 function merge(changes: readonly Change[]): Change {
   const [worst] = changes.toSorted((one, other) => effects.indexOf(one.effect) - effects.indexOf(other.effect)) as [Change];
-  const undecided = [...new Set(changes.flatMap((change) => change.undecided ?? []))];
+  const uncertain = [...new Set(changes.flatMap((change) => change.uncertain ?? []))];
   return {
     ...(worst.effect && { effect: worst.effect }),
     before: worst.before,
@@ -158,7 +201,7 @@ function merge(changes: readonly Change[]): Change {
       ({ path: _place, ...image }) => JSON.stringify(image),
     ),
     messages: worst.messages,
-    ...(undecided.length > 0 && { undecided }),
+    ...(uncertain.length > 0 && { uncertain }),
   };
 }
 
@@ -176,7 +219,7 @@ function summarize(changes: readonly WorkloadChange[], copies: readonly CopyChan
     noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
     secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
     secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
-    undecided: count(({ undecided }) => undecided !== undefined),
+    uncertain: count(({ uncertain }) => uncertain !== undefined),
     unchanged: workloads - changes.length,
     newlyDeniedWhenRecreated: {
       workloads: denied.length,

@@ -58,15 +58,17 @@ export type LiveInputsOptions = {
   readonly rules: readonly RuleSet[];
   /** All namespaces by default. */
   readonly namespace?: string | undefined;
+  /** Whether the existence of Secrets is read, for which the caller needs the permission to list them. True by default. */
+  readonly readSecrets?: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
 };
 
 /** @throws ApiError if the API server cannot be reached, or the namespace does not exist */
 export async function readLiveInputs(options: LiveInputsOptions): Promise<LiveInputs> {
-  const { client, installation, regkeeperNamespace, rules, namespace, now } = options;
+  const { client, installation, regkeeperNamespace, rules, namespace, readSecrets = true, now } = options;
   const { kinds, scope } = installation;
-  const secretNames = [...new Set(rules.flatMap(namedSecrets))];
+  const secretNames = readSecrets ? [...new Set(rules.flatMap(namedSecrets))] : [];
   const deliveredFrom = rules.some(({ deliveredSecrets }) => deliveredSecrets.length > 0) ? regkeeperNamespace : undefined;
   const { facts, labelsOf, namespaces, gaps, notRead } = await readLiveFacts({ client, namespace, secretNames, deliveredFrom, kinds, now });
   const covered = new Map<string, boolean>();

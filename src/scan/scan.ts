@@ -6,17 +6,24 @@ import type { Facts } from '../decision/facts.ts';
 import { type EvaluatedImage, evaluateObject, type ObjectResult, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { type AuditedRule, auditRule } from '../observe/audit/audited-rule.ts';
+import { compareTexts } from '../rules/compare-texts.ts';
 import type { Mode, Rule, RuleSet } from '../rules/rule-set.ts';
+import { dayOf, type TrustPhase, trustPhase } from '../rules/trust-end.ts';
 import { type LiveObjects, type PodGroup, type ReadWorkloads, readWorkloads, type WorkloadName } from './read-workloads.ts';
 
 export type ScanOptions = LiveObjects & { readonly rules: RuleSet; readonly facts: Facts };
 
 export type Scan = Omit<ReadWorkloads<Scanned>, 'workloads'> & {
   readonly rulesRevision: string;
+  /** Rules whose trust ends, the first one first. */
+  readonly ends: readonly TrustEnd[];
   readonly workloads: readonly ScannedWorkload[];
   /** Objects in which something looks like an image that their kind does not name. One sentence each. */
   readonly notEvaluated: readonly string[];
 };
+
+/** `phase` is that of the day for which the rules are evaluated. */
+export type TrustEnd = { readonly rule: AuditedRule; readonly until: string; readonly warnFrom: string; readonly phase: TrustPhase };
 
 /** The result of one workload is the worst of its templates and Pods. */
 export type ScannedWorkload = WorkloadName &
@@ -24,9 +31,9 @@ export type ScannedWorkload = WorkloadName &
 
 export type Scanned = Verdict & Pick<ObjectResult, 'messages'> & { readonly images: readonly ScannedImage[] };
 
-export type ScannedImage = EvaluatedImage & Omit<Verdict, 'undecided'>;
+export type ScannedImage = EvaluatedImage & Omit<Verdict, 'uncertain'>;
 
-type Verdict = Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced' | 'undecided'>;
+type Verdict = Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced' | 'uncertain'>;
 
 /** @throws ApiError if the API server cannot be reached, or rejects the credential */
 export async function scan({ rules, facts, ...live }: ScanOptions): Promise<Scan> {
@@ -44,7 +51,24 @@ export async function scan({ rules, facts, ...live }: ScanOptions): Promise<Scan
     const verdicts = [...known, ...groups.map(({ value }) => value)];
     return verdicts.length === 0 ? [] : [{ ...workload, ...worst(verdicts), templates: known, pods: groups }];
   });
-  return { ...read, rulesRevision: rules.revision, workloads: scanned, notEvaluated };
+  return { ...read, rulesRevision: rules.revision, ends: trustEnds(rules, dayOf(facts.now())), workloads: scanned, notEvaluated };
+}
+
+function trustEnds({ rules, namespaceRules }: RuleSet, today: string): readonly TrustEnd[] {
+  const all = [...rules, ...[...namespaceRules.values()].flat()];
+  const ends = all.flatMap((rule): readonly TrustEnd[] => {
+    const { until, warnFrom = until } = rule;
+    if (until === undefined || warnFrom === undefined) return [];
+    return [{ rule: auditRule(rule), until, warnFrom, phase: trustPhase(rule, today) }];
+  });
+  // A rule with several patterns is one rule for each.
+  const distinct = [...new Map(ends.map((end) => [ruleKey(end.rule), end])).values()];
+  return distinct.sort((one, other) => compareTexts(one.until, other.until) || compareTexts(one.rule.name, other.rule.name));
+}
+
+/** Equal for the patterns of one rule. */
+export function ruleKey({ name, source }: AuditedRule): string {
+  return JSON.stringify([name, source]);
 }
 
 function describe(manifest: Manifest, message: string): string {
@@ -82,18 +106,19 @@ function createCompactor() {
   });
 }
 
-function verdictOf({ outcome, outcomeIfEnforced, undecided }: Verdict): Verdict {
-  return { outcome, ...(outcomeIfEnforced !== undefined && { outcomeIfEnforced }), ...(undecided && { undecided }) };
+function verdictOf({ outcome, outcomeIfEnforced, uncertain }: Verdict): Verdict {
+  return { outcome, ...(outcomeIfEnforced !== undefined && { outcomeIfEnforced }), ...(uncertain && { uncertain }) };
 }
 
 function worst(verdicts: readonly Verdict[]): Verdict {
   const outcome = worstOutcome(verdicts.map((each) => each.outcome));
   const ifEnforced = worstOutcome(verdicts.map((each) => each.outcomeIfEnforced ?? each.outcome));
-  const undecided = [...new Set(verdicts.flatMap((each) => each.undecided ?? []))];
+  const isDenied = verdicts.some((each) => each.outcome === 'denied' && !each.uncertain);
+  const uncertain = isDenied ? [] : [...new Set(verdicts.flatMap((each) => each.uncertain ?? []))];
   return {
     outcome,
     ...(ifEnforced !== outcome && { outcomeIfEnforced: ifEnforced }),
-    ...(undecided.length > 0 && { undecided }),
+    ...(uncertain.length > 0 && { uncertain }),
   };
 }
 

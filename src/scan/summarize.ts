@@ -1,19 +1,19 @@
-/** Counts the results of a scan: in all, by registry, by namespace, and by finding. */
+/** Counts the results of a scan: in all, by registry, by namespace, by finding, and by rule that ends. */
 import type { Outcome } from '../decision/decision.ts';
 import { severity } from '../decision/evaluate-image.ts';
 import type { AuditedRule } from '../observe/audit/audited-rule.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { WorkloadName } from './read-workloads.ts';
-import type { Scan, Scanned, ScannedImage, ScannedWorkload } from './scan.ts';
+import { ruleKey, type Scan, type Scanned, type ScannedImage, type ScannedWorkload, type TrustEnd } from './scan.ts';
 
 export type Affected = { readonly workloads: number; readonly pods: number; readonly namespaces: number };
 
 export type ScanSummary = Affected & {
-  /** Workloads. The undecided ones are among the others. */
+  /** Workloads. The uncertain ones are among the others. */
   readonly allowed: number;
   readonly warned: number;
   readonly denied: number;
-  readonly undecided: number;
+  readonly uncertain: number;
   /** Pods that run now, and would certainly be denied if they were created again. */
   readonly deniedWhenRecreated: Affected;
   /** The same with `mode: enforce`, without those that are denied already. */
@@ -30,8 +30,8 @@ export function summarize({ workloads, finishedPods }: Scan): ScanSummary {
     allowed: count(({ outcome }) => outcome === 'allowed'),
     warned: count(({ outcome }) => outcome === 'warned'),
     denied: count(({ outcome }) => outcome === 'denied'),
-    undecided: count(({ undecided }) => undecided !== undefined),
-    deniedWhenRecreated: runningPods(workloads, ({ outcome, undecided }) => outcome === 'denied' && !undecided),
+    uncertain: count(({ uncertain }) => uncertain !== undefined),
+    deniedWhenRecreated: runningPods(workloads, ({ outcome, uncertain }) => outcome === 'denied' && !uncertain),
     deniedOnceEnforced: runningPods(workloads, ({ outcome, outcomeIfEnforced }) => outcome !== 'denied' && outcomeIfEnforced === 'denied'),
     idleCopies: workloads.reduce((sum, { idleCopies }) => sum + idleCopies, 0),
     finishedPods,
@@ -142,16 +142,14 @@ export function byFinding({ workloads }: Pick<Scan, 'workloads'>): readonly Find
       ...(until !== undefined && { until }),
       ...(message !== undefined && { message }),
       ...affected(entries),
-      where: entries.map(({ workload: { apiVersion, kind, namespace, name }, pods, images }) => {
-        return { apiVersion, kind, namespace, name, pods, images: [...images].sort(compareTexts) };
-      }),
+      where: entries.map(placeOf),
     };
   });
   return findings.sort((one, other) => compareVerdicts(one, other) || compareTexts(one.finding, other.finding));
 }
 
 /** What explains the outcome: images, or else the messages. */
-function findingsOf({ images, messages, outcome, outcomeIfEnforced, undecided = [] }: Scanned): readonly Keyed[] {
+function findingsOf({ images, messages, outcome, outcomeIfEnforced, uncertain = [] }: Scanned): readonly Keyed[] {
   const ofImages = images.flatMap((image): readonly Keyed[] => {
     const finding = findingOf(image);
     return finding === undefined ? [] : [{ key: JSON.stringify({ finding, effect: effectOf(image) }), image }];
@@ -163,9 +161,9 @@ function findingsOf({ images, messages, outcome, outcomeIfEnforced, undecided = 
   });
   const isExplained = outcome === 'allowed' || images.some((image) => severity[image.outcome] >= severity[outcome]);
   return [
-    ...undecided.map((sentence) => bare('uncertain', sentence)),
+    ...uncertain.map((sentence) => bare('uncertain', sentence)),
     ...ofImages,
-    ...(isExplained || undecided.length > 0 ? [] : messages.map((message) => bare(outcome === 'denied' ? 'denied' : 'warning', message))),
+    ...(isExplained || uncertain.length > 0 ? [] : messages.map((message) => bare(outcome === 'denied' ? 'denied' : 'warning', message))),
   ];
 }
 
@@ -205,6 +203,26 @@ function group(workloads: readonly ScannedWorkload[], keysOf: (content: Scanned)
     }
   }
   return [...groups.values()];
+}
+
+/** A rule whose trust ends, and who is left: everything that has images of it. */
+export type EndingRule = TrustEnd & Affected & Pick<Finding, 'where'>;
+
+/** The first to end first. Also rules that nothing uses any more. */
+export function byEndingRule({ workloads, ends }: Pick<Scan, 'workloads' | 'ends'>): readonly EndingRule[] {
+  const keys = new Set(ends.map(({ rule }) => ruleKey(rule)));
+  const groups = group(workloads, ({ images }) =>
+    images.flatMap((image) => (image.rule && keys.has(ruleKey(image.rule)) ? [{ key: ruleKey(image.rule), image }] : [])),
+  );
+  const entriesOf = new Map(groups.map(({ key, entries }) => [key, entries]));
+  return ends.map((end) => {
+    const entries = entriesOf.get(ruleKey(end.rule)) ?? [];
+    return { ...end, ...affected(entries), where: entries.map(placeOf) };
+  });
+}
+
+function placeOf({ workload: { apiVersion, kind, namespace, name }, pods, images }: Entry): Finding['where'][number] {
+  return { apiVersion, kind, namespace, name, pods, images: [...images].sort(compareTexts) };
 }
 
 function compareVerdicts(one: Verdict, other: Verdict): number {

@@ -1,4 +1,4 @@
-/** Installs the CRDs of OpenShift's kinds and of the Prometheus operator's into the test cluster. */
+/** Installs the CRDs of OpenShift's kinds, the Prometheus operator's, and OpenReports into the test cluster. */
 import { join } from 'node:path';
 import type { Kubectl } from './kubectl.ts';
 
@@ -14,6 +14,7 @@ const definitions = [
   'imagetags.image.openshift.io',
   'prometheusrules.monitoring.coreos.com',
   'servicemonitors.monitoring.coreos.com',
+  'reports.openreports.io',
 ];
 
 /** Returns when all kinds are served. Idempotent. */

@@ -9,6 +9,7 @@ import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs
 import { dirname, join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { blocks, readPage } from '../unit/docs/pages.ts';
+import { programFile } from './program.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -78,7 +79,6 @@ const usualFiles: readonly (readonly [name: string, text: string])[] = [
   ['values.yaml', 'image: {repository: registry.example.com/regkeeper}\n'],
   ['config.json', '{"auths":{"registry.example.com:5000":{"auth":"Y2k6c2VjcmV0"}}}\n'],
   ['key.json', '{"type":"service_account"}\n'],
-  ['password', 'secret'],
 ];
 
 export async function createWorld({ folder, kubeconfig, kubectl, helm, servers }: WorldSettings): Promise<World> {
@@ -88,7 +88,7 @@ export async function createWorld({ folder, kubeconfig, kubectl, helm, servers }
   const config = join(folder, 'kubeconfig');
   await Promise.all([mkdir(bin, { recursive: true }), mkdir(state, { recursive: true })]);
   await writeFile(config, inContext('kind-regkeeper', await readFile(kubeconfig, 'utf8')), { mode: 0o600 });
-  const regkeeper = `exec node ${join(root, 'bin/regkeeper.mjs')} "$@"`;
+  const regkeeper = `exec node ${programFile()} "$@"`;
   const programs = {
     kind: `case "$1 $2" in
       'get clusters') cat ${state}/clusters 2>/dev/null || true ;;

@@ -10,6 +10,7 @@ const localOnly = [
   'leader',
   'operations',
   'outage',
+  'report-rights',
   'rights',
   'rolling',
   'cluster-types',

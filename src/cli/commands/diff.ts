@@ -81,9 +81,9 @@ const examples = [
 
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
-  'an object or past request is newly denied, an object loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
+  'an object or past request is newly denied or loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
   'some input was not read or evaluated, or invalid rules or usage',
-  'with --replay: no request is newly denied, but some requests cannot be replayed',
+  'with --replay: not 1, but some requests cannot be replayed',
 ];
 
 async function diff(old: string, now: string | undefined, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
@@ -126,17 +126,22 @@ async function diffReplay(paths: readonly string[], difference: Difference, opti
   const document = { rulesRevision: { before: before.revision, after: after.revision }, rules: rules.map(ruleChangeEntry), ...comparison };
   terminal.out(output === 'table' ? renderReplay(comparison, { paint: terminal.paint.out, quiet }) : renderMachine(document, output));
   terminal.err(renderReplayGaps(comparison));
-  const { newlyDenied, newlyWarned, newlyAllowed, noLongerWarned, notReplayable, brokenLines } = comparison.summary;
-  if (newlyDenied > 0 || (strict && newlyWarned + newlyAllowed + noLongerWarned > 0)) return 1;
+  if (comparison.summary.requests === 0) {
+    terminal.err('regkeeper: no audit records of requests found\n');
+    return 2;
+  }
+  const { newlyDenied, newlyWarned, newlyAllowed, noLongerWarned, secretsGained, secretsLost } = comparison.summary;
+  const { notReplayable, brokenLines } = comparison.summary;
+  if (newlyDenied + secretsLost > 0 || (strict && newlyWarned + newlyAllowed + noLongerWarned + secretsGained > 0)) return 1;
   // A finding counts more, so that a pipeline may accept code 3 without missing one.
   return notReplayable + brokenLines > 0 ? 3 : 0;
 }
 
 /**
- * Without --strict only denied objects, lost secrets and undecided objects count, because allowing more is the usual purpose of a change.
+ * Without --strict only denied objects, lost secrets and uncertain objects count, because allowing more is the usual purpose of a change.
  */
 function isFinding({ changes, summary }: Comparison, strict: boolean): boolean {
-  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.undecided > 0;
+  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.uncertain > 0;
 }
 
 type Difference = {

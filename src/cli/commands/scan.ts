@@ -1,13 +1,16 @@
 /** `scan`: evaluates what runs in a cluster, and prints it by registry, namespace or finding. */
 import { Command, Option } from 'commander';
 import { isClean } from '../../evaluate/evaluate-object.ts';
+import { countOf } from '../../image/wording.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
+import { escapeControls } from '../../object/text.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { type Installation, readInstallation } from '../../scan/installation.ts';
 import { onPlatform, readLiveInputs, readRulesInCluster } from '../../scan/live-cluster.ts';
 import { distinctNotRead, type NotRead } from '../../scan/not-read.ts';
+import type { WrittenReports } from '../../scan/report/write-reports.ts';
 import { type Scan, type ScannedWorkload, scan as scanCluster } from '../../scan/scan.ts';
-import { byFinding, byNamespace, byRegistry, summarize } from '../../scan/summarize.ts';
+import { byEndingRule, byFinding, byNamespace, byRegistry, summarize } from '../../scan/summarize.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { addLiveOptions, type ConnectAction, type LiveOptions, readWithProgress, withClient } from '../input/live-objects.ts';
@@ -25,6 +28,7 @@ type ScanOptions = LiveOptions & {
   readonly by: Grouping;
   readonly date?: number;
   readonly customKinds?: readonly string[];
+  readonly report?: true;
   readonly output: 'table' | MachineFormat;
   readonly quiet?: true;
 };
@@ -36,15 +40,19 @@ export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(dateOption())
     .addOption(customKindsOption())
     .addOption(outputOption())
+    .addOption(new Option('--report', 'write the results as Reports').conflicts(['rules', 'selector', 'date', 'by', 'output']))
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
-    .action(async (options: ScanOptions) => finish(await withClient(connect, options, (client) => scan(client, options, terminal))));
+    .action(async (options: ScanOptions) => {
+      finish(await withClient(connect, options, (client) => (options.report ? scanReport : scan)(client, options, terminal)));
+    });
 }
 
 const examples = [
   { does: 'Evaluate everything that runs, with the rules in the cluster', line: 'regkeeper scan' },
   { does: 'List what a rule change would deny', line: 'regkeeper scan --rules deploy/examples/rules --by finding' },
   { does: 'Evaluate one namespace, as JSON', line: 'regkeeper scan -n shop -o json' },
+  { does: 'Write a Report into each namespace', line: 'regkeeper scan --report' },
 ];
 
 const exitCodes = [
@@ -54,15 +62,57 @@ const exitCodes = [
 ];
 
 async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
+  const found = await evaluateCluster(client, options, terminal);
+  if (!found) return 2;
+  terminal.out(render(found, options, terminal));
+  if (found.notRead.length + found.notEvaluated.length > 0) return 2;
+  return found.workloads.every(isClean) ? 0 : 1;
+}
+
+/** Findings are in the Reports, so they are no failure of the process that writes them. */
+async function scanReport(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
+  // Imported on demand, since most scans write nothing.
+  const { buildReports } = await import('../../scan/report/namespace-report.ts');
+  const { servesReports, writeFailure, writeReports } = await import('../../scan/report/write-reports.ts');
+  if (!(await servesReports(client))) {
+    terminal.err('regkeeper: the cluster has no Reports (openreports.io/v1alpha1), so none were written. Install their CRD\n');
+    return 2;
+  }
+  const { namespace } = options;
+  const now = Date.now();
+  const found = await evaluateCluster(client, options, terminal);
+  const done = found
+    ? await writeReports(client, buildReports(found, now), namespace)
+    : await writeFailure(client, 'Nothing was evaluated, because the rules or the custom kinds could not be loaded.', namespace, now);
+  terminal.err(done.problems.map((problem) => `regkeeper: cannot write a Report: ${escapeControls(problem)}\n`).join(''));
+  if (!options.quiet) terminal.out(renderReportSummary(done, found, terminal));
+  return found && found.notRead.length + found.notEvaluated.length + done.problems.length === 0 ? 0 : 2;
+}
+
+function renderReportSummary({ written, deleted }: WrittenReports, found: Scan | undefined, { paint }: Terminal): string {
+  const summary = found ? renderScanSummary(summarize(found), found, paint.out) : '';
+  return `${summary}${countOf(written, 'Report')} written, ${deleted} deleted\n`;
+}
+
+/** Undefined if no rules could be loaded. What could not be read is on standard error. */
+async function evaluateCluster(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<Scan | undefined> {
   const { namespace, regkeeperNamespace, selector: labelSelector, date: now = Date.now(), quiet = false } = options;
   const kinds = options.customKinds && (await readCustomKindsOption(options.customKinds, terminal));
-  if (options.customKinds && !kinds) return 2;
+  if (options.customKinds && !kinds) return undefined;
   const installation = await readInstallation(client, { namespace: regkeeperNamespace, kinds });
   const applied = await (options.rules ? fromFiles : fromCluster)(client, installation, options, terminal);
-  if (!applied) return 2;
+  if (!applied) return undefined;
 
   const { rules } = applied;
-  const inputs = await readLiveInputs({ client, installation, regkeeperNamespace, rules: [rules], namespace, now });
+  const inputs = await readLiveInputs({
+    client,
+    installation,
+    regkeeperNamespace,
+    rules: [rules],
+    namespace,
+    readSecrets: !options.report,
+    now,
+  });
   const { facts, isCovered } = inputs;
   const live = { client, kinds: installation.kinds, namespace, labelSelector, isCovered };
   const found = await readWithProgress(terminal, (onProgress) => scanCluster({ ...live, rules, facts, onProgress }));
@@ -71,9 +121,7 @@ async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal)
 
   terminal.err(renderNotRead(notRead, complete.notEvaluated));
   if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps, ...found.gaps]));
-  terminal.out(render(complete, options, terminal));
-  if (notRead.length + complete.notEvaluated.length > 0) return 2;
-  return complete.workloads.every(isClean) ? 0 : 1;
+  return complete;
 }
 
 /** `gaps`: what could not be read, and does not matter to the result. */
@@ -115,6 +163,7 @@ function render(found: Scan, { by, output, quiet }: ScanOptions, { paint }: Term
     registries: byRegistry(found),
     namespaces: byNamespace(found),
     findings: byFinding(found),
+    endingRules: byEndingRule(found),
     excluded,
     notEvaluated,
     notRead,

@@ -41,11 +41,19 @@ export function renderWorkloadChanges(
   ]);
   const copyBlock = copyLines.length === 0 ? '' : `${copyLines.join('\n')}\n\n`;
   if (quiet) return blocks + copyBlock;
-  const { workloads, pods, newlyDeniedWhenRecreated: denied } = summary;
+  const { workloads, pods, newlyDeniedWhenRecreated: denied, newlyDeniedOnceEnforced: onceEnforced } = summary;
   const lines = [
     `${countOf(workloads, 'workload')} with ${countOf(pods, 'Pod')}: ${renderCounts(summary)}`,
     ...(denied.pods > 0
       ? [paint('denied', `${countOf(denied.pods, 'Pod')} of ${countOf(denied.workloads, 'workload')} would be denied when recreated`)]
+      : []),
+    ...(onceEnforced.workloads > 0
+      ? [
+          paint(
+            'warned',
+            `${countOf(onceEnforced.workloads, 'workload')} with ${countOf(onceEnforced.pods, 'Pod')} would be newly denied in enforce mode. Set mode: enforce in the files to list them`,
+          ),
+        ]
       : []),
   ];
   return `${blocks}${copyBlock}${lines.join('\n')}\n`;
@@ -64,7 +72,7 @@ function renderCopies(meaning: Meaning, text: string, namespaces: readonly strin
 }
 
 function renderCounts(summary: Comparison['summary']): string {
-  const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, undecided, unchanged } = summary;
+  const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, uncertain, unchanged } = summary;
   const parts = [
     `${newlyDenied} newly denied`,
     `${newlyAllowed} newly allowed`,
@@ -73,14 +81,14 @@ function renderCounts(summary: Comparison['summary']): string {
     `${countOf(secretsGained, 'gains', 'gain')} secrets`,
     `${countOf(secretsLost, 'loses', 'lose')} secrets`,
     `${unchanged} unchanged`,
-    ...(undecided > 0 ? [`${undecided} uncertain`] : []),
+    ...(uncertain > 0 ? [`${uncertain} uncertain`] : []),
   ];
   return parts.join(', ');
 }
 
 function renderChange(
   head: string,
-  { effect, secretsGained, secretsLost, images, messages, undecided = [] }: Omit<ObjectChange, 'object'>,
+  { effect, secretsGained, secretsLost, images, messages, uncertain = [] }: Omit<ObjectChange, 'object'>,
   paint: Paint,
 ): string {
   const [label, meaning] = effect ? effectLabels[effect] : (['UNCERTAIN', 'uncertain'] as const);
@@ -93,7 +101,7 @@ function renderChange(
     ...secretsGained.map(({ path, secret }) => paint('added', escapeControls(`+ ${path}: ${secret}`))),
     ...secretsLost.map(({ path, secret }) => paint('removed', escapeControls(`- ${path}: ${secret}`))),
     ...shownMessages.map(escapeControls),
-    ...undecided.map((sentence) => `uncertain: ${escapeControls(sentence)}`),
+    ...uncertain.map((sentence) => `uncertain: ${escapeControls(sentence)}`),
   ];
   const headLine = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${head}`;
   return [headLine, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');

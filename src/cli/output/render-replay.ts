@@ -17,7 +17,8 @@ export function renderReplay({ changes, requestsNotShown, summary }: ReplayCompa
 }
 
 function renderChange(change: ReplayChange, paint: Paint): string {
-  const { effect, object, images, imagesOmitted = 0, requests, first, last, users, requestsOfOtherUsers = 0 } = change;
+  const { effect, object, images, imagesOmitted = 0, secretsGained, secretsLost, requests, first, last } = change;
+  const { users, requestsOfOtherUsers = 0 } = change;
   const [label, meaning] = effectLabels[effect];
   const when = requests === 1 ? `on ${renderTime(last)}` : `last on ${renderTime(last)}, first on ${renderTime(first)}`;
   const lines = [
@@ -27,14 +28,19 @@ function renderChange(change: ReplayChange, paint: Paint): string {
     ...images.flatMap(({ image, before, after }) => [image, `  ${renderResults(before, after, effect)}`]),
     ...(imagesOmitted > 0 ? [`and ${countOf(imagesOmitted, 'more image')}`] : []),
   ];
+  const secrets = [
+    ...secretsGained.map((name) => paint('added', escapeControls(`+ ${name}`))),
+    ...secretsLost.map((name) => paint('removed', escapeControls(`- ${name}`))),
+  ];
   const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${escapeControls(renderObject(object))}`;
-  return [head, ...lines.map((line) => `${' '.repeat(indent)}${escapeControls(line)}`), '', ''].join('\n');
+  return [head, ...[...lines.map(escapeControls), ...secrets].map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');
 }
 
 /** If only a setting of the rules has changed, such as `mode`, the result is the same. */
 function renderResults(before: ImageResult, after: ImageResult, effect: ReplayChange['effect']): string {
   const [old, now] = [renderImageResult(before), renderImageResult(after)];
-  return old === now ? `${now}, ${effect.replaceAll('-', ' ')}` : `${old} -> ${now}`;
+  if (old !== now) return `${old} -> ${now}`;
+  return effect === 'secrets' ? now : `${now}, ${effect.replaceAll('-', ' ')}`;
 }
 
 type ImageResult = ReplayChange['images'][number]['before'];
@@ -52,12 +58,16 @@ function renderTime(time: string): string {
 }
 
 function renderSummary(summary: Summary): string {
-  const { requests, newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, unchanged, notReplayable, first, last } = summary;
+  const { requests, newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, unchanged, notReplayable } =
+    summary;
+  const { first, last } = summary;
   const parts = [
     `${formatCount(newlyDenied)} newly denied`,
     `${formatCount(newlyAllowed)} newly allowed`,
     `${formatCount(newlyWarned)} newly warned`,
     ...(noLongerWarned > 0 ? [`${formatCount(noLongerWarned)} no longer warned`] : []),
+    `${formatCount(secretsGained)} ${secretsGained === 1 ? 'gains' : 'gain'} secrets`,
+    `${formatCount(secretsLost)} ${secretsLost === 1 ? 'loses' : 'lose'} secrets`,
     `${formatCount(unchanged)} unchanged`,
     ...(notReplayable > 0 ? [`${formatCount(notReplayable)} not replayable`] : []),
   ];
@@ -77,7 +87,14 @@ export function renderReplayGaps({ notReplayable, brokenLines, summary }: Replay
     .slice(0, shownBrokenLines)
     .map(({ file, line, message }) => escapeControls(`${file === '-' ? 'standard input' : file}:${line}: ${message}`).concat('\n'));
   const rest = summary.brokenLines - broken.length;
-  return [...broken, ...(rest > 0 ? [`and ${countOf(rest, 'more line')} that could not be read\n`] : []), ...gaps].join('');
+  const { secretsNotCompared } = summary;
+  const withoutSecrets =
+    secretsNotCompared > 0
+      ? [`secrets not compared: ${countOf(secretsNotCompared, 'request')}. The record does not show which secrets the object would have\n`]
+      : [];
+  return [...broken, ...(rest > 0 ? [`and ${countOf(rest, 'more line')} that could not be read\n`] : []), ...gaps, ...withoutSecrets].join(
+    '',
+  );
 }
 
 function renderExample({ time, user, ...object }: RequestSubject): string {

@@ -6,9 +6,11 @@ import type { AuditedRule } from '../../observe/audit/audited-rule.ts';
 import type { Scan } from '../../scan/scan.ts';
 import {
   type Affected,
+  byEndingRule,
   byFinding,
   byNamespace,
   byRegistry,
+  type EndingRule,
   type Finding,
   type RegistryRow,
   type ScanSummary,
@@ -99,14 +101,16 @@ function renderAffected({ workloads, pods, namespaces }: Affected): string {
 }
 
 /** The last lines of the table. */
-export function renderScanSummary(summary: ScanSummary, { excluded, notEvaluated, notRead }: Scan, paint: Paint = plain): string {
-  const { allowed, warned, denied, undecided, deniedWhenRecreated, deniedOnceEnforced, idleCopies, finishedPods } = summary;
-  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`, ...(undecided > 0 ? [`${undecided} uncertain`] : [])];
+export function renderScanSummary(summary: ScanSummary, scan: Scan, paint: Paint = plain): string {
+  const { excluded, notEvaluated, notRead } = scan;
+  const { allowed, warned, denied, uncertain, deniedWhenRecreated, deniedOnceEnforced, idleCopies, finishedPods } = summary;
+  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`, ...(uncertain > 0 ? [`${uncertain} uncertain`] : [])];
   const missing = notRead.length + notEvaluated.length;
   const lines = [
     `${renderAffected(summary)}: ${parts.join(', ')}`,
     ...renderRunning(deniedWhenRecreated, 'would be denied when recreated', 'denied', paint),
     ...renderRunning(deniedOnceEnforced, 'would be denied in enforce mode', 'warned', paint),
+    ...renderEnds(byEndingRule(scan), paint),
     ...renderLeftOut(idleCopies, finishedPods),
     ...(excluded.objects > 0
       ? [`excluded from the webhooks: ${countOf(excluded.objects, 'object')} in ${excluded.namespaces.map(escapeControls).join(', ')}`]
@@ -114,6 +118,25 @@ export function renderScanSummary(summary: ScanSummary, { excluded, notEvaluated
     ...(missing > 0 ? [paint('denied', `incomplete: ${countOf(missing, 'problem')} kept objects from being evaluated, see above`)] : []),
   ];
   return lines.map((line) => `${line}\n`).join('');
+}
+
+const shownEnds = 20;
+
+function renderEnds(ends: readonly EndingRule[], paint: Paint): readonly string[] {
+  const more = ends.length - shownEnds;
+  return [
+    ...ends.slice(0, shownEnds).map((end) => renderEnd(end, paint)),
+    ...(more > 0 ? [`and ${countOf(more, 'more rule')} that ${more === 1 ? 'ends' : 'end'}. -o json has all`] : []),
+  ];
+}
+
+/** Who is left. The names are in `--by finding`. */
+function renderEnd({ rule, until, warnFrom, phase, ...left }: EndingRule, paint: Paint): string {
+  const when = { lasting: `ends on ${until}`, ending: `warns since ${warnFrom} and ends on ${until}`, ended: `ended on ${until}` }[phase];
+  const who =
+    left.workloads === 0 ? 'no scanned workload uses it' : `${renderAffected(left)} still ${left.workloads === 1 ? 'uses' : 'use'} it`;
+  const text = escapeControls(`rule "${rule.name}" ${when}: ${who}`);
+  return left.workloads === 0 || phase === 'lasting' ? text : paint(phase === 'ended' ? 'denied' : 'warned', text);
 }
 
 function renderLeftOut(idleCopies: number, finishedPods: number): readonly string[] {

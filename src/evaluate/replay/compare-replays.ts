@@ -1,4 +1,4 @@
-/** Compares what two rule sets do to past requests: which outcomes differ, for whom, how often, and when last. */
+/** Compares what two rule sets do to past requests: which outcomes and secrets differ, for whom, how often, and when last. */
 import { type PastRequest, type Replay, type ReplayedImage, replay } from '../../decision/replay.ts';
 import { type AuditedRule, auditRule } from '../../observe/audit/audited-rule.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
@@ -7,11 +7,14 @@ import { type ReadRecord, type RecordGap, type RequestSubject, readRecord } from
 
 /** Requests of one kind of object that the change affects in the same way. Documented as `changes` of `diff --replay -o json`. */
 export type ReplayChange = {
-  readonly effect: Exclude<Effect, 'secrets'>;
+  readonly effect: Effect;
   readonly object: Omit<RequestSubject, 'time' | 'user'>;
   /** Images that the rules evaluate differently. */
   readonly images: readonly { readonly image: string; readonly before: ImageResult; readonly after: ImageResult }[];
   readonly imagesOmitted?: number;
+  /** Pull secrets that the object would have only with the new rules, and only with the old ones. */
+  readonly secretsGained: readonly string[];
+  readonly secretsLost: readonly string[];
   readonly requests: number;
   readonly first: string;
   readonly last: string;
@@ -40,6 +43,10 @@ export type ReplayComparison = {
     readonly newlyAllowed: number;
     readonly newlyWarned: number;
     readonly noLongerWarned: number;
+    readonly secretsGained: number;
+    readonly secretsLost: number;
+    /** Requests for which the rules specify other secrets, and whose record does not show what the object would have. */
+    readonly secretsNotCompared: number;
     readonly unchanged: number;
     readonly notReplayable: number;
     readonly brokenLines: number;
@@ -68,7 +75,10 @@ const maxBrokenLines = 100;
 /** Past requests repeat: the same images in the same namespace. Results of different ones are kept, up to this number of characters. */
 const maxRemembered = 4 * 1024 * 1024;
 
-type Counts = Record<Exclude<Effect, 'secrets'> | 'unchanged', number>;
+/** Names of secrets shown for one change. Rules can specify more. */
+const maxSecrets = 10;
+
+type Counts = Record<Effect | 'unchanged', number>;
 type Group = Omit<ReplayChange, 'users' | 'requestsOfOtherUsers' | 'requests' | 'first' | 'last'> & {
   requests: number;
   first: string;
@@ -79,7 +89,8 @@ type Group = Omit<ReplayChange, 'users' | 'requestsOfOtherUsers' | 'requests' | 
 
 /** `now` is the time for which exemptions and ends of rules are evaluated, by both rule sets. */
 export function compareReplays(before: RuleSet, after: RuleSet, now: () => number): ReplayRun {
-  const counts: Counts = { 'newly-denied': 0, 'newly-allowed': 0, 'newly-warned': 0, 'no-longer-warned': 0, unchanged: 0 };
+  const counts: Counts = { 'newly-denied': 0, 'newly-allowed': 0, 'newly-warned': 0, 'no-longer-warned': 0, secrets: 0, unchanged: 0 };
+  const secretCounts = { gained: 0, lost: 0, notCompared: 0 };
   const gaps = new Map<RecordGap, { requests: number; readonly example?: RequestSubject }>();
   const groups = new Map<string, Group>();
   const brokenLines: BrokenLine[] = [];
@@ -121,6 +132,9 @@ export function compareReplays(before: RuleSet, after: RuleSet, now: () => numbe
         break;
       case 'compared':
         counts[compared.effect ?? 'unchanged'] += 1;
+        if (compared.secretsGained.length > 0) secretCounts.gained += 1;
+        if (compared.secretsLost.length > 0) secretCounts.lost += 1;
+        if (compared.secretsNotCompared) secretCounts.notCompared += 1;
         if (compared.effect && subject) addChange(compared, compared.effect, subject);
     }
   }
@@ -132,19 +146,21 @@ export function compareReplays(before: RuleSet, after: RuleSet, now: () => numbe
   }
 
   function addChange(
-    { images, imagesOmitted }: ComparedRequest & { kind: 'compared' },
+    { images, imagesOmitted, secretsGained, secretsLost }: ComparedRequest & { kind: 'compared' },
     effect: Group['effect'],
     { time, user, ...object }: RequestSubject,
   ): void {
     // The name of a Pod is random, and that of its owner is what people know.
     const { owner, ...named } = object;
     const about = owner ? { ...named, name: '', owner } : object;
-    const key = JSON.stringify([effect, about, images]);
+    const key = JSON.stringify([effect, about, images, secretsGained, secretsLost]);
     const group = groups.get(key) ?? {
       effect,
       object: about,
       images,
       ...(imagesOmitted > 0 && { imagesOmitted }),
+      secretsGained,
+      secretsLost,
       requests: 0,
       first: time,
       last: time,
@@ -190,6 +206,9 @@ export function compareReplays(before: RuleSet, after: RuleSet, now: () => numbe
           newlyAllowed: counts['newly-allowed'],
           newlyWarned: counts['newly-warned'],
           noLongerWarned: counts['no-longer-warned'],
+          secretsGained: secretCounts.gained,
+          secretsLost: secretCounts.lost,
+          secretsNotCompared: secretCounts.notCompared,
           unchanged: counts.unchanged,
           notReplayable: requestsWithGap,
           brokenLines: broken,
@@ -208,6 +227,9 @@ type ComparedRequest =
       readonly effect: Group['effect'] | undefined;
       readonly images: Group['images'];
       readonly imagesOmitted: number;
+      readonly secretsGained: readonly string[];
+      readonly secretsLost: readonly string[];
+      readonly secretsNotCompared: boolean;
     }
   | { readonly kind: 'gap'; readonly gap: RecordGap };
 
@@ -215,13 +237,37 @@ function compareRequest(request: PastRequest, before: RuleSet, after: RuleSet, n
   const [old, current] = [replay(request, before, now), replay(request, after, now)];
   if (old.kind === 'unknown') return { kind: 'gap', gap: old.gap };
   if (current.kind === 'unknown') return { kind: 'gap', gap: current.gap };
-  const effect = effectOf(old.outcome, current.outcome) as Group['effect'] | undefined;
-  if (!effect) return unchanged;
+  const secrets = changedSecrets(old, current);
+  const effect =
+    effectOf(old.outcome, current.outcome) ?? (secrets.secretsGained.length + secrets.secretsLost.length > 0 ? 'secrets' : undefined);
+  if (!effect) return secrets.secretsNotCompared ? unknownSecrets : unchanged;
   const images = changedImages(request, old, current);
-  return { kind: 'compared', effect, images: images.slice(0, maxImages), imagesOmitted: Math.max(0, images.length - maxImages) };
+  return {
+    kind: 'compared',
+    effect,
+    images: images.slice(0, maxImages),
+    imagesOmitted: Math.max(0, images.length - maxImages),
+    ...secrets,
+  };
 }
 
-const unchanged: ComparedRequest = { kind: 'compared', effect: undefined, images: [], imagesOmitted: 0 };
+const sameSecrets = { secretsGained: [], secretsLost: [], secretsNotCompared: false };
+const unchanged: ComparedRequest = { kind: 'compared', effect: undefined, images: [], imagesOmitted: 0, ...sameSecrets };
+const unknownSecrets: ComparedRequest = { ...unchanged, secretsNotCompared: true };
+
+/** A denied object is not stored, so it gains and loses no secrets. */
+function changedSecrets(old: Replayed, current: Replayed): Pick<ComparedRequest & { kind: 'compared' }, keyof typeof sameSecrets> {
+  if (current.outcome === 'denied' || sameNames(old.secrets.specified, current.secrets.specified)) return sameSecrets;
+  const [before, after] = [old.secrets.added, current.secrets.added];
+  if (!before || !after) return { ...sameSecrets, secretsNotCompared: true };
+  const without = (names: readonly string[], others: readonly string[]) =>
+    names.filter((name) => !others.includes(name)).slice(0, maxSecrets);
+  return { secretsGained: without(after, before), secretsLost: without(before, after), secretsNotCompared: false };
+}
+
+function sameNames(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((name) => other.includes(name));
+}
 
 type Replayed = Replay & { kind: 'replayed' };
 
@@ -231,7 +277,9 @@ function changedImages({ images }: PastRequest, old: Replayed, current: Replayed
     const [before, after] = [old.images[index], current.images[index]];
     return before && after ? [{ image: text, before, after }] : [];
   });
-  const changed = pairs.filter(({ before, after }) => keyOfResult(before) !== keyOfResult(after));
+  const changed = pairs.filter(
+    ({ before, after }) => keyOfResult(before) !== keyOfResult(after) || !sameNames(before.secrets, after.secrets),
+  );
   const shown = changed.length > 0 ? changed : pairs.filter(({ after }) => after.outcomeBeforeMode !== 'allowed');
   const byText = new Map(shown.map((pair) => [JSON.stringify([pair.image, keyOfResult(pair.before), keyOfResult(pair.after)]), pair]));
   return [...byText.values()].map(({ image, before, after }) => ({ image, before: resultOf(before), after: resultOf(after) }));
@@ -247,8 +295,10 @@ function resultOf({ verdict, reason, rule }: ReplayedImage): ImageResult {
 }
 
 /** Everything that `replay` reads. */
-function keyOf({ operation, namespace, isPod, isStaticPod, namespaceLabels, shortNames, secrets, images }: PastRequest): string {
-  let key = `${operation} ${isPod ? 'pod' : ''} ${isStaticPod ? 'static' : ''} ${namespace}`;
+function keyOf(request: PastRequest): string {
+  const { operation, namespace, isPod, isStaticPod, hasSecrets, namespaceLabels, shortNames, secrets, suppliedSecrets, images } = request;
+  let key = `${operation} ${isPod ? 'pod' : ''} ${isStaticPod ? 'static' : ''} ${hasSecrets ? 'writable' : ''} ${namespace}`;
+  if (suppliedSecrets) key += suppliedSecrets.length === 0 ? ' []' : JSON.stringify(suppliedSecrets);
   if (namespaceLabels && namespaceLabels.size > 0) key += JSON.stringify([...namespaceLabels]);
   else if (!namespaceLabels) key += ' ?';
   if (shortNames !== 'docker.io') key += JSON.stringify(shortNames);
@@ -263,6 +313,7 @@ const importance: Readonly<Record<Group['effect'], number>> = {
   'newly-warned': 1,
   'newly-allowed': 2,
   'no-longer-warned': 3,
+  secrets: 4,
 };
 
 function byImportance(one: ReplayChange, another: ReplayChange): number {

@@ -1,6 +1,7 @@
 /** Reads one line of an audit log: a past request, a record that is no request, or why it cannot be evaluated again. */
 import { type PastImage, type PastRequest, replayGaps } from '../../decision/replay.ts';
 import { isObject, type JsonObject } from '../../object/json.ts';
+import { copiesOfOwners } from '../../object/workload.ts';
 
 /** Who made a request, about what, and when. Texts are as long as in the record. */
 export type RequestSubject = {
@@ -86,7 +87,7 @@ function readDecision(record: JsonObject): ReadRecord {
     if (past === undefined) return broken(`has an image without text, action or "introduced"`);
     read.push(past);
   }
-  const { namespaceLabels, shortNames, secrets } = record;
+  const { namespaceLabels, shortNames, secrets, suppliedSecrets } = record;
   return {
     kind: 'request',
     subject,
@@ -97,10 +98,18 @@ function readDecision(record: JsonObject): ReadRecord {
       isStaticPod: record.staticPod === true,
       namespaceLabels: isObject(namespaceLabels) ? new Map(Object.entries(namespaceLabels) as [string, string | null][]) : undefined,
       shortNames: shortNames === 'reject' ? shortNames : Array.isArray(shortNames) ? (shortNames as string[]) : 'docker.io',
+      hasSecrets: record.staticPod !== true && mayHaveSecrets(subject, operation),
+      suppliedSecrets: Array.isArray(suppliedSecrets) ? suppliedSecrets.filter((name) => typeof name === 'string') : undefined,
       secrets: isObject(secrets) ? new Map(Object.entries(secrets) as [string, never][]) : noSecrets,
       images: read,
     },
   };
+}
+
+/** Nothing is written to image streams, to copies of an owner's template, and to Pods that exist. */
+function mayHaveSecrets({ group, kind, owner }: RequestSubject, operation: 'CREATE' | 'UPDATE'): boolean {
+  if (group === 'image.openshift.io' || (owner && copiesOfOwners.has(kind))) return false;
+  return operation === 'CREATE' || group !== '' || kind !== 'Pod';
 }
 
 const noSecrets: PastRequest['secrets'] = new Map();

@@ -15,6 +15,11 @@ export type Circumstances = {
   readonly staticPod?: true;
   /** Of a Pod: whether its namespace has the secrets that the rules name for its images. */
   readonly secrets?: Readonly<Record<string, SecretFacts>>;
+  /**
+   * Pull secrets of a new Pod or pod template that its author or its service account listed. Absent if it is not known what other rules would
+   * write into the object, or if the list is too long.
+   */
+  readonly suppliedSecrets?: readonly string[];
 };
 
 /** What the request was evaluated with. */
@@ -34,6 +39,7 @@ export function describeCircumstances({ rules, facts, decision, namespace, isPod
     ...(shortNames === 'reject' && { shortNames }),
     ...(Array.isArray(shortNames) && { shortNames: cutter.texts(shortNames, budgets.shortNames) }),
     ...(decision.staticPod && { staticPod: true }),
+    ...supplied(decision),
     ...(secrets.length > 0 && { secrets: shownEntries(secrets, (name) => facts.secret(namespace, name), budgets.secrets, cutter) }),
   };
 }
@@ -44,6 +50,13 @@ function labelsOf(rules: RuleSet, facts: EvaluatedWith['facts'], name: string, c
   const { labels } = namespace;
   const entryOf = (key: string) => (Object.hasOwn(labels, key) ? (labels[key] ?? null) : null);
   return { namespaceLabels: shownEntries(labelKeysOf(rules), entryOf, budgets.namespaceLabels, cutter) };
+}
+
+/** Whole or not at all, so that a long list does not keep the outcome from being replayed. */
+function supplied({ suppliedSecrets: names }: Decision & { kind: 'decided' }): Pick<Circumstances, 'suppliedSecrets'> {
+  const { count, bytes } = budgets.suppliedSecrets;
+  if (!names || names.length > count || Buffer.byteLength(JSON.stringify(names)) > bytes) return {};
+  return { suppliedSecrets: names };
 }
 
 function namedSecrets({ images }: Decision & { kind: 'decided' }): readonly string[] {

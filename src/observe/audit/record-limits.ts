@@ -23,6 +23,7 @@ export const budgets = {
   /** Of the validating webhook, which injects nothing. */
   namespaceLabels: { count: 50, bytes: 8 * KiB },
   secrets: { count: 50, bytes: 4 * KiB },
+  suppliedSecrets: { count: 50, bytes: 4 * KiB },
   shortNames: { count: 10, bytes: 2 * KiB },
   /** Of a review, or of a change of the rules. */
   problems: { count: 100, bytes: 80 * KiB },

@@ -229,5 +229,6 @@ export function renderSourcePath(source: RuleSource | ClusterObject): string {
 
 /** A document as text: its file, or `ConfigMap ns/name, key k`. */
 export function renderSource(source: RuleSource): string {
-  return source.kind === 'file' ? source.file : `ConfigMap ${source.namespace}/${source.name}, key ${source.key}`;
+  if (source.kind === 'file') return source.file === '-' ? 'standard input' : source.file;
+  return `ConfigMap ${source.namespace}/${source.name}, key ${source.key}`;
 }

@@ -4,14 +4,15 @@
  * in test/unit/docs/commands.ts.
  */
 
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ApiClient } from '../../../src/kube/api-client.ts';
-import { commandLines, inlineCommands, otherExitCodes, pagesWithSteps, runnable, type Step, stepsOf } from '../../unit/docs/commands.ts';
+import { inlineCommands, pagesWithOwnScenario, pagesWithSteps, runnable, stepsOf } from '../../unit/docs/commands.ts';
 import { pages as everyPage } from '../../unit/docs/pages.ts';
 import { findBinaries } from '../binaries.ts';
+import { type ActualOutput, runStep, writeOutputs } from '../docs-steps.ts';
 import { createWorld, filesShownIn, rulesConfigMap, usualDeployment, usualRules, type World } from '../docs-world.ts';
 import { findHelm } from '../helm.ts';
 import { type StandInNode, startStandInNode } from '../stand-in-node.ts';
@@ -19,7 +20,6 @@ import { target, waitFor } from '../target.ts';
 
 const cluster = target();
 const { kubectl } = cluster;
-const root = resolve(import.meta.dirname, '../../..');
 
 let admin: ApiClient;
 let node: StandInNode;
@@ -50,14 +50,16 @@ afterAll(async () => {
     '-l',
     'app.kubernetes.io/name=regkeeper',
   ]);
+  await kubectl(['delete', 'clusterrolebinding', 'regkeeper-report-namespace-rules', '--ignore-not-found']);
   await kubectl(['delete', 'namespace', 'regkeeper', 'shop', '--ignore-not-found', '--timeout=60s']);
   await node?.end();
   await rm(folder, { recursive: true, force: true });
 }, 120_000);
 
 /** The quick start installs regkeeper and creates the namespace `shop`. */
-const pages = ['docs/quick-start.md', ...pagesWithSteps.filter((page) => page !== 'docs/quick-start.md')];
-const actual: { readonly step: Step; readonly output: string }[] = [];
+const first = 'docs/quick-start.md';
+const pages = [first, ...pagesWithSteps.filter((page) => page !== first && !pagesWithOwnScenario.includes(page))];
+const actual: ActualOutput[] = [];
 
 describe.each(pages)('%s', (page) => {
   const steps = stepsOf(page).flatMap((step) => {
@@ -67,16 +69,13 @@ describe.each(pages)('%s', (page) => {
 
   beforeAll(async () => {
     await world.enter(page);
-    if (page !== pages[0]) await prepareShop(page);
+    if (page !== first) await prepareShop(page);
   }, 60_000);
 
   test.each(steps)(
     'line $line',
     async (step) => {
-      const { output, exitCode } = await world.run(step.output === undefined ? checked(step.script) : step.script);
-      actual.push({ step, output });
-      if (step.output === undefined) expect(exitCode, output).toBe(0);
-      else if (!process.env.UPDATE_GOLDEN) expect(output.trimEnd()).toBe(step.output);
+      actual.push(await runStep(world, step));
     },
     300_000,
   );
@@ -95,35 +94,8 @@ describe('commands in the text have options that their programs know', () => {
   });
 });
 
-/** The script that ends after the first command with an unexpected exit code. A command of `console` may fail: its output is compared. */
-function checked(script: string): string {
-  return commandLines(script)
-    .map((line) => {
-      const expected = otherExitCodes.find(({ command }) => command.test(line))?.exitCode ?? 0;
-      return `${line}\n[ $? = ${expected} ] || exit 1`;
-    })
-    .join('\n');
-}
-
 afterAll(async () => {
-  if (!process.env.UPDATE_GOLDEN) return;
-  for (const page of pages) {
-    const shown = actual.filter(({ step }) => step.page === page && step.output !== undefined);
-    const lines = (await readFile(join(root, page), 'utf8')).split('\n');
-    // From the end, so that line numbers stay valid.
-    for (const { step, output } of shown.toReversed()) {
-      const before = step.output === '' ? 0 : (step.output?.split('\n').length ?? 0);
-      lines.splice(
-        step.line + step.script.split('\n').length - 1,
-        before,
-        ...output
-          .trimEnd()
-          .split('\n')
-          .filter((line, index) => line !== '' || index > 0),
-      );
-    }
-    await writeFile(join(root, page), lines.join('\n'));
-  }
+  if (process.env.UPDATE_GOLDEN) for (const page of pages) await writeOutputs(page, actual);
 });
 
 /** The rules of the page, or the usual ones, and one Pod and one Deployment from before they were in force. */
@@ -139,8 +111,14 @@ async function prepareShop(page: string): Promise<void> {
   await applyRules(filesShownIn(page).get('rules.yaml') ?? usualRules);
   // README.md creates its objects itself. The rules of secret-delivery.md deny the usual ones.
   if (page === 'README.md' || page === 'docs/secret-delivery.md') return;
-  const secret = ['create', 'secret', 'docker-registry', 'corp-pull', '-n', 'shop', '--docker-server=registry.example.com:5000'];
-  if (page !== 'docs/guides/registry-secrets.md') await kubectl([...secret, '--docker-username=ci', '--docker-password=secret']);
+  const secret = (name: string) =>
+    kubectl(
+      `create secret docker-registry ${name} -n shop --docker-server=registry.example.com:5000 --docker-username=ci --docker-password=secret`.split(
+        ' ',
+      ),
+    );
+  if (page !== 'docs/guides/registry-secrets.md') await secret('corp-pull');
+  if (page === 'docs/guides/migrate.md') await secret('image-pull-secret');
   const account = JSON.stringify({ imagePullSecrets: [{ name: 'image-pull-secret' }] });
   await kubectl(['patch', 'serviceaccount', 'default', '-n', 'shop', '-p', account]);
   await kubectl(['apply', '-f', '-'], { stdin: usualDeployment });

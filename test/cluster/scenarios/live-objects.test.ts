@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { corpusPath } from '../../unit/conformance/corpus.ts';
 import { kubeconfigFor, regkeeper } from '../command-line.ts';
+import { publicApplications } from '../public-applications.ts';
 import { target, waitFor } from '../target.ts';
 import { createTenant } from '../tenant.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
-import { deployment, listOf, pod, running } from '../workloads.ts';
+import { deployment, listOf, type PodLike, type PodTemplate, pod, running, secretsIn } from '../workloads.ts';
 
 const cluster = target();
 const { kubectl, kubeconfig } = cluster;
@@ -30,7 +31,70 @@ async function enforce(rules: string, isDenied: boolean): Promise<void> {
   await waitFor(attempt, { deadlineSeconds: 15, what: 'the rules to be in effect' });
 }
 
+/** Objects by namespace. */
+type Applications = ReadonlyMap<string, readonly object[]>;
+
+/** Creates the objects, and returns their manifests by namespace. */
+async function createInAudit(applications: readonly (readonly object[])[]): Promise<Applications> {
+  await enforce('mode: audit\nrules: []\n', false);
+  const created = new Map<string, readonly object[]>();
+  for (const objects of applications) {
+    const namespace = await cluster.namespace();
+    await kubectl(['apply', '--validate=false', '-n', namespace, '-f', '-'], { stdin: JSON.stringify(listOf(objects)) });
+    created.set(namespace, objects);
+  }
+  return created;
+}
+
+/** The rules of `init`, enforced. They have no problems, and deny nothing that runs or is created again. */
+async function initAndEnforce(created: Applications, workloads: number): Promise<string> {
+  const { out, err, exitCode } = await onCluster('init', '--cluster');
+  expect({ exitCode, err }).toMatchObject({ exitCode: 0 });
+  const file = join(installed.folder, 'init.yaml');
+  const enforced = out.replace(/^mode: audit$/m, 'mode: enforce');
+  await writeFile(file, enforced);
+  expect((await regkeeper(['lint', '--strict', file])).out).toBe('');
+  expect((await onCluster('scan')).exitCode).toBe(0);
+
+  await enforce(enforced, true);
+  const scanned = await onCluster('scan', '-o', 'json');
+  const { summary, rulesRevision } = JSON.parse(scanned.out);
+  expect(summary).toMatchObject({ denied: 0, uncertain: 0 });
+  expect(summary.workloads).toBeGreaterThanOrEqual(workloads);
+  expect(installed.server?.audit().at(-1)).toMatchObject({ rulesRevision });
+  for (const [namespace, objects] of created) {
+    const stdin = JSON.stringify(listOf(objects));
+    await kubectl(['delete', '-n', namespace, '-f', '-', '--wait=true', '--cascade=background'], { stdin });
+    await kubectl(['create', '--validate=false', '-n', namespace, '-f', '-'], { stdin });
+  }
+  return enforced;
+}
+
 describe('first rules for applications that nobody here wrote', () => {
+  test('once enforced deny nothing of three public applications that is created again', async () => {
+    const created = await createInAudit(Object.values(publicApplications));
+    const pods = async () => {
+      const lists = await Promise.all(
+        [...created.keys()].map((namespace) =>
+          kubectl.json<{ items: { metadata: { deletionTimestamp?: string } }[] }>(['get', 'pods', '-n', namespace]),
+        ),
+      );
+      return lists.flatMap(({ items }) => items).filter(({ metadata }) => metadata.deletionTimestamp === undefined).length;
+    };
+    const expected = 6 + 12 + 7;
+    await waitFor(async () => (await pods()) === expected, { deadlineSeconds: 60, what: 'the Pods of the applications' });
+
+    const rules = await initAndEnforce(created, 22);
+    const registries = [...rules.matchAll(/^- registry: (.*)$/gm)].map(([, registry]) => registry);
+    expect(registries).toEqual(
+      expect.arrayContaining(['docker.io', 'ghcr.io', 'public.ecr.aws', 'quay.io', 'us-docker.pkg.dev', 'us-central1-docker.pkg.dev']),
+    );
+    await waitFor(async () => (await pods()) === expected, { deadlineSeconds: 60, what: 'the Pods to be created again' });
+    const namespaces = new Set(created.keys());
+    const denied = installed.server?.audit().filter(({ namespace, outcome }) => namespaces.has(String(namespace)) && outcome === 'denied');
+    expect(denied).toEqual([]);
+  }, 180_000);
+
   const folder = corpusPath('openshift-objects');
   const files = folder === undefined ? [] : readdirSync(folder).filter((file) => file.endsWith('.json'));
   const applications = Map.groupBy(files, (file) => file.slice(0, file.indexOf('__')));
@@ -38,36 +102,10 @@ describe('first rules for applications that nobody here wrote', () => {
     (applications.get(application) ?? []).map((file) => JSON.parse(readFileSync(join(folder ?? '', file), 'utf8')) as { metadata: object });
 
   test.runIf(folder !== undefined)(
-    'once enforced they deny nothing that is created again',
+    'once enforced deny nothing of other applications that is created again',
     async () => {
       expect(applications.size).toBeGreaterThan(3);
-      await enforce('mode: audit\nrules: []\n', false);
-      const created = new Map<string, string>();
-      for (const application of applications.keys()) {
-        const namespace = await cluster.namespace();
-        const manifest = JSON.stringify(listOf(objectsOf(application)));
-        await kubectl(['apply', '--validate=false', '-n', namespace, '-f', '-'], { stdin: manifest });
-        created.set(namespace, manifest);
-      }
-
-      const { out, err, exitCode } = await onCluster('init', '--cluster');
-      expect({ exitCode, err }).toMatchObject({ exitCode: 0 });
-      const file = join(installed.folder, 'init.yaml');
-      const enforced = out.replace(/^mode: audit$/m, 'mode: enforce');
-      await writeFile(file, enforced);
-      expect((await regkeeper(['lint', '--strict', file])).out).toBe('');
-      expect((await onCluster('scan')).exitCode).toBe(0);
-
-      await enforce(enforced, true);
-      const scanned = await onCluster('scan', '-o', 'json');
-      const { summary, rulesRevision } = JSON.parse(scanned.out);
-      expect(summary).toMatchObject({ denied: 0, undecided: 0 });
-      expect(summary.workloads).toBeGreaterThanOrEqual(files.length);
-      expect(installed.server?.audit().at(-1)).toMatchObject({ rulesRevision });
-      for (const [namespace, manifest] of created) {
-        await kubectl(['delete', '-n', namespace, '-f', '-', '--wait=true', '--cascade=background'], { stdin: manifest });
-        await kubectl(['create', '--validate=false', '-n', namespace, '-f', '-'], { stdin: manifest });
-      }
+      await initAndEnforce(await createInAudit([...applications.keys()].map(objectsOf)), files.length);
     },
     300_000,
   );
@@ -182,5 +220,104 @@ describe('diff --cluster', () => {
       return stdout !== '' && (await available('caught')) === 0;
     };
     await waitFor(denied, { deadlineSeconds: 30, what: 'the denied Pods' });
+  }, 180_000);
+
+  test('previews which objects are denied and which secrets they gain and lose when they are created again', async () => {
+    const rules = (...entries: readonly string[]) =>
+      `mode: enforce\nrules:\n${entries.map((entry) => `- {registry: ${entry}}\n`).join('')}`;
+    const before = rules(
+      'corp.example.com, pullSecret: corp',
+      'both.example.com, pullSecret: [own, first]',
+      'hub.example.com',
+      'old.example.com, pullSecret: old',
+    );
+    const after = rules(
+      'corp.example.com, pullSecret: [corp, next]',
+      'both.example.com, pullSecret: second',
+      'old.example.com',
+      'new.example.com, pullSecret: new',
+    );
+    await enforce(before.replace('enforce', 'audit'), false);
+    const namespace = await cluster.namespace();
+    const type = 'kubernetes.io/dockerconfigjson';
+    const secrets = ['corp', 'next', 'own', 'first', 'second', 'old', 'new'].map((name) => {
+      return { apiVersion: 'v1', kind: 'Secret', metadata: { name }, type, stringData: { '.dockerconfigjson': '{"auths":{}}' } };
+    });
+    const own = { imagePullSecrets: [{ name: 'own' }] };
+    const objects = [
+      ...['corp', 'hub', 'old', 'new', 'nowhere'].flatMap((name) => [
+        deployment(`${name}-deployment`, running(`${name}.example.com/app:1`), { replicas: 1 }),
+        pod(`${name}-pod`, running(`${name}.example.com/app:1`)),
+      ]),
+      deployment('both-deployment', running('both.example.com/app:1', own), { replicas: 1 }),
+      pod('both-pod', running('both.example.com/app:1', own)),
+    ];
+    const inNamespace = (...args: readonly string[]) => [...args, '-n', namespace];
+    await kubectl(inNamespace('create', '-f', '-'), { stdin: JSON.stringify(listOf([...secrets, ...objects])) });
+    const podsOf = async () => (await kubectl.json<{ items: PodLike[] }>(inNamespace('get', 'pods'))).items;
+    await waitFor(async () => (await podsOf()).length === objects.length, { deadlineSeconds: 30, what: 'the Pods' });
+    await enforce(before, true);
+
+    const file = join(installed.folder, 'previewed.json');
+    const metadata = { name: 'regkeeper-rules', labels: { 'regkeeper.io/rules': 'cluster' } };
+    await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'rules.yaml': after } }));
+    const { changes } = JSON.parse((await onCluster('diff', '--cluster', file, '-n', namespace, '-o', 'json')).out) as {
+      changes: { object: { name: string }; effect: string; secretsGained: { secret: string }[]; secretsLost: { secret: string }[] }[];
+    };
+    const previewOf = (name: string) => {
+      const change = changes.find(({ object }) => object.name === name);
+      const namesIn = (list: readonly { secret: string }[] = []) => [...new Set(list.map(({ secret }) => secret))].sort();
+      const effect = change?.effect === 'secrets' ? undefined : change?.effect;
+      return { effect, gained: namesIn(change?.secretsGained), lost: namesIn(change?.secretsLost) };
+    };
+
+    type Stored = PodLike & { spec: { template?: PodTemplate } };
+    const secretsNow = (stored: Stored) => secretsIn(stored.spec.template ?? stored);
+    const attempt = async (object: object) => {
+      const { stdout } = await kubectl(inNamespace('create', '-o', 'json', '-f', '-'), {
+        stdin: JSON.stringify(object),
+        allowFailure: true,
+      });
+      return stdout === '' ? undefined : secretsNow(JSON.parse(stdout) as Stored);
+    };
+    const observed = new Map<string, { before: readonly string[] | undefined; after: readonly string[] | undefined }>();
+    const renamed = (object: (typeof objects)[number]) => ({
+      ...object,
+      metadata: { ...object.metadata, name: `${object.metadata.name}-again` },
+    });
+    const tryAll = async () => {
+      const results = new Map<string, readonly string[] | undefined>();
+      for (const object of objects) results.set(object.metadata.name, await attempt(renamed(object)));
+      await kubectl(inNamespace('delete', '-f', '-', '--ignore-not-found', '--wait=false', '--grace-period=0', '--force'), {
+        stdin: JSON.stringify(listOf(objects.map(renamed))),
+      });
+      await waitFor(
+        async () =>
+          (await kubectl.json<{ items: PodLike[] }>(inNamespace('get', 'pods,deployments'))).items.every(
+            ({ metadata: { name } }) => !name.endsWith('-again'),
+          ),
+        { deadlineSeconds: 30, what: 'the copies to be deleted' },
+      );
+      return results;
+    };
+    const resultsBefore = await tryAll();
+    await enforce(after, true);
+    const resultsAfter = await tryAll();
+    for (const {
+      metadata: { name },
+    } of objects)
+      observed.set(name, { before: resultsBefore.get(name), after: resultsAfter.get(name) });
+
+    for (const [name, { before: had, after: has }] of observed) {
+      const effect = had && !has ? 'newly-denied' : !had && has ? 'newly-allowed' : undefined;
+      const live = await kubectl.json<Stored>(inNamespace('get', name.endsWith('-pod') ? 'pod' : 'deployment', name));
+      // What runs was created by the old rules in audit mode, so it has their secrets also where they would deny it.
+      const [old, now] = [secretsNow(live), has ?? secretsNow(live)];
+      const without = (one: readonly string[], other: readonly string[]) => one.filter((secret) => !other.includes(secret)).sort();
+      expect({ name, effect, gained: without(now, old), lost: without(old, now) }).toEqual({ name, ...previewOf(name) });
+    }
+    const effects = objects.map(({ metadata: { name } }) => previewOf(name));
+    expect(new Set(effects.map(({ effect }) => effect))).toEqual(new Set([undefined, 'newly-denied', 'newly-allowed']));
+    expect(effects.some(({ gained }) => gained.length > 0) && effects.some(({ lost }) => lost.length > 0)).toBe(true);
   }, 180_000);
 });

@@ -23,7 +23,7 @@ rules:
 - {registry: private.test, pullSecret: private-pull}
 - {registry: second.test, pullSecret: delivered-pull}
 secrets:
-- {name: delivered-pull, source: delivered-source, namespaces: {matchLabels: {tier: prod}}}
+- {name: delivered-pull, source: delivered-source, namespaces: "*"}
 `;
 
 beforeAll(async () => {
@@ -56,13 +56,14 @@ describe('after a removal, a new installation', () => {
     expect(usersWhoPulled('with-helm')).toEqual(['ada@private.test']);
   });
 
-  test('delivers the secret to a new namespace, where the Pod of its only Deployment runs', async () => {
+  test('delivers the secret to a namespace made from nothing, so that the Pod of its first Deployment runs', async () => {
     await putSource(kubectl, 'delivered-source', { 'second.test': 'grace' });
-    const name = await cluster.namespace({ tier: 'prod' });
+    const name = await cluster.namespace();
     const inNew = actingOnNode(kubectl, () => name);
     await inNew.create(deployment('delivered', sleeping('second.test/delivered:1')));
     await untilRunning(inNew, '-l', 'app=delivered');
     expect(usersWhoPulled('delivered')).toEqual(['grace@second.test']);
+    expect((await kubectl(['get', 'secrets', '-n', name, '-o', 'name'])).stdout).toBe('secret/delivered-pull\n');
     await untilRolledOut(kubectl, 'regkeeper-deliver');
     expect(await readyReplicas('regkeeper-deliver')).toBe('2');
   });

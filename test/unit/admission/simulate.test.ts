@@ -1,4 +1,5 @@
 /** Tests the simulation of an admission without a server. */
+import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, test } from 'vitest';
 import { type SimulatedRequest, type SimulationResult, simulateAdmission } from '../../../src/admission/simulate.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
@@ -26,6 +27,11 @@ function answered(request: SimulatedRequest, facts: Facts = unwatched) {
   return simulation;
 }
 
+function freeze<Value>(value: Value): Value {
+  if (typeof value === 'object' && value !== null) for (const each of Object.values(Object.freeze(value))) freeze(each);
+  return value;
+}
+
 function secretsOf({ object }: SimulationResult & { kind: 'answered' }) {
   return ((object.spec as JsonObject).imagePullSecrets as { name: string }[] | undefined)?.map(({ name }) => name);
 }
@@ -39,6 +45,22 @@ describe('a rehearsal', () => {
     expect(secretsOf(simulation)).toEqual(['corp-pull']);
     expect(simulation.denial).toBeUndefined();
     expect(request).toEqual(before);
+  });
+
+  test.each([
+    ['no annotations and no secrets', {}, {}],
+    ['annotations', { annotations: { a: '1' } }, {}],
+    ['secrets of its own', {}, { imagePullSecrets: [{ name: 'own' }] }],
+    ['both', { annotations: { a: '1' } }, { imagePullSecrets: [{ name: 'own' }] }],
+  ])('an object with %s is patched as a library patches a whole copy, and shares what the patch leaves alone', (_name, metadata, spec) => {
+    const request = change('reg.example.com/web:1', { spec });
+    Object.assign(request.object.metadata as object, metadata);
+    const { object } = freeze(request);
+    const simulation = answered(request);
+    expect(simulation.patch.length).toBeGreaterThan(0);
+    const whole = jsonPatch.applyPatch(structuredClone(object), structuredClone(simulation.patch) as Operation[], true).newDocument;
+    expect(simulation.object).toEqual(whole);
+    expect((simulation.object.spec as JsonObject).containers).toBe((object.spec as JsonObject).containers);
   });
 
   test('refuses in the words of the server', () => {

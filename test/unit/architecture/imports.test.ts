@@ -21,7 +21,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   rules: ['yaml', 'image'],
   delivery: ['image', 'object', 'credentials', 'rules'],
   decision: ['yaml', 'image', 'object', 'credentials', 'rules'],
-  admission: ['image', 'object', 'rules', 'decision'],
+  admission: ['yaml', 'image', 'object', 'rules', 'decision'],
   files: ['time'],
   kube: ['contracts', 'errors', 'time', 'yaml'],
   settings: ['rules'],

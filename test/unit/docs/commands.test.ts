@@ -28,6 +28,7 @@ test('the five commands that install on kind are those of deploy/kind/install.sh
 
 /** Pages with output in blocks without a language, and what tests them. */
 const testedElsewhere: Readonly<Record<string, string>> = {
+  'docs/reports.md': 'ages vary, and test/cluster/scenarios/report-rights.test.ts compares the columns',
   'docs/tools.md': 'tools.test.ts compares the output',
   'docs/events.md': 'ages vary, and test/cluster/scenarios/events.test.ts compares the messages',
 };

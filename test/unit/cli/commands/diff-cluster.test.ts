@@ -207,3 +207,32 @@ test.each([['--assume-complete'], ['--replay']])('%s has no meaning for a cluste
   expect(err).toContain("cannot be used with option '--cluster'");
   expect(exitCode).toBe(2);
 });
+
+test('a Pod without an owner has only its own secrets when it is created again', async () => {
+  const alone = injected([pod({ image: 'registry.example.com/x:1' })], 'corp-pull');
+  const cluster = liveApi([namespace('shop'), secret('shop', 'corp-pull'), rulesConfigMap(inForce), ...alone]);
+  const file = await fileWith('rules: [{registry: registry.example.com}]', 'without-secret.yaml');
+  const { out, exitCode } = await runOnCluster(cluster.client, 'diff', '--cluster', file);
+  expect(out).toContain('secrets    Pod shop/alone  1 Pod');
+  expect(out).toContain('- spec.imagePullSecrets: corp-pull');
+  expect(exitCode).toBe(1);
+});
+
+test('a mode that denies nothing does not hide what enforce mode would newly deny', async () => {
+  const audited = liveApi([
+    namespace('shop'),
+    rulesConfigMap('mode: audit\nrules: [{registry: docker.io}]'),
+    ...deployment({ image: 'docker.io/acme/web:1', pods: 2 }),
+    ...deployment({ name: 'other', image: 'quay.io/acme/web:1', pods: 1 }),
+  ]);
+  const file = await fileWith('mode: audit\nrules: []', 'audited.yaml');
+  const { out, exitCode } = await runOnCluster(audited.client, 'diff', '--cluster', file);
+  expect(out.split('\n')).toEqual([
+    '2 workloads with 3 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 2 unchanged',
+    '1 workload with 2 Pods would be newly denied in enforce mode. Set mode: enforce in the files to list them',
+    '',
+  ]);
+  expect(exitCode).toBe(0);
+  const json = await runOnCluster(audited.client, 'diff', '--cluster', file, '-o', 'json');
+  expect(JSON.parse(json.out).summary.newlyDeniedOnceEnforced).toEqual({ workloads: 1, pods: 2, namespaces: 1 });
+});

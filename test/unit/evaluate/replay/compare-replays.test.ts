@@ -70,6 +70,8 @@ describe('requests with another outcome', () => {
         effect: 'newly-denied',
         object: { group: '', kind: 'Pod', namespace: 'shop', name: '', owner },
         images: images('hub.io/a'),
+        secretsGained: [],
+        secretsLost: [],
         requests: 3,
         first: '2026-11-02T10:00:00.000Z',
         last: '2026-11-09T10:00:00.000Z',
@@ -82,6 +84,8 @@ describe('requests with another outcome', () => {
         effect: 'newly-denied',
         object: { group: '', kind: 'Pod', namespace: 'shop', name: 'web' },
         images: images('hub.io/b'),
+        secretsGained: [],
+        secretsLost: [],
         requests: 1,
         first: '2026-11-01T10:00:00.000Z',
         last: '2026-11-01T10:00:00.000Z',
@@ -127,6 +131,53 @@ describe('requests with another outcome', () => {
     expect(users.length).toBe(5);
     expect(users.reduce((sum, { requests }) => sum + requests, requestsOfOtherUsers)).toBe(30);
     expect([shown.length, imagesOmitted]).toEqual([5, 3]);
+  });
+});
+
+describe('secrets', () => {
+  const corp = ruleSetOf('rules: [{registry: reg.io, pullSecret: corp}, {registry: hub.io}]');
+  const next = ruleSetOf('rules: [{registry: reg.io, pullSecret: [next, own]}, {registry: hub.io}]');
+  const lost = ruleSetOf('rules: [{registry: reg.io}, {registry: hub.io}]');
+  const denied = ruleSetOf('rules: [{registry: hub.io}]');
+  const off = ruleSetOf('inject: "off"\nrules: [{registry: reg.io, pullSecret: corp}, {registry: hub.io}]');
+  const own = { suppliedSecrets: ['own'] };
+  const template = { group: 'apps', kind: 'Deployment' };
+
+  test('gained and lost are a change, with the images that need them', () => {
+    const { changes, summary } = compare([record([image('reg.io/a'), image('hub.io/b')], own)], { before: corp, after: next });
+    expect(changes).toMatchObject([
+      { effect: 'secrets', secretsGained: ['next'], secretsLost: ['corp'], images: [{ image: 'reg.io/a' }], requests: 1 },
+    ]);
+    expect(summary).toMatchObject({ requests: 1, secretsGained: 1, secretsLost: 1, secretsNotCompared: 0, unchanged: 0 });
+  });
+
+  test.each([
+    ['of a template', template, lost, { secretsLost: 1 }],
+    ['where nothing is injected any more', {}, off, { secretsLost: 1 }],
+    ['not of an object that is denied', {}, denied, { secretsLost: 0, newlyDenied: 1, secretsNotCompared: 0 }],
+    ['not of an image that needs none', { images: [image('hub.io/a')] }, lost, { unchanged: 1, secretsNotCompared: 0 }],
+    ['not of an existing Pod', { operation: 'UPDATE', suppliedSecrets: undefined }, lost, { unchanged: 1, secretsNotCompared: 0 }],
+    ['not of a static Pod', { staticPod: true, suppliedSecrets: undefined }, lost, { unchanged: 1, secretsNotCompared: 0 }],
+    [
+      'not of a copy of a template',
+      { ...template, kind: 'ReplicaSet', owner: { kind: 'Deployment', name: 'web' }, suppliedSecrets: undefined },
+      lost,
+      { unchanged: 1, secretsNotCompared: 0 },
+    ],
+    ['not of one that lists it', { suppliedSecrets: ['corp'] }, lost, { unchanged: 1, secretsLost: 0 }],
+  ])('are lost: %s', (_case, more, rules, expected) => {
+    const { summary } = compare([record([image('reg.io/a')], { ...own, ...more })], { before: corp, after: rules });
+    expect(summary).toMatchObject({ requests: 1, ...expected });
+  });
+
+  test.each([
+    ['an update of a template', { ...template, operation: 'UPDATE' }],
+    ['a build', { group: 'build.openshift.io', kind: 'BuildConfig' }],
+    ['a record of an earlier version', {}],
+  ])('are not compared for %s, which is counted', (_case, more) => {
+    const { summary } = compare([record([image('reg.io/a')], more)], { before: corp, after: lost });
+    expect(summary).toMatchObject({ requests: 1, secretsNotCompared: 1, unchanged: 1, notReplayable: 0 });
+    expect(compare([record([image('reg.io/a')], more)], { before: corp, after: corp }).summary.secretsNotCompared).toBe(0);
   });
 });
 

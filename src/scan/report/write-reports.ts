@@ -1,0 +1,104 @@
+/** Writes the reports of a scan, and deletes those of namespaces that have none any more. */
+import { type ApiClient, ApiError, isNotFound, type KubeObject } from '../../kube/api-client.ts';
+import { describeRequiredRole } from '../../kube/explain-api-error.ts';
+import { failedReport, managedBy, type NamespaceReport, reportApi, reportName } from './namespace-report.ts';
+
+export type WrittenReports = {
+  readonly written: number;
+  readonly deleted: number;
+  /** What could not be written, one sentence each. */
+  readonly problems: readonly string[];
+};
+
+const resource = 'reports';
+const fieldManager = 'regkeeper-report';
+/** Requests at a time. The API server limits each client. */
+const parallel = 4;
+
+/** Whether the cluster has the kind. */
+export function servesReports(client: Pick<ApiClient, 'hasResource'>): Promise<boolean> {
+  return client.hasResource(reportApi, resource);
+}
+
+/** `namespace`: only this one was scanned. @throws ApiError if the reports that exist cannot be listed */
+export async function writeReports(
+  client: ApiClient,
+  reports: readonly NamespaceReport[],
+  namespace: string | undefined,
+): Promise<WrittenReports> {
+  const present = await listReports(client, namespace);
+  const results = await inParallel(reports, (report) => apply(client, report));
+  const kept = new Set(reports.map(({ metadata }) => metadata.namespace));
+  const vanished = present.filter(({ metadata }) => !kept.has(metadata.namespace ?? ''));
+  const deletions = await inParallel(vanished, (report) => remove(client, report));
+  return {
+    written: results.filter((problem) => problem === undefined).length,
+    deleted: deletions.filter((problem) => problem === undefined).length,
+    problems: [...results, ...deletions].filter((problem) => typeof problem === 'string'),
+  };
+}
+
+/** Replaces the results of all reports that exist, because they do not hold any more. */
+export async function writeFailure(client: ApiClient, why: string, namespace: string | undefined, now: number): Promise<WrittenReports> {
+  const present = await listReports(client, namespace);
+  const reports = present.map(({ metadata }) => failedReport(metadata.namespace ?? '', why, now));
+  const results = await inParallel(reports, (report) => apply(client, report));
+  return {
+    written: results.filter((problem) => problem === undefined).length,
+    deleted: 0,
+    problems: results.filter((problem) => typeof problem === 'string'),
+  };
+}
+
+async function listReports(client: ApiClient, namespace: string | undefined): Promise<readonly KubeObject[]> {
+  const path = collectionPath(namespace);
+  const labelSelector = Object.entries(managedBy)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
+  // RBAC can limit a list to a name only if the request has it.
+  const query = { fieldSelector: `metadata.name=${reportName}`, labelSelector };
+  const keep = ({ metadata: { name, namespace: place, uid, resourceVersion } }: KubeObject): KubeObject => {
+    return { metadata: { name, namespace: place ?? '', ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) } };
+  };
+  const { items } = await client.list<KubeObject>(path, query, { keep });
+  return items;
+}
+
+async function apply(client: ApiClient, report: NamespaceReport): Promise<string | undefined | false> {
+  const path = `${collectionPath(report.metadata.namespace)}/${reportName}`;
+  return attempt(['create', 'patch'], () => client.patchApply(path, report, { fieldManager, force: true }));
+}
+
+async function remove(client: ApiClient, { metadata }: KubeObject): Promise<string | undefined | false> {
+  const { namespace, uid, resourceVersion } = metadata;
+  const path = `${collectionPath(namespace)}/${reportName}`;
+  return attempt(['delete'], () => client.delete(path, { preconditions: { uid, resourceVersion } }));
+}
+
+/** Undefined if it worked, false if the namespace or the report does not exist any more, or else the problem. */
+async function attempt(verbs: readonly string[], work: () => Promise<unknown>): Promise<string | undefined | false> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (isNotFound(error) || error.message.includes('is being terminated')) return false;
+    return error.status === 403
+      ? `${error.message}. ${describeRequiredRole({ path: collectionPath(undefined), name: reportName, verbs })}`
+      : error.message;
+  }
+}
+
+function collectionPath(namespace: string | undefined): string {
+  return `/apis/${reportApi}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${resource}`;
+}
+
+async function inParallel<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  const left = items.entries();
+  const worker = async () => {
+    for (const [index, item] of left) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+  return results;
+}
