@@ -31,6 +31,8 @@ import { median } from '../times.ts';
 const full = process.env.TEST_DELIVERY_FULL === '1';
 const namespaces = full ? 50 : 6;
 const bareNamespaces = full ? 50 : 3;
+/** Of the Deployments. The first copies of a new process take longest, and other tests may use the processor, so few namespaces show less. */
+const allowedFailures = 2;
 
 const cluster = target();
 const rules = `
@@ -50,6 +52,8 @@ secrets:
 const keeper = withRegkeeper(cluster, rules);
 const { kubectl } = cluster;
 let folder = '';
+/** Has a Deployment `expired`, whose first pull failed before the source was replaced. */
+let withExpired: ActingOnNode;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'regkeeper-delivery-'));
@@ -61,6 +65,11 @@ beforeAll(async () => {
   await putSource(kubectl, 'expired-source', { 'mixed.test': 'ada' }, 'expired');
   // A replica leads before the next probe reports it as ready.
   await untilDelivered(kubectl, (await newNamespace()).name, 'everywhere-pull', 'grace');
+  // It pulls again after 10 seconds or more, which the first test needs anyway.
+  withExpired = (await newNamespace()).acting;
+  await withExpired.create(deployment('expired', sleeping('mixed.test/expired:1')));
+  await untilPullFails(withExpired, '-l', 'app=expired');
+  await putSource(kubectl, 'expired-source', { 'mixed.test': 'linus' });
 });
 
 afterAll(async () => {
@@ -81,8 +90,7 @@ test(`in a namespace that is made from nothing, the first Pod of a Deployment ru
   }
   console.log(`First Pods of Deployments, each in a new namespace: ${await describePulls(pulls)}.`);
   expect(used.map(({ repository }) => usersWhoPulled(repository))).toEqual(used.map(() => ['ada@private.test']));
-  // 48 of 50.
-  expect(pulls.filter(({ failed }) => failed).length).toBeLessThanOrEqual(Math.ceil(namespaces * 0.04));
+  expect(pulls.filter(({ failed }) => failed).length).toBeLessThanOrEqual(allowedFailures);
 });
 
 describe.concurrent('also in a new namespace', () => {
@@ -112,11 +120,7 @@ describe.concurrent('also in a new namespace', () => {
   });
 
   test('a Pod recovers when its expired source is replaced', async () => {
-    const { acting } = await newNamespace();
-    await acting.create(deployment('expired', sleeping('mixed.test/expired:1')));
-    await untilPullFails(acting, '-l', 'app=expired');
-    await putSource(kubectl, 'expired-source', { 'mixed.test': 'linus' });
-    await untilRunning(acting, '-l', 'app=expired');
+    await untilRunning(withExpired, '-l', 'app=expired');
     expect(usersWhoPulled('expired')).toEqual(['linus@mixed.test']);
   });
 
