@@ -141,7 +141,7 @@ test.concurrent('after its source was rotated, new Pods pull with the new creden
     return performance.now() - rotated;
   });
   console.log(`Copies in ${used.length} namespaces followed their source after ${milliseconds(await Promise.all(copies))}.`);
-  const pulls = used.map(async ({ acting }, index) => {
+  const pulls = used.slice(0, 6).map(async ({ acting }, index) => {
     const name = `rotated-${index}`;
     await acting.create(deployment(name, sleeping(`private.test/${name}:1`)));
     await untilRunning(acting, '-l', `app=${name}`);
