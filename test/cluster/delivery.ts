@@ -22,13 +22,22 @@ export type DeliverySettings = {
   readonly nodeFlags?: readonly string[];
 };
 
-/** Applies the component of `deploy/secret-delivery`. The Deployment has no Pods, since there is no node. */
+/** Applies the component of `deploy/secret-delivery`. On a cluster without nodes, the Deployment has no Pods. */
 export async function applyDelivery(kubectl: Kubectl, directory: string): Promise<void> {
-  const overlay = join(directory, 'delivery-overlay');
+  const overlay = overlayIn(directory);
   await mkdir(overlay, { recursive: true });
   const component = relative(overlay, join(deploy, 'secret-delivery'));
   await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify({ components: [component] }));
   await kubectl(['apply', '--server-side', '-k', overlay]);
+}
+
+/** Deletes what `applyDelivery` has applied. */
+export async function withdrawDelivery(kubectl: Kubectl, directory: string): Promise<void> {
+  await kubectl(['delete', '-k', overlayIn(directory), '--ignore-not-found']);
+}
+
+function overlayIn(directory: string): string {
+  return join(directory, 'delivery-overlay');
 }
 
 /** Applies the output of `regkeeper rbac --deliver` for these rules. */
@@ -56,6 +65,8 @@ export async function deliveryRightsText(file: string, flags: readonly string[] 
 }
 
 export async function deleteDelivery(kubectl: Kubectl): Promise<void> {
+  // First the permission, so that no copy is recreated.
+  await kubectl(['delete', 'clusterrole,clusterrolebinding', 'regkeeper-delivered-secrets', '--ignore-not-found']);
   await kubectl(['delete', 'secrets', '-A', '-l', 'regkeeper.io/delivered=true', '--ignore-not-found']);
   const names = ['regkeeper-delivery'];
   await kubectl(['delete', 'validatingadmissionpolicy,validatingadmissionpolicybinding', ...names, '--ignore-not-found']);

@@ -9,7 +9,8 @@ const root = resolve(import.meta.dirname, '../..');
 
 export type Way = {
   readonly name: string;
-  install(kubectl: Kubectl, helm: Helm): Promise<unknown>;
+  /** `values` are settings of the chart, such as `replicaCount=2`. Only Helm has them. */
+  install(kubectl: Kubectl, helm: Helm, values?: readonly string[]): Promise<unknown>;
   /** A check of the installation that users can run too. */
   test?(helm: Helm): Promise<unknown>;
   remove(kubectl: Kubectl, helm: Helm): Promise<unknown>;
@@ -27,7 +28,10 @@ export function ways(): readonly Way[] {
     },
     {
       name: 'Helm',
-      install: (_kubectl, helm) => helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']),
+      install: (_kubectl, helm, values = []) => {
+        const flags = values.flatMap((value) => ['--set', value]);
+        return helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace', ...flags]);
+      },
       test: (helm) => helm(['test', 'regkeeper', '-n', ownNamespace]),
       async remove(kubectl, helm) {
         await helm(['uninstall', 'regkeeper', '-n', ownNamespace, '--wait']);
@@ -42,12 +46,21 @@ async function removeNamespace(kubectl: Kubectl): Promise<void> {
 }
 
 /** Kinds without a namespace that an installation has objects of. */
-export const clusterScoped = 'mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,clusterrolebindings';
+export const clusterScoped = [
+  'mutatingwebhookconfigurations',
+  'validatingwebhookconfigurations',
+  'validatingadmissionpolicies',
+  'validatingadmissionpolicybindings',
+  'clusterroles',
+  'clusterrolebindings',
+].join();
+
+const ownName = /\/regkeeper(-facts|-openshift|-registration|-deliver|-delivered-secrets|-delivery)?$/;
 
 /** @throws Error that lists the objects that an uninstallation has left */
 export async function nothingIsLeft(kubectl: Kubectl, kinds = `namespaces,${clusterScoped}`): Promise<true> {
   const { stdout } = await kubectl(['get', kinds, '-o', 'name']);
-  const left = stdout.split('\n').filter((name) => /\/regkeeper(-facts|-openshift|-registration)?$/.test(name));
+  const left = stdout.split('\n').filter((name) => ownName.test(name));
   if (left.length > 0) throw new Error(left.join(', '));
   return true;
 }

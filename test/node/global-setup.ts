@@ -36,6 +36,9 @@ export interface OwnNode {
   readonly containerd: string;
 }
 
+/** From the start of the control plane, with all programs built. About 15 are usual. */
+const mostSecondsToInstall = 60;
+
 export default async function provideNode(project: TestProject): Promise<() => Promise<void>> {
   try {
     return await startAndProvide(project);
@@ -61,6 +64,7 @@ async function startAndProvide(project: TestProject): Promise<() => Promise<void
   const [kustomize] = ways();
   if (kustomize) await installOnNode(kustomize, kubectlOf(node.plane), helm);
   process.stderr.write(`regkeeper is installed with ${kustomize?.name} after ${seconds()} s. The load is ${loadavg()[0]?.toFixed(1)}.\n`);
+  if (Number(seconds()) > mostSecondsToInstall) throw new Error(`the start took longer than ${mostSecondsToInstall} s`);
 
   const controlSocket = join(folder, 'control.sock');
   const control = await serveControl(controlSocket, node);

@@ -32,14 +32,15 @@ async function shippedImage(kubectl: Kubectl): Promise<string> {
 }
 
 /** Returns when the replicas are ready and the API server calls them. */
-export async function installOnNode(way: Way, kubectl: Kubectl, helm: Helm): Promise<void> {
-  await way.install(kubectl, helm);
+export async function installOnNode(way: Way, kubectl: Kubectl, helm: Helm, values: readonly string[] = []): Promise<void> {
+  await way.install(kubectl, helm, values);
   await untilRolledOut(kubectl);
   await waitUntilFilled(kubectl);
 }
 
-export async function untilRolledOut(kubectl: Kubectl): Promise<void> {
-  await kubectl(['rollout', 'status', 'deployment/regkeeper', '-n', ownNamespace, '--timeout=120s']);
+/** Returns when all replicas of a Deployment of the installation are ready. */
+export async function untilRolledOut(kubectl: Kubectl, deployment = 'regkeeper'): Promise<void> {
+  await kubectl(['rollout', 'status', `deployment/${deployment}`, '-n', ownNamespace, '--timeout=120s']);
 }
 
 /** Returns when the removal has ended, also where nothing was installed. */

@@ -194,6 +194,8 @@ function kubeletConfiguration(folder: string, socket: string): object {
     readOnlyPort: 0,
     healthzPort: 0,
     podCIDR: podNetwork,
+    // The default of 110 is too few for the full number of namespaces with delivered secrets.
+    maxPods: 250,
     resolvConf: '',
     podLogsDir: join(folder, 'pod-logs'),
     volumePluginDir: join(folder, 'volume-plugins'),

@@ -13,7 +13,7 @@ export const registries = {
   /** Requires Basic credentials for everything. */
   'private.test': { challenge: 'basic' },
   'second.test': { challenge: 'basic' },
-  /** Its rule is edited by a scenario. */
+  /** For scenarios that change a rule or a secret. */
   'edited.test': { challenge: 'basic' },
   /** Basic, and repositories below `public/` without credentials. */
   'mixed.test': { challenge: 'basic', publicFolder: true },

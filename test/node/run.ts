@@ -12,7 +12,7 @@ import { join, resolve } from 'node:path';
 import { findHelm } from '../cluster/helm.ts';
 import { waitFor } from '../cluster/wait-for.ts';
 import { findNodeBinaries } from './binaries.ts';
-import { checkInterruption } from './interruption.ts';
+import { checkFailure, checkInterruption, failingVariable } from './interruption.ts';
 import { createNodeGroups, differences, lookAtMachine, type Machine, removeNodeGroups, runnerGroupFiles } from './machine.ts';
 import { insideNamespaces, temporaryFolder } from './namespaces.ts';
 import { missingRequirements } from './requirements.ts';
@@ -51,8 +51,9 @@ async function main(args: readonly string[]): Promise<number> {
   const deadline = performance.now() + (ci ? 20 * minute : 0);
   if (!up && names.length === 0) {
     await (await takeLock(deadline)).close();
+    await checkFailure();
     await checkInterruption();
-    log('An interrupted run left the machine as before, and a second run at the same time did not start.');
+    log('A run that failed and an interrupted one left the machine as before, and a second run at the same time did not start.');
   }
   const lock = await takeLock(deadline);
   try {
@@ -92,7 +93,8 @@ async function runOnNode(program: readonly string[], { endAfter }: { readonly en
     () => [],
     ({ message }: Error) => [message],
   );
-  if (code !== 0 && !interrupted) await keepLogs(folder);
+  const isWanted = interrupted || process.env[failingVariable] !== undefined;
+  if (code !== 0 && !isWanted) await keepLogs(folder);
   await rm(folder, { recursive: true });
   const changes = [...left, ...(await lastingDifferences(before))];
   if (changes.length === 0) log('The machine is as before: processes, mounts, interfaces, control groups, kernel settings and paths.');

@@ -5,8 +5,9 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { inject } from 'vitest';
-import { ApiError } from '../../src/kube/api-client.ts';
+import { ApiError, type KubeObject } from '../../src/kube/api-client.ts';
 import type { Kubectl } from '../cluster/kubectl.ts';
+import { ownNamespace } from '../cluster/regkeeper.ts';
 import { waitFor } from '../cluster/wait-for.ts';
 import { type Acting, actingIn, type PodLike, running } from '../cluster/workloads.ts';
 import { preload as preloadLayout, runCtr } from './ctr.ts';
@@ -17,7 +18,7 @@ import { password, type RegistryRequest } from './registries.ts';
 const provided = inject('node');
 
 /** What a test on nodes of kind is skipped for, in the last lines of the output. */
-export const needsOwnNode = provided.own === undefined && 'the files of these nodes cannot be written: npm run test:node runs this test';
+export const needsOwnNode = provided.own === undefined && 'these nodes cannot be accessed: npm run test:node runs this test';
 
 /** The folder of the node, and its identity. @throws Error on nodes of kind */
 export function ownNode(): OwnNode {
@@ -143,6 +144,26 @@ export function registrySecret(name: string, users: Readonly<Record<string, stri
   };
 }
 
+/** Creates or changes a Secret in regkeeper's namespace that `regkeeper deliver` may copy. */
+export async function putSource(kubectl: Kubectl, name: string, users: Readonly<Record<string, string>>, password?: string): Promise<void> {
+  const { stringData, ...secret } = registrySecret(name, users, password);
+  const data = Object.fromEntries(Object.entries(stringData).map(([key, text]) => [key, btoa(text)]));
+  const body = { ...secret, data, metadata: { name, labels: { 'regkeeper.io/source': 'true' } } };
+  const api = await kubectl.api();
+  await api.patchApply(`/api/v1/namespaces/${ownNamespace}/secrets/${name}`, body, { fieldManager: 'test', force: true });
+}
+
+/** Returns when the namespace has a copy with this user. */
+export async function untilDelivered(kubectl: Kubectl, namespace: string, name: string, user: string): Promise<void> {
+  const api = await kubectl.api();
+  const isDelivered = async () => {
+    const path = `/api/v1/namespaces/${namespace}/secrets/${name}`;
+    const { data } = await api.get<KubeObject & { readonly data: Readonly<Record<string, string>> }>(path);
+    return atob(data['.dockerconfigjson'] ?? '').includes(`"${user}"`);
+  };
+  await waitFor(isDelivered, { deadlineSeconds: 60, what: `the copy ${namespace}/${name} with the user ${user}` });
+}
+
 export interface PodStatus extends PodLike {
   readonly status: {
     readonly phase?: string;
@@ -174,9 +195,12 @@ const pullFailures = ['ErrImagePull', 'ImagePullBackOff'];
 
 /** Waits until the node could not pull an image of the Pod. */
 export async function untilPullFails(acting: Acting, ...what: readonly string[]): Promise<PodStatus> {
-  return await untilPod(acting, what, 'to fail its pull', (pod) =>
-    statusesOf(pod).some(({ state }) => state.waiting && pullFailures.includes(state.waiting.reason)),
-  );
+  return await untilPod(acting, what, 'to fail its pull', pullFailed);
+}
+
+/** Whether the last attempt to pull an image of the Pod failed. */
+export function pullFailed(pod: PodStatus): boolean {
+  return statusesOf(pod).some(({ state }) => state.waiting !== undefined && pullFailures.includes(state.waiting.reason));
 }
 
 export async function untilPod(

@@ -5,6 +5,8 @@ import { createInformer } from '../../src/kube/informer.ts';
 
 export interface ComparisonOptions {
   readonly pairs: number;
+  /** As long as this returns false, further pairs follow, up to 30 in all. */
+  readonly enough: (comparison: Comparison) => boolean;
   readonly with: Side;
   readonly without: Side;
   /** Epoch milliseconds of the node's first request to the registry for this Pod. */
@@ -38,17 +40,20 @@ export interface Comparison {
 }
 
 const dryRunsPerPair = 10;
+const mostPairs = 30;
 
 /** One of each in turn, and each first in half of the pairs, so that the load of the machine meets both. */
-export async function comparePods(client: ApiClient, { pairs, firstRequestFor, ...sides }: ComparisonOptions): Promise<Comparison> {
+export async function comparePods(client: ApiClient, options: ComparisonOptions): Promise<Comparison> {
+  const { pairs, enough, firstRequestFor, ...sides } = options;
   const measured = { with: measure(client, sides.with, firstRequestFor), without: measure(client, sides.without, firstRequestFor) };
-  for (let pair = 0; pair < pairs; pair++) {
+  const comparison = { with: measured.with.times, without: measured.without.times };
+  for (let pair = 0; pair < pairs || (pair < mostPairs && !enough(comparison)); pair++) {
     const turns = pair % 2 === 0 ? (['with', 'without'] as const) : (['without', 'with'] as const);
     for (const turn of turns) await measured[turn].run(`timed-${turn}-${pair}`);
     for (let dryRun = 0; dryRun < dryRunsPerPair; dryRun++) for (const turn of turns) await measured[turn].dryRun();
   }
   await Promise.all([measured.with.stop(), measured.without.stop()]);
-  return { with: measured.with.times, without: measured.without.times };
+  return comparison;
 }
 
 interface Measured {
@@ -108,11 +113,20 @@ export function lowerQuartile(values: readonly number[]): number {
   return values.toSorted((one, other) => one - other)[Math.floor(values.length / 4)] ?? Number.NaN;
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((one, other) => one - other);
   const middle = sorted.length / 2;
   const [low, high] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]];
   return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
+}
+
+/** Of request to Running, the median of the differences of the pairs, in milliseconds. */
+export function differenceToRunning(comparison: Comparison): number {
+  return median(differencesOf(comparison, 'total'));
+}
+
+function differencesOf(comparison: Comparison, what: Exclude<keyof PodTimes, 'names'>): readonly number[] {
+  return comparison.with[what].map((value, index) => value - (comparison.without[what][index] ?? Number.NaN));
 }
 
 /** A table: median and worst with and without regkeeper, and the median of the differences of the pairs. */
@@ -126,10 +140,9 @@ export function describeComparison(comparison: Comparison): string {
   ] as const;
   const lines = rows.map(([what, key]) => {
     const [one, other] = [comparison.with[key], comparison.without[key]];
-    const differences = one.map((value, index) => value - (other[index] ?? Number.NaN));
-    return [what, `${describe(one)}`, `${describe(other)}`, `${median(differences).toFixed(1)}`];
+    return [what, `${describe(one)}`, `${describe(other)}`, `${median(differencesOf(comparison, key)).toFixed(1)}`];
   });
-  const table = [['ms: median, worst', 'with regkeeper', 'without', 'median of differences'], ...lines];
+  const table = [[`ms: median, worst of ${comparison.with.names.length}`, 'with regkeeper', 'without', 'median of differences'], ...lines];
   return table.map(([what = '', ...cells]) => what.padEnd(42) + cells.map((cell) => cell.padEnd(20)).join('')).join('\n');
 }
 

@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** `living` removes the installation that the files before it use. `keyring` needs none, so it runs while that is being removed. */
-const order = ['pulling', 'platform', 'node-identity', 'living', 'keyring', 'helm'];
+const order = ['pulling', 'platform', 'node-identity', 'delivery', 'living', 'keyring', 'helm'];
 
 class InOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -1,22 +1,30 @@
 /** Tests the installation with Helm, after the one with kustomize has been removed. */
 
-import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createHelm, findHelm, type Helm } from '../../cluster/helm.ts';
 import { ownNamespace } from '../../cluster/regkeeper.ts';
 import { target, waitFor } from '../../cluster/target.ts';
 import { deployment, pod } from '../../cluster/workloads.ts';
 import { clusterScoped, nothingIsLeft, type Way, ways } from '../../kind/ways.ts';
-import { installOnNode } from '../installation.ts';
-import { actingOnNode, named, registrySecret, sleeping, untilRunning, usersWhoPulled } from '../target.ts';
+import { installOnNode, untilRolledOut } from '../installation.ts';
+import { actingOnNode, named, putSource, registrySecret, sleeping, untilRunning, usersWhoPulled } from '../target.ts';
 
 const cluster = target();
-const root = resolve(import.meta.dirname, '../../..');
 const { kubectl } = cluster;
 let namespace = '';
 const acting = actingOnNode(kubectl, () => namespace);
 const [kustomize, chart] = ways() as [Way, Way];
 let helm: Helm;
+
+const rules = `
+mode: enforce
+unconfigured: deny
+rules:
+- {registry: private.test, pullSecret: private-pull}
+- {registry: second.test, pullSecret: delivered-pull}
+secrets:
+- {name: delivered-pull, source: delivered-source, namespaces: "*"}
+`;
 
 beforeAll(async () => {
   helm = createHelm({ binary: await findHelm(), kubeconfig: cluster.kubeconfig });
@@ -31,14 +39,14 @@ describe('after a removal, a new installation', () => {
 
   // `helm test` needs DNS, which this node has not. `npm run test:kind` runs it.
   test('with Helm has two replicas', async () => {
-    await installOnNode(chart, kubectl, helm);
-    const { stdout } = await kubectl(['get', 'deployment', 'regkeeper', '-n', ownNamespace, '-o', 'jsonpath={.status.readyReplicas}']);
-    expect(stdout).toBe('2');
+    const delivered = 'secretDelivery.secrets[0]';
+    const values = ['secretDelivery.enabled=true', `${delivered}.name=delivered-pull`, `${delivered}.source=delivered-source`];
+    await installOnNode(chart, kubectl, helm, values);
+    expect(await readyReplicas('regkeeper')).toBe('2');
   });
 
   test('adds the secret with which a private image is pulled', async () => {
     await acting.create(registrySecret('private-pull', { 'private.test': 'ada' }));
-    const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: private.test, pullSecret: private-pull}\n';
     const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
     await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
     const denies = async () => (await acting.tryCreate(pod('denied', sleeping('unknown.test/x:1')), '--dry-run=server')).code !== 0;
@@ -49,33 +57,15 @@ describe('after a removal, a new installation', () => {
   });
 
   test('delivers the secret to a namespace made from nothing, so that the Pod of its first Deployment runs', async () => {
-    const secrets = [{ name: 'delivered-pull', source: 'delivered-source' }];
-    const values = [
-      '--set',
-      'secretDelivery.enabled=true,secretDelivery.replicaCount=1',
-      '--set-json',
-      `secretDelivery.secrets=${JSON.stringify(secrets)}`,
-    ];
-    await helm(['upgrade', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, ...values]);
-    const source = registrySecret('delivered-source', { 'second.test': 'grace' });
-    await actingOnNode(kubectl, () => ownNamespace).create({
-      ...source,
-      metadata: { ...source.metadata, labels: { 'regkeeper.io/source': 'true' } },
-    });
-    const rules = `mode: enforce
-unconfigured: deny
-rules: [{registry: second.test, pullSecret: delivered-pull}]
-secrets: [{name: delivered-pull, source: delivered-source, namespaces: "*"}]
-`;
-    const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
-    await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
-    await kubectl(['rollout', 'status', 'deployment/regkeeper-deliver', '-n', ownNamespace, '--timeout=120s']);
-    const made = await cluster.namespace();
-    const inMade = actingOnNode(kubectl, () => made);
-    await inMade.create(deployment('delivered', sleeping('second.test/delivered:1')));
-    await untilRunning(inMade, '-l', 'app=delivered');
+    await putSource(kubectl, 'delivered-source', { 'second.test': 'grace' });
+    const name = await cluster.namespace();
+    const inNew = actingOnNode(kubectl, () => name);
+    await inNew.create(deployment('delivered', sleeping('second.test/delivered:1')));
+    await untilRunning(inNew, '-l', 'app=delivered');
     expect(usersWhoPulled('delivered')).toEqual(['grace@second.test']);
-    expect((await kubectl(['get', 'secrets', '-n', made, '-o', 'name'])).stdout).toBe('secret/delivered-pull\n');
+    expect((await kubectl(['get', 'secrets', '-n', name, '-o', 'name'])).stdout).toBe('secret/delivered-pull\n');
+    await untilRolledOut(kubectl, 'regkeeper-deliver');
+    expect(await readyReplicas('regkeeper-deliver')).toBe('2');
   });
 
   // The scenarios of test/cluster show that the namespace can be deleted then. That takes a quarter of a minute.
@@ -86,3 +76,8 @@ secrets: [{name: delivered-pull, source: delivered-source, namespaces: "*"}]
     await untilRunning(acting, named('after'));
   });
 });
+
+async function readyReplicas(deployment: string): Promise<string> {
+  const { stdout } = await kubectl(['get', 'deployment', deployment, '-n', ownNamespace, '-o', 'jsonpath={.status.readyReplicas}']);
+  return stdout;
+}

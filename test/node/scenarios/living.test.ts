@@ -1,15 +1,26 @@
 /** Tests what happens to an installation over time: replicas that are killed, an upgrade, a restart of the node, load, and the removal. */
 
+import { X509Certificate } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { ownNamespace } from '../../cluster/regkeeper.ts';
+import { ownNamespace, publishedBundles } from '../../cluster/regkeeper.ts';
 import { target, waitFor } from '../../cluster/target.ts';
 import { deployment, pod, secretsIn } from '../../cluster/workloads.ts';
 import { untilRolledOut } from '../installation.ts';
 import { createLargePods, type Results, sendHostileBodies } from '../load.ts';
 import { memoryOf } from '../machine.ts';
-import { actingOnNode, controlNode, named, registrySecret, requestsFor, sleeping, untilRunning, usersWhoPulled } from '../target.ts';
-import { comparePods, describeComparison, lowerQuartile } from '../times.ts';
+import {
+  actingOnNode,
+  controlNode,
+  named,
+  needsOwnNode,
+  registrySecret,
+  requestsFor,
+  sleeping,
+  untilRunning,
+  usersWhoPulled,
+} from '../target.ts';
+import { comparePods, describeComparison, differenceToRunning, lowerQuartile } from '../times.ts';
 
 const cluster = target();
 const { kubectl } = cluster;
@@ -21,6 +32,9 @@ const excluded = actingOnNode(kubectl, () => 'kube-system');
 const mebibyte = 2 ** 20;
 /** The limit in deploy/ and in the chart. */
 const memoryLimit = 768 * mebibyte;
+
+/** That regkeeper may add to the time of a Pod. */
+const allowedMilliseconds = 40;
 
 const rules = `
 mode: enforce
@@ -40,9 +54,12 @@ beforeAll(async () => {
 });
 
 describe('an installation', () => {
-  test('has two replicas, which answer through the Service, so a private image is pulled', async () => {
+  test('has two replicas with a certificate of their own CA, which answer through the Service, so a private image is pulled', async () => {
     const { stdout } = await inOwn('get', 'deployment', 'regkeeper', '-o', 'jsonpath={.status.readyReplicas}');
     expect(stdout).toBe('2');
+    const issuers = (await publishedBundles(await kubectl.api())).map((bundle) => new X509Certificate(bundle).subject);
+    expect(issuers.filter((subject) => !subject.startsWith('CN=regkeeper CA of '))).toEqual([]);
+    expect(issuers).not.toEqual([]);
     await pulls('installed');
   });
 
@@ -66,8 +83,12 @@ describe('an installation', () => {
       upgraded = true;
     });
     const results = new Map<string, number>();
+    const scaledPods = new Map<string, string>();
     for (let count = 0; !upgraded; count++) {
-      if (count % 40 === 0) await scale('scaled', count % 80 === 0 ? 3 : 0);
+      if (count % 40 === 0) {
+        for (const each of await acting.list('pods', '-l', 'app=scaled')) scaledPods.set(each.metadata.name, secretsIn(each).join());
+        await scale('scaled', count % 80 === 0 ? 3 : 0);
+      }
       // Without a pause, these requests take the processor that the new replicas need.
       await pause(25);
       const made = api.create<ReturnType<typeof pod>>(path, pod('rolling', sleeping('private.test/x:1')), { dryRun: 'All' });
@@ -76,36 +97,43 @@ describe('an installation', () => {
     }
     await rollout;
     expect([...results.keys()]).toEqual(['private-pull']);
+    expect(scaledPods.size).toBeGreaterThanOrEqual(3);
+    expect([...new Set(scaledPods.values())]).toEqual(['private-pull']);
     const { items } = await kubectl.json<{ items: { reason: string; message: string }[] }>(['get', 'events', '-n', namespace]);
     expect(items.filter(({ reason }) => reason === 'FailedCreate').map(({ message }) => message)).toEqual([]);
     await acting('delete', 'deployment', 'scaled', '--wait=false');
   });
 
-  test('admits and pulls as before after a restart of the kubelet and containerd', async () => {
+  test('with failurePolicy Fail, admits and pulls as before after a restart of the kubelet and containerd', async ({ skip }) => {
+    if (needsOwnNode) skip(needsOwnNode);
+    expect(await failurePoliciesForPods()).toEqual(['Fail', 'Fail']);
     await controlNode('stop');
     await controlNode('start');
     await untilRolledOut(kubectl);
     await pulls('restarted');
   });
 
-  test('costs a Pod less than 40 ms', async () => {
+  test('delays a Pod by less than 40 ms', async () => {
     const imagePullSecrets = [{ name: 'timed-pull' }];
     await excluded.create(registrySecret('timed-pull', { 'private.test': 'ada' }));
     const comparison = await comparePods(await kubectl.api(), {
       pairs: 10,
+      enough: (times) => differenceToRunning(times) < allowedMilliseconds,
       with: { namespace, podOf: (name) => pod(name, sleeping(`private.test/${name}:1`)) },
       without: { namespace: 'kube-system', podOf: (name) => pod(name, sleeping(`private.test/${name}:1`, { imagePullSecrets })) },
       firstRequestFor: (name) => requestsFor(name)[0]?.at,
     });
     await excluded.remove(...comparison.without.names.map((name) => `pod/${name}`), 'secret/timed-pull');
     console.log(describeComparison(comparison));
+    expect(differenceToRunning(comparison)).toBeLessThan(allowedMilliseconds);
     // What regkeeper adds is in the request. The way to the registry and to Running is the same, and varies by more than that.
     const added = (times: 'dryRun' | 'created') => lowerQuartile(comparison.with[times]) - lowerQuartile(comparison.without[times]);
-    expect(added('dryRun')).toBeLessThan(40);
-    expect(added('created')).toBeLessThan(40);
+    expect(added('dryRun')).toBeLessThan(allowedMilliseconds);
+    expect(added('created')).toBeLessThan(allowedMilliseconds);
   });
 
-  test('has a memory limit that suffices under load', async () => {
+  test('has a memory limit that suffices under load', async ({ skip }) => {
+    if (needsOwnNode) skip(needsOwnNode);
     const [loaded] = await replicas();
     if (loaded === undefined) throw new Error('there is no replica');
     const memory = () => memoryOf(loaded.metadata.uid, containerOf(loaded));
@@ -128,7 +156,8 @@ describe('an installation', () => {
     await pulls('loaded');
   });
 
-  test('no longer evaluates Pods once its removal has begun, and denies none', async () => {
+  test('no longer evaluates Pods once its removal has begun, and denies none', async ({ skip }) => {
+    if (needsOwnNode) skip(needsOwnNode);
     await kubectl(['delete', 'namespace', ownNamespace, '--wait=false']);
     const untrusted = pod('after', sleeping('untrusted.test/after:1'));
     await waitFor(async () => (await acting.tryCreate(untrusted)).code === 0, {
@@ -136,12 +165,28 @@ describe('an installation', () => {
       what: 'an untrusted Pod to be admitted',
     });
     await untilRunning(acting, named('after'));
+    // The namespace controller looks for their end only once in 16 seconds, and the next installation waits for it.
+    await inOwn('delete', 'pods', '--all', '--force', '--grace-period=0');
   });
 });
 
 async function denies(image: string): Promise<boolean> {
   const { code, stderr } = await acting.tryCreate(pod('denied', sleeping(image)), '--dry-run=server');
   return code !== 0 && stderr.includes('denied the request');
+}
+
+/** Of the entries in both webhook configurations. */
+async function failurePoliciesForPods(): Promise<readonly string[]> {
+  interface Webhook {
+    readonly failurePolicy: string;
+    readonly rules: readonly { readonly resources: readonly string[] }[];
+  }
+  const all = await kubectl.json<{ items: { metadata: { name: string }; webhooks: Webhook[] }[] }>([
+    'get',
+    'mutatingwebhookconfigurations,validatingwebhookconfigurations',
+  ]);
+  const own = all.items.filter(({ metadata }) => metadata.name === 'regkeeper').flatMap(({ webhooks }) => webhooks);
+  return own.filter(({ rules: [rule] }) => rule?.resources.includes('pods')).map(({ failurePolicy }) => failurePolicy);
 }
 
 async function scale(name: string, replicas: number): Promise<void> {

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { parseRegistrySecret, registrySecretProblems } from '../../../src/credentials/registry-secret.ts';
 import { target, waitFor } from '../../cluster/target.ts';
 import { withRegkeeper } from '../../cluster/with-regkeeper.ts';
-import { pod } from '../../cluster/workloads.ts';
+import { pod, secretsIn } from '../../cluster/workloads.ts';
 import {
   actingOnNode,
   named,
@@ -32,13 +32,14 @@ rules:
 - {registry: second.test, pullSecret: second-pull}
 - {registry: mixed.test, pullSecret: wrong}
 - {registry: token.test, pullSecret: wrong}
+- {registry: edited.test, pullSecret: later-pull}
 - {registry: mirrored.test, pullSecret: mirrored-pull}
 - {registry: mirrored-with-header.test, pullSecret: mirrored-pull}
 - registry: open.test
 `,
 );
 const acting = actingOnNode(cluster.kubectl, () => keeper.namespace);
-const { create } = acting;
+const { create, tryCreate } = acting;
 const excluded = actingOnNode(cluster.kubectl, () => 'kube-system');
 
 beforeAll(async () => {
@@ -51,6 +52,15 @@ interface PodEvent {
   readonly message: string;
   readonly involvedObject: { readonly name: string };
 }
+
+// The first one, because it waits for the back-off of the kubelet while the others run.
+test.concurrent('a Pod recovers when its secret arrives after it', async () => {
+  await create(pod('early', sleeping('edited.test/early:1')));
+  await untilPullFails(acting, named('early'));
+  await create(registrySecret('later-pull', { 'edited.test': 'ada' }));
+  await untilRunning(acting, named('early'));
+  expect(usersWhoPulled('early')).toEqual(['ada@edited.test']);
+});
 
 describe.concurrent('an image that is on the node already', () => {
   test('runs for a Pod with the injected secret, and not for one without', async () => {
@@ -132,6 +142,24 @@ describe.concurrent('a mirror in hosts.toml', () => {
     if (needsOwnNode) skip(needsOwnNode);
     const withHeader = `${mirror}[host."http://mirror.test".header]\nauthorization = "${header}"\n`;
     expect(await pullsThrough('mirrored-with-header.test', 'own-header', withHeader)).toEqual(['mirror-user@mirror.test']);
+  });
+});
+
+describe.concurrent('a host that is written differently than the key of the secret', () => {
+  test.each([
+    ['the default port', 'private.test:443'],
+    ['leading zeros in the port', 'private.test:0443'],
+    ['upper case', 'Private.test'],
+  ])('%s: the Pod gets the secret with a warning, and the kubelet does not send it', async (what, host) => {
+    const name = `spelled-with-${what.toLowerCase().replaceAll(/[^a-z]+/g, '-')}`;
+    const { stderr } = await tryCreate(pod(name, sleeping(`${host}/${name}:1`)));
+    expect(stderr).toContain('Warning: ');
+    expect(stderr).toContain(host);
+    const failed = await untilPullFails(acting, named(name));
+    expect(secretsIn(failed)).toContain('private-pull');
+    const requests = requestsFor(name);
+    expect(requests.length).toBeGreaterThan(0);
+    expect(requests.filter(({ user }) => user !== '')).toEqual([]);
   });
 });
 

@@ -23,7 +23,6 @@ unconfigured: deny
 rules:
 - {registry: private.test, pullSecret: private-pull}
 - {registry: second.test, pullSecret: second-pull}
-- {registry: mixed.test, pullSecret: later-pull}
 - {registry: edited.test, pullSecret: first-pull}
 - registry: open.test
 `;
@@ -121,14 +120,6 @@ test.concurrent('an untrusted image is denied before the node asks its registry'
   expect(code).not.toBe(0);
   expect(stderr).toContain('unknown.test/denied:1');
   expect(requestsFor('denied')).toEqual([]);
-});
-
-test.concurrent('a Pod recovers when its secret arrives after it', async () => {
-  await create(pod('early', sleeping('mixed.test/early:1')));
-  await untilPullFails(acting, named('early'));
-  await create(registrySecret('later-pull', { 'mixed.test': 'ada' }));
-  await untilRunning(acting, named('early'));
-  expect(usersWhoPulled('early')).toEqual(['ada@mixed.test']);
 });
 
 test.concurrent('the next Pod obeys an edited rule', async () => {
