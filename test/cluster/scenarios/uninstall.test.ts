@@ -168,7 +168,7 @@ describe('after an installation with kustomize, all components and what the docu
     for (const command of added) await run(`${command} --ignore-not-found`);
     await expect.poll(() => namesLike(/regkeeper|labels-of-aks/), { timeout: 60_000, interval: 500 }).toEqual([]);
     expect(await shop.list('secrets', '-l', 'regkeeper.io/delivered')).toEqual([]);
-    const { output } = await world.run(stepWith('-o name | grep regkeeper'));
+    const { output } = await world.run(stepWith('-o name | grep -E'));
     expect(output).toBe('');
   }, 120_000);
 
