@@ -160,6 +160,10 @@ export const problemCodes = {
     text: 'A source Secret has an entry that also gives access to images that the rule does not match.',
   },
   'rule-ending': { level: 'hint', text: 'A rule will stop trusting its images in 30 days or less. After that, they will be denied.' },
+  'official-image': {
+    level: 'hint',
+    text: 'A pattern is an organization on Docker Hub that has the name of an official image.',
+  },
   'secret-on-public-registry': {
     level: 'hint',
     text: 'A pull secret is set for a registry that also serves public images. Pulls of those images fail if the credential is invalid or expired.',
