@@ -1,12 +1,15 @@
 /**
  * A simulated API server for `bench:delivery`, in its own process: a large cluster whose objects are made when they are sent. It streams
- * initial states, serves pages, stores the Lease, and rejects the dry runs of the fence. Prints its URL.
+ * initial states, serves pages, stores the Lease, and rejects the dry runs of the fence. Prints its URL. With `--paged` it rejects streamed initial
+ * states, as an API server without WatchList.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { parseArgs } from 'node:util';
 
-const [namespaces = 10_000, pods = 150_000, deployments = 20_000, replicaSets = 60_000, copies = 5_000] = process.argv.slice(2).map(Number);
+const { values, positionals } = parseArgs({ options: { paged: { type: 'boolean', default: false } }, allowPositionals: true });
+const [namespaces = 10_000, pods = 150_000, deployments = 20_000, replicaSets = 60_000, copies = 5_000] = positionals.map(Number);
 const version = '1000';
 const rules = `rules: [{registry: reg.example.com, pullSecret: corp-pull}]
 secrets: [{name: corp-pull, source: corp-pull, namespaces: "*"}]
@@ -119,6 +122,10 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (/openshift\.io/.test(path) || path.endsWith('regkeeper-rules-snapshot'))
     return send(response, 404, { kind: 'Status', code: 404, reason: 'NotFound' });
   const collection = collections[path] ?? empty;
+  const one = path === '/api/v1/namespaces' ? /^metadata\.name=team-(\d+)$/.exec(query.get('fieldSelector') ?? '')?.[1] : undefined;
+  if (one !== undefined) {
+    return send(response, 200, { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: version }, items: [namespace(Number(one))] });
+  }
   if (query.get('watch') === 'true') return watch(response, collection, query);
   const offset = Number(query.get('continue') ?? 0);
   const limit = Number(query.get('limit') ?? 500);
@@ -146,6 +153,10 @@ function send(response: ServerResponse, status: number, body: object): void {
 }
 
 async function watch(response: ServerResponse, { size, item }: Collection, query: URLSearchParams): Promise<void> {
+  if (values.paged && query.has('sendInitialEvents')) {
+    const message = 'sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled';
+    return send(response, 422, { kind: 'Status', reason: 'Invalid', code: 422, message });
+  }
   response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
   if (query.get('sendInitialEvents') !== 'true') return;
   for (let start = 0; start < size; start += 100) {

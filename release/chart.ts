@@ -8,14 +8,15 @@ import { type ValuesSchema, withValueTable } from './chart-readme.ts';
 import { published, type Release } from './published.ts';
 
 /** The texts of the files that a release changes. */
-export type ChartTexts = { readonly chart: string; readonly values: string; readonly readme: string };
+export type ChartTexts = { readonly chart: string; readonly values: string; readonly readme: string; readonly alerts: string };
 
-export function publishedChart({ chart, values, readme }: ChartTexts, schema: ValuesSchema, release: Release): ChartTexts {
+export function publishedChart({ chart, values, readme, alerts }: ChartTexts, schema: ValuesSchema, release: Release): ChartTexts {
   const newValues = withImage(values, release);
   return {
     chart: withAddresses(chart, release),
     values: newValues,
     readme: withAbsoluteLinks(withValueTable(readme, newValues, schema), release),
+    alerts: withRunbookUrls(alerts, release),
   };
 }
 
@@ -46,6 +47,11 @@ function withImage(values: string, release: Release): string {
   const { repository, digest } = (parseDocument(changed).toJS() as { image: { repository: string; digest: string } }).image;
   if (repository !== published(release).image || digest !== release.digest) throw new Error('values.yaml does not have the expected image');
   return changed;
+}
+
+/** The name `runbook_url` is that of kubernetes-mixin, which Alertmanager's integrations and Grafana show as a link. */
+function withRunbookUrls(alerts: string, release: Release): string {
+  return alerts.replaceAll(/^( +)runbook: (\S+)$/gm, (_line, indent, page) => `${indent}runbook_url: ${published(release).page(page)}`);
 }
 
 /** Readers of a packaged chart do not have the other folders. */

@@ -43,17 +43,19 @@ program
   .command('chart <repository> <tag> <digest> <folder>')
   .description('Write the chart with its addresses and image to a new folder.')
   .action((repository: string, tag: string, digest: string, folder: string) => {
-    const [chartFile, values, readme] = ['Chart.yaml', 'values.yaml', 'README.md'] as const;
+    const [chartFile, values, readme, alerts] = ['Chart.yaml', 'values.yaml', 'README.md', 'files/alerts.yaml'] as const;
     const texts = {
       chart: read(`deploy/chart/${chartFile}`),
       values: read(`deploy/chart/${values}`),
       readme: read(`deploy/chart/${readme}`),
+      alerts: read(`deploy/chart/${alerts}`),
     };
     const changed = publishedChart(texts, schema(), { repository, tag, digest });
     cpSync(chart, folder, { recursive: true, errorOnExist: true, force: false });
     writeFileSync(join(folder, chartFile), changed.chart);
     writeFileSync(join(folder, values), changed.values);
     writeFileSync(join(folder, readme), changed.readme);
+    writeFileSync(join(folder, alerts), changed.alerts);
   });
 program
   .command('chart-readme')

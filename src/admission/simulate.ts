@@ -46,6 +46,8 @@ export type SimulationResult =
       readonly denial?: string;
       /** Rules and settings that select by namespace labels which the facts do not contain, so that the strictest outcome was assumed. */
       readonly unsure: readonly Origin[];
+      /** Denied whatever the labels are. */
+      readonly certainlyDenied?: true;
     }
   /** The server would ask the API server to retry, since the facts lack something that exists. */
   | { readonly kind: 'not-yet'; readonly message: string }
@@ -78,6 +80,7 @@ export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, fact
     warnings: [...warnings],
     ...(!response.allowed && { denial: response.status?.message ?? '' }),
     unsure: decision.kind === 'decided' ? decision.unsure : [],
+    ...(decision.kind === 'decided' && decision.certainlyDenied && { certainlyDenied: true }),
   };
 }
 

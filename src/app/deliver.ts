@@ -106,7 +106,7 @@ export async function deliver(settings: DeliverySettings, { env, signal, clock =
     kinds: kinds.rows,
     isExcluded: createExclusion(settings),
     isSelected: createSelection(settings),
-    excludedNamespace: 'kube-node-lease',
+    excludedNamespaces: ['kube-node-lease', ...settings.excludedNamespaces],
     leadership: leader,
     hash: (text) => hashRules(text).slice(0, 16),
     observer: createDeliveryReporter({

@@ -53,7 +53,7 @@ export type RunningServer = {
 /** @throws ConfigurationError for everything that the operator can correct. Everything that was started has been stopped by then. */
 export async function serve(settings: Settings, { env, signal, clock = systemClock }: Runtime): Promise<RunningServer> {
   const kinds = await readKinds(settings);
-  const client = await connectCluster(settings, env);
+  const client = await connectCluster(settings, env, 'use --dev or --rules to run without a cluster');
   const outputs = createOutputs(settings);
   const { log, auditLog } = outputs;
   const store = createRuleStore(hashRules);

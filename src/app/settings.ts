@@ -1,5 +1,5 @@
 /** The server's settings from command line and environment. Nothing else reads the environment. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { EnforcerPolicy } from '../cluster/registration/configuration-difference.ts';
 import type { WebhookPolicy } from '../cluster/registration/desired.ts';
@@ -69,6 +69,12 @@ export function readSettings(flags: Flags, env: Environment): Settings {
   const usesCluster = kubeconfig !== undefined || context !== undefined || (!dev && env.KUBERNETES_SERVICE_HOST !== undefined);
   const cluster = rulePaths.length === 0 || usesCluster ? { kubeconfig, context, namespace: namespace ?? ownNamespace(env) } : undefined;
   const tls = readTls(values, cluster !== undefined);
+  const exampleRules = dev && inputs.rules === undefined ? rulePaths.find((path) => !existsSync(path)) : undefined;
+  if (exampleRules !== undefined) {
+    throw new ConfigurationError(
+      `${inputs.dev?.written} uses the example rules in ${exampleRules}, which do not exist in this directory. Run it in the root of the repository, or set --rules`,
+    );
+  }
   throwIfAny([...findDependencyProblems(inputs), ...findContradictions(inputs, values, tls, cluster)]);
   return {
     rulePaths,

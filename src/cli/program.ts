@@ -113,6 +113,7 @@ export async function runProgram(argv: readonly string[], actions: ProgramAction
   for (const entry of commands) addCommand(program, entry, entry.name === name ? await entry.load(context) : new Command(entry.name));
   try {
     const command = program.commands.find((each) => each.name() === argv[position]);
+    if (argv[position] === 'help' && (name === '--help' || name === '-h')) return runProgram(['--help'], actions, output);
     const names = ['help', ...commands.map((each) => each.name)];
     if (name !== undefined && !names.includes(name)) program.error(describeUnknownCommand(name, names));
     const prepared = command && prepareArguments(argv.slice(position + 1), command);

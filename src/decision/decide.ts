@@ -23,7 +23,7 @@ import { type EvaluationContext, effectiveSettings, evaluateImage, severity } fr
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
-import { hidesContents, mostListed, renderFinding } from './message.ts';
+import { hidesContents, mostListed, registriesVary, renderFinding } from './message.ts';
 import { type MissingSecret, missingSecrets } from './missing-secrets.ts';
 import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
@@ -54,7 +54,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
   const identityContext = { rules, place, facts };
   const before = imagesBefore(request, identityContext);
   const isOld = (image: ImageDecision) => before.size > 0 && identities(image, identityContext).some((each) => before.has(each));
-  const { images, outcomeBeforeMode, outcome, unsure, context } = evaluateShape(shape, { rules, place, facts, isOld });
+  const { images, outcomeBeforeMode, outcome, unsure, certainlyDenied, context } = evaluateShape(shape, { rules, place, facts, isOld });
   const { settings, writes } = context;
   // The namespace exists, or the API server would not have called the webhook. So our watch is behind, and the labels would matter, at least
   // for the audit record.
@@ -75,6 +75,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
     mode: settings.mode,
     revision: rules.revision,
     unsure,
+    ...(certainlyDenied && { certainlyDenied }),
     ...(isStaticPod(shape) && { staticPod: true }),
     patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
@@ -101,7 +102,10 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts): De
 /** What the evaluation of a shape depends on. */
 export type ShapeConditions = Pick<SlotContext, 'rules' | 'place' | 'facts' | 'isOld'>;
 
-export type ShapeEvaluation = Pick<Decision & { kind: 'decided' }, 'images' | 'outcomeBeforeMode' | 'outcome' | 'unsure'> & {
+export type ShapeEvaluation = Pick<
+  Decision & { kind: 'decided' },
+  'images' | 'outcomeBeforeMode' | 'outcome' | 'unsure' | 'certainlyDenied'
+> & {
   readonly context: SlotContext & { readonly unsureSettings: SettingsAnswer['unsure'] };
 };
 
@@ -114,13 +118,17 @@ export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
   const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
-  return {
-    images,
-    outcomeBeforeMode,
-    outcome: soften(outcomeBeforeMode, settings.mode),
-    unsure: [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))],
-    context,
-  };
+  const outcome = soften(outcomeBeforeMode, settings.mode);
+  const unsure = [...new Set([...unsureHere, ...images.map((image) => image.unsure)].filter((origin) => origin !== undefined))];
+  const certainlyDenied =
+    unsure.length > 0 && outcome === 'denied' && !unsureSettings?.mode && images.some((image) => isCertainlyDenied(image, unsureSettings));
+  return { images, outcomeBeforeMode, outcome, unsure, ...(certainlyDenied && { certainlyDenied }), context };
+}
+
+/** Whether the image is denied whatever the unknown labels of the namespace are. */
+function isCertainlyDenied({ outcomeBeforeMode, unsure, verdict, reason }: ImageDecision, settings: SettingsAnswer['unsure']): boolean {
+  if (outcomeBeforeMode !== 'denied' || unsure) return false;
+  return !(verdict === 'unconfigured' && settings?.unconfigured) && !(reason === 'secret-missing' && settings?.inject);
 }
 
 /** What is denied comes first. */
@@ -130,6 +138,7 @@ function findingsOf(
   { rules, place, settings, shape }: SlotContext,
 ): readonly ImageFinding[] {
   const newPodsDenied = shape.kind === 'pod' && settings.mode === 'enforce';
+  const variesByNamespace = images.some(({ verdict }) => verdict === 'unconfigured') && registriesVary(rules);
   return images
     .filter((image) => image.outcomeBeforeMode !== 'allowed')
     .sort((left, right) => severity[right.outcomeBeforeMode] - severity[left.outcomeBeforeMode])
@@ -139,6 +148,7 @@ function findingsOf(
       ...renderFinding(image, {
         nearest: index < mostListed ? rules.nearest : undefined,
         place,
+        variesByNamespace,
         newPodsDenied,
         hideStreamContents,
       }),
@@ -341,23 +351,23 @@ function noticeSpelling(images: readonly ImageDecision[], injected: readonly Inj
     const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
     if (!reference || old || !secrets.some((secret) => injectedSecrets.has(secret))) return [];
     const lookup: Lookup = shape.kind === 'build' ? { by: 'builder', action: slot.action } : { by: 'kubelet' };
-    return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(reference)];
+    return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(slot, reference)];
   });
   return distinct('registry-spelling', notices);
 }
 
-function renderSpelling(reference: ImageReference): Message {
+function renderSpelling({ displayName }: ImageSlot, reference: ImageReference): Message {
   const written = registryOf(repositoryAsWritten(reference));
   const usual = registryOf(canonicalName(reference));
   if (usual === written) {
     // A name without a dot is a host only with a port, so the port cannot be left out.
     const predicate = `includes the default port, so credentials stored under ${quote(reference.host)} will not be used. Add the key ${quote(written)} to the secret.`;
-    return { message: `image ${quote(reference.written)} ${predicate}`, brief: `an image ${predicate}` };
+    return { message: `image ${quote(reference.written)} ${predicate}`, brief: `the image of ${displayName} ${predicate}` };
   }
   const fix = `Use ${quote(usual)} in the image name, or add the key ${quote(written)} to the secret.`;
   return {
     message: `image ${quote(reference.written)} uses a non-canonical registry name, so credentials stored under ${quote(usual)} will not be used. ${fix}`,
-    brief: `an image uses a non-canonical registry name. ${fix}`,
+    brief: `the image of ${displayName} uses a non-canonical registry name. ${fix}`,
   };
 }
 
@@ -387,7 +397,7 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   const action = alias === undefined ? otherwise : `resolve it to ${quote(alias)}`;
   const fix = `The node may ${action}, or reject it. Include the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
   const predicate = `does not specify a registry. ${fix}`;
-  return [{ message: `image ${quote(content.text)} ${predicate}`, brief: `an image ${predicate}` }];
+  return [{ message: `image ${quote(content.text)} ${predicate}`, brief: `the image of ${slot.displayName} ${predicate}` }];
 }
 
 function isShortName(text: string): boolean {

@@ -93,6 +93,8 @@ export type Decision =
       readonly revision: string;
       /** Selectors whose unknown labels of the namespace matter: the strictest result is assumed. Empty if the decision is certain. */
       readonly unsure: readonly Origin[];
+      /** The object is denied whatever the unknown labels are, although they matter to one of its images. */
+      readonly certainlyDenied?: true;
       /** A kubelet reports a static Pod, which is already running. */
       readonly staticPod?: true;
       readonly patch: readonly PatchOperation[];

@@ -3,6 +3,7 @@ import { quote } from '../image/problem.ts';
 import { canonicalName, completeRegistryHost, formatReference, upperCaseHost } from '../image/reference.ts';
 import { listOf } from '../image/wording.ts';
 import { type Origin, type RuleSource, renderOrigin } from '../rules/language/problem.ts';
+import { isNamesakeOf } from '../rules/match/similar-registries.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rules/rule-set.ts';
 import type { ImageDecision, ImageEvaluation, Message } from './decision.ts';
 import type { StreamResolution } from './resolve-stream.ts';
@@ -17,14 +18,25 @@ export type FindingContext = {
   /** Absent where the search would cost too much. */
   readonly nearest?: RuleSet['nearest'] | undefined;
   readonly place: NamespaceContext;
+  /** Whether other namespaces may have other registries. */
+  readonly variesByNamespace?: boolean | undefined;
   /** Whether a new pod would be denied with an image that is allowed now because the object already has it. */
   readonly newPodsDenied: boolean;
   /** As in the request. */
   readonly hideStreamContents?: boolean | undefined;
 };
 
-/** What the functions below need to know. `near` are the patterns that may have been meant. */
-type Wording = Pick<FindingContext, 'newPodsDenied' | 'hideStreamContents'> & { readonly near: readonly string[]; readonly locate: Locate };
+/**
+ * What the functions below need to know. `near` are the patterns that may have been meant. `namespace` is set if the registries of other
+ * namespaces may differ.
+ */
+type Wording = Pick<FindingContext, 'newPodsDenied' | 'hideStreamContents'> & {
+  readonly near: readonly string[];
+  /** A rule for an organization on Docker Hub, if its author probably meant the official image. */
+  readonly namesake?: string | undefined;
+  readonly namespace: string | undefined;
+  readonly locate: Locate;
+};
 
 /** ` (rule "hub", ConfigMap …)` or ` (rule "hub")`, and the same for an origin alone. */
 type Locate = { rule(rule: Rule): string; origin(origin: Origin): string };
@@ -38,8 +50,9 @@ const withoutLocations: Locate = { rule: ({ name }) => ` (rule "${name}")`, orig
 /** One line about one image: its slot, the problem, the rule that decided and, with `nearest`, what may have been meant. */
 export function renderFinding(image: ImageDecision, context: FindingContext): Message {
   const { newPodsDenied, hideStreamContents } = context;
-  const near = similarRegistries(image, context);
-  return bothForms((locate) => renderLine(image, { newPodsDenied, hideStreamContents, near, locate }));
+  const similar = similarRegistries(image, context);
+  const namespace = namespaceIn(context);
+  return bothForms((locate) => renderLine(image, { newPodsDenied, hideStreamContents, ...similar, namespace, locate }));
 }
 
 /** A message in full, and without the location of rules and the full name of the image, which are left out where a message must be short. */
@@ -48,8 +61,21 @@ export function bothForms(render: (locate: Locate) => string): Message {
 }
 
 /** The evaluation of an image as a predicate with its full stop, to follow the name. Further sentences may follow. */
-export function describeEvaluation(image: ImageEvaluation, context: Pick<FindingContext, 'nearest' | 'place'>): string {
-  return describe(image, { newPodsDenied: false, near: similarRegistries(image, context), locate: withLocations });
+export function describeEvaluation(
+  image: ImageEvaluation,
+  context: Pick<FindingContext, 'nearest' | 'place' | 'variesByNamespace'>,
+): string {
+  const similar = similarRegistries(image, context);
+  return describe(image, { newPodsDenied: false, ...similar, namespace: namespaceIn(context), locate: withLocations });
+}
+
+/** Whether rules trust registries in some namespaces only. Messages do not show in which. */
+export function registriesVary({ rules, namespaceRules }: RuleSet): boolean {
+  return namespaceRules.size > 0 || rules.some(({ trust, namespaces }) => trust && namespaces !== undefined);
+}
+
+function namespaceIn({ variesByNamespace, place }: Pick<FindingContext, 'place' | 'variesByNamespace'>): string | undefined {
+  return variesByNamespace && place.namespace !== '' ? place.namespace : undefined;
 }
 
 /** Whom to ask: `Contact: the platform team.` If the rules name no contact, `brief` leaves out where the rules are. */
@@ -137,7 +163,7 @@ function describe(image: Described, wording: Wording): string {
   return [verdictOf(image, wording), exemptionOf(image, wording), adviceOn(image, wording), oneOfSeveral(image)].filter(Boolean).join(' ');
 }
 
-function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wording): string {
+function verdictOf({ verdict, reason, rule, problem }: Described, { namespace, near, locate }: Wording): string {
   if (reason === 'registry-host') return 'looks like a registry host without a repository, but is parsed as a Docker Hub image.';
   switch (verdict) {
     case 'invalid':
@@ -152,7 +178,9 @@ function verdictOf({ verdict, reason, rule, problem }: Described, { locate }: Wo
         locate,
       );
     case 'unconfigured':
-      return 'is not from a configured registry.';
+      // A better explanation follows if a rule of this namespace is almost right.
+      if (namespace === undefined || near.length > 0) return 'is not from a configured registry.';
+      return `is not from a registry configured for ${locate === withLocations ? `namespace ${quote(namespace)}` : 'this namespace'}.`;
     case 'trusted':
       if (!rule) return 'is trusted.';
       if (reason === 'trust-ending') return withReason(`is from a registry that is trusted only until ${rule.until}`, rule, locate);
@@ -166,7 +194,7 @@ function withReason(predicate: string, rule: Rule, locate: Locate): string {
 }
 
 /** What the author probably got wrong. The most certain explanation only: several would contradict each other. */
-function adviceOn({ verdict, reason, reference, rule, slot }: Described, { near }: Wording): string {
+function adviceOn({ verdict, reason, reference, rule, slot }: Described, { near, namesake }: Wording): string {
   if (reason === 'registry-host') return reference ? completion(reference) : '';
   if (verdict !== 'unconfigured' && verdict !== 'untrusted') return '';
   if (slot?.advice) return slot.advice;
@@ -177,6 +205,7 @@ function adviceOn({ verdict, reason, reference, rule, slot }: Described, { near 
     return `Because of its upper-case letters, ${quote(upperCase.host)} is parsed as a registry host. For a Docker Hub image, use ${quote(upperCase.lowerCase)}.`;
   }
   if (verdict === 'untrusted') return rule ? '' : `Include the registry, for example ${quote(formatReference(reference))}.`;
+  if (namesake !== undefined) return `The rule for ${namesake} does not match it, because official images are in docker.io/library.`;
   return near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`;
 }
 
@@ -184,9 +213,14 @@ function completion(reference: NonNullable<ImageEvaluation['reference']>): strin
   return `Use ${completeRegistryHost(reference)}.`;
 }
 
-function similarRegistries({ verdict, reference }: ImageEvaluation, { nearest, place }: Pick<FindingContext, 'nearest' | 'place'>) {
-  const rules = verdict === 'unconfigured' && reference && nearest ? nearest(reference, place) : [];
-  return rules.map(({ pattern }) => pattern.text);
+function similarRegistries(
+  { verdict, reference }: ImageEvaluation,
+  { nearest, place }: Pick<FindingContext, 'nearest' | 'place'>,
+): Pick<Wording, 'near' | 'namesake'> {
+  if (verdict !== 'unconfigured' || !reference || !nearest) return { near: [] };
+  const rules = nearest(reference, place);
+  const namesake = rules.find(({ pattern }) => isNamesakeOf(pattern, reference));
+  return { near: rules.map(({ pattern }) => pattern.text), namesake: namesake?.pattern.text };
 }
 
 function oneOfSeveral({ searched }: ImageEvaluation): string {

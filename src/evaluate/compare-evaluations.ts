@@ -8,7 +8,7 @@ export type Effect = 'newly-denied' | 'newly-allowed' | 'newly-warned' | 'no-lon
 /** One object whose evaluation differs. Documented as `changes` of `diff -o json`. */
 export type ObjectChange = {
   readonly object: ObjectResult['object'];
-  /** Absent if no change is known, but the evaluation is undecided. */
+  /** Absent if no change is known, but the evaluation is uncertain. */
   readonly effect?: Effect;
   readonly before: ObjectResult['outcome'];
   readonly after: ObjectResult['outcome'];
@@ -19,7 +19,7 @@ export type ObjectChange = {
   /** The exact messages for the client under the new rules. */
   readonly messages: readonly string[];
   /** Which input is missing for a certain result, under either rule set. Absent if none is missing. */
-  readonly undecided?: readonly string[];
+  readonly uncertain?: readonly string[];
 };
 
 export type SecretAt = { readonly path: string; readonly secret: string };
@@ -35,7 +35,7 @@ export type Comparison = {
     readonly noLongerWarned: number;
     readonly secretsGained: number;
     readonly secretsLost: number;
-    readonly undecided: number;
+    readonly uncertain: number;
     readonly unchanged: number;
   };
 };
@@ -56,7 +56,7 @@ export function compareEvaluations(before: Evaluation, after: Evaluation): Compa
       noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
       secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
       secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
-      undecided: count(({ undecided }) => undecided !== undefined),
+      uncertain: count(({ uncertain }) => uncertain !== undefined),
       unchanged: pairs.length - changes.length,
     },
   };
@@ -76,8 +76,8 @@ export function comparePair(
   // A denied object is not stored, so it gains and loses no secrets.
   const { gained, lost } = after.outcome === 'denied' ? { gained: [], lost: [] } : secrets;
   const effect = effectOf(before.outcome, after.outcome) ?? (gained.length + lost.length > 0 ? 'secrets' : undefined);
-  const undecided = [...new Set([...(before.undecided ?? []), ...(after.undecided ?? [])])];
-  if (!effect && undecided.length === 0) return undefined;
+  const uncertain = [...new Set([...(before.uncertain ?? []), ...(after.uncertain ?? [])])];
+  if (!effect && uncertain.length === 0) return undefined;
   return {
     ...(effect && { effect }),
     before: before.outcome,
@@ -86,7 +86,7 @@ export function comparePair(
     secretsLost: lost,
     images: changedImages(before, after),
     messages: after.messages,
-    ...(undecided.length > 0 && { undecided }),
+    ...(uncertain.length > 0 && { uncertain }),
   };
 }
 

@@ -36,12 +36,19 @@ export type ObjectResult = {
   readonly patch: readonly PatchOperation[];
   /** The exact messages for the client: warnings, then the denial. */
   readonly messages: readonly string[];
-  /** Which input is missing for a certain result, with the fix. The strictest case was assumed. Absent if none is missing. */
-  readonly undecided?: readonly string[];
+  /**
+   * Which input is missing for a certain result, with the fix. The strictest case was assumed. Absent if none is missing, and for an object
+   * that is denied in any case.
+   */
+  readonly uncertain?: readonly string[];
 };
 
 /** `written`: the text of the field, where it is not the name of an image: a variable, a placeholder, the name of a stream. */
-export type EvaluatedImage = DescribedImage & { readonly written?: string };
+export type EvaluatedImage = DescribedImage & {
+  readonly written?: string;
+  /** Which input is missing for a certain verdict, with the fix. */
+  readonly uncertain?: string;
+};
 
 export type ObjectEvaluation =
   | {
@@ -79,8 +86,8 @@ export function evaluateObject(manifest: Manifest, rules: RuleSet, facts: Facts,
 }
 
 /** Certainly allowed. */
-export function isClean({ outcome, undecided }: Pick<ObjectResult, 'outcome' | 'undecided'>): boolean {
-  return outcome !== 'denied' && undecided === undefined;
+export function isClean({ outcome, uncertain }: Pick<ObjectResult, 'outcome' | 'uncertain'>): boolean {
+  return outcome !== 'denied' && uncertain === undefined;
 }
 
 /** What follows the name of an object that the result depends on, and how to provide the object. */
@@ -97,20 +104,21 @@ function resultOf(
   const { fix } = missingObjects[source];
   const subject = { ...subjectOf(manifest, namespace), file: manifest.file, line: manifest.line };
   if (simulation.kind === 'not-yet') {
-    const undecided = [`${simulation.message}${fix}`];
-    return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], undecided };
+    const uncertain = [`${simulation.message}${fix}`];
+    return { object: subject, outcome: 'denied', images: [], inject: [], patch: [], messages: [], uncertain };
   }
-  const { outcome, outcomeIfEnforced, images, injected, patch, warnings, denial, unsure } = simulation;
+  const { outcome, outcomeIfEnforced, images, injected, patch, warnings, denial, unsure, certainlyDenied = false } = simulation;
   return {
     object: subject,
     outcome,
     ...(outcomeIfEnforced !== undefined && { outcomeIfEnforced }),
-    images: images.map((image) => evaluatedImage(image, source)),
+    images: images.map((image) => evaluatedImage(image, subject.namespace, source)),
     ...(images.length > 0 && { imagesSha256: hashImages(images) }),
     inject: injected.map(({ path, secret, from }) => ({ path, secret, from })),
     patch,
     messages: [...warnings, ...(denial === undefined ? [] : [denial])],
-    ...(unsure.length > 0 && { undecided: unsure.map((origin) => missingNamespace(origin, subject.namespace, source)) }),
+    ...(unsure.length > 0 &&
+      !certainlyDenied && { uncertain: unsure.map((origin) => missingNamespace(origin, subject.namespace, source)) }),
   };
 }
 
@@ -122,8 +130,8 @@ export function subjectOf({ apiVersion, kind, object }: Manifest, defaultNamespa
   return { apiVersion, kind, namespace, name, ...(name === '' && generateName !== undefined && { generateName }) };
 }
 
-function evaluatedImage(image: ImageDecision, source: ObjectSource): EvaluatedImage {
-  const { slot, stream } = image;
+function evaluatedImage(image: ImageDecision, namespace: string, source: ObjectSource): EvaluatedImage {
+  const { slot, stream, unsure } = image;
   const written = slot.content.kind === 'unresolved' && stream?.kind !== 'resolved' ? slot.content.written : undefined;
   // Only of a reference to a stream. A placeholder for the image of a stream has another reason.
   const isMissing = slot.path.at(-1) === 'name' && stream?.kind === 'unresolved' && stream.why === undefined;
@@ -132,6 +140,7 @@ function evaluatedImage(image: ImageDecision, source: ObjectSource): EvaluatedIm
     ...describeImage(image),
     ...(isMissing && { why: `the image stream ${predicate}${fix}` }),
     ...(written !== undefined && { written }),
+    ...(unsure && { uncertain: missingNamespace(unsure, namespace, source) }),
   };
 }
 

@@ -5,6 +5,7 @@ import type { Facts } from '../decision/facts.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
+import { countKinds, type KindCount } from './count-kinds.ts';
 import { evaluateObject, isClean, type ObjectResult, renderSubject, subjectOf } from './evaluate-object.ts';
 import { factsFromObjects } from './facts-from-objects.ts';
 import type { NotEvaluated } from './not-evaluated.ts';
@@ -36,12 +37,12 @@ export type Evaluation = {
   readonly skipped: readonly KindCount[];
   /** Files and their parts, then objects, each in input order. */
   readonly notEvaluated: readonly NotEvaluated[];
-  /** Numbers of objects. The undecided ones are among the others. */
+  /** Numbers of objects. The uncertain ones are among the others. */
   readonly summary: {
     readonly allowed: number;
     readonly warned: number;
     readonly denied: number;
-    readonly undecided: number;
+    readonly uncertain: number;
     readonly withoutImages: number;
   };
   /** Service accounts, as namespace/name, that are used and not among the objects. Their pull secrets are missing in the results. */
@@ -51,8 +52,6 @@ export type Evaluation = {
   /** All objects that would be allowed, as they would be stored, including the skipped ones, in input order. */
   readonly admitted: readonly JsonObject[];
 };
-
-export type KindCount = { readonly apiVersion: string; readonly kind: string; readonly count: number };
 
 /** One problem of one Secret, as in `check -o json`. */
 export type MalformedSecret = RegistrySecretProblem & {
@@ -69,7 +68,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
   const admitted: JsonObject[] = [];
   const notEvaluated: NotEvaluated[] = [...problems];
   const unknownAccounts = new Set<string>();
-  const [withoutImages, skipped] = [new KindCounter(), new KindCounter()];
+  const [withoutImages, skipped]: [Manifest[], Manifest[]] = [[], []];
   for (const manifest of manifests) {
     const { object } = manifest;
     const accountsNotFound = new Set<string>();
@@ -87,7 +86,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
       continue;
     }
     if (outcome.kind !== 'evaluated') {
-      (outcome.kind === 'without-images' ? withoutImages : skipped).add(manifest);
+      (outcome.kind === 'without-images' ? withoutImages : skipped).push(manifest);
       admitted.push(object);
       continue;
     }
@@ -99,20 +98,20 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     if (result.inject.length > 0) for (const account of accountsNotFound) unknownAccounts.add(account);
   }
   const count = (outcome: Outcome) => results.filter((result) => result.outcome === outcome).length;
-  const undecided = results.filter((result) => result.undecided !== undefined).length;
+  const uncertain = results.filter((result) => result.uncertain !== undefined).length;
   return {
     rulesRevision: rules.revision,
     results,
     evaluated,
-    withoutImages: withoutImages.counts(),
-    skipped: skipped.counts(),
+    withoutImages: countKinds(withoutImages),
+    skipped: countKinds(skipped),
     notEvaluated,
     summary: {
       allowed: count('allowed'),
       warned: count('warned'),
       denied: count('denied'),
-      undecided,
-      withoutImages: withoutImages.total(),
+      uncertain,
+      withoutImages: withoutImages.length,
     },
     unknownAccounts: [...unknownAccounts],
     malformedSecrets: manifests.flatMap((manifest) => problemsOfSecret(manifest, options.namespace)),
@@ -123,23 +122,6 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
 function notEvaluatedObject(manifest: Manifest, why: WhyUnread, defaultNamespace: string): NotEvaluated {
   const subject = subjectOf(manifest, defaultNamespace);
   return { file: manifest.file, line: manifest.line, code: why.code, message: `${renderSubject(subject)} ${why.message}`, object: subject };
-}
-
-class KindCounter {
-  private readonly byKind = new Map<string, KindCount>();
-
-  add({ apiVersion, kind }: Manifest): void {
-    const key = `${apiVersion} ${kind}`;
-    this.byKind.set(key, { apiVersion, kind, count: (this.byKind.get(key)?.count ?? 0) + 1 });
-  }
-
-  counts(): readonly KindCount[] {
-    return [...this.byKind.values()];
-  }
-
-  total(): number {
-    return this.counts().reduce((sum, { count }) => sum + count, 0);
-  }
 }
 
 function problemsOfSecret(manifest: Manifest, defaultNamespace: string): readonly MalformedSecret[] {

@@ -172,8 +172,8 @@ export function compareResults(expectation: Expectation, results: readonly Objec
     const { object, outcome } = result;
     failures.push({ message: `${renderSubject(object)} (${object.file}:${object.line}) has no entry. Its outcome is ${outcome}.` });
   }
-  for (const { object, undecided = [] } of results) {
-    for (const reason of undecided) failures.push({ message: `${renderSubject(object)} has an uncertain result: ${reason}` });
+  for (const { object, uncertain = [] } of results) {
+    for (const reason of uncertain) failures.push({ message: `${renderSubject(object)} has an uncertain result: ${reason}` });
   }
   return failures;
 }

@@ -2,7 +2,7 @@
  * The kinds that Kubernetes and OpenShift themselves serve, without those that a custom resource definition brings. Their groups are closed:
  * a kind that is not listed is mistyped, or newer than this list.
  */
-import { closestSpelling } from '../rules/closest-spelling.ts';
+import { closestSpelling, countTypingErrors } from '../rules/closest-spelling.ts';
 
 /** Kinds by apiVersion. A kind that has several versions is listed once, under the one to write today. */
 const kindsByApiVersion: Readonly<Record<string, string>> = {
@@ -82,7 +82,13 @@ export function closestPlatformKind(group: string, kind: string): PlatformKind |
     kind,
     candidates.map((each) => each.kind),
   );
-  return candidates.find((each) => each.kind === closest);
+  return candidates.find((each) => each.kind === closest) ?? (isPlatformGroup(group) ? closestShortKind(kind, own) : undefined);
+}
+
+/** One typing error in a name that is too short for `closestSpelling`, such as `Pd`. The group can have no other kinds. */
+function closestShortKind(kind: string, own: readonly PlatformKind[]): PlatformKind | undefined {
+  if (kind.length !== 2) return undefined;
+  return own.find((each) => countTypingErrors(kind.toLowerCase(), each.kind.toLowerCase(), 1) === 1);
 }
 
 export function groupOf(apiVersion: string): string {

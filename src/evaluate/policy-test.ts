@@ -67,7 +67,7 @@ export async function runPolicyTest({ name, folder }: PolicyTest, options: TestO
   if (!outcome.ok) return result(outcome.failures);
   const { results } = outcome.evaluation;
   const failures = results.length === 0 ? nothingEvaluated : compareResults(expectation, results);
-  const unsure = results.some(({ undecided }) => undecided !== undefined);
+  const unsure = results.some(({ uncertain }) => uncertain !== undefined);
   if (failures.length === 0 || !options.update || results.length === 0 || unsure) return result(failures, results.length);
   await writeFile(file, renderExpectation(expectation, results));
   return { ...result([], results.length), updated: true };

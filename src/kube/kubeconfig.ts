@@ -25,6 +25,8 @@ export type KubeConfigChoice = {
   /** The context to use instead of the file's current one. */
   readonly context?: string | undefined;
   readonly env: KubeEnvironment;
+  /** What a user can do instead of setting a cluster, as the end of a sentence. */
+  readonly alternative?: string | undefined;
   /** Where the kubelet mounts a pod's token, CA and namespace. */
   readonly serviceAccountFolder?: string | undefined;
 };
@@ -64,7 +66,7 @@ async function findParts(choice: KubeConfigChoice, blank: () => KubeConfig): Pro
   if (inPod) return fromServiceAccount(serviceAccountFolder, env);
 
   throw new KubeconfigError(
-    `no cluster is configured: neither ${home ?? '~/.kube/config'} nor a service account token exists. Set --kubeconfig FILE or KUBECONFIG`,
+    `no cluster is configured: neither ${home ?? '~/.kube/config'} nor a service account token exists. Set --kubeconfig FILE or KUBECONFIG${choice.alternative === undefined ? '' : `, or ${choice.alternative}`}`,
   );
 }
 

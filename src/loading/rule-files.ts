@@ -1,10 +1,11 @@
 /** Loads rules from files and folders, and follows their changes: for development, and for clusters that mount them. */
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { buffer as bytesOfStream } from 'node:stream/consumers';
 import { errorCode, errorMessage } from '../errors/error-message.ts';
 import { decodeUtf8 } from '../files/decode-utf8.ts';
 import { watchFolders } from '../files/watch-folders.ts';
+import { rulesLabel } from '../rules/language/config-map.ts';
 import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 import type { Clock } from '../time/clock.ts';
@@ -173,7 +174,8 @@ function readContent(file: string, text: string): FileContent {
   return { kind: 'document', bundle: { id: file, documents: [{ source: { kind: 'file', file }, text }] } };
 }
 
-const expectedContent = 'a rules document, or a ConfigMap with the label regkeeper.io/rules: cluster';
+const clusterLabel = `the label ${rulesLabel}: cluster`;
+const expectedContent = `a rules document, or a ConfigMap with ${clusterLabel}`;
 
 /** Folders may contain other objects. A file in the input must have rules. */
 function explainFileWithoutRules({ file, folder }: RuleFile, content: FileContent | undefined): string | undefined {
@@ -181,13 +183,20 @@ function explainFileWithoutRules({ file, folder }: RuleFile, content: FileConten
   const { others } = content;
   const shown = others.slice(0, 3).join(', ');
   const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
-  return `rules ${file}: contains no rules, only ${shown === '' ? 'an empty list' : shown + more}. Use ${expectedContent}.`;
+  const [unlabelled] = content.unlabelled;
+  const fix = unlabelled === undefined ? `Use ${expectedContent}` : `Add ${clusterLabel} to ${unlabelled}`;
+  return `rules ${file}: contains no rules, only ${shown === '' ? 'an empty list' : shown + more}. ${fix}.`;
 }
 
 function explainFolderWithoutRules(path: string, files: readonly RuleFile[], contents: readonly FileContent[]): string | undefined {
   const inside = contents.filter((_, index) => files[index]?.folder === path);
   if (inside.length === 0 || inside.some((content) => content.kind === 'document' || containsRules(content))) return undefined;
-  return `rules directory ${path} contains Kubernetes objects but no rules. Add ${expectedContent}.`;
+  const [unlabelled] = contents.flatMap((content, index) => {
+    const [first] = content.kind === 'objects' && files[index]?.folder === path ? content.unlabelled : [];
+    return first === undefined ? [] : [`${first} in ${relative(path, files[index]?.file ?? '')}`];
+  });
+  const fix = unlabelled === undefined ? expectedContent : `${clusterLabel} to ${unlabelled}`;
+  return `rules directory ${path} contains Kubernetes objects but no rules. Add ${fix}.`;
 }
 
 function containsRules(content: FileContent & { kind: 'objects' }): boolean {

@@ -18,6 +18,8 @@ export type RulesManifest = {
   readonly sources: readonly SourceInFile[];
   /** Kind and name of every other object, in order. */
   readonly others: readonly string[];
+  /** Those of them that would be rules with the label: ConfigMaps with a key for a rules document. */
+  readonly unlabelled: readonly string[];
   /** Why rules of this file cannot be read. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
@@ -60,6 +62,7 @@ class ManifestReader {
     configMaps: [] as ConfigMapInFile[],
     sources: [] as SourceInFile[],
     others: [] as string[],
+    unlabelled: [] as string[],
     problems: [] as Problem[],
     warnings: [] as Problem[],
   };
@@ -93,7 +96,10 @@ class ManifestReader {
     if (kind === 'Secret' && isObject(value) && textIn(value, ['metadata', 'labels', sourceLabel]) === 'true')
       this.manifest.sources.push({ object: value, origin: { source: this.source, ...positionOf(object) } });
     if (kind === undefined) this.checkRulesDocument(object);
-    this.manifest.others.push(`${kind ?? 'an object without kind'} ${name}`.trim());
+    const title = `${kind ?? 'an object without kind'} ${name}`.trim();
+    this.manifest.others.push(title);
+    if (kind === 'ConfigMap' && label === undefined && documentKeys(valueAt(value, ['data'])).length > 0)
+      this.manifest.unlabelled.push(title);
   }
 
   private readConfigMap(object: Located, name: string, label: string): void {

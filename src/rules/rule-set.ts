@@ -31,6 +31,8 @@ export type Rule = {
   readonly pattern: RegistryPattern;
   /** The written port means the same as no port: `reg.io:443` in a trusting rule, `reg.io:*` in a denying rule. */
   readonly portWritten?: true;
+  /** The pattern as in the document, if it differs from its canonical text, such as `index.docker.io`. */
+  readonly written?: string;
   readonly trust: boolean;
   /** The author's explanation of why the registry is untrusted, or why its trust ends. */
   readonly reason?: string;

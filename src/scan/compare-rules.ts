@@ -33,7 +33,7 @@ export type RuleComparison = Omit<ReadWorkloads<unknown>, 'workloads'> & {
     readonly noLongerWarned: number;
     readonly secretsGained: number;
     readonly secretsLost: number;
-    readonly undecided: number;
+    readonly uncertain: number;
     readonly unchanged: number;
     /** Pods that run now, and would be denied only under the new rules if they were created again. */
     readonly newlyDeniedWhenRecreated: Affected;
@@ -183,7 +183,7 @@ function bySeverity(one: WorkloadChange, other: WorkloadChange): number {
 /** A change that is the same in the template and in its Pods is shown once. */
 function merge(changes: readonly Change[]): Change {
   const [worst] = changes.toSorted((one, other) => effects.indexOf(one.effect) - effects.indexOf(other.effect)) as [Change];
-  const undecided = [...new Set(changes.flatMap((change) => change.undecided ?? []))];
+  const uncertain = [...new Set(changes.flatMap((change) => change.uncertain ?? []))];
   return {
     ...(worst.effect && { effect: worst.effect }),
     before: worst.before,
@@ -201,7 +201,7 @@ function merge(changes: readonly Change[]): Change {
       ({ path: _place, ...image }) => JSON.stringify(image),
     ),
     messages: worst.messages,
-    ...(undecided.length > 0 && { undecided }),
+    ...(uncertain.length > 0 && { uncertain }),
   };
 }
 
@@ -219,7 +219,7 @@ function summarize(changes: readonly WorkloadChange[], copies: readonly CopyChan
     noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
     secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
     secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
-    undecided: count(({ undecided }) => undecided !== undefined),
+    uncertain: count(({ uncertain }) => uncertain !== undefined),
     unchanged: workloads - changes.length,
     newlyDeniedWhenRecreated: {
       workloads: denied.length,

@@ -31,9 +31,9 @@ export type ScannedWorkload = WorkloadName &
 
 export type Scanned = Verdict & Pick<ObjectResult, 'messages'> & { readonly images: readonly ScannedImage[] };
 
-export type ScannedImage = EvaluatedImage & Omit<Verdict, 'undecided'>;
+export type ScannedImage = EvaluatedImage & Omit<Verdict, 'uncertain'>;
 
-type Verdict = Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced' | 'undecided'>;
+type Verdict = Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced' | 'uncertain'>;
 
 /** @throws ApiError if the API server cannot be reached, or rejects the credential */
 export async function scan({ rules, facts, ...live }: ScanOptions): Promise<Scan> {
@@ -106,18 +106,19 @@ function createCompactor() {
   });
 }
 
-function verdictOf({ outcome, outcomeIfEnforced, undecided }: Verdict): Verdict {
-  return { outcome, ...(outcomeIfEnforced !== undefined && { outcomeIfEnforced }), ...(undecided && { undecided }) };
+function verdictOf({ outcome, outcomeIfEnforced, uncertain }: Verdict): Verdict {
+  return { outcome, ...(outcomeIfEnforced !== undefined && { outcomeIfEnforced }), ...(uncertain && { uncertain }) };
 }
 
 function worst(verdicts: readonly Verdict[]): Verdict {
   const outcome = worstOutcome(verdicts.map((each) => each.outcome));
   const ifEnforced = worstOutcome(verdicts.map((each) => each.outcomeIfEnforced ?? each.outcome));
-  const undecided = [...new Set(verdicts.flatMap((each) => each.undecided ?? []))];
+  const isDenied = verdicts.some((each) => each.outcome === 'denied' && !each.uncertain);
+  const uncertain = isDenied ? [] : [...new Set(verdicts.flatMap((each) => each.uncertain ?? []))];
   return {
     outcome,
     ...(ifEnforced !== outcome && { outcomeIfEnforced: ifEnforced }),
-    ...(undecided.length > 0 && { undecided }),
+    ...(uncertain.length > 0 && { uncertain }),
   };
 }
 

@@ -9,11 +9,11 @@ import { ruleKey, type Scan, type Scanned, type ScannedImage, type ScannedWorklo
 export type Affected = { readonly workloads: number; readonly pods: number; readonly namespaces: number };
 
 export type ScanSummary = Affected & {
-  /** Workloads. The undecided ones are among the others. */
+  /** Workloads. The uncertain ones are among the others. */
   readonly allowed: number;
   readonly warned: number;
   readonly denied: number;
-  readonly undecided: number;
+  readonly uncertain: number;
   /** Pods that run now, and would certainly be denied if they were created again. */
   readonly deniedWhenRecreated: Affected;
   /** The same with `mode: enforce`, without those that are denied already. */
@@ -30,8 +30,8 @@ export function summarize({ workloads, finishedPods }: Scan): ScanSummary {
     allowed: count(({ outcome }) => outcome === 'allowed'),
     warned: count(({ outcome }) => outcome === 'warned'),
     denied: count(({ outcome }) => outcome === 'denied'),
-    undecided: count(({ undecided }) => undecided !== undefined),
-    deniedWhenRecreated: runningPods(workloads, ({ outcome, undecided }) => outcome === 'denied' && !undecided),
+    uncertain: count(({ uncertain }) => uncertain !== undefined),
+    deniedWhenRecreated: runningPods(workloads, ({ outcome, uncertain }) => outcome === 'denied' && !uncertain),
     deniedOnceEnforced: runningPods(workloads, ({ outcome, outcomeIfEnforced }) => outcome !== 'denied' && outcomeIfEnforced === 'denied'),
     idleCopies: workloads.reduce((sum, { idleCopies }) => sum + idleCopies, 0),
     finishedPods,
@@ -149,7 +149,7 @@ export function byFinding({ workloads }: Pick<Scan, 'workloads'>): readonly Find
 }
 
 /** What explains the outcome: images, or else the messages. */
-function findingsOf({ images, messages, outcome, outcomeIfEnforced, undecided = [] }: Scanned): readonly Keyed[] {
+function findingsOf({ images, messages, outcome, outcomeIfEnforced, uncertain = [] }: Scanned): readonly Keyed[] {
   const ofImages = images.flatMap((image): readonly Keyed[] => {
     const finding = findingOf(image);
     return finding === undefined ? [] : [{ key: JSON.stringify({ finding, effect: effectOf(image) }), image }];
@@ -161,9 +161,9 @@ function findingsOf({ images, messages, outcome, outcomeIfEnforced, undecided = 
   });
   const isExplained = outcome === 'allowed' || images.some((image) => severity[image.outcome] >= severity[outcome]);
   return [
-    ...undecided.map((sentence) => bare('uncertain', sentence)),
+    ...uncertain.map((sentence) => bare('uncertain', sentence)),
     ...ofImages,
-    ...(isExplained || undecided.length > 0 ? [] : messages.map((message) => bare(outcome === 'denied' ? 'denied' : 'warning', message))),
+    ...(isExplained || uncertain.length > 0 ? [] : messages.map((message) => bare(outcome === 'denied' ? 'denied' : 'warning', message))),
   ];
 }
 

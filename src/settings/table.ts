@@ -121,7 +121,7 @@ export const settingTable = {
       description: 'deliver nothing to these and to system namespaces',
     },
     ...registration,
-    description: "exclude these, besides regkeeper's own and system namespaces",
+    description: 'exclude these, in addition to the system namespaces',
     placeholder: 'name',
     multiple: true,
     read: readDnsLabel,

@@ -10,6 +10,7 @@ import {
   type Node,
   type Pair,
   type Scalar,
+  visit,
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml';
@@ -78,10 +79,15 @@ class DocumentReader implements YamlDocument {
     this.rejectsAliases = aliases === 'rejected';
     this.kubectl = scalars === 'kubectl';
     this.maxAliased = limits.maxAliased;
-    this.errors = errors.map(({ code, message, pos }) => ({
-      ...syntaxError(code, message, text.slice(pos[0], pos[1])),
-      position: lines.at(pos[0]),
-    }));
+    let quoted: ReadonlyMap<number, number> | undefined;
+    this.errors = errors.map(({ code, message, pos }) => {
+      const isUnclosed = code === 'MISSING_CHAR' && /closing ["']quote/.test(message);
+      if (isUnclosed) quoted ??= quotedStrings(contents);
+      const opening = isUnclosed ? quoted?.get(pos[0]) : undefined;
+      if (opening !== undefined)
+        return { ...syntaxError('UNCLOSED_QUOTE', 'a quoted string is not closed', ''), position: lines.at(opening) };
+      return { ...syntaxError(code, message, text.slice(pos[0], pos[1])), position: lines.at(pos[0]) };
+    });
     this.value = this.read(contents, []);
   }
 
@@ -261,6 +267,16 @@ class DocumentReader implements YamlDocument {
     this.targets ??= targetsIn(this.root);
     return this.targets.get(alias);
   }
+}
+
+/** The offsets of quoted strings by the offset of their ends. The library reports a missing closing quote at the end. */
+function quotedStrings(root: unknown): ReadonlyMap<number, number> {
+  const starts = new Map<number, number>();
+  const collect = (_: unknown, { type, range }: Scalar) => {
+    if ((type === 'QUOTE_DOUBLE' || type === 'QUOTE_SINGLE') && range) starts.set(range[1], range[0]);
+  };
+  if (isNode(root)) visit(root, { Scalar: collect });
+  return starts;
 }
 
 /** An alias refers to the last anchor of its name before it. */

@@ -47,6 +47,17 @@ const healthy: Series = {
   ...onBoth('regkeeper_webhooks_narrowed', '0x120'),
   ...onBoth('regkeeper_api_unavailable', '0x120', 'api="apps.openshift.io/v1"'),
   ...onBoth('regkeeper_secret_delivery_running', '1x120'),
+  ...delivery('up', '1x120'),
+  ...delivery('regkeeper_ready', '1x120', 'check="policy"'),
+  ...delivery('regkeeper_leader', '1x120'),
+  ...delivery('regkeeper_rules_problems', '0x120', 'scope="cluster"'),
+  ...delivery('regkeeper_rules_revision_info', '1x120', 'revision="a"'),
+  ...delivery('regkeeper_delivery_policy_verified', '1x120'),
+  ...delivery('regkeeper_delivery_source_usable', '1x120', 'source="corp-pull"'),
+  ...delivery('regkeeper_delivery_writes_total', '0x120', 'action="create",outcome="failed"'),
+  ...delivery('regkeeper_delivery_writes_total', '0+50x120', 'action="create",outcome="written"'),
+  ...delivery('regkeeper_delivery_findings', '0x120', 'finding="foreign"'),
+  ...delivery('regkeeper_delivery_findings', '3x120', 'finding="content-unavailable"'),
   ...onBoth('regkeeper_audit_log_failing', '0x120'),
   ...onBoth('regkeeper_audit_records_lost_total', '0x120'),
   ...onBoth('regkeeper_admission_failures_total', '0x120', 'reason="bug"'),
@@ -64,6 +75,12 @@ const healthy: Series = {
 
 function on(instance: string, name: string, values: string, labels = ''): Series {
   const all = ['namespace="regkeeper"', 'job="regkeeper"', `instance="${instance}"`, labels].filter((each) => each !== '').join(',');
+  return { [`${name}{${all}}`]: values };
+}
+
+/** Of a replica of secret delivery. */
+function delivery(name: string, values: string, labels = ''): Series {
+  const all = ['namespace="regkeeper"', 'job="regkeeper-deliver"', 'instance="three"', labels].filter((each) => each !== '').join(',');
   return { [`${name}{${all}}`]: values };
 }
 
@@ -133,6 +150,29 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
   ['secret delivery that stopped', { ...onBoth('regkeeper_secret_delivery_running', '0x120') }, ['RegkeeperSecretDeliveryStopped']],
   ['secret delivery that is restarted', { ...onBoth('regkeeper_secret_delivery_running', '1x50 0x4 1x66') }, []],
   ['secret delivery that one replica cannot see', { ...on('one', 'regkeeper_secret_delivery_running', '0x120') }, []],
+  ['secret delivery whose policy is gone', delivery('regkeeper_delivery_policy_verified', '0x120'), ['RegkeeperDeliveryPolicyNotVerified']],
+  [
+    'a source that was deleted',
+    delivery('regkeeper_delivery_source_usable', '0x120', 'source="corp-pull"'),
+    ['RegkeeperDeliverySourceUnusable'],
+  ],
+  [
+    'copies that cannot be written',
+    delivery('regkeeper_delivery_writes_total', '0+1x120', 'action="create",outcome="failed"'),
+    ['RegkeeperDeliveryFailing'],
+  ],
+  ['two writes of copies that failed', delivery('regkeeper_delivery_writes_total', '0x50 2x70', 'action="create",outcome="failed"'), []],
+  [
+    'a foreign Secret in place of a copy',
+    delivery('regkeeper_delivery_findings', '1x120', 'finding="foreign"'),
+    ['RegkeeperDeliveryBlocked'],
+  ],
+  ['a foreign Secret for a moment', delivery('regkeeper_delivery_findings', '0x50 1x70', 'finding="foreign"'), []],
+  [
+    'secret delivery that is not ready, and has no leader',
+    { ...delivery('regkeeper_ready', '0x120', 'check="policy"'), ...delivery('regkeeper_leader', '0x120') },
+    [],
+  ],
   ['two edits of the webhooks by hand', { ...on('one', 'regkeeper_webhook_repairs_total', '0x50 1x20 2x50', 'change="weakened"') }, []],
   [
     'an API that is unavailable',

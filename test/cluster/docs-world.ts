@@ -79,7 +79,6 @@ const usualFiles: readonly (readonly [name: string, text: string])[] = [
   ['values.yaml', 'image: {repository: registry.example.com/regkeeper}\n'],
   ['config.json', '{"auths":{"registry.example.com:5000":{"auth":"Y2k6c2VjcmV0"}}}\n'],
   ['key.json', '{"type":"service_account"}\n'],
-  ['password', 'secret'],
 ];
 
 export async function createWorld({ folder, kubeconfig, kubectl, helm, servers }: WorldSettings): Promise<World> {

@@ -43,10 +43,14 @@ export type ClusterViewOptions = {
  *
  * @throws ConfigurationError
  */
-export async function connectCluster({ cluster }: Pick<Settings, 'cluster'>, env: Environment): Promise<ApiClient | undefined> {
+export async function connectCluster(
+  { cluster }: Pick<Settings, 'cluster'>,
+  env: Environment,
+  alternative?: string,
+): Promise<ApiClient | undefined> {
   if (!cluster) return undefined;
   const { kubeconfig, context } = cluster;
-  const choice = { ...(kubeconfig !== undefined && { file: kubeconfig }), ...(context !== undefined && { context }), env };
+  const choice = { ...(kubeconfig !== undefined && { file: kubeconfig }), ...(context !== undefined && { context }), env, alternative };
   return connectApi(await loadKubeConfig(choice).catch(asConfigurationError), { streamsInitialState: true });
 }
 

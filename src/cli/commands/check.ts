@@ -1,8 +1,10 @@
 /** `check`: prints how rules would decide on objects from files. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type Evaluation, evaluate } from '../../evaluate/evaluate.ts';
 import { isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { type NotEvaluated, renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import type { Problem } from '../../rules/language/problem.ts';
+import { problemEntry } from '../../rules/language/problem-lines.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { printManifests } from '../../yaml/print-manifests.ts';
@@ -20,9 +22,9 @@ import {
 } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
-import { evaluationCodes, evaluationFindings, objectFinding } from '../output/findings.ts';
+import { evaluationCodes, evaluationFindings, objectFinding, problemFindingCodes, problemFindings } from '../output/findings.ts';
 import { renderGithub } from '../output/github.ts';
-import { type JunitCase, renderJunit } from '../output/junit.ts';
+import { type JunitCase, problemCases, renderJunit } from '../output/junit.ts';
 import { outputOption } from '../output/machine-output.ts';
 import {
   renderMalformedSecrets,
@@ -45,6 +47,7 @@ type CheckOptions = {
   readonly skipUnknown?: true;
   readonly customKinds?: readonly string[];
   readonly output: 'table' | 'json' | 'yaml' | 'github' | 'junit' | 'sarif';
+  readonly strict?: true;
   readonly quiet?: true;
 };
 
@@ -58,6 +61,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
     .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
     .addOption(skipUnknownOption())
+    .addOption(new Option('--strict', 'exit with 1 on warnings too'))
     .addOption(outputOption('github', 'junit', 'sarif'))
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
@@ -92,7 +96,7 @@ const exitCodes = [
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {
   if (options.filename.includes('-') && options.rules.includes('-'))
     throw new ConfigurationError('standard input (-) can be used only once');
-  const rules = await readRulesOption(options.rules, terminal, options);
+  const rules = await readRulesOption(options.rules, terminal, options, (problems) => renderInvalidRules(problems, options.output));
   const input = await readManifestsOption(options.filename);
   const kinds = await readCustomKindsOption(options.customKinds, terminal);
   if (!rules || !kinds) {
@@ -104,11 +108,33 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   const evaluation = evaluate(input, rules, { namespace, user, assumeComplete, skipUnknown, now: date, kinds });
   print(evaluation, options, terminal);
   if (evaluation.notEvaluated.length > 0) return 2;
-  return evaluation.results.every(isClean) ? 0 : 1;
+  const hasFinding = options.strict ? evaluation.results.some(isRemarkable) || evaluation.malformedSecrets.length > 0 : false;
+  return evaluation.results.every(isClean) && !hasFinding ? 0 : 1;
 }
 
-function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal: Terminal): void {
-  terminal.out(render(evaluation, output, quiet === true, terminal));
+/** A CI system expects a report in any case. */
+function renderInvalidRules(problems: readonly Problem[], output: CheckOptions['output']): string {
+  switch (output) {
+    case 'table':
+    case 'yaml':
+      return '';
+    case 'json': {
+      const nothing = { results: [], withoutImages: [], skipped: [], notEvaluated: [], malformedSecrets: [] };
+      const summary: Evaluation['summary'] = { allowed: 0, warned: 0, denied: 0, uncertain: 0, withoutImages: 0 };
+      return `${printJson({ rulesRevision: null, rulesProblems: problems.map(problemEntry), ...nothing, summary }, 2)}\n`;
+    }
+    case 'github':
+      return renderGithub(problemFindings(problems));
+    case 'junit':
+      return renderJunit(problemCases(problemFindings(problems)));
+    case 'sarif':
+      return renderSarif(problemFindings(problems), [...evaluationCodes, ...problemFindingCodes]);
+  }
+}
+
+function print(evaluation: Evaluation, options: CheckOptions, terminal: Terminal): void {
+  const { output, quiet } = options;
+  terminal.out(render(evaluation, options, terminal));
   // The objects are for kubectl, so what is missing among them is reported next to them.
   if (output === 'yaml')
     for (const result of evaluation.results.filter(isRemarkable)) terminal.err(renderResult(result, terminal.paint.err));
@@ -116,7 +142,7 @@ function print(evaluation: Evaluation, { output, quiet }: CheckOptions, terminal
   if (!quiet) terminal.err(renderRemarks(evaluation));
 }
 
-function render(evaluation: Evaluation, output: CheckOptions['output'], quiet: boolean, { paint }: Terminal): string {
+function render(evaluation: Evaluation, { output, quiet, strict }: CheckOptions, { paint }: Terminal): string {
   const { rulesRevision, results, withoutImages, skipped, notEvaluated, malformedSecrets, summary, admitted } = evaluation;
   switch (output) {
     case 'table':
@@ -128,7 +154,7 @@ function render(evaluation: Evaluation, output: CheckOptions['output'], quiet: b
     case 'github':
       return renderGithub(evaluationFindings(evaluation));
     case 'junit':
-      return renderJunit([...notEvaluated.map(notEvaluatedCase), ...results.map(junitCase)]);
+      return renderJunit([...notEvaluated.map(notEvaluatedCase), ...results.map((result) => junitCase(result, strict === true))]);
     case 'sarif':
       return renderSarif(evaluationFindings(evaluation), evaluationCodes);
   }
@@ -139,13 +165,14 @@ function isRemarkable(result: ObjectResult): boolean {
   return !isClean(result) || result.messages.length > 0;
 }
 
-function junitCase(result: ObjectResult): JunitCase {
+function junitCase(result: ObjectResult, strict: boolean): JunitCase {
   const finding = objectFinding(result);
+  const isFailure = finding?.level === 'error' || strict;
   return {
     classname: classOf(result.object),
     name: renderSubject(result.object),
-    failure: finding?.level === 'error' ? { summary: finding.title, text: renderResult(result) } : undefined,
-    output: finding?.level === 'warning' ? finding.message : undefined,
+    failure: finding && isFailure ? { summary: finding.title, text: renderResult(result) } : undefined,
+    output: finding && !isFailure ? finding.message : undefined,
   };
 }
 

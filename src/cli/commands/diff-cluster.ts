@@ -79,7 +79,7 @@ async function compare(
 /** As without a cluster. A namespace that loses its copy of a secret counts too. */
 function isFinding({ changes, copies, summary }: RuleComparison, strict: boolean): boolean {
   if (strict) return changes.length + copies.length > 0;
-  return summary.newlyDenied + summary.secretsLost + summary.undecided + summary.copiesLost > 0;
+  return summary.newlyDenied + summary.secretsLost + summary.uncertain + summary.copiesLost > 0;
 }
 
 async function readPair(

@@ -126,6 +126,10 @@ async function diffReplay(paths: readonly string[], difference: Difference, opti
   const document = { rulesRevision: { before: before.revision, after: after.revision }, rules: rules.map(ruleChangeEntry), ...comparison };
   terminal.out(output === 'table' ? renderReplay(comparison, { paint: terminal.paint.out, quiet }) : renderMachine(document, output));
   terminal.err(renderReplayGaps(comparison));
+  if (comparison.summary.requests === 0) {
+    terminal.err('regkeeper: no audit records of requests found\n');
+    return 2;
+  }
   const { newlyDenied, newlyWarned, newlyAllowed, noLongerWarned, secretsGained, secretsLost } = comparison.summary;
   const { notReplayable, brokenLines } = comparison.summary;
   if (newlyDenied + secretsLost > 0 || (strict && newlyWarned + newlyAllowed + noLongerWarned + secretsGained > 0)) return 1;
@@ -134,10 +138,10 @@ async function diffReplay(paths: readonly string[], difference: Difference, opti
 }
 
 /**
- * Without --strict only denied objects, lost secrets and undecided objects count, because allowing more is the usual purpose of a change.
+ * Without --strict only denied objects, lost secrets and uncertain objects count, because allowing more is the usual purpose of a change.
  */
 function isFinding({ changes, summary }: Comparison, strict: boolean): boolean {
-  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.undecided > 0;
+  return strict ? changes.length > 0 : summary.newlyDenied + summary.secretsLost + summary.uncertain > 0;
 }
 
 type Difference = {

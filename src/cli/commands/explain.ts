@@ -5,7 +5,7 @@ import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
-import { describeEvaluation } from '../../decision/message.ts';
+import { describeEvaluation, registriesVary } from '../../decision/message.ts';
 import { readStandardInput } from '../../evaluate/read-manifests.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
@@ -153,7 +153,7 @@ function explain(
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const evaluation = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
   const { reference, problem, trustedBy } = evaluation;
-  const description = describeEvaluation(evaluation, { place, nearest: rules.nearest });
+  const description = describeEvaluation(evaluation, { place, nearest: rules.nearest, variesByNamespace: registriesVary(rules) });
   const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, [evaluation], secretsNamed) : [];
   const pullSecrets = [...new Set(trustedBy.flatMap((rule) => rule.pullSecrets))];
@@ -208,7 +208,7 @@ function machineOutput({ image, action, place, evaluation, settings, ...explanat
     others: candidates
       .filter(({ lost }) => lost !== undefined)
       .map(({ rule: other, lost }) => ({ ...auditRule(other), pattern: other.pattern.text, trust: other.trust, why: lost })),
-    unsure,
+    uncertain: unsure,
     message,
   };
 }

@@ -13,6 +13,7 @@ import { readRules } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { problemFindingCodes, problemFindings } from '../output/findings.ts';
 import { renderGithub } from '../output/github.ts';
+import { problemCases, renderJunit } from '../output/junit.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import type { Paint } from '../output/paint.ts';
 import { renderProblems } from '../output/paint-problems.ts';
@@ -20,7 +21,7 @@ import { renderSarif } from '../output/sarif.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type LintOptions = {
-  readonly output: 'table' | 'github' | 'sarif' | MachineFormat;
+  readonly output: 'table' | 'github' | 'junit' | 'sarif' | MachineFormat;
   readonly strict?: boolean;
   readonly date?: number;
   readonly quiet?: true;
@@ -29,19 +30,20 @@ type LintOptions = {
 export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('lint')
     .argument('<files...>', 'rules: files or directories, or - for standard input')
-    .addOption(outputOption('github', 'sarif'))
+    .addOption(outputOption('github', 'junit', 'sarif'))
     .addOption(new Option('--strict', 'exit with 1 on warnings too'))
     .addOption(dateOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
-    .action(async (files: readonly string[], { output, strict, date, quiet }: LintOptions) => {
+    .action(async (files: readonly string[], options: LintOptions) => {
+      const { strict, date, quiet } = options;
       const loaded = await readRules(files);
       if (loaded.read.documents === 0 && loaded.problems.length === 0) {
         terminal.err(renderProblems(loaded.warnings, terminal.paint.err));
         throw new ConfigurationError(`rules ${files.join(', ')}: no rules found`);
       }
       const findings = collectFindings(loaded, dayOf(date ?? Date.now()));
-      terminal.out(render(findings, loaded, output, terminal.paint.out));
+      terminal.out(render(findings, loaded, options, terminal.paint.out));
       if (!quiet) terminal.err(`${summarize(findings, loaded)}\n`);
       const exitCode = findings.problems > 0 || (strict === true && findings.warnings > 0) ? 1 : 0;
       finish(exitCode);
@@ -80,7 +82,7 @@ function collectFindings({ ruleSet, problems, warnings, sources }: LoadedRules, 
 function render(
   { all, problems, warnings, hints }: Findings,
   { read, ruleSet }: LoadedRules,
-  output: LintOptions['output'],
+  { output, strict }: LintOptions,
   paint: Paint,
 ): string {
   switch (output) {
@@ -88,6 +90,11 @@ function render(
       return renderProblems(all, paint);
     case 'github':
       return renderGithub(problemFindings(all));
+    case 'junit': {
+      const cases = problemCases(problemFindings(all), strict);
+      // Some CI systems reject a report without cases.
+      return renderJunit(cases.length > 0 ? cases : [{ classname: 'regkeeper lint', name: 'rules' }]);
+    }
     case 'sarif':
       return renderSarif(problemFindings(all), problemFindingCodes);
     default: {

@@ -8,15 +8,19 @@ import type { AdmissionAnswer, AdmissionResponse } from '../../admission/respons
 import type { PatchOperation } from '../../decision/inject/patch.ts';
 import { explainConnectionError } from '../../errors/connection-error.ts';
 import { errorCode, errorMessage } from '../../errors/error-message.ts';
+import { countKinds } from '../../evaluate/count-kinds.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import type { Manifest } from '../../evaluate/parse-manifests.ts';
+import { groupOf, isPlatformKind } from '../../evaluate/platform-kinds.ts';
 import { isObject, type JsonObject, textAt } from '../../object/json.ts';
+import { builtInKinds } from '../../object/kinds.ts';
 import { escapeControls } from '../../object/text.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { readManifestsOption } from '../input/manifests-from-files.ts';
 import { namespaceOption, quietOption, userOption } from '../input/options.ts';
 import { helpNotes } from '../line/help-text.ts';
+import { renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 type ReviewOptions = {
@@ -37,7 +41,8 @@ export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => vo
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (files: readonly string[], options: ReviewOptions) => {
-      const manifests = await readAll(files);
+      const all = await readAll(files);
+      const manifests = all.filter((manifest) => !isWithoutImages(manifest));
       const webhook = await connect(options);
       let anyDenied = false;
       try {
@@ -45,6 +50,8 @@ export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => vo
       } finally {
         await webhook.close();
       }
+      const withoutImages = countKinds(all.filter(isWithoutImages));
+      if (!options.quiet) terminal.err(renderRemarks({ withoutImages, skipped: [], unknownAccounts: [] }));
       finish(anyDenied ? 1 : 0);
     });
 }
@@ -58,6 +65,12 @@ const examples = [
 ];
 
 const exitCodes = ['no object is denied', 'an object is denied', 'invalid usage, or no response'];
+
+/** Of the platform's kinds, the API server sends only those with images. A server may know custom kinds, so all others are sent. */
+function isWithoutImages({ apiVersion, kind }: Manifest): boolean {
+  const group = groupOf(apiVersion);
+  return builtInKinds.find({ group, kind }) === undefined && isPlatformKind(group, kind);
+}
 
 type Webhook = { post(route: string, body: unknown): Promise<AdmissionResponse>; close(): Promise<void> };
 

@@ -1,6 +1,6 @@
 /** The options of commands that read live objects, and the progress that they show meanwhile. */
 import type { Command } from 'commander';
-import type { ApiClient } from '../../kube/api-client.ts';
+import { type ApiClient, ApiError } from '../../kube/api-client.ts';
 import type { Progress } from '../../scan/read-workloads.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import type { Terminal } from '../terminal.ts';
@@ -54,9 +54,19 @@ export async function withClient<Result>(
   const client = await connect(choice);
   try {
     return await work(client);
+  } catch (error) {
+    throw explainUnreachable(error, client.server);
   } finally {
     await client.close();
   }
+}
+
+/** The request that failed is of no use to a user who only has to correct an address. */
+function explainUnreachable(error: unknown, server: string | undefined): unknown {
+  if (!(error instanceof ApiError) || error.status !== 0 || !['Unreachable', 'Timeout'].includes(error.reason)) return error;
+  const cause = error.message.replace(/^[A-Z]+ \S+: /, '');
+  const where = server === undefined ? '' : ` ${server}`;
+  return new ConfigurationError(`cannot reach the API server${where}: ${cause}. Check the address in the kubeconfig and the network`);
 }
 
 /** Runs a long reading with a limit for its garbage, and shows its progress: one line on standard error, on a terminal only. */

@@ -33,6 +33,7 @@ export function prepareArguments(words: readonly string[], command: Command): Pr
     if (!looksLikeOption(word)) {
       prepared.push(word);
       operands += 1;
+      if (command.registeredArguments.length === 0) problem ??= describeUnexpected(word, find('-f'));
       continue;
     }
     const option = find(word);
@@ -55,6 +56,11 @@ export function prepareArguments(words: readonly string[], command: Command): Pr
     }
   }
   return { words: prepared, ...(problem !== undefined && !words.some(isHelp) && { problem }) };
+}
+
+/** Commander would report the missing -f instead, without the word that belongs to it. */
+function describeUnexpected(word: string, files: Option | undefined): string {
+  return `error: unexpected argument '${word}'${files ? `\n(Did you mean -f ${word}?)` : ''}`;
 }
 
 type FindOption = (name: string) => Option | undefined;

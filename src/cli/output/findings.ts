@@ -36,7 +36,7 @@ const objectCodes: readonly FindingCode[] = [
     help: 'Use an image from a trusted registry, or ask the owner of the rules.',
   },
   {
-    code: 'undecided',
+    code: 'uncertain',
     level: 'error',
     text: 'The result is uncertain, because information about the cluster is missing.',
     help: 'With -f, pass the objects that the message mentions.',
@@ -112,7 +112,7 @@ export function objectFinding(result: ObjectResult): Finding | undefined {
     level,
     code,
     title: `${renderSubject(result.object)}: ${code}`,
-    message: [...(result.undecided ?? []), ...result.messages].join('\n'),
+    message: [...(result.uncertain ?? []), ...result.messages].join('\n'),
   };
 }
 
@@ -121,8 +121,8 @@ function placeInFile(file: string, line?: number): Place {
 }
 
 /** A warning of an allowed object is a finding too. */
-function codeOf({ outcome, undecided, messages }: ObjectResult): FindingCode | undefined {
-  const code = undecided ? 'undecided' : outcome === 'allowed' && messages.length > 0 ? 'warned' : outcome;
+function codeOf({ outcome, uncertain, messages }: ObjectResult): FindingCode | undefined {
+  const code = uncertain ? 'uncertain' : outcome === 'allowed' && messages.length > 0 ? 'warned' : outcome;
   return objectCodes.find((each) => each.code === code);
 }
 

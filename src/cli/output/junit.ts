@@ -1,5 +1,7 @@
 /** Renders JUnit XML as Ant's JUnit task writes it and CI systems read it: one suite, with one case per test or object. */
 
+import type { Finding } from './findings.ts';
+
 export type JunitCase = {
   readonly classname: string;
   readonly name: string;
@@ -24,6 +26,19 @@ export function renderJunit(cases: readonly JunitCase[]): string {
     '</testsuites>',
     '',
   ].join('\n');
+}
+
+/** A case for each problem or warning of rules. With `strict`, a warning is a failure. */
+export function problemCases(findings: readonly Finding[], strict = false): readonly JunitCase[] {
+  return findings.map(({ place, level, code, message }) => {
+    const isFailure = level === 'error' || (strict && level === 'warning');
+    return {
+      classname: place.file === '-' ? 'standard input' : place.file,
+      name: `line ${place.line}, column ${place.column}`,
+      failure: isFailure ? { summary: code, text: message } : undefined,
+      output: isFailure ? undefined : `${code}: ${message}`,
+    };
+  });
 }
 
 function renderCase({ classname, name, failure, skipped, output }: JunitCase): readonly string[] {

@@ -72,7 +72,7 @@ function renderCopies(meaning: Meaning, text: string, namespaces: readonly strin
 }
 
 function renderCounts(summary: Comparison['summary']): string {
-  const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, undecided, unchanged } = summary;
+  const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, uncertain, unchanged } = summary;
   const parts = [
     `${newlyDenied} newly denied`,
     `${newlyAllowed} newly allowed`,
@@ -81,14 +81,14 @@ function renderCounts(summary: Comparison['summary']): string {
     `${countOf(secretsGained, 'gains', 'gain')} secrets`,
     `${countOf(secretsLost, 'loses', 'lose')} secrets`,
     `${unchanged} unchanged`,
-    ...(undecided > 0 ? [`${undecided} uncertain`] : []),
+    ...(uncertain > 0 ? [`${uncertain} uncertain`] : []),
   ];
   return parts.join(', ');
 }
 
 function renderChange(
   head: string,
-  { effect, secretsGained, secretsLost, images, messages, undecided = [] }: Omit<ObjectChange, 'object'>,
+  { effect, secretsGained, secretsLost, images, messages, uncertain = [] }: Omit<ObjectChange, 'object'>,
   paint: Paint,
 ): string {
   const [label, meaning] = effect ? effectLabels[effect] : (['UNCERTAIN', 'uncertain'] as const);
@@ -101,7 +101,7 @@ function renderChange(
     ...secretsGained.map(({ path, secret }) => paint('added', escapeControls(`+ ${path}: ${secret}`))),
     ...secretsLost.map(({ path, secret }) => paint('removed', escapeControls(`- ${path}: ${secret}`))),
     ...shownMessages.map(escapeControls),
-    ...undecided.map((sentence) => `uncertain: ${escapeControls(sentence)}`),
+    ...uncertain.map((sentence) => `uncertain: ${escapeControls(sentence)}`),
   ];
   const headLine = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${head}`;
   return [headLine, ...lines.map((line) => `${' '.repeat(indent)}${line}`), '', ''].join('\n');

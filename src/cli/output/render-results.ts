@@ -3,7 +3,8 @@
  * see.
  */
 
-import type { Evaluation, KindCount } from '../../evaluate/evaluate.ts';
+import type { KindCount } from '../../evaluate/count-kinds.ts';
+import type { Evaluation } from '../../evaluate/evaluate.ts';
 import { type EvaluatedImage, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
 import { countOf } from '../../image/wording.ts';
@@ -17,18 +18,23 @@ export function renderResults(results: readonly ObjectResult[], paint: Paint = p
 }
 
 export function renderResult(result: ObjectResult, paint: Paint = plain): string {
-  const { object, outcome, outcomeIfEnforced, images, inject, messages, undecided = [] } = result;
-  const label = undecided.length > 0 ? 'UNCERTAIN' : outcome === 'denied' ? 'DENIED' : outcome;
-  const meaning = undecided.length > 0 ? 'uncertain' : outcome;
+  const { object, outcome, outcomeIfEnforced, images, inject, messages, uncertain = [] } = result;
+  const label = uncertain.length > 0 ? 'UNCERTAIN' : outcome === 'denied' ? 'DENIED' : outcome;
+  const meaning = uncertain.length > 0 ? 'uncertain' : outcome;
   const lines = [
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     // In mode audit, no message says it.
     ...(outcomeIfEnforced === 'denied' && outcome === 'allowed' ? ['will be denied in enforce mode'] : []),
-    ...[...undecided, ...messages].flatMap((message) => message.split('\n')),
+    ...[...(uncertain.length > 0 ? uncertain : uncertainImages(images)), ...messages].flatMap((message) => message.split('\n')),
   ];
   const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;
   return [head, ...lines.map((line) => `${' '.repeat(indent)}${escapeControls(line)}`), ''].join('\n');
+}
+
+/** What is missing for some images of an object that is denied because of another one. */
+function uncertainImages(images: readonly EvaluatedImage[]): readonly string[] {
+  return [...new Set(images.flatMap(({ uncertain }) => (uncertain === undefined ? [] : [`uncertain: ${uncertain}`])))];
 }
 
 /** The object and its place. */
@@ -52,7 +58,11 @@ function renderImage(evaluated: EvaluatedImage): readonly string[] {
   ];
 }
 
-function remarkOn({ reason, rule, exemption }: EvaluatedImage): string {
+function remarkOn(image: EvaluatedImage): string {
+  return `${remarkOnEnd(image)}${image.uncertain === undefined ? '' : ', uncertain'}`;
+}
+
+function remarkOnEnd({ reason, rule, exemption }: EvaluatedImage): string {
   if (reason === 'exempted' && exemption) return `, exempted until ${exemption.until}, ${renderSource(exemption.source)}`;
   return reason === 'trust-ending' || reason === 'trust-ended' ? `, trusted until ${rule?.until}` : '';
 }
@@ -63,7 +73,7 @@ export function renderSource(source: AuditedSource): string {
 }
 
 export function renderSummary({ summary, notEvaluated }: Pick<Evaluation, 'summary' | 'notEvaluated'>): string {
-  const { allowed, warned, denied, undecided, withoutImages } = summary;
+  const { allowed, warned, denied, uncertain, withoutImages } = summary;
   const parts = [
     `${allowed} allowed`,
     `${warned} warned`,
@@ -72,7 +82,7 @@ export function renderSummary({ summary, notEvaluated }: Pick<Evaluation, 'summa
   ];
   const sentences = [
     `${countOf(allowed + warned + denied + withoutImages, 'object')} evaluated: ${parts.join(', ')}`,
-    ...(undecided > 0 ? [`The result is uncertain for ${undecided} of them`] : []),
+    ...(uncertain > 0 ? [`The result is uncertain for ${uncertain} of them`] : []),
     ...(notEvaluated.length > 0 ? [`${notEvaluated.length} not evaluated`] : []),
   ];
   return `${sentences.join('. ')}\n`;

@@ -103,8 +103,8 @@ function renderAffected({ workloads, pods, namespaces }: Affected): string {
 /** The last lines of the table. */
 export function renderScanSummary(summary: ScanSummary, scan: Scan, paint: Paint = plain): string {
   const { excluded, notEvaluated, notRead } = scan;
-  const { allowed, warned, denied, undecided, deniedWhenRecreated, deniedOnceEnforced, idleCopies, finishedPods } = summary;
-  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`, ...(undecided > 0 ? [`${undecided} uncertain`] : [])];
+  const { allowed, warned, denied, uncertain, deniedWhenRecreated, deniedOnceEnforced, idleCopies, finishedPods } = summary;
+  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`, ...(uncertain > 0 ? [`${uncertain} uncertain`] : [])];
   const missing = notRead.length + notEvaluated.length;
   const lines = [
     `${renderAffected(summary)}: ${parts.join(', ')}`,

@@ -4,7 +4,11 @@ import type { RunningServer } from '../../app/serve.ts';
 import type { Settings } from '../../app/settings.ts';
 import { renderSelector } from '../../rules/match/namespaces.ts';
 
-export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServer, settings: Settings): string {
+type ServerFacts = Pick<RunningServer, 'url' | 'healthUrl' | 'caFile'> & {
+  readonly ruleStore: Pick<RunningServer['ruleStore'], 'written'>;
+};
+
+export function renderWelcome({ url, healthUrl, ruleStore, caFile }: ServerFacts, settings: Settings): string {
   const ruleSet = ruleStore.written();
   const rules = (ruleSet?.rules ?? []).map(({ pattern, trust, until, internal, pullSecrets, pushSecret, namespaces }) => {
     const secrets = [...pullSecrets.map((name) => `pull ${name}`), ...(pushSecret === undefined ? [] : [`push ${pushSecret}`])];
@@ -13,6 +17,7 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServ
     const where = namespaces ? [`in ${renderSelector(namespaces)}`] : [];
     return `  ${pattern.text.padEnd(50)} ${verdict.padEnd(9)} ${[...end, ...where, ...secrets].join(', ')}`.trimEnd();
   });
+  const files = settings.rulePaths.join(', ');
   const server = url === 'https://localhost:8443' ? '' : ` --server ${url}`;
   const command = (file: string) => `  npm run -s regkeeper -- review${server} deploy/examples/objects/${file}`;
   return [
@@ -21,7 +26,9 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: RunningServ
     `Health and metrics: ${healthUrl}/readyz, ${healthUrl}/metrics`,
     `CA certificate: ${caFile ?? 'your own'}`,
     '',
-    `Rules: ${settings.rulePaths.join(', ')} (revision ${ruleSet?.revision}, mode ${ruleSet?.settings.mode}, unconfigured ${ruleSet?.settings.unconfigured})`,
+    ruleSet
+      ? `Rules: ${files} (revision ${ruleSet.revision}, mode ${ruleSet.settings.mode}, unconfigured ${ruleSet.settings.unconfigured})`
+      : `Rules: none yet in ${files}. The server is not ready until there are rules.`,
     ...rules,
     'Edit them while the server runs. Changes apply immediately.',
     '',

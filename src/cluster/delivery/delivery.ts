@@ -54,8 +54,8 @@ export type DeliveryOptions = {
   readonly isExcluded: (context: NamespaceContext) => boolean;
   /** Whether the webhooks select the namespace by its labels. Where they do not, no rule applies, and copies are deleted. */
   readonly isSelected: (context: NamespaceContext) => boolean;
-  /** Excluded in every cluster, for the dry runs of the fence. */
-  readonly excludedNamespace: string;
+  /** For the dry runs of the fence. The first one exists and is excluded in every cluster. */
+  readonly excludedNamespaces: readonly [string, ...string[]];
   readonly leadership: Leadership;
   readonly hash: (text: string) => string;
   readonly observer: ControllerObserver;
@@ -65,8 +65,11 @@ export type DeliveryOptions = {
   readonly timings?: Partial<InformerTimings> | undefined;
 };
 
+/** A list of excluded namespaces is copied as a whole, so that a few of them show whether the policy has it. */
+const mostExcluded = 10;
+
 export function createDelivery(options: DeliveryOptions): Delivery {
-  const { client, namespace, rules, kinds, isExcluded, isSelected, excludedNamespace, leadership, hash, observer, log, limits, timings } =
+  const { client, namespace, rules, kinds, isExcluded, isSelected, excludedNamespaces, leadership, hash, observer, log, limits, timings } =
     options;
   const { clock = systemClock } = options;
   const watching = { client, log, clock, timings };
@@ -136,17 +139,20 @@ export function createDelivery(options: DeliveryOptions): Delivery {
 
   /** Prefers a namespace without a Secret of that name, since the API server validates a change of the type before it calls the policy. */
   function fenceSubject(): FenceSubject | undefined {
+    const [always, ...others] = excludedNamespaces;
+    const existing = others.filter((candidate) => candidate !== always && namespaces.get(candidate)?.terminating === false);
+    const excluded = [always, ...existing].slice(0, mostExcluded);
     for (const name of copies.names()) {
       if (!copies.isRead(name)) continue;
       for (const candidate of namespaces.names()) {
         const found = namespaces.get(candidate);
         if (!found || found.terminating || copies.get(candidate, name) || isExcluded({ namespace: candidate, labels: found.labels }))
           continue;
-        return { name, allowedNamespace: candidate, excludedNamespace };
+        return { name, allowedNamespace: candidate, excludedNamespaces: excluded };
       }
     }
     const [name] = copies.names();
-    return name === undefined ? undefined : { name, allowedNamespace: undefined, excludedNamespace };
+    return name === undefined ? undefined : { name, allowedNamespace: undefined, excludedNamespaces: excluded };
   }
 
   function missing(): string | undefined {

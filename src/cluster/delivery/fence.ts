@@ -34,8 +34,8 @@ export type FenceSubject = {
   readonly name: string;
   /** A namespace where copies are possible, and that has no Secret of this name. Undefined if there is none at present. */
   readonly allowedNamespace: string | undefined;
-  /** Excluded from delivery on every cluster. */
-  readonly excludedNamespace: string;
+  /** Existing namespaces that are excluded from delivery. At least one. */
+  readonly excludedNamespaces: readonly string[];
 };
 
 /** Milliseconds between two proofs. */
@@ -113,12 +113,12 @@ export function createFence({ client, subject, onChange, log, clock }: FenceOpti
  *
  * @throws ApiError where the answer comes from something else, such as a missing permission or another admission plugin
  */
-async function findGap(client: ApiClient, { name, allowedNamespace, excludedNamespace }: FenceSubject): Promise<string | undefined> {
+async function findGap(client: ApiClient, { name, allowedNamespace, excludedNamespaces }: FenceSubject): Promise<string | undefined> {
   const copy = copyObject(name, 'probe', { [copyKey]: btoa('{"auths":{}}') });
   const withoutLabel = { ...copy, metadata: { ...copy.metadata, labels: {} } };
   const opaque = { ...copy, type: 'Opaque' };
   const probes = [
-    { what: 'a copy in an excluded namespace', namespace: excludedNamespace, body: copy },
+    ...excludedNamespaces.map((namespace) => ({ what: `a copy in the excluded namespace ${namespace}`, namespace, body: copy })),
     ...(allowedNamespace === undefined
       ? []
       : [

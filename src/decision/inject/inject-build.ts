@@ -145,7 +145,7 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   const secret = chosen.secrets[0];
   const uncovered = candidates.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server truncates long warnings.
-  const message = `${path} can reference only one secret ("${secret}"). Put the credentials for all registries of this build into one secret, and reference it in each rule.${withoutSecret(uncovered)}`;
+  const message = `${path} can reference only one secret ("${secret}"). Ask the owners of the rules to use one secret for all registries of this build.${withoutSecret(uncovered)}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 

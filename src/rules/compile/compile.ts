@@ -3,13 +3,13 @@ import type { ParsedDocument, WrittenSetting } from '../language/parse.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
 import { indexExemptions } from '../match/exemptions.ts';
-import { indexRules, type RuleIndex } from '../match/match.ts';
+import { indexRules } from '../match/match.ts';
 import { commonName, renderSelector, type Term } from '../match/namespaces.ts';
 import { findOverrideTies, indexOverrides } from '../match/overrides.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
-import type { DeliveredSecret, NamespaceContext, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
+import type { DeliveredSecret, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
 import { canonicalContents } from './canonical.ts';
-import { representativeOf } from './pattern-overlap.ts';
+import { indexInternal } from './internal-rules.ts';
 import { findTies, type Tie } from './ties.ts';
 
 export type CompileResult =
@@ -34,7 +34,7 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretProblems(deliveredSecrets));
 
   const internalIndex = indexRules(internal);
-  reportInternalConflicts(ordinary, internalIndex, problems);
+  problems.push(...findInternalConflicts(ordinary, internal));
   if (problems.length > 0) return { ok: false, problems };
 
   const index = indexRules(ordinary);
@@ -150,8 +150,12 @@ function tieProblem({ later, earlier }: Tie<Rule>): Problem {
       `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}, or add the port to the rule that trusts: ${withPort(pattern)}.`;
     return { code: 'rule-tie', message, origin, related: other.origin };
   }
+  const { written } = later.entry;
+  const differ = written !== other.written;
+  const subject = written !== undefined && differ ? `${written} (the same as ${pattern.text})` : (written ?? pattern.text);
+  const place = `${renderOrigin(other.origin)}${other.written !== undefined && differ ? ` (${other.written})` : ''}`;
   const message =
-    `${pattern.text} already has a rule ${describeScope(earlier.term)}in ${renderOrigin(other.origin)}, and neither rule is more specific.` +
+    `${subject} already has a rule ${describeScope(earlier.term)}in ${place}, and neither rule is more specific.` +
     `${describeOverlap(later.term, earlier.term)} Remove one, or ${alternativeFix(later.term)}.`;
   return { code: 'rule-tie', message, origin, related: other.origin };
 }
@@ -221,19 +225,16 @@ function tooManySecrets(secrets: readonly DeliveredSecret[]): readonly Problem[]
   return [{ code: 'too-many-secrets', message, origin: firstTooMany.origin }];
 }
 
-// A rule inside an internal registry never decides. A rule that only trusts is harmless there; any other rule would have no effect although
-// its author expects one.
-function reportInternalConflicts(rules: readonly Rule[], internalIndex: RuleIndex<Rule>, problems: Problem[]): void {
-  for (const rule of rules) {
-    const hasSecret = rule.pullSecrets.length > 0 || rule.pushSecret !== undefined;
-    if (rule.trust && !hasSecret && rule.until === undefined) continue;
-    const internal = internalIndex.match(representativeOf(rule.pattern), anyNamespace).entry;
-    if (!internal) continue;
-    const treatment = hasSecret ? 'never gets a secret' : 'is always trusted';
-    const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} in ${renderOrigin(internal.origin)}, which ${treatment}. Remove one of the two.`;
-    problems.push({ code: 'internal-conflict', message, origin: rule.origin, related: internal.origin });
-  }
+/** A rule inside an internal registry never decides, although its author expects it to. */
+function findInternalConflicts(rules: readonly Rule[], internalRules: readonly Rule[]): readonly Problem[] {
+  const conflictOf = indexInternal(internalRules);
+  return rules.flatMap((rule): readonly Problem[] => {
+    const conflict = conflictOf(rule);
+    if (!conflict) return [];
+    const { internal, effect, otherFix } = conflict;
+    const treatment = effect === 'secret' ? 'never gets a secret' : 'is always trusted';
+    const fix = otherFix === undefined ? 'Remove one of the two' : `Remove one of the two, or ${otherFix}`;
+    const message = `${rule.pattern.text} is inside the internal registry ${internal.pattern.text} in ${renderOrigin(internal.origin)}, which ${treatment}. ${fix}.`;
+    return [{ code: 'internal-conflict', message, origin: rule.origin, related: internal.origin }];
+  });
 }
-
-/** Internal registries are the same in every namespace. */
-const anyNamespace: NamespaceContext = { namespace: '', labels: {} };

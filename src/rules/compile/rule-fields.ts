@@ -47,6 +47,7 @@ export const ruleFields = {
   ownerNamespace: { role: 'identity' },
   // Another spelling of `pattern`, which already contains its meaning.
   portWritten: { role: 'provenance' },
+  written: { role: 'provenance' },
   origin: { role: 'provenance' },
 } satisfies { readonly [Field in keyof Required<Rule>]: RuleField<Rule[Field]> };
 

@@ -40,7 +40,8 @@ export function readDocument(text: string, { maxLength, maxLexemes, start }: Doc
   if (data === undefined) return { ok: true, data: undefined };
 
   const syntax = syntaxProblems(data.errors);
-  const problems = data.errors.filter(({ code }) => code !== 'syntax').map(problemOf);
+  const brokenLines = new Set(syntax.map(({ position }) => position.line));
+  const problems = data.errors.filter(({ code, position }) => code !== 'syntax' && !brokenLines.has(position.line)).map(problemOf);
   if (syntax.length > 0) return { ok: false, problems: [...problems, ...syntax] };
   if (problems.length > 0) return { ok: false, problems, partial: { data, rejected: data.rejectedValues() } };
   return { ok: true, data: data.value === null ? undefined : data };
@@ -53,6 +54,8 @@ function syntaxProblems(errors: readonly YamlError[]): DocumentProblem[] {
     if (error.code !== 'syntax' || problems.at(-1)?.position.line === error.position.line) continue;
     // The library reports an alias without a name twice: as a syntax error and as a value.
     if (error.cause !== 'BAD_ALIAS' || !error.text.startsWith('*')) problems.push(problemOf(error));
+    // What follows is inside the string.
+    if (error.cause === 'UNCLOSED_QUOTE') break;
   }
   return problems;
 }
@@ -97,7 +100,8 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
       return { code: 'yaml-tag', message };
     }
     case 'duplicate-field': {
-      const message = `the field ${quote(trouble.name)} is already set on line ${trouble.firstLine}. Keep one of the two.`;
+      const fix = startsWithDash(trouble.name) ? addSpaceAfterDash(trouble.name) : 'Keep one of the two.';
+      const message = `the field ${quote(trouble.name)} is already set on line ${trouble.firstLine}. ${fix}`;
       return { code: 'duplicate-field', message };
     }
     default:
@@ -115,19 +119,50 @@ function describeAlias(name: string): Omit<DocumentProblem, 'position'> {
       };
 }
 
-function syntaxSentence({ cause, reason }: YamlTrouble & { code: 'syntax' }): string {
+/** Whether a field is written as an entry of a list without the space after the dash. */
+export function startsWithDash(field: string): boolean {
+  return /^-[A-Za-z]/.test(field);
+}
+
+export function addSpaceAfterDash(field: string): string {
+  return `Add a space after the dash: ${quote(`- ${field.slice(1)}: ...`)}.`;
+}
+
+function syntaxSentence({ cause, reason, text }: YamlTrouble & { code: 'syntax' }): string {
   switch (cause) {
     case 'TAB_AS_INDENT':
       return 'this line is indented with a tab. YAML allows only spaces.';
+    case 'UNCLOSED_QUOTE':
+      return `${reason}. Add the closing quote.`;
     case 'BLOCK_AS_IMPLICIT_KEY':
+      if (reason.includes('block sequence')) return 'a list entry is indented more than the field above. Align the dashes of a list.';
       return 'a field starts inside a value. Put the value in quotes if it contains ": ", or align the next line with the field above.';
     case 'BAD_SCALAR_START':
       return 'a value starts with a character that YAML reserves. Put the value in quotes.';
     case 'MISSING_CHAR':
-      return `the document is not valid YAML: ${shorten(reason)}. Check this line and the one before for a missing character or wrong indentation.`;
+      return (
+        missingColon(reason, text) ??
+        `the document is not valid YAML: ${shorten(reason)}. Check this line and the one before for a missing character or wrong indentation.`
+      );
+    case 'UNEXPECTED_TOKEN':
+      // The reason names the token, which is of no use to an author.
+      if (reason.endsWith('at node end'))
+        return "text follows the end of a value. A quote inside a quoted string must be doubled ('') or escaped (\\\").";
+      return invalidHere(reason);
     default:
-      return `the document is not valid YAML: ${shorten(reason)}. Check quotes, brackets and indentation on this line and the one before.`;
+      return invalidHere(reason);
   }
+}
+
+function missingColon(reason: string, text: string): string | undefined {
+  if (!reason.startsWith('Implicit map keys')) return undefined;
+  const [, field, value] = /^([A-Za-z]+):(\S.*)/.exec(text) ?? [];
+  if (field !== undefined) return `this line has no value. Add a space after the colon: ${quote(`${field}: ${value}`)}.`;
+  return `this line has no colon. Use ${quote('field: value')}.`;
+}
+
+function invalidHere(reason: string): string {
+  return `the document is not valid YAML: ${shorten(reason)}. Check quotes, brackets and indentation on this line and the one before.`;
 }
 
 /** The library's messages may quote long texts. */

@@ -48,11 +48,15 @@ function withoutDoubleStars(name: string): string {
   return name.replace(/\*+/g, '*');
 }
 
-function readLabels({ matchLabels, matchExpressions }: WrittenLabels, fits: (pointer: string) => boolean): ReadSelector {
+function readLabels(written: WrittenLabels, fits: (pointer: string) => boolean): ReadSelector {
+  const { matchLabels, matchExpressions } = written;
   const problems: SelectorProblem[] = [];
   const requirements: LabelRequirement[] = [];
   const isEmpty = (part: object | undefined, pointer: string) => part === undefined || (fits(pointer) && Object.keys(part).length === 0);
-  if (isEmpty(matchLabels, '/matchLabels') && isEmpty(matchExpressions, '/matchExpressions')) problems.push(emptySelector);
+  const hasUnknownField = Object.keys(written).some((field) => field !== 'matchLabels' && field !== 'matchExpressions');
+  if (!hasUnknownField && isEmpty(matchLabels, '/matchLabels') && isEmpty(matchExpressions, '/matchExpressions')) {
+    problems.push(emptySelector);
+  }
   if (matchLabels !== undefined && fits('/matchLabels')) {
     for (const [key, value] of Object.entries(matchLabels)) requirements.push({ key, operator: 'In', values: [value] });
   }

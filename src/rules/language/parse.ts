@@ -379,8 +379,11 @@ class DocumentReader {
         continue;
       }
       const pattern = resolvePattern(parsed.pattern, trust);
-      if (patterns.has(pattern.text)) this.warn('duplicate-registry', at, `repeats ${pattern.text}. Remove the duplicate.`);
-      else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), origin: this.originOf(at) });
+      const written = text === pattern.text ? {} : { written: text };
+      if (patterns.has(pattern.text)) {
+        const what = written.written === undefined ? `repeats ${text}` : `is ${text}, which means the same as ${pattern.text}`;
+        this.warn('duplicate-registry', at, `${what}. Remove the duplicate.`);
+      } else patterns.set(pattern.text, { pattern, ...portWritten(parsed.pattern, trust), ...written, origin: this.originOf(at) });
     }
     return [...patterns.values()];
   }
@@ -414,7 +417,7 @@ class DocumentReader {
   }
 }
 
-type LocatedPattern = { readonly pattern: RegistryPattern; readonly portWritten?: true; readonly origin: Origin };
+type LocatedPattern = Pick<Rule, 'pattern' | 'portWritten' | 'written' | 'origin'>;
 
 /** Whether the written port means the same as no port. */
 export function portWritten({ port }: WrittenPattern, trust: boolean): { readonly portWritten?: true } {

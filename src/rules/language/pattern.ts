@@ -120,7 +120,11 @@ function commonMistake(text: string): PatternResult | undefined {
     return invalidPattern('pattern-too-long', `${quote(text)} has ${text.length} characters. At most ${maxPatternLength} are allowed.`);
   if (/[\s\p{Cc}]/u.test(text))
     return invalidPattern('pattern-space', `${quote(text)} contains a space. Specify one registry without spaces, or a list.`);
-  if (text.includes(',')) return invalidPattern('pattern-host', `${quote(text)} contains a comma. Use a list with one registry per entry.`);
+  const separator = text.includes(',') ? 'comma' : text.includes(';') ? 'semicolon' : undefined;
+  if (separator) return invalidPattern('pattern-host', `${quote(text)} contains a ${separator}. Use a list with one registry per entry.`);
+  const straight = text.replace(/[\u2018\u2019\u201c-\u201e]/g, '');
+  if (straight !== text)
+    return invalidPattern('pattern-host', `${quote(text)} has typographic quotes. Use straight ones: ${quote(straight)}.`);
   const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
   if (scheme)
     return invalidPattern(
@@ -253,9 +257,12 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
 
 function checkQualified(text: string, hostText: string): PatternResult | undefined {
   if (isHostByItself(hostText)) return undefined;
+  const fix = text.includes('/')
+    ? `Use ${quote(`docker.io/${text}`)}.`
+    : `Use ${quote(`docker.io/library/${text}`)} for an official image, or ${quote(`docker.io/${text}`)} for an organization.`;
   return invalidPattern(
     'pattern-unqualified',
-    `${quote(text)} does not start with a registry host. In an image name, ${quote(hostText)} is parsed as a Docker Hub name. Use ${quote(`docker.io/${text}`)}. If it is a host, add the port: ${quote(`${hostText}:443`)}.`,
+    `${quote(text)} does not start with a registry host. In an image name, ${quote(hostText)} is parsed as a Docker Hub name. ${fix} If it is a host, add the port: ${quote(`${hostText}:443`)}.`,
   );
 }
 

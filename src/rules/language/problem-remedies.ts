@@ -55,7 +55,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'internal-pattern': 'use `host[:port]`',
   'setting-conflict': 'set it in one document only',
   'rule-tie': 'remove one, or give one a longer path or different namespaces',
-  'internal-conflict': 'remove the rule or the internal registry',
+  'internal-conflict': 'remove the rule or the internal registry. To deny the other ports of the host, use `host:*`',
   'override-tie': 'specify the setting in one of them, or make the namespaces of one more specific',
   'too-many-rules': 'use fewer rules, with shorter paths or `*` segments',
   'too-many-secrets': 'use one secret for several registries',

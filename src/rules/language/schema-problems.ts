@@ -1,13 +1,13 @@
 /** Checks a rules document against the schema and describes each difference. */
 
 import type { ErrorObject } from 'ajv/dist/2020.js';
-import { quote } from '../../image/problem.ts';
+import { maxQuotedLength, quote } from '../../image/problem.ts';
 import { listOf } from '../../image/wording.ts';
 import { escapePointer, fieldsOfPointer } from '../../yaml/json-pointer.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
 import { closestSpelling } from '../closest-spelling.ts';
 import { isCalendarDay } from './calendar-day.ts';
-import type { DocumentProblem } from './document.ts';
+import { addSpaceAfterDash, type DocumentProblem, startsWithDash } from './document.ts';
 import { parsePattern } from './pattern.ts';
 import { type FieldsOfLevel, fieldsOfLevel, type Level, schemaErrors } from './schema.ts';
 
@@ -33,13 +33,20 @@ export function checkSchema(
   const problems = disallowed.map(({ pointer, field }) => disallowedField(pointer, field, data));
   const reported = new Set([...disallowed.map(({ pointer }) => pointer), ...rejected]);
   const invalid = new Set(reported);
+  const hasDash = isMapping(data.value) && Object.keys(data.value).some(startsWithDash);
   for (const [pointer, group] of groupByPointer(schemaErrors(data.value))) {
     if (isIn(pointer, reported)) continue;
     if (group.some(({ keyword }) => !isAboutField(keyword))) invalid.add(pointer);
     for (const field of missingIn(group)) invalid.add(`${pointer}/${field}`);
+    // The entries of an empty list may be below it, with dashes that are parsed as parts of fields.
+    if (hasDash && isEmptyList(pointer, group)) continue;
     problems.push(...describeGroup(pointer, group, data, fields));
   }
   return { problems, invalid };
+}
+
+function isEmptyList(pointer: string, [error]: readonly ErrorObject[]): boolean {
+  return error?.data === null && Object.hasOwn(firstField, pointer.slice(1));
 }
 
 /** Renders a pointer such as `/rules/2/pullSecret` for messages: `rules[2].pullSecret`. */
@@ -124,9 +131,8 @@ function describeGroup(pointer: string, errors: readonly ErrorObject[], data: Ya
   const unknown = errors.filter(({ keyword }) => keyword === 'additionalProperties').map(({ params }): string => params.additionalProperty);
   const others = errors.filter(({ keyword }) => !isAboutField(keyword));
   const level = levelOf(pointer);
-  const problems = unknown.map((field) =>
-    level === 'labels' ? badLabelKey(pointer, field, data) : unknownField({ pointer, level, field, fields }, data),
-  );
+  const written = errors[0]?.data;
+  const problems = describeUnknown(pointer, unknown, isMapping(written) ? written : {}, data, fields);
   // A misspelt field is one mistake. It is not also reported as missing.
   const isMisspelt = (field: string) => level !== 'labels' && unknown.some((name) => meantField(level, name, fields) === field);
   const missing = missingIn(errors).filter((field) => !isMisspelt(field));
@@ -134,6 +140,55 @@ function describeGroup(pointer: string, errors: readonly ErrorObject[], data: Ya
   const [first] = others;
   if (first) problems.push({ ...describeValue(pointer, first.data, others, data), position: data.locate(pointer) });
   return problems;
+}
+
+function describeUnknown(
+  pointer: string,
+  unknown: readonly string[],
+  written: Readonly<Record<string, unknown>>,
+  data: YamlDocument,
+  fields: FieldsOfLevel,
+): DocumentProblem[] {
+  const level = levelOf(pointer);
+  if (level === 'labels') return unknown.map((field) => badLabelKey(pointer, field, data));
+  // Labels without `matchLabels` are one mistake.
+  const labels = level === 'selector' ? unknown.filter((field) => !isKnownSomewhere(level, field, fields)) : [];
+  const others = labels.length === 0 ? unknown : unknown.filter((field) => isKnownSomewhere(level, field, fields));
+  return [
+    ...unlabelled(pointer, labels, written, data),
+    ...others.map((field) => unknownField({ pointer, level, field, value: written[field], fields }, data)),
+  ];
+}
+
+function isKnownSomewhere(level: Level, field: string, fields: FieldsOfLevel): boolean {
+  const isName = level === 'selector' && namesOfNamespaces.has(field);
+  return isName || meantField(level, field, fields) !== undefined || levels.some((other) => fields[other].includes(field));
+}
+
+function unlabelled(
+  pointer: string,
+  labels: readonly string[],
+  written: Readonly<Record<string, unknown>>,
+  data: YamlDocument,
+): readonly DocumentProblem[] {
+  const [first] = labels;
+  if (first === undefined) return [];
+  const named = labels.length > 3 ? [...labels.slice(0, 3).map(quote), `${labels.length - 3} more`] : labels.map(quote);
+  const subject = `unknown ${labels.length === 1 ? 'field' : 'fields'} ${listOf(named, 'and')}`;
+  const example = labels.length > 3 ? '{label: value}' : renderLabels(labels.map((label) => [label, written[label]]));
+  const message = `${subject} in ${renderPointer(pointer)}. To select by labels, use {matchLabels: ${example}}.`;
+  return [{ code: 'unknown-field', message, position: data.locateField(`${pointer}/${escapePointer(first)}`) }];
+}
+
+/** Labels as a mapping in YAML, if they are few and valid. Otherwise an example. */
+function renderLabels(labels: readonly (readonly [string, unknown])[]): string {
+  const texts = labels.map(([label, value]) => {
+    if (typeof value === 'boolean' || typeof value === 'number') return `${label}: "${value}"`;
+    return typeof value === 'string' ? `${label}: ${value}` : '';
+  });
+  const areValid = texts.every((text) => /^[\w./-]+: ("[\w.-]+"|[A-Za-z][\w.-]*)$/.test(text));
+  const text = `{${texts.join(', ')}}`;
+  return areValid && text.length <= maxQuotedLength ? text : '{label: value}';
 }
 
 /** The mapping of the rules format at a pointer. `labels` is the mapping of `matchLabels`, whose fields are label keys. */
@@ -176,7 +231,7 @@ function renderLevels(found: readonly Level[]): string {
 /** Names that authors confuse with those of a level, and that differ in more than a typing error. */
 const otherNames: { readonly [Name in Level]?: Readonly<Record<string, string>> } = {
   document: { internalRegistry: 'internalRegistries', registries: 'rules' },
-  rule: { image: 'registry' },
+  rule: { image: 'registry', imagePullSecret: 'pullSecret', imagePullSecrets: 'pullSecret' },
   exemption: { registry: 'image' },
   secret: { secret: 'name', from: 'source' },
 };
@@ -186,14 +241,38 @@ function meantField(level: Level, field: string, fields: FieldsOfLevel): string 
   return otherName && Object.hasOwn(otherName, field) ? otherName[field] : closestSpelling(field, fields[level]);
 }
 
-type UnknownField = { readonly pointer: string; readonly level: Level; readonly field: string; readonly fields: FieldsOfLevel };
+/** What authors write under `namespaces` for its names. */
+const namesOfNamespaces: ReadonlySet<string> = new Set(['name', 'names', 'namespace', 'namespaces']);
 
-function unknownField({ pointer, level, field, fields }: UnknownField, data: YamlDocument): DocumentProblem {
+type UnknownField = {
+  readonly pointer: string;
+  readonly level: Level;
+  readonly field: string;
+  readonly value: unknown;
+  readonly fields: FieldsOfLevel;
+};
+
+/** The fix for fields that authors expect, or that lack a space. */
+function specialFix({ level, field, value, fields }: UnknownField): string | undefined {
+  if (startsWithDash(field)) {
+    const isEntry = levels.some((other) => other !== 'document' && fields[other].includes(field.slice(1)));
+    return isEntry ? addSpaceAfterDash(field) : undefined;
+  }
+  if (level === 'rule' && (field === 'deny' || field === 'allow')) return `Use "trust: ${String(value) === String(field === 'allow')}".`;
+  if (level !== 'selector' || !namesOfNamespaces.has(field)) return undefined;
+  const names = Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
+  return `To select by name, use ${/^[\w*\-[\], ]+$/.test(names) ? quote(`namespaces: ${names}`) : '"namespaces: NAME"'}.`;
+}
+
+function unknownField(unknown: UnknownField, data: YamlDocument): DocumentProblem {
+  const { pointer, level, field, fields } = unknown;
   const where = level === 'document' ? topLevel : `in ${renderPointer(pointer)}`;
   const meant = meantField(level, field, fields);
   const elsewhere = levels.filter((other) => fields[other].includes(field));
+  const fix = specialFix(unknown);
   let message = `unknown field ${quote(field)} ${where}`;
-  if (meant !== undefined && (elsewhere.length === 0 || Object.hasOwn(otherNames[level] ?? {}, field))) {
+  if (fix !== undefined) message += `. ${fix}`;
+  else if (meant !== undefined && (elsewhere.length === 0 || Object.hasOwn(otherNames[level] ?? {}, field))) {
     message += `. Did you mean ${quote(meant)}?`;
   } else if (elsewhere.length > 0) message += `. It belongs ${renderLevels(elsewhere)}.`;
   else message += `. Allowed fields are ${listOf(fields[level], 'and')}.`;
@@ -237,7 +316,7 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
     case 'overrides':
     case 'secrets':
     case 'matchExpressions':
-      return isEntry ? describeEntry(place, field, value) : describeList(place, value, `"- ${firstField[field]}: ..." entries`);
+      return isEntry ? describeEntry(place, field, value) : describeEntries(place, field, value);
     case 'internalRegistries':
       if (!isEntry) return describeList(place, value, '"- host:port" entries');
       return describeText(pointer, value, errors, data);
@@ -258,7 +337,7 @@ function describeValue(pointer: string, value: unknown, errors: readonly ErrorOb
     case 'namespaces':
       return describeNamespaces(pointer, value, errors, data);
     case 'matchLabels':
-      return isEntry ? describeLabel(pointer, value, data) : describeMapping(place, value, '"label: value" lines');
+      return isEntry ? describeLabel(pointer, value, data) : describeLabels(place, value);
     case 'values':
       return isEntry ? describeLabel(pointer, value, data) : describeList(place, value, '"- value" entries');
     case 'key':
@@ -288,8 +367,24 @@ const oneEntry = {
   matchExpressions: 'a requirement',
 } as const;
 
+function describeEntries(place: string, list: keyof typeof oneEntry, value: unknown): Description {
+  const first = firstField[list];
+  const [field = ''] = isMapping(value) ? Object.keys(value) : [];
+  const known = fieldsOf(list);
+  if (startsWithDash(field)) return wrongType(`${place} is a mapping, not a list. ${addSpaceAfterDash(field)}`);
+  if (known.includes(field)) return wrongType(`${place} is a mapping, not a list. Start each entry with a dash: "- ${first}: ...".`);
+  return describeList(place, value, `"- ${first}: ..." entries`);
+}
+
+/** The fields of an entry of the list. */
+function fieldsOf(list: keyof typeof oneEntry): readonly string[] {
+  return levels.filter((level) => listOfLevel[level] === list).flatMap((level) => fieldsOfLevel[level]);
+}
+
 function describeEntry(place: string, list: keyof typeof oneEntry, value: unknown): Description {
   const first = firstField[list];
+  const [, field = '', text = ''] = typeof value === 'string' ? (/^([A-Za-z]+):(\S.*)$/.exec(value) ?? []) : [];
+  if (fieldsOf(list).includes(field)) return wrongType(`${place} is a string. Add a space after the colon: ${quote(`${field}: ${text}`)}.`);
   if (typeof value === 'string') return wrongType(`${place} is a string. Use "${first}: ${shorten(value)}" after the dash.`);
   if (value === null) {
     return { code: 'empty-value', message: `${place} is empty. Add ${oneEntry[list]} after the dash, or remove the dash.` };
@@ -306,6 +401,19 @@ function describeList(place: string, value: unknown, entries: string): Descripti
 function describeMapping(place: string, value: unknown, lines: string): Description {
   if (value === null) return { code: 'empty-value', message: `${place} is empty. Add ${lines} below it, or remove the field.` };
   return wrongType(`${place} is ${kindOf(value)}, not a mapping. Add ${lines} below it.`);
+}
+
+function describeLabels(place: string, value: unknown): Description {
+  const labels = typeof value === 'string' ? parseEqualities(value) : undefined;
+  if (labels) return wrongType(`${place} is a string, not a mapping. Use ${labels}.`);
+  return describeMapping(place, value, '"label: value" lines');
+}
+
+/** `{team: a, env: prod}` for `team=a,env=prod`. */
+function parseEqualities(text: string): string | undefined {
+  const parts = text.split(',').map((part) => /^\s*([\w./-]+)==?([\w.-]+)\s*$/.exec(part));
+  if (!parts.every((part) => part !== null)) return undefined;
+  return renderLabels(parts.map(([, label = '', value = '']) => [label, value]));
 }
 
 // In YAML 1.2 only true and false are booleans. yes, on and quoted words are text.
@@ -373,7 +481,11 @@ function fixOfCase(value: string): string {
 function fixOfNamespace(value: string): string {
   if (value.length > 63) return `It has ${value.length} characters. At most 63 are allowed.`;
   if (value.includes(',') || /\s/.test(value)) return 'Specify several names as a list: [a, b].';
-  if (value.includes('=')) return 'Specify labels as {matchLabels: {label: value}}.';
+  if (value.includes('=')) return `Specify labels as {matchLabels: ${parseEqualities(value) ?? '{label: value}'}}.`;
+  const excluded = value.slice(1);
+  if (value.startsWith('!') && /^[a-z0-9-]+$/.test(excluded)) {
+    return `To exclude names, use {matchExpressions: [{key: kubernetes.io/metadata.name, operator: NotIn, values: [${excluded}]}]}.`;
+  }
   return 'Use lower-case letters, digits and "-". Start and end with a letter or digit. The only wildcard is *, which matches any characters.';
 }
 
@@ -382,6 +494,12 @@ function describeLabel(pointer: string, value: unknown, data: YamlDocument): Des
   if (typeof value === 'string') return badLabel(`${place} is`, value, 'value');
   if (value === null)
     return { code: 'empty-value', message: `${place} is empty. Specify the value of the label, or "" for an empty value.` };
+  if (Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string')) {
+    const example = `{key: ${fieldsOfPointer(pointer).at(-1)}, operator: In, values: [${value.slice(0, 10).join(', ')}]}`;
+    const isValid = /^[\w./, :{}[\]-]+$/.test(example) && example.length <= maxQuotedLength && value.length <= 10;
+    const requirement = isValid ? example : '{key: label, operator: In, values: [value]}';
+    return wrongType(`${place} is a list, but a label has one value. For several values, use matchExpressions: [${requirement}].`);
+  }
   return describeText(pointer, value, [], data);
 }
 

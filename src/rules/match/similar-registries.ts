@@ -1,4 +1,5 @@
 /** Finds the rules that the author of a denied image probably meant. */
+import { dockerHub } from '../../image/docker-hub.ts';
 import type { ImageReference } from '../../image/reference.ts';
 import { countTypingErrors } from '../closest-spelling.ts';
 import { compareTexts } from '../compare-texts.ts';
@@ -16,6 +17,7 @@ const maxProposals = 3;
  * Returns a function that proposes rules for an image that no rule trusts. It proposes trusting, non-internal rules of the namespace, and
  * only if `match` trusts what they match. A proposed pattern differs from the image in one thing only, and never leads to the registry of
  * another owner (see registry-owner.ts):
+ * - an organization on Docker Hub instead of the official image of that name
  * - a missing or another port
  * - the last segment of its path
  * - one typing error in the host, within the registrable domain
@@ -66,8 +68,20 @@ function trustsPattern(match: RuleSet['match'], pattern: Rule['pattern'], refere
   return value?.trust === true && firstToEnd(value, limit) === undefined;
 }
 
+/**
+ * Whether the pattern is an organization on Docker Hub with the name of the official image: `docker.io/nginx` for `nginx`. The author of the
+ * rule or of the image probably took one for the other.
+ */
+export function isNamesakeOf({ host, path }: Rule['pattern'], reference: ImageReference): boolean {
+  const [library, image, ...more] = reference.path;
+  if (reference.host !== dockerHub || reference.port !== undefined || library !== 'library' || more.length > 0) return false;
+  return host.kind === 'exact' && host.name === dockerHub && path.length === 1 && path[0] === image;
+}
+
 /** Sort keys: what differs, wildcard host, path segments that match, most first. Undefined if more than one thing differs. */
-function distanceTo({ pattern }: Rule, { host, port, path }: ImageReference): readonly number[] | undefined {
+function distanceTo({ pattern }: Rule, reference: ImageReference): readonly number[] | undefined {
+  if (isNamesakeOf(pattern, reference)) return [-1, 0, 0];
+  const { host, port, path } = reference;
   const common = commonSegments(pattern.path, path);
   const different = {
     port: pattern.port !== 'any' && pattern.port !== (port ?? 'default'),

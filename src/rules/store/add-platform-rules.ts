@@ -1,6 +1,6 @@
 /** What a cluster adds to the written rules: its own registries, and the meaning of a name without a registry. */
 
-import { representativeOf } from '../compile/pattern-overlap.ts';
+import { type InternalConflict, indexInternal } from '../compile/internal-rules.ts';
 import { canonicalRule } from '../compile/rule-fields.ts';
 import { parsePattern, resolvePattern } from '../language/pattern.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
@@ -75,12 +75,13 @@ export function withPlatform(
     match: onPlatform(written.match),
     matchCluster: onPlatform(written.matchCluster),
   };
-  const conflicts = () =>
-    written.rules.flatMap((rule) => {
-      const effect = rule.internal ? undefined : conflictingEffect(rule);
-      const internal = effect && index.match(representativeOf(rule.pattern), anyNamespace).entry;
-      return internal ? [conflict(rule, effect, internal)] : [];
+  const conflicts = () => {
+    const conflictOf = indexInternal(internalRules);
+    return written.rules.flatMap((rule) => {
+      const found = rule.internal ? undefined : conflictOf(rule);
+      return found ? [conflictProblem(rule, found)] : [];
     });
+  };
   return { ruleSet, conflicts };
 }
 
@@ -99,18 +100,16 @@ function readRegistry({ registry, object }: PlatformRegistry, internal: boolean)
   return [{ name: pattern.text, pattern, trust: true, pullSecrets: [], onMissingSecret: 'warn', internal, origin }];
 }
 
-/** A rule that only trusts repeats what applies anyway. */
-function conflictingEffect({ trust, until, pullSecrets, pushSecret }: Rule): string | undefined {
-  if (!trust) return 'denies';
-  if (pullSecrets.length > 0 || pushSecret !== undefined) return 'specifies a secret for';
-  return until === undefined ? undefined : 'sets an end date for';
-}
+const verbs: Readonly<Record<InternalConflict['effect'], string>> = {
+  denies: 'denies',
+  secret: 'specifies a secret for',
+  end: 'sets an end date for',
+};
 
-function conflict({ pattern, origin }: Rule, effect: string, internal: Rule): Problem {
-  const treatment = effect === 'specifies a secret for' ? 'never gets a secret' : 'is always trusted';
-  const message = `the rule ${effect} ${pattern.text}, but the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) ${treatment}. The rule has no effect. Remove it.`;
+function conflictProblem({ pattern, origin }: Rule, { internal, effect, otherFix }: InternalConflict): Problem {
+  const treatment = effect === 'secret' ? 'never gets a secret' : 'is always trusted';
+  const fix =
+    otherFix === undefined ? 'The rule has no effect. Remove it.' : `The rule has no effect on it. Remove the rule, or ${otherFix}.`;
+  const message = `the rule ${verbs[effect]} ${pattern.text}, but the cluster's own registry ${internal.pattern.text} (${renderOrigin(internal.origin)}) ${treatment}. ${fix}`;
   return { code: 'internal-conflict', message, origin, related: internal.origin };
 }
-
-/** The cluster's registries are the same in every namespace. */
-const anyNamespace: NamespaceContext = { namespace: '', labels: {} };

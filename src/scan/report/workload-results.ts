@@ -76,8 +76,8 @@ function statusOf(outcome: Outcome, outcomeIfEnforced: Outcome | undefined): Rep
 }
 
 /** What is uncertain, and what no image explains, such as a missing secret. */
-function otherProblems({ images, messages, outcome, outcomeIfEnforced, undecided = [] }: Scanned): readonly WorkloadResult[] {
-  if (undecided.length > 0) return undecided.map((message) => ({ status: 'error', message, properties: { reason: 'uncertain' } }));
+function otherProblems({ images, messages, outcome, outcomeIfEnforced, uncertain = [] }: Scanned): readonly WorkloadResult[] {
+  if (uncertain.length > 0) return uncertain.map((message) => ({ status: 'error', message, properties: { reason: 'uncertain' } }));
   if (outcome === 'allowed' || images.some((image) => severity[image.outcome] >= severity[outcome])) return [];
   return messages.map((message) => ({ status: statusOf(outcome, outcomeIfEnforced), message, properties: { reason: 'warning' } }));
 }

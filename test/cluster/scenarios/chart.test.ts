@@ -122,6 +122,11 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ['secret delivery', { resources: ['base'], components: ['secret-delivery'] }, ['--set', 'secretDelivery.enabled=true']],
   ['reports', { resources: ['base'], components: ['scan-report'] }, ['--set', 'scanReport.enabled=true']],
   [
+    'metrics and alerts of secret delivery',
+    { resources: ['base'], components: ['secret-delivery', 'monitoring', 'secret-delivery-monitoring'] },
+    ['--set', 'secretDelivery.enabled=true,serviceMonitor.enabled=true,prometheusRule.enabled=true'],
+  ],
+  [
     'everything together',
     {
       resources: ['base'],

@@ -53,7 +53,7 @@ beforeAll(async () => {
     type,
     data,
   });
-  for (const name of ['a', 'b', 'c', 'openshift', 'openshift-config'])
+  for (const name of ['a', 'b', 'c', 'd', 'openshift', 'openshift-config'])
     await admin.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   await put('b', 'corp-pull', {});
   await put('b', 'other', label);
@@ -94,8 +94,8 @@ async function causeRequests(): Promise<void> {
     kind: 'PodTemplate',
     template: { spec: { containers: [{ name: 'app', image: 'reg.example.com/x' }] } },
   };
-  for (const namespace of ['a', 'b']) await admin.create(`/api/v1/namespaces/${namespace}/podtemplates`, template);
-  await waitFor(() => admin.get(copyPath), { deadlineSeconds: 10, what: 'the copy' });
+  for (const namespace of ['a', 'b', 'd']) await admin.create(`/api/v1/namespaces/${namespace}/podtemplates`, template);
+  for (const path of [copyPath, copyPath.replace('/a/', '/d/')]) await waitFor(() => admin.get(path), { deadlineSeconds: 10, what: path });
   const events = () => admin.list<never>('/api/v1/namespaces/b/events', { fieldSelector: 'reason=SecretNotDelivered' });
   await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 10, what: 'the Event about the foreign Secret' });
   await admin.delete('/api/v1/namespaces/a/podtemplates/needing');
@@ -257,7 +257,7 @@ describe('with the token of the account', () => {
     ],
     [
       'a patch that takes the label from a copy',
-      patch('c', 'corp-pull', 'application/merge-patch+json', { metadata: { labels: { 'regkeeper.io/delivered': null } } }),
+      patch('d', 'corp-pull', 'application/merge-patch+json', { metadata: { labels: { 'regkeeper.io/delivered': null } } }),
       byPolicy,
     ],
     [
@@ -365,7 +365,8 @@ test('the webhook has no permission to write Secrets that are delivered', async 
 test('without the policy nothing is written, and with it again everything is', async () => {
   const policy = 'validatingadmissionpolicybinding/regkeeper-delivery';
   const { stdout } = await kubectl(['get', policy, '-o', 'json']);
-  await delivery.end('SIGKILL');
+  // Releases the Lease.
+  await delivery.end('SIGTERM');
   await kubectl(['delete', policy]);
   await waitFor(async () => account.request(apply('kube-system', 'corp-pull')).then(() => true), {
     deadlineSeconds: 20,
@@ -375,7 +376,7 @@ test('without the policy nothing is written, and with it again everything is', a
   delivery = await launchDelivery({ kubectl, directory: join(plane.directory, 'without-policy') });
   const { apiVersion, kind, metadata, spec } = JSON.parse(stdout) as Record<string, { name: string }>;
   const ready = async () => (await fetch(`http://localhost:${delivery.healthPort}/readyz`)).text();
-  await waitFor(async () => (await ready()).includes('the API server accepts a copy in an excluded namespace'), {
+  await waitFor(async () => (await ready()).includes('the API server accepts a copy in the excluded namespace kube-node-lease'), {
     deadlineSeconds: 30,
     what: 'the finding',
   });

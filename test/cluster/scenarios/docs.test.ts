@@ -111,8 +111,14 @@ async function prepareShop(page: string): Promise<void> {
   await applyRules(filesShownIn(page).get('rules.yaml') ?? usualRules);
   // README.md creates its objects itself. The rules of secret-delivery.md deny the usual ones.
   if (page === 'README.md' || page === 'docs/secret-delivery.md') return;
-  const secret = ['create', 'secret', 'docker-registry', 'corp-pull', '-n', 'shop', '--docker-server=registry.example.com:5000'];
-  if (page !== 'docs/guides/registry-secrets.md') await kubectl([...secret, '--docker-username=ci', '--docker-password=secret']);
+  const secret = (name: string) =>
+    kubectl(
+      `create secret docker-registry ${name} -n shop --docker-server=registry.example.com:5000 --docker-username=ci --docker-password=secret`.split(
+        ' ',
+      ),
+    );
+  if (page !== 'docs/guides/registry-secrets.md') await secret('corp-pull');
+  if (page === 'docs/guides/migrate.md') await secret('image-pull-secret');
   const account = JSON.stringify({ imagePullSecrets: [{ name: 'image-pull-secret' }] });
   await kubectl(['patch', 'serviceaccount', 'default', '-n', 'shop', '-p', account]);
   await kubectl(['apply', '-f', '-'], { stdin: usualDeployment });

@@ -1,5 +1,6 @@
 /** Tests the installation with Helm, after the one with kustomize has been removed. */
 
+import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createHelm, findHelm, type Helm } from '../../cluster/helm.ts';
 import { ownNamespace } from '../../cluster/regkeeper.ts';
@@ -10,6 +11,7 @@ import { installOnNode } from '../installation.ts';
 import { actingOnNode, named, registrySecret, sleeping, untilRunning, usersWhoPulled } from '../target.ts';
 
 const cluster = target();
+const root = resolve(import.meta.dirname, '../../..');
 const { kubectl } = cluster;
 let namespace = '';
 const acting = actingOnNode(kubectl, () => namespace);
@@ -44,6 +46,36 @@ describe('after a removal, a new installation', () => {
     await acting.create(deployment('with-helm', sleeping('private.test/with-helm:1')));
     await untilRunning(acting, '-l', 'app=with-helm');
     expect(usersWhoPulled('with-helm')).toEqual(['ada@private.test']);
+  });
+
+  test('delivers the secret to a namespace made from nothing, so that the Pod of its first Deployment runs', async () => {
+    const secrets = [{ name: 'delivered-pull', source: 'delivered-source' }];
+    const values = [
+      '--set',
+      'secretDelivery.enabled=true,secretDelivery.replicaCount=1',
+      '--set-json',
+      `secretDelivery.secrets=${JSON.stringify(secrets)}`,
+    ];
+    await helm(['upgrade', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, ...values]);
+    const source = registrySecret('delivered-source', { 'second.test': 'grace' });
+    await actingOnNode(kubectl, () => ownNamespace).create({
+      ...source,
+      metadata: { ...source.metadata, labels: { 'regkeeper.io/source': 'true' } },
+    });
+    const rules = `mode: enforce
+unconfigured: deny
+rules: [{registry: second.test, pullSecret: delivered-pull}]
+secrets: [{name: delivered-pull, source: delivered-source, namespaces: "*"}]
+`;
+    const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
+    await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
+    await kubectl(['rollout', 'status', 'deployment/regkeeper-deliver', '-n', ownNamespace, '--timeout=120s']);
+    const made = await cluster.namespace();
+    const inMade = actingOnNode(kubectl, () => made);
+    await inMade.create(deployment('delivered', sleeping('second.test/delivered:1')));
+    await untilRunning(inMade, '-l', 'app=delivered');
+    expect(usersWhoPulled('delivered')).toEqual(['grace@second.test']);
+    expect((await kubectl(['get', 'secrets', '-n', made, '-o', 'name'])).stdout).toBe('secret/delivered-pull\n');
   });
 
   // The scenarios of test/cluster show that the namespace can be deleted then. That takes a quarter of a minute.

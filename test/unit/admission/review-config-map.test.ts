@@ -73,7 +73,7 @@ describe('warnings', () => {
     [
       'rules of the cluster in another namespace',
       requestOf(configMap(labelled('cluster')), { namespace: 'shop' }),
-      'only in namespace regkeeper',
+      'only cluster rules in namespace regkeeper are read',
     ],
     ['rules of a namespace that are not taken', requestOf(configMap(labelled('namespace'))), '--namespace-rules', without],
     ['an unknown label elsewhere', requestOf(configMap(labelled('clutser')), { namespace: 'shop' }), 'Did you mean "cluster"?'],

@@ -106,10 +106,8 @@ const code = ['src', 'bin', 'test', 'bench', 'certs', 'release'].flatMap((folder
 /** Texts that are shipped. Markdown is checked as documentation. */
 const texts = [...filesIn('deploy', /(?<!\.md)$/), ...filesIn('docs', /\.schema\.json$/), 'package.json', 'Dockerfile'];
 
-/** Documentation for users. Decisions are records of their time, and READMEs of tests are for developers of regkeeper. */
-const docs = pages.filter(
-  (page) => /^(?:README|CHANGELOG|SECURITY|CONTRIBUTING)\.md$|^(?:docs|deploy)\//.test(page) && !page.startsWith('docs/decisions/'),
-);
+/** Documentation for users, and decisions. READMEs of tests are for developers of regkeeper. */
+const docs = pages.filter((page) => /^(?:README|CHANGELOG|SECURITY|CONTRIBUTING)\.md$|^(?:docs|deploy)\//.test(page));
 
 describe('the glossary', () => {
   test('is kept by identifiers, comments, and the texts of the program', () => {
@@ -177,7 +175,24 @@ function usesInLines(text: string): readonly Use[] {
 
 function violationsInPage(page: string): readonly string[] {
   const text = withoutCitations(page, read(page));
-  return [...violations(page, usesInLines(prose(text))), ...longSentences(page, sentenceBlocks(text))];
+  const inLines = violations(page, usesInLines(prose(text)));
+  return [...inLines, ...violationsAcrossLines(page, text), ...longSentences(page, sentenceBlocks(text))];
+}
+
+/** Words of which one ends a line and the next begins another, such as "in" and "force". */
+function violationsAcrossLines(page: string, text: string): readonly string[] {
+  const lines = prose(text).split('\n');
+  return lines.flatMap((line, index) => {
+    const next = lines[index + 1] ?? '';
+    if (line.trim() === '' || next.trim() === '' || /^[|#]/.test(next)) return [];
+    const end = line.split(/\s+/).slice(-3).join(' ');
+    const start = next.trim().split(/\s+/).slice(0, 3).join(' ');
+    const alone = violations(page, [
+      { kind: 'text', text: end, line: index + 1 },
+      { kind: 'text', text: start, line: index + 1 },
+    ]);
+    return violations(page, [{ kind: 'text', text: `${end} ${start}`, line: index + 1 }]).filter((found) => !alone.includes(found));
+  });
 }
 
 /** What is not prose. In CONTRIBUTING.md the glossary itself. Titles of tests: in docs/semantics.md the last cell of each row, in docs/threats.md what is quoted after a file. */

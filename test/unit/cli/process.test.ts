@@ -84,6 +84,22 @@ describe('what is wrong at the start is one line with the place and the fix, and
     expect(out).toBe('');
   });
 
+  test('--dev without the example rules', async () => {
+    const { err, code } = await run('serve', '--dev');
+    expect(code).toBe(2);
+    expect(err).toBe(
+      'regkeeper: --dev uses the example rules in deploy/examples/rules, which do not exist in this directory. Run it in the root of the repository, or set --rules\n',
+    );
+  });
+
+  test('no cluster: the message has what to do without one', async () => {
+    const { err, code } = await run('serve');
+    expect(code).toBe(2);
+    expect(err).toMatch(
+      /^regkeeper: no cluster is configured: .* Set --kubeconfig FILE or KUBECONFIG, or use --dev or --rules to run without a cluster\n$/,
+    );
+  });
+
   test('a certificate file that is not one', async () => {
     await writeFile(join(folder, 'not.crt'), 'hello');
     await writeFile(join(folder, 'not.key'), 'hello');

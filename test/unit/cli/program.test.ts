@@ -26,6 +26,7 @@ describe('the command line', () => {
   test('help can be asked for in two ways, and a command may stand behind --', async () => {
     const help = await run('serve', '--help');
     expect(await run('help', 'serve')).toEqual(help);
+    for (const option of ['--help', '-h']) expect(await run('help', option)).toEqual(await run('--help'));
     expect(await run('--', 'version')).toEqual(await run('version'));
   });
 

@@ -137,11 +137,11 @@ test.runIf(folder !== undefined)('all of them go through regkeeper check', async
     'json',
   );
   const { results, summary } = JSON.parse(out);
-  expect({ exitCode, results: results.length, denied: summary.denied, undecided: summary.undecided }).toEqual({
+  expect({ exitCode, results: results.length, denied: summary.denied, uncertain: summary.uncertain }).toEqual({
     exitCode: 0,
     results: files.length,
     denied: 0,
-    undecided: 0,
+    uncertain: 0,
   });
   expect(err).not.toContain('error');
 });

@@ -48,6 +48,8 @@ const labelled = rulesOf(
   `${contact}rules:\n- {name: prod only, registry: prod.example.com, namespaces: {matchLabels: {stage: prod}}}\n- {registry: public.example.com}\n`,
 );
 
+const labelledElsewhere = rulesOf(`${contact}rules:\n- {registry: prod.example.com, namespaces: [prod, "prod-*"]}\n`);
+const organization = rulesOf(`${contact}rules:\n- {registry: docker.io/nginx}\n`);
 const hubWithSecret = rulesOf(`${contact}rules:\n- {name: hub, registry: docker.io, pullSecret: hub-pull}\n`);
 const harbor = rulesOf(`${contact}rules:\n- {name: harbor, registry: "harbor:443", pullSecret: harbor-pull}\n`);
 
@@ -126,6 +128,8 @@ const situations: readonly Situation[] = [
   { what: 'An unconfigured registry that lacks the port', object: pod('registry.example.com/shop/web:1.4') },
   { what: 'An unconfigured registry with a typo in the host', object: pod('qauy.example.com/team-a/web') },
   { what: 'An unconfigured registry that looks like that of another company', object: pod('quay.exmaple.com/team-a/web') },
+  { what: 'A registry that is configured for other namespaces', object: pod('prod.example.com/app'), rules: labelledElsewhere },
+  { what: 'An official image, with a rule for an organization of its name', object: pod('nginx'), rules: organization },
   { what: 'A path next to a configured one', object: pod('quay.example.com/team-b/web') },
   // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable that nothing replaced
   { what: 'Unexpanded variables and placeholders', object: pod('${PHP_FPM_IMAGE}', '$(IMAGE):1', 'nginx:${TAG}', '{{ .Values.image }}') },

@@ -29,6 +29,7 @@ const images = fc.subarray([
   'evil.example.com/a',
   'far.example.com/a',
   'exempt.example.com/a',
+  'team.example.com/a',
   ' ',
 ]);
 
@@ -37,10 +38,11 @@ test('what the labels of a namespace could change is told; all else is the same 
     rule({ registry: 'good.example.com', pullSecrets: ['pull'] }),
     rule({ registry: 'plain.example.com' }),
     rule({ registry: 'evil.example.com', trust: false }),
+    rule({ registry: 'team.example.com', namespaces: labels('team=a') }),
   ];
   const exemptions = [exemption({ image: 'exempt.example.com', until: '9999-12-31' })];
   const ofNamespace = fc.dictionary(fc.constantFrom('tier', 'team'), fc.constantFrom('sandbox', 'a'));
-  const seen = { sure: 0, unsure: 0 };
+  const seen = { sure: 0, unsure: 0, denied: 0 };
   fc.assert(
     fc.property(
       fc.array(fc.tuple(selector, written), { maxLength: 3 }),
@@ -62,6 +64,8 @@ test('what the labels of a namespace could change is told; all else is the same 
         expect(seeing.unsure).toEqual([]);
         // The mode that was assumed is recorded, also where it makes no difference.
         if (blind.unsure.length === 0) expect({ ...blind, mode: seeing.mode }).toEqual(seeing);
+        if (blind.certainlyDenied) expect(seeing.outcome).toBe('denied');
+        if (blind.certainlyDenied) seen.denied += 1;
         seen[blind.unsure.length === 0 ? 'sure' : 'unsure'] += 1;
       },
     ),
@@ -69,6 +73,7 @@ test('what the labels of a namespace could change is told; all else is the same 
   );
   expect(seen.sure).toBeGreaterThan(runs(1000).numRuns / 10);
   expect(seen.unsure).toBeGreaterThan(runs(1000).numRuns / 10);
+  expect(seen.denied).toBeGreaterThan(runs(1000).numRuns / 100);
 });
 
 function objectWith(kind: string, used: readonly string[]) {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { deliveryMetrics } from '../../../src/observe/delivery-metrics.ts';
 import { ownMetrics } from '../../../src/observe/metrics.ts';
 import { anchors, pages, readPage, rows, section } from '../docs/pages.ts';
 
@@ -17,13 +18,16 @@ test('the component has the alerts of the chart', () => {
   expect(read('deploy/monitoring/prometheus-rule.yaml').spec).toEqual({ groups });
 });
 
-test('the ServiceMonitor finds the Service, and through it the health port of the container', () => {
-  const { spec: monitor } = read('deploy/monitoring/service-monitor.yaml');
-  const { metadata, spec: service } = read('deploy/monitoring/service.yaml');
-  const deployment = read('deploy/program/deployment.yaml');
+test.each([
+  { job: 'regkeeper', monitoring: 'monitoring', program: 'program' },
+  { job: 'regkeeper-deliver', monitoring: 'secret-delivery-monitoring', program: 'secret-delivery' },
+])('the ServiceMonitor of $job finds the Service, and through it the health port of the container', ({ job, monitoring, program }) => {
+  const { spec: monitor } = read(`deploy/${monitoring}/service-monitor.yaml`);
+  const { metadata, spec: service } = read(`deploy/${monitoring}/service.yaml`);
+  const deployment = read(`deploy/${program}/deployment.yaml`);
   const [{ ports }] = deployment.spec.template.spec.containers;
   expect(monitor.selector.matchLabels).toEqual(metadata.labels);
-  expect(metadata.labels[monitor.jobLabel]).toBe('regkeeper');
+  expect(metadata.labels[monitor.jobLabel]).toBe(job);
   expect(monitor.endpoints).toMatchObject([{ port: service.ports[0].name, path: '/metrics' }]);
   expect(ports).toContainEqual({ name: service.ports[0].targetPort, containerPort: service.ports[0].port });
   expect(deployment.spec.template.metadata.labels).toMatchObject(service.selector);
@@ -39,7 +43,7 @@ describe.each(alerts)('the alert $alert', ({ expr, annotations, labels }) => {
   });
 
   test('asks for metrics that there are', () => {
-    const known: string[] = Object.values(ownMetrics).map(({ name }) => name);
+    const known: string[] = [...Object.values(ownMetrics), ...Object.values(deliveryMetrics)].map(({ name }) => name);
     const asked = [...expr.matchAll(/\bregkeeper_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''));
     expect(asked.filter((name) => !known.includes(name))).toEqual([]);
     expect(asked.length > 0 || expr.includes('up{job="regkeeper"}')).toBe(true);

@@ -12,6 +12,15 @@ const questions: readonly (readonly [issue: string, words: readonly string[], pa
   ['Azure/AKS#1771', ['admissions enforcer', 'control-plane', 'namespaceSelector'], 'docs/webhooks.md'],
   ['stackrox/stackrox#13109', ['GKE warns', 'kube-system', 'kube-node-lease'], 'docs/guides/platforms.md'],
   ['hashicorp/terraform-provider-kubernetes#2668', ['ignore_annotations', 'ignore_changes', 'template'], 'docs/guides/gitops.md'],
+  ['open-policy-agent/gatekeeper#3529', ['istio-proxy', 'not in my manifest', 'sidecar'], 'docs/denied.md'],
+  ['open-policy-agent/gatekeeper#3529', ['Istio', 'Linkerd', 'idecars'], 'docs/guides/roll-out.md'],
+  ['cert-manager/cert-manager#2640', ['Service Unavailable', 'proxyconnect', 'NO_PROXY'], 'docs/troubleshooting.md'],
+  ['cert-manager/cert-manager#4594', ['EOF', 'net/http: TLS handshake timeout'], 'docs/troubleshooting.md'],
+  ['kyverno/kyverno#11122', ['nodes stay NotReady', 'aws-node', 'calico-system', 'tigera-operator'], 'docs/troubleshooting.md'],
+  ['emberstack/kubernetes-reflector#282', ['reflector', 'new namespace', 'the kubelet retries'], 'docs/troubleshooting.md'],
+  ['kyverno/policies#882', ['rewrites image names', 'replace a registry', 'mirror', 'pull-through cache'], 'docs/limits.md'],
+  ['volcano-sh/kthena#717', ['Apply failed with 2 conflicts', 'UPGRADE FAILED', 'caBundle'], 'docs/troubleshooting.md'],
+  ['kyverno/kyverno#6492', ['Gardener', 'HibernationPossible'], 'docs/guides/platforms.md'],
   ['open-policy-agent/gatekeeper#1120', ['system-cluster-critical', 'ResourceQuota', 'GKE'], 'deploy/README.md'],
 ];
 

@@ -140,6 +140,14 @@ describe('ConfigMaps among other objects', () => {
     await writeFile(join(folder, 'pod.yaml'), pod);
     await expect(watch(join(folder, path))).rejects.toThrow(message);
   });
+
+  test.each([
+    ['a.yaml', /only ConfigMap rules\. Add the label regkeeper\.io\/rules: cluster to ConfigMap rules\.$/],
+    ['.', /but no rules\. Add the label regkeeper\.io\/rules: cluster to ConfigMap rules in a\.yaml\.$/],
+  ])('a ConfigMap that only lacks the label is named: %s', async (path, message) => {
+    await writeFile(join(folder, 'a.yaml'), 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {rules.yaml: "rules: []"}\n');
+    await expect(watch(join(folder, path))).rejects.toThrow(message);
+  });
 });
 
 describe('loading once', () => {

@@ -125,6 +125,7 @@ test('other objects, and the snapshot that the server keeps, are left aside', ()
     configMaps: [],
     sources: [],
     others: ['Pod web', 'ConfigMap rules', 'Service'],
+    unlabelled: [],
     problems: [],
     warnings: [],
   });

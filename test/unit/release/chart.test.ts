@@ -8,7 +8,7 @@ import { type ValuesSchema, withValueTable } from '../../../release/chart-readme
 
 const read = (file: string) => readFileSync(join(import.meta.dirname, '../../../deploy/chart', file), 'utf8');
 const schema = JSON.parse(read('values.schema.json')) as ValuesSchema;
-const texts = { chart: read('Chart.yaml'), values: read('values.yaml'), readme: read('README.md') };
+const texts = { chart: read('Chart.yaml'), values: read('values.yaml'), readme: read('README.md'), alerts: read('files/alerts.yaml') };
 const release = { repository: 'Example/RegKeeper', tag: 'v0.1.0', digest: `sha256:${'a'.repeat(64)}` };
 
 test('the table in the README is current. Otherwise run: npm run chart-readme', () => {
@@ -66,6 +66,16 @@ test('a release changes only the image of the values', () => {
 
 test('values whose image is written in another way are an error', () => {
   expect(() => publishedChart({ ...texts, values: 'image: {repository: x, digest: ""}\n' }, schema, release)).toThrow('values.yaml');
+});
+
+test('the alerts of a release have addresses of their runbooks', () => {
+  const rules = (text: string) =>
+    (parse(text) as { groups: { rules: { annotations: Record<string, string> }[] }[] }).groups.flatMap((group) => group.rules);
+  const pages = rules(texts.alerts).map(({ annotations }) => annotations.runbook);
+  expect(rules(changed.alerts).map(({ annotations }) => annotations.runbook_url)).toEqual(
+    pages.map((page) => `https://github.com/Example/RegKeeper/blob/v0.1.0/${page}`),
+  );
+  expect(changed.alerts).not.toContain(' runbook: ');
 });
 
 test('the README of a release links to pages on GitHub and shows the new defaults', () => {

@@ -149,7 +149,7 @@ describe('check -o json', () => {
           patch: [],
           messages: [
             expect.stringMatching(
-              /^Pod default\/bad: container "app": .* is not from a configured registry\. Contact: the platform team\.$/,
+              /^Pod default\/bad: container "app": .* is not from a registry configured for namespace "default"\. Contact: the platform team\.$/,
             ),
           ],
         }),
@@ -158,7 +158,7 @@ describe('check -o json', () => {
       skipped: [],
       notEvaluated: [],
       malformedSecrets: [],
-      summary: { allowed: 1, warned: 0, denied: 1, undecided: 0, withoutImages: 0 },
+      summary: { allowed: 1, warned: 0, denied: 1, uncertain: 0, withoutImages: 0 },
     });
     expect(err).toMatch(/^regkeeper: service accounts not found: default\/default\. .*\n$/);
   });
@@ -204,18 +204,43 @@ describe('facts come from the objects', () => {
     const matching = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: a}'));
     expect(matching).toMatchObject({ exitCode: 0, json: { results: [{ outcome: 'allowed' }] } });
     const other = await checkJson(pod('web', 'team.example.com/x') + namespace('{team: b}'));
-    expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'denied' }], summary: { undecided: 0 } } });
+    expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'denied' }], summary: { uncertain: 0 } } });
   });
 
   test('without them nothing is sure, which is a failure and says what to give', async () => {
     const { exitCode, json } = await checkJson(pod('web', 'team.example.com/x'));
     expect(exitCode).toBe(1);
-    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, undecided: 1, withoutImages: 0 });
-    expect(json.results[0].undecided).toEqual([
+    expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, uncertain: 1, withoutImages: 0 });
+    expect(json.results[0].uncertain).toEqual([
       expect.stringMatching(
         /rules\.yaml:5:\d+ selects namespaces by label, and namespace "default" is not in the input\. Pass it with -f$/,
       ),
     ]);
+  });
+
+  test('an object with one image that is certainly denied is denied, whatever the others are', async () => {
+    const both = pod('web', 'evil.example.com/x').replace('containers: [', 'containers: [{name: team, image: team.example.com/x}, ');
+    const { exitCode, json } = await checkJson(both);
+    expect([exitCode, json.summary.denied, json.summary.uncertain]).toEqual([1, 1, 0]);
+    const sentence = expect.stringMatching(/^.*rules\.yaml:5:\d+ selects namespaces by label, .*\. Pass it with -f$/);
+    const [result] = json.results;
+    expect(result.uncertain).toBeUndefined();
+    expect(result.images.map(({ uncertain }: { uncertain?: string }) => uncertain)).toEqual([sentence, undefined]);
+    const { out } = await check(both);
+    expect(out).toMatch(
+      /^DENIED {5}Pod default\/web .*\n +pull +team.*\n +unconfigured, uncertain\n +pull +evil.*\n +unconfigured\n +uncertain: .*rules\.yaml:5:/,
+    );
+    expect((await check(both, '-o', 'github')).out).toContain('title=Pod default/web%3A denied::');
+  });
+
+  test.each([
+    ['mode', 'mode: warn'],
+    ['unconfigured', 'unconfigured: warn'],
+  ])('a denial that depends on an override of %s for labels is uncertain', async (_name, setting) => {
+    const overridden = await write('overridden.yaml', `${rules}overrides: [{namespaces: {matchLabels: {team: a}}, ${setting}}]\n`);
+    const objects = await write('objects.yaml', pod('web', 'evil.example.com/x'));
+    const { out } = await runCommand('check', '-f', objects, '--rules', overridden, '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject({ results: [{ uncertain: [expect.stringContaining('by label')] }], summary: { uncertain: 1 } });
   });
 
   test('pull secrets of the service account', async () => {
@@ -273,7 +298,7 @@ describe('facts come from the objects', () => {
     const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
-      { outcome: 'denied', undecided: [expect.stringMatching(/service account "ghost".*Pass it with -f/)] },
+      { outcome: 'denied', uncertain: [expect.stringMatching(/service account "ghost".*Pass it with -f/)] },
     ]);
   });
 
@@ -339,7 +364,7 @@ test('the table is plain, and tells object, outcome, images, rules, secrets, mes
 DENIED     Pod default/bad  ${file}/objects.yaml:8
            pull  evil.example.com/x
                  unconfigured
-           Pod default/bad: container "app": image "evil.example.com/x" is not from a configured registry. Contact: the platform team.
+           Pod default/bad: container "app": image "evil.example.com/x" is not from a registry configured for namespace "default". Contact: the platform team.
 
 2 objects evaluated: 1 allowed, 0 warned, 1 denied
 `);
@@ -371,7 +396,7 @@ describe('for CI systems', () => {
         `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
       ),
       expect.stringMatching(
-        `^::error file=${file},line=14,title=Pod default/labelled%3A undecided::.*Pass it with -f%0APod default/labelled: `,
+        `^::error file=${file},line=14,title=Pod default/labelled%3A uncertain::.*Pass it with -f%0APod default/labelled: `,
       ),
       '',
     ]);
@@ -391,6 +416,67 @@ describe('for CI systems', () => {
     expect(exitCode).toBe(2);
     expect(out).toMatch(/^::error file=\S*invalid\.yaml,line=2,col=13,title=.*::rules\[0\]\.registry: "https:.*\n$/);
     expect(err).toMatch(/invalid\.yaml:2:13 pattern-scheme/);
+  });
+
+  describe('invalid rules', () => {
+    const checkInvalid = async (...more: readonly string[]) => {
+      const invalid = await write('invalid.yaml', 'rules:\n- registry: "https://a.io"\n');
+      return runCommand('check', '-f', await write('objects.yaml', objects), '--rules', invalid, ...more);
+    };
+
+    test.each([['-q'], ['-o', 'yaml'], ['-o', 'json'], ['-o', 'github']])(
+      '%s %s: standard error states that nothing was evaluated',
+      async (...more) => {
+        const { exitCode, err } = await checkInvalid(...more);
+        expect(exitCode).toBe(2);
+        expect(err).toMatch(/invalid\.yaml:2:13 pattern-scheme .*\nregkeeper: the rules have problems, so nothing was evaluated\n$/);
+      },
+    );
+
+    test('-o json: a document without results', async () => {
+      expect(JSON.parse((await checkInvalid('-o', 'json')).out)).toEqual({
+        rulesRevision: null,
+        rulesProblems: [
+          expect.objectContaining({ file: expect.stringMatching(/invalid\.yaml$/), line: 2, column: 13, code: 'pattern-scheme' }),
+        ],
+        results: [],
+        withoutImages: [],
+        skipped: [],
+        notEvaluated: [],
+        malformedSecrets: [],
+        summary: { allowed: 0, warned: 0, denied: 0, uncertain: 0, withoutImages: 0 },
+      });
+    });
+
+    test('-o junit: a failed case for each problem', async () => {
+      const { out } = await checkInvalid('-o', 'junit');
+      expect(out).toContain('<testsuite name="regkeeper" tests="1" failures="1" errors="0" skipped="0">');
+      expect(out).toMatch(
+        /<testcase classname="\S*invalid\.yaml" name="line 2, column 13">\n +<failure message="pattern-scheme">rules\[0\]/,
+      );
+    });
+
+    test('-o sarif: a result for each problem', async () => {
+      const { tool, results } = sarifRun((await checkInvalid('-o', 'sarif')).out);
+      const [result] = results;
+      expect(result).toMatchObject({ ruleId: 'pattern-scheme', level: 'error' });
+      expect(tool.driver.rules[result?.ruleIndex ?? -1]).toMatchObject({ id: 'pattern-scheme' });
+    });
+
+    test('-o yaml: no objects', async () => expect((await checkInvalid('-o', 'yaml')).out).toBe(''));
+  });
+
+  test('--strict: warnings are findings too', async () => {
+    const bad = ['-f', await write('objects.yaml', pod('bad', 'evil.example.com/x')), '--rules', await softened('warn')];
+    expect((await runCommand('check', ...bad)).exitCode).toBe(0);
+    expect((await runCommand('check', ...bad, '--strict')).exitCode).toBe(1);
+    const { out } = await runCommand('check', ...bad, '--strict', '-o', 'junit');
+    expect(out).toMatch(/failures="1"[\s\S]*<failure message="Pod default\/bad: warned">warned /);
+    const malformed =
+      'apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ntype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: "{"}\n';
+    expect((await check(malformed)).exitCode).toBe(0);
+    expect((await check(malformed, '--strict')).exitCode).toBe(1);
+    expect((await check(pod('web', 'reg.example.com/web:1'), '--strict')).exitCode).toBe(0);
   });
 
   test('-o github: a warning in mode warn', async () => {
@@ -414,7 +500,7 @@ describe('for CI systems', () => {
     expect(out).toMatch(
       /name="Pod default\/bad">\n +<failure message="Pod default\/bad: denied">DENIED +Pod default\/bad .*evil\.example\.com/,
     );
-    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: undecided">UNCERTAIN /);
+    expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: uncertain">UNCERTAIN /);
   });
 
   test('-o junit: a warning is no failure', async () => {
@@ -433,7 +519,7 @@ describe('for CI systems', () => {
     const { tool, results } = sarifRun(out);
     expect(tool.driver.rules.map(({ id }: { id: string }) => id)).toEqual([
       'denied',
-      'undecided',
+      'uncertain',
       'warned',
       'malformed-secret',
       ...notEvaluatedCodes,
@@ -442,10 +528,10 @@ describe('for CI systems', () => {
       {
         ruleId: 'denied',
         level: 'error',
-        message: { text: expect.stringContaining('is not from a configured registry') },
+        message: { text: expect.stringContaining('is not from a registry configured for') },
         locations: [{ physicalLocation: { artifactLocation: { uri: expect.stringMatching(/objects\.yaml$/) }, region: { startLine: 8 } } }],
       },
-      { ruleId: 'undecided', ruleIndex: 1, level: 'error' },
+      { ruleId: 'uncertain', ruleIndex: 1, level: 'error' },
     ]);
     expect(sarifRun((await check(pod('web', 'reg.example.com/web:1'), '-o', 'sarif')).out).results).toEqual([]);
   });

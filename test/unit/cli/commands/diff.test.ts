@@ -66,7 +66,7 @@ describe('a change that takes the trust from one path', () => {
       noLongerWarned: 0,
       secretsGained: 0,
       secretsLost: 0,
-      undecided: 0,
+      uncertain: 0,
       unchanged: 5,
     });
     expect(json.withoutImages).toEqual([{ apiVersion: 'v1', kind: 'Service', count: 1 }]);
@@ -195,7 +195,7 @@ describe('what else changes for objects', () => {
     const after = 'rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]';
     const { exitCode, json, changes } = await changesOf('rules: []', after, pod('web', 'reg.io/web'));
     expect(changes).toEqual([['web', undefined]]);
-    expect(json.changes[0].undecided).toEqual([expect.stringContaining('Pass it with -f')]);
+    expect(json.changes[0].uncertain).toEqual([expect.stringContaining('Pass it with -f')]);
     expect(exitCode).toBe(1);
     expect((await diff('rules: []', after, pod('web', 'reg.io/web'))).out).toMatch(
       /^UNCERTAIN +Pod shop\/web.*uncertain: \S*new\.yaml:1:20/s,
@@ -325,6 +325,8 @@ describe('the effect on past requests', () => {
     ['1 if a request is newly denied', record('hub.io/a'), 1],
     ['3 if a record cannot be replayed', record('reg.io/a') + record('reg.io/a', { schemaVersion: 1 }), 3],
     ['3 if a line cannot be read', `${record('reg.io/a')}{`, 3],
+    ['2 if there is no record that could be replayed', '{"a": 1}\n{\n', 2],
+    ['3 if the only record cannot be replayed', record('reg.io/a', { schemaVersion: 1 }), 3],
     ['1 if a request is newly denied, whatever cannot be replayed', `${record('hub.io/a')}${record('reg.io/a', { truncated: true })}{`, 1],
   ])('the exit code is %s', async (_case, text, code) => {
     expect((await replay(text)).exitCode).toBe(code);
@@ -351,6 +353,12 @@ describe('the effect on past requests', () => {
     );
     expect(err).toBe('secrets not compared: 1 request. The record does not show which secrets the object would have\n');
     expect(exitCode).toBe(1);
+  });
+
+  test('without any record names the lines and the reason', async () => {
+    const { err, out } = await replay('{\n');
+    expect(err).toMatch(/^audit\.jsonl:1: not JSON: .*\nregkeeper: no audit records of requests found\n$/);
+    expect(out).toContain('0 past requests');
   });
 
   test('that is a loosening is a finding only with --strict', async () => {

@@ -149,7 +149,7 @@ describe('explain -o json', () => {
       settings: { mode: 'enforce', unconfigured: 'deny', inject: 'all' },
       searched: [],
       others: [],
-      unsure: [],
+      uncertain: [],
       message: expect.stringMatching(/^"reg\.example\.com:5000\/x\/y:1" is trusted \(rule "corp", /),
     });
   });
@@ -212,7 +212,7 @@ describe('explain -o json', () => {
       1,
       {
         verdict: 'unconfigured',
-        unsure: [expect.stringMatching(/rules\.yaml:7:26/)],
+        uncertain: [expect.stringMatching(/rules\.yaml:7:26/)],
         others: [{ name: 'team', why: expect.stringContaining('labels of namespace "shop" are unknown') }],
       },
     ],
@@ -220,13 +220,13 @@ describe('explain -o json', () => {
       'quay.io/team/x',
       ['-n', 'shop', '--namespace-label', 'team=a', 'tier=dev'],
       0,
-      { verdict: 'trusted', rule: { name: 'team' }, unsure: [] },
+      { verdict: 'trusted', rule: { name: 'team' }, uncertain: [] },
     ],
     [
       'quay.io/team/x',
       ['-n', 'shop', '--no-namespace-labels'],
       1,
-      { verdict: 'unconfigured', unsure: [], others: [{ why: expect.stringContaining('applies to namespaces with team=a') }] },
+      { verdict: 'unconfigured', uncertain: [], others: [{ why: expect.stringContaining('applies to namespaces with team=a') }] },
     ],
   ] as const)('%s %j', async (image, more, expectedCode, expected) => {
     const { exitCode, json } = await explainJson(image, ...more);

@@ -198,6 +198,32 @@ describe('SARIF', () => {
   });
 });
 
+describe('-o junit', () => {
+  const text = 'rules:\n- registry: reg.io\n- registry: reg.io/a\n';
+
+  test('a problem is a failed case', async () => {
+    const { exitCode, out } = await lint('rules:\n- registry: reg.io\n- registry: reg.io\n', '-o', 'junit');
+    expect(exitCode).toBe(1);
+    expect(out).toMatch(
+      /tests="1" failures="1"[\s\S]*<testcase classname="rules\.yaml" name="line 3, column 13">\n +<failure message="rule-tie">/,
+    );
+  });
+
+  test('a warning is output of a passed case, and with --strict a failure', async () => {
+    const { exitCode, out } = await lint(text, '-o', 'junit');
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/tests="1" failures="0"[\s\S]*<system-out>rule-redundant: reg\.io\/a has the same effect/);
+    const strict = await lint(text, '-o', 'junit', '--strict');
+    expect(strict.exitCode).toBe(1);
+    expect(strict.out).toMatch(/failures="1"[\s\S]*<failure message="rule-redundant">/);
+  });
+
+  test('without findings there is one passed case, since some CI systems reject empty reports', async () => {
+    const { out } = await lint('rules:\n- registry: reg.io\n', '-o', 'junit');
+    expect(out).toMatch(/tests="1" failures="0"[\s\S]*<testcase classname="regkeeper lint" name="rules"\/>/);
+  });
+});
+
 describe('-o github', () => {
   test('annotates the place of each problem and warning', async () => {
     const { exitCode, out } = await lint('rules:\n- registry: reg.io\n- registry: reg.io\n', '-o', 'github');
@@ -246,7 +272,7 @@ describe('nothing to read is exit code 2, so that nobody takes it for clean', ()
     ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or directory/],
     ['a folder of other objects', ['deploy/examples/objects'], /contains Kubernetes objects but no rules/],
     ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /contains no rules, only Pod sample-app/],
-    ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, github, sarif/],
+    ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
     const result = runCommand('lint', ...argv).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));
     expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });

@@ -202,6 +202,8 @@ describe('a known kind in an unknown or mistyped API is exit code 2, also with -
     ['apps/v1', 'Depoyment', 'kind "Deployment" of apps/v1'],
     ['v1', 'pod', 'kind "Pod" of v1'],
     ['v1', 'Pods', 'kind "Pod" of v1'],
+    ['v1', 'Pd', 'kind "Pod" of v1'],
+    ['batch/v1', 'Jb', 'kind "Job" of batch/v1'],
     ['app/v1', 'Deployment', 'kind "Deployment" of apps/v1'],
     ['Apps/v1', 'Deployment', 'kind "Deployment" of apps/v1'],
     ['"v1 "', 'Pod', 'kind "Pod" of v1'],

@@ -71,6 +71,24 @@ test.each<[string, Parameters<typeof listening>[1], string, RegExp]>([
   await expect(review(await listening(() => {}, options), { caFile })).rejects.toThrow(message);
 });
 
+test('kinds without images are not sent, since the API server would not send them', async () => {
+  await writeFile(
+    join(folder, 'service.yaml'),
+    ['Service', 'ConfigMap', 'ConfigMap'].map((kind) => `---\napiVersion: v1\nkind: ${kind}\nmetadata: {name: a}\n`).join(''),
+  );
+  const sent: string[] = [];
+  const server = await listening((request, response) => {
+    sent.push(request.url ?? '');
+    response.end();
+  });
+  expect(await review(server, { manifest: 'service.yaml' })).toEqual({
+    exitCode: 0,
+    out: '',
+    err: 'regkeeper: objects that contain no images: 1 Service (v1), 2 ConfigMap (v1)\n',
+  });
+  expect(sent).toEqual([]);
+});
+
 test.each([
   ['nothing to send', 'empty.yaml', /empty\.yaml: no Kubernetes objects found$/],
   ['rules', 'rules.yaml', /This looks like registry rules\. Pass them as rules, not as manifests$/],

@@ -350,7 +350,11 @@ describe('partial permission never looks clean', () => {
 
   test('an API server that cannot be reached is an error', async () => {
     const failures = { '/api/v1/pods': new ApiError(0, 'Unreachable', 'GET /api/v1/pods: connection failed') };
-    await expect(scan(world, [], { failures })).rejects.toThrow('connection failed');
+    const error = await scan(world, [], { failures }).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      name: 'ConfigurationError',
+      message: 'cannot reach the API server: connection failed. Check the address in the kubeconfig and the network',
+    });
   });
 });
 

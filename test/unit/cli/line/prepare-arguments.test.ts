@@ -57,6 +57,8 @@ describe('problems that commander would report late, or not at all', () => {
     ['check', '-f a --rule r', "error: unknown option '--rule'\n(Did you mean --rules?)"],
     ['explain', 'nginx -z --rule r', "error: unknown option '-z'"],
     ['check', '-f --rules r', "error: option '-f, --filename <paths...>' argument missing"],
+    ['check', 'm --rules r', "error: unexpected argument 'm'\n(Did you mean -f m?)"],
+    ['check', '--rules r -q m', "error: unexpected argument 'm'\n(Did you mean -f m?)"],
     ['check', '-q=1', "error: option '-q' does not accept a value: '-q=1'"],
   ] as const)('%s %s', async (name, line, problem) => {
     expect(await read(name, line)).toEqual({ problem });

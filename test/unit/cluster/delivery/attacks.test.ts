@@ -86,6 +86,15 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
+      'by names that every object of JavaScript has',
+      async (world) => {
+        world.putNamespace('constructor');
+        world.putPod('constructor', 'toString', 'constructor,__proto__,toString,corp');
+        world.putPod('constructor', '__proto__', 'corp,base');
+        await world.react();
+      },
+    ],
+    [
       'by a namespace with only similar labels',
       async (world) => {
         for (const [index, labels] of [{ tier: 'Prod' }, { tier: 'prod ' }, { Tier: 'prod' }, { 'x/tier': 'prod' }].entries()) {

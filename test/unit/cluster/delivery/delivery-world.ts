@@ -53,6 +53,10 @@ export async function deliveryWorld({
     unseen: [] as KubeObject[],
     /** Whether the watch of namespaces reports nothing, as one that has stalled. */
     namespacesStalled: false,
+    /** An excluded namespace that the policy does not list. */
+    notInPolicy: undefined as string | undefined,
+    /** Milliseconds between the clock of this process and that of the API server. */
+    serverAhead: 0,
     namespacesUnreadable: undefined as ApiError | undefined,
   };
   const writes: string[] = [];
@@ -103,7 +107,7 @@ export async function deliveryWorld({
 
   const client: ApiClient = {
     ...memory.client,
-    serverTime: clock.now,
+    serverTime: () => clock.now() + state.serverAhead,
     async request<T>(request: ApiRequest): Promise<T> {
       const { method, path, body } = request;
       if (path.endsWith('selfsubjectrulesreviews')) {
@@ -128,7 +132,7 @@ export async function deliveryWorld({
       }
     },
     async patchApply<T>(path: string): Promise<T> {
-      if (state.fenced) reject(path);
+      if (state.fenced && !(state.notInPolicy && path.includes(`/${state.notInPolicy}/`))) reject(path);
       return {} as T;
     },
   };
@@ -153,7 +157,7 @@ export async function deliveryWorld({
     kinds,
     isExcluded: ({ namespace }) => namespace === 'regkeeper' || namespace === 'kube-system',
     isSelected: ({ labels = {} }) => labels.unselected === undefined,
-    excludedNamespace: 'kube-node-lease',
+    excludedNamespaces: ['kube-node-lease', 'kube-system', 'later'],
     leadership: {
       leads: () => state.leads,
       onChange(listener) {

@@ -258,6 +258,22 @@ describe('nothing is written', () => {
     expect(world.writes()).toEqual(['apply a/secrets/corp']);
   });
 
+  test('while the policy allows a copy in a namespace that is excluded here', async () => {
+    const world = await deliveryWorld({ rules: secret() });
+    world.state.notInPolicy = 'kube-system';
+    world.putSource('robot:one');
+    world.putNamespace('a', prod);
+    world.putPod('a', 'web');
+    const running = await world.start();
+    expect(running.writes()).toEqual(['apply a/secrets/corp']);
+    running.putNamespace('kube-system');
+    await running.clock.advance(331_000);
+    running.putSource('robot:two');
+    await running.react();
+    expect(running.writes()).toEqual([]);
+    expect(running.delivery.unfenced()).toContain('accepts a copy in the excluded namespace kube-system');
+  });
+
   test('while the fence is not proven, and the log names the policy', async () => {
     const world = await deliveryWorld({ rules: secret() });
     world.state.fenced = false;

@@ -5,13 +5,16 @@ import type { Clock } from '../../../../src/time/clock.ts';
 export type VirtualClock = Clock & {
   /** Runs the timers that are due within this time, in their order, and lets promises settle after each. */
   advance(milliseconds: number): Promise<void>;
+  /** Sets the wall clock forwards or back. No time passes by the monotonic one. */
+  jump(milliseconds: number): void;
 };
 
 export function virtualClock(start = Date.UTC(2027, 0, 1)): VirtualClock {
   let time = 0;
+  let ahead = 0;
   const timers = new Set<{ readonly at: number; readonly work: () => void }>();
   return {
-    now: () => start + time,
+    now: () => start + time + ahead,
     monotonic: () => time,
     schedule(work, milliseconds) {
       const timer = { at: time + milliseconds, work };
@@ -30,6 +33,9 @@ export function virtualClock(start = Date.UTC(2027, 0, 1)): VirtualClock {
         await settle();
       }
       time = end;
+    },
+    jump(milliseconds) {
+      ahead += milliseconds;
     },
   };
 }

@@ -22,7 +22,8 @@ function watching(objects: Record<string, KubeObject> = {}, { hasDelivery = true
   const api = memoryApi(objects);
   const { clock: scheduling } = handClock();
   let passed = 0;
-  const clock = { ...scheduling, now: () => start + passed, monotonic: () => 5_000 + passed };
+  let ahead = 0;
+  const clock = { ...scheduling, now: () => start + passed + ahead, monotonic: () => 5_000 + passed };
   const delivery = createDeliveryFacts({ client: client(api.client), namespace: 'regkeeper', log: recordingLog(), clock });
   delivery.start();
   delivery.follow(hasDelivery);
@@ -30,7 +31,10 @@ function watching(objects: Record<string, KubeObject> = {}, { hasDelivery = true
   const pass = (milliseconds: number) => {
     passed += milliseconds;
   };
-  return { api, pass, delivery, becomes: (state: object) => expect.poll(() => delivery.state()).toEqual(state) };
+  const jump = (milliseconds: number) => {
+    ahead += milliseconds;
+  };
+  return { api, pass, jump, delivery, becomes: (state: object) => expect.poll(() => delivery.state()).toEqual(state) };
 }
 
 test('nothing is watched while no rule has delivery', async () => {
@@ -77,6 +81,18 @@ describe('a Lease', () => {
     await becomes({ kind: 'running' });
     pass(15_001);
     expect(delivery.state()).toEqual({ kind: 'stopped', since: start });
+  });
+
+  test.each([-86_400_000, 86_400_000])('lasts as long as before when the wall clock jumps by %d ms', async (milliseconds) => {
+    const { api, pass, jump, delivery, becomes } = watching({ [path]: lease() });
+    await becomes({ kind: 'running' });
+    jump(milliseconds);
+    pass(15_000);
+    expect(delivery.state()).toEqual({ kind: 'running' });
+    pass(1);
+    expect(delivery.state()).toMatchObject({ kind: 'stopped' });
+    api.put(path, lease({ renewedAt: start + milliseconds + 15_001 }));
+    await becomes({ kind: 'running' });
   });
 
   test('of the future, seen first, ends when it would have ended if it had been renewed now', async () => {

@@ -108,6 +108,14 @@ describe('rules that tie are a problem naming both places', () => {
     expect(problemsOf(...texts)).toEqual([expect.stringMatching(where)]);
   });
 
+  test.each([
+    ['docker.io', 'registry-1.docker.io', 'registry-1.docker.io (the same as docker.io) already has a rule in a.yaml:1:20'],
+    ['index.docker.io/x', 'docker.io/x', 'docker.io/x already has a rule in a.yaml:1:20 (index.docker.io/x), and'],
+    ['Reg.io', '"reg.io:443"', 'reg.io:443 (the same as reg.io) already has a rule in a.yaml:1:20 (Reg.io), and'],
+  ])('%s and %s are one registry, and the problem names both spellings', (one, other, says) => {
+    expect(problemsOf(`rules: [{registry: ${one}}]`, `rules: [{registry: ${other}}]`)).toEqual([expect.stringContaining(says)]);
+  });
+
   test('trusted here and refused there in the same words is one, though the refusal is about every port', () => {
     const there = 'rules: [{registry: reg.io/a, trust: false}]';
     expect(problemsOf('rules: [{registry: reg.io/a}]', there)).toEqual([
@@ -147,8 +155,16 @@ describe('internal registries', () => {
       says: 'never gets a secret',
     },
     { because: 'an end of its trust', rule: '{registry: "a.svc:5000", until: 2027-03-31}', says: 'is always trusted' },
+    {
+      because: 'a refusal without a port',
+      rule: '{registry: b.svc, trust: false}',
+      says: 'is always trusted.* use b.svc:\\* to deny its other ports',
+    },
+    { because: 'a refusal of a part without a port', rule: '{registry: b.svc/x, trust: false}', says: 'or use b.svc:\\*/x to deny' },
+    { because: 'a refusal without the port', rule: '{registry: a.svc/x, trust: false}', says: 'always trusted.*a.svc:\\*/x' },
+    { because: 'a refusal inside a wildcard', rule: '{registry: in.example.com, trust: false}', says: 'is always trusted' },
   ])('refuse $because', ({ rule, says }) => {
-    expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`)).toEqual([
+    expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com", b.svc]', `rules: [${rule}]`)).toEqual([
       expect.stringMatching(new RegExp(`^b\\.yaml internal-conflict 1:20 .* a\\.yaml:1:.*${says}`)),
     ]);
   });
@@ -156,6 +172,7 @@ describe('internal registries', () => {
   test.each([
     { because: 'a rule that merely trusts it', rule: '{registry: "a.svc:5000"}' },
     { because: 'a refusal of its other ports', rule: '{registry: a.svc:*, trust: false}' },
+    { because: 'a refusal of everything around it', rule: '{registry: ["*", "*.svc"], trust: false}' },
     { because: 'a secret for a wildcard around it', rule: '{registry: "*.svc:5000", pullSecret: a}' },
     { because: 'a secret for the domain beside its subdomains', rule: '{registry: example.com, pullSecret: a}' },
   ])('allow $because, and win where both hold', ({ rule }) => {

@@ -22,6 +22,7 @@ const values = {
   namespaces: [undefined, names('a'), names('b'), { kind: 'labels', requirements: [{ key: 'a', operator: 'Exists', values: [] }] }],
   ownerNamespace: [undefined, 'shop', 'bank'],
   portWritten: [undefined, true],
+  written: [undefined, 'index.docker.io'],
   origin: [nextOrigin(), nextOrigin(), nextOrigin('other.yaml')],
 } satisfies { readonly [Field in keyof Required<Rule>]: readonly Rule[Field][] };
 

@@ -151,7 +151,7 @@ describe('a mistake is reported with its fix', () => {
     { text: '-reg.io', code: 'pattern-host', says: 'letters, digits' },
     { text: 'räg.io', code: 'pattern-host', says: 'letters, digits' },
     { text: 'my_reg.io', code: 'pattern-host', says: 'letters, digits' },
-    { text: 'bitnami', code: 'pattern-unqualified', says: 'Use "docker.io/bitnami"' },
+    { text: 'bitnami', code: 'pattern-unqualified', says: 'or "docker.io/bitnami" for an organization' },
     { text: 'library/nginx', code: 'pattern-unqualified', says: 'Use "docker.io/library/nginx"' },
     { text: `reg.io/${'a'.repeat(600)}`, code: 'pattern-too-long', says: 'At most 600' },
   ])('$text', ({ text, code, says }) => {

@@ -138,7 +138,7 @@ describe('a refusal without port', () => {
 
 test('an internal registry wins whatever else is written', () => {
   const ruleSet = ruleSetOf(
-    'internalRegistries: [reg.svc:5000]\nrules: [{registry: reg.svc/evil, trust: false}, {registry: "*.svc:5000"}]',
+    'internalRegistries: [reg.svc:5000]\nrules: [{registry: "reg.svc:*/evil", trust: false}, {registry: "*.svc:5000"}]',
   );
   expect(winnerOf(ruleSet, referenceOf('reg.svc:5000/evil/x'))).toMatchObject({ internal: true, trust: true });
   expect(winnerOf(ruleSet, referenceOf('reg.svc/evil/x'))).toMatchObject({ internal: false, trust: false });

@@ -55,6 +55,13 @@ describe('what a blocked person probably meant', () => {
       near: ['reg.io/a', 'reg.io/b', 'reg.io/c'],
     },
     { because: 'never the registry of another company', registries: ['gcr.io', 'ghcr.io', 'eu.gcr.io'], image: 'icr.io/x/y', near: [] },
+    {
+      because: 'an organization on Docker Hub with the name of the official image',
+      registries: ['docker.io/nginx'],
+      image: 'nginx',
+      near: ['docker.io/nginx'],
+    },
+    { because: 'not for an image of another organization', registries: ['docker.io/nginx'], image: 'acme/nginx', near: [] },
     { because: 'never another owner on Docker Hub', registries: ['docker.io/acme'], image: 'acne/app', near: [] },
     { because: 'never another owner on quay.io', registries: ['quay.io/acme'], image: 'quay.io/acne/app', near: [] },
     { because: 'never another owner on a host below a shared one', registries: ['eu.gcr.io/acme'], image: 'eu.gcr.io/acne/app', near: [] },
@@ -73,7 +80,7 @@ describe('what a blocked person probably meant', () => {
   });
 
   test('is never a refused or an internal registry', () => {
-    const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: reg.io/team, trust: false}]');
+    const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: "reg.io:*/team", trust: false}]');
     expect(ruleSet.nearest(referenceOf('reg.io/app'), shop)).toEqual([]);
   });
 

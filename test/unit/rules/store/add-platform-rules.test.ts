@@ -33,6 +33,11 @@ describe('registries of the cluster', () => {
       `the rule denies ${internal}/evil, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
     ],
     [
+      'a refusal of a part of it without the port',
+      `rules: [{registry: "${internal.replace(':5000', '')}/evil", trust: false}]`,
+      `the rule denies ${internal.replace(':5000', '')}/evil, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect on it. Remove the rule, or use ${internal.replace(':5000', ':*')}/evil to deny its other ports.`,
+    ],
+    [
       'a secret for it',
       `rules: [{registry: "${internal}", pullSecret: x}]`,
       `the rule specifies a secret for ${internal}, but the cluster's own registry ${internal} (${config}) never gets a secret. The rule has no effect. Remove it.`,
