@@ -213,9 +213,9 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       expect(generations).toBeLessThanOrEqual(2 * 8);
       // For each configuration one line about the change and one about the repeated change.
       expect(lines).toBeLessThanOrEqual(4);
-      expect(said.every((message) => /^(?:restored the .* after a change by narrower |the .* is repeatedly changed by narrower )/.test(message))).toBe(
-        true,
-      );
+      expect(
+        said.every((message) => /^(?:restored the .* after a change by narrower |the .* is repeatedly changed by narrower )/.test(message)),
+      ).toBe(true);
       expect(said.join('\n')).toContain('set --namespace-selector');
       const text = await (await fetch(`http://localhost:${keeper.server?.healthPort}/readyz`)).text();
       expect(text).toContain('[!] cluster: another writer keeps narrowing');

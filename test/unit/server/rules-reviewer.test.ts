@@ -287,5 +287,5 @@ test('what is no rules ConfigMap is not read at all', async () => {
   const { review } = reviewing({ parsers: both(never), settings: { namespace: 'elsewhere', namespaceRules: false } });
   const { answer, warnings } = await review('two', { 'rules.yaml': 'rulez: []' });
   expect(answer?.response.allowed).toBe(true);
-  expect(warnings).toEqual([expect.stringContaining('only in namespace elsewhere')]);
+  expect(warnings).toEqual([expect.stringContaining('only cluster rules in namespace elsewhere are read')]);
 });

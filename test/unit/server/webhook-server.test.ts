@@ -359,6 +359,7 @@ describe('the audit record', () => {
         name: '',
         generateName: 'web-',
         owner: { kind: 'ReplicaSet', name: 'web-1' },
+        suppliedSecrets: [],
         outcome: 'denied',
         mode: 'enforce',
         rulesRevision: rules.revision,
