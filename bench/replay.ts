@@ -57,13 +57,13 @@ async function compare(records: number): Promise<void> {
   }
 }
 
-/** 300 rules, some of them by labels. The change denies one registry in ten, and one for a team. */
+/** 300 rules, some of them by labels. The change denies one registry in ten, and gives another one in ten a different secret. */
 function rulesText(changed: boolean): string {
   const rules = Array.from({ length: 300 }, (_, index) => {
     const where = index % 7 === 3 ? ', namespaces: {matchLabels: {team: a}}' : '';
     return changed && index % 10 === 0
       ? `- {registry: r${index}.example.com, trust: false${where}}`
-      : `- {registry: r${index}.example.com, pullSecret: s${index}${where}}`;
+      : `- {registry: r${index}.example.com, pullSecret: s${changed && index % 10 === 1 ? 'x' : index}${where}}`;
   });
   return `mode: enforce\nrules:\n${rules.join('\n')}\n`;
 }
@@ -126,6 +126,7 @@ function recordOf(index: number, images: number): string {
     ...(webhook === 'validate' && {
       namespaceLabels: { team: number % 3 === 0 ? 'a' : null },
       secrets: { [`s${number % 310}`]: 'present' },
+      suppliedSecrets: [],
     }),
     durationMicroseconds: 612,
   });

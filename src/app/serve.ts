@@ -142,7 +142,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   );
   let isStarted = false;
   const unsubscribe = onceAborted(signal, () => {
-    if (!isStarted) log.info({}, 'shutting down before the start was complete');
+    if (!isStarted) log.info({}, 'shutting down before startup completed');
     void running.stop();
   });
   await running.started;

@@ -83,7 +83,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: 'rbac',
-    description: 'print the RBAC needed to report or deliver secrets',
+    description: 'print the RBAC needed to watch or deliver secrets',
     load: async ({ terminal, finish }) => (await import('./commands/rbac.ts')).rbacCommand(terminal, finish),
   },
   {

@@ -14,6 +14,9 @@ export const deliveryLease = 'regkeeper-deliver';
 /** The name of the ValidatingAdmissionPolicy that limits what the account of secret delivery can write. */
 export const fencePolicy = 'regkeeper-delivery';
 
+/** How the policy begins its message about a Secret that is no copy. */
+export const foreignRejection = 'secret delivery changes and deletes only Secrets of the type';
+
 /** The type and the only key of every copy. */
 export const copyType = 'kubernetes.io/dockerconfigjson';
 export const copyKey = '.dockerconfigjson';

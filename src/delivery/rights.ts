@@ -3,7 +3,7 @@
  * cannot. RBAC limits `create` by name for a server-side apply, and nothing about type, label and namespace.
  */
 import type { JsonObject } from '../object/json.ts';
-import { copyType, deliveredLabel, fencePolicy } from './names.ts';
+import { copyType, deliveredLabel, fencePolicy, foreignRejection } from './names.ts';
 
 export type DeliveryRightsOptions = {
   /** regkeeper's namespace, with the sources. */
@@ -85,7 +85,7 @@ function policy(names: readonly string[], excludedNamespaces: readonly string[],
         },
         {
           expression: `request.operation == "CREATE" || (${isCopy('oldObject')})`,
-          message: `secret delivery changes and deletes only Secrets of the type ${copyType} with the label ${deliveredLabel}: "true"`,
+          message: `${foreignRejection} ${copyType} with the label ${deliveredLabel}: "true"`,
           reason: 'Forbidden',
         },
       ],

@@ -92,6 +92,10 @@ class ManifestReader {
       this.readConfigMap(object, name, label);
       return;
     }
+    if (label !== undefined && kind !== undefined && kind !== 'ConfigMap' && closestSpelling(kind, ['ConfigMap'])) {
+      this.report('bad-manifest', positionOf(below(object, ['kind'])), `${JSON.stringify(kind)} is not a kind. Did you mean "ConfigMap"?`);
+      return;
+    }
     if (kind === 'Template') this.checkTemplate(object, name);
     if (kind === 'Secret' && isObject(value) && textIn(value, ['metadata', 'labels', sourceLabel]) === 'true')
       this.manifest.sources.push({ object: value, origin: { source: this.source, ...positionOf(object) } });

@@ -47,7 +47,10 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
     for (const change of changes) {
       auditLog.write(buildRulesRecord(change));
       for (const { code, origin, message } of change.problems)
-        log.error({ code, ...origin }, `rules rejected: ${renderOrigin(origin)}: ${message} The last known good version remains in effect`);
+        log.error(
+          { code, ...origin },
+          `rules rejected: ${renderOrigin(origin)}: ${message} The last known good version, if any, remains in effect`,
+        );
       for (const warning of change.warnings) log.warn(...lineOf(warning));
       if (change.alert !== undefined) log.error({}, change.alert);
     }

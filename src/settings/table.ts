@@ -118,7 +118,7 @@ export const settingTable = {
   excludeNamespaces: {
     deliver: {
       group: 'Delivery',
-      description: 'deliver nothing to these and to system namespaces',
+      description: 'exclude these, in addition to the system namespaces',
     },
     ...registration,
     description: 'exclude these, in addition to the system namespaces',

@@ -37,6 +37,8 @@ export type YamlDocument = {
   locateField(pointer: string): Position;
   /** Where the text of a scalar begins, so that a document inside it can be located in the file. */
   startOfText(pointer: string): TextStart;
+  /** The comment after an empty value, without the `#`. */
+  commentAt(pointer: string): string | undefined;
   /** The source text of a scalar, such as `0x1F`. Empty for anything else. */
   spelling(pointer: string): string;
   /** JSON pointers of the values that were read wrongly, because their alias or tag is rejected. */
@@ -79,13 +81,12 @@ class DocumentReader implements YamlDocument {
     this.rejectsAliases = aliases === 'rejected';
     this.kubectl = scalars === 'kubectl';
     this.maxAliased = limits.maxAliased;
-    let quoted: ReadonlyMap<number, number> | undefined;
+    let starts: Starts | undefined;
     this.errors = errors.map(({ code, message, pos }) => {
-      const isUnclosed = code === 'MISSING_CHAR' && /closing ["']quote/.test(message);
-      if (isUnclosed) quoted ??= quotedStrings(contents);
-      const opening = isUnclosed ? quoted?.get(pos[0]) : undefined;
-      if (opening !== undefined)
-        return { ...syntaxError('UNCLOSED_QUOTE', 'a quoted string is not closed', ''), position: lines.at(opening) };
+      const unclosed = describeUnclosed(message);
+      if (unclosed) starts ??= startsByEnd(contents);
+      const opening = unclosed && starts?.[unclosed.kind].get(pos[0]);
+      if (unclosed && opening !== undefined) return { ...syntaxError(unclosed.cause, unclosed.reason, ''), position: lines.at(opening) };
       return { ...syntaxError(code, message, text.slice(pos[0], pos[1])), position: lines.at(pos[0]) };
     });
     this.value = this.read(contents, []);
@@ -113,6 +114,11 @@ class DocumentReader implements YamlDocument {
   spelling(pointer: string): string {
     const { node } = this.locatedAt(pointer);
     return isScalar(node) ? (node.source ?? '') : '';
+  }
+
+  commentAt(pointer: string): string | undefined {
+    const { node } = this.locatedAt(pointer);
+    return isScalar(node) ? (node.comment ?? undefined) : undefined;
   }
 
   rejectedValues(): ReadonlySet<string> {
@@ -269,13 +275,28 @@ class DocumentReader implements YamlDocument {
   }
 }
 
-/** The offsets of quoted strings by the offset of their ends. The library reports a missing closing quote at the end. */
-function quotedStrings(root: unknown): ReadonlyMap<number, number> {
-  const starts = new Map<number, number>();
-  const collect = (_: unknown, { type, range }: Scalar) => {
-    if ((type === 'QUOTE_DOUBLE' || type === 'QUOTE_SINGLE') && range) starts.set(range[1], range[0]);
+/** The offsets of quoted strings, and of values in brackets, by the offset of their ends. The outermost, if several have the same end. */
+type Starts = { readonly quotes: ReadonlyMap<number, number>; readonly brackets: ReadonlyMap<number, number> };
+type Unclosed = { readonly kind: keyof Starts; readonly cause: string; readonly reason: string };
+
+/** Undefined for all errors but a missing quote or bracket, which the library reports at the end of the value. */
+function describeUnclosed(message: string): Unclosed | undefined {
+  if (/closing ["']quote/.test(message)) return { kind: 'quotes', cause: 'UNCLOSED_QUOTE', reason: 'a quoted string is not closed' };
+  const [, name] = /^Flow (sequence|map) .*end with a/.exec(message) ?? [];
+  if (name === undefined) return undefined;
+  const what = name === 'map' ? 'mapping in braces' : 'list in brackets';
+  return { kind: 'brackets', cause: 'UNCLOSED_BRACKET', reason: `a ${what} is not closed` };
+}
+
+function startsByEnd(root: unknown): Starts {
+  const starts = { quotes: new Map<number, number>(), brackets: new Map<number, number>() };
+  const collect = (_: unknown, node: unknown) => {
+    const { type, flow, range } = node as { type?: string; flow?: boolean; range?: readonly [number, number, number] | null };
+    const isQuoted = type === 'QUOTE_DOUBLE' || type === 'QUOTE_SINGLE';
+    const found = isQuoted ? starts.quotes : flow === true ? starts.brackets : undefined;
+    if (range && found && !found.has(range[1])) found.set(range[1], range[0]);
   };
-  if (isNode(root)) visit(root, { Scalar: collect });
+  if (isNode(root)) visit(root, { Node: collect });
   return starts;
 }
 

@@ -181,6 +181,10 @@ class JsonDocument implements YamlDocument {
     return code === quote ? String(JSON.parse(written)) : written;
   }
 
+  commentAt(): undefined {
+    return undefined;
+  }
+
   rejectedValues(): ReadonlySet<string> {
     return new Set();
   }

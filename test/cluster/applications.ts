@@ -24,34 +24,32 @@ export async function createApplications(api: ApiClient): Promise<readonly Creat
     await waitFor(() => api.get<object>(`${inTeam}/serviceaccounts/default`), { deadlineSeconds: 30, what: `the account of ${team}` });
   });
   const objects = teams.flatMap(objectsOf);
-  await createAll(api, objects);
+  await inParallel(objects, ({ path, object }) => api.create(path, object));
+  await waitForPods(api);
   return objects;
 }
 
-export async function createAll(api: ApiClient, objects: readonly Created[]): Promise<void> {
-  await inParallel(objects, ({ path, object }) => api.create(path, object));
-  await waitForPods(api);
-}
-
-/** Deletes the objects with everything that their controllers created, and returns when no Pod is left. */
-export async function deleteAll(api: ApiClient): Promise<void> {
-  const collections = ['apps/v1/deployments', 'apps/v1/statefulsets', 'batch/v1/cronjobs', 'apps/v1/replicasets', 'v1/pods'];
-  for (const collection of collections) await inParallel(teams, (team) => deleteCollection(api, collection, team));
-  const gone = async () => (await podsOf(api)) === 0;
-  await waitFor(gone, { deadlineSeconds: 60, what: 'the Pods to be deleted' });
-}
-
-async function deleteCollection(api: ApiClient, collection: string, team: string): Promise<void> {
-  const [, groupVersion = '', resource = ''] = /^(.*)\/(.*)$/.exec(collection) ?? [];
-  const root = groupVersion.includes('/') ? `/apis/${groupVersion}` : `/api/${groupVersion}`;
-  const body = { gracePeriodSeconds: 0, propagationPolicy: 'Background' };
-  await api.request({ method: 'DELETE', path: `${root}/namespaces/${team}/${resource}`, body });
+/** Creates each object under another name, and stores none. Returns those that would be stored, and the messages of the denials. */
+export async function createAgain<Stored>(
+  api: ApiClient,
+  objects: readonly Created[],
+): Promise<{ readonly stored: readonly Stored[]; readonly denials: readonly string[] }> {
+  const stored: Stored[] = [];
+  const denials: string[] = [];
+  await inParallel(objects, async ({ path, object }) => {
+    const again = { ...object, metadata: { ...object.metadata, name: `${object.metadata.name}-again` } };
+    await api.create(path, again, { dryRun: 'All' }).then(
+      (result) => void stored.push(result as Stored),
+      (error: Error) => void denials.push(error.message),
+    );
+  });
+  return { stored, denials };
 }
 
 /** Each has one replica, and a bare Pod is its own. CronJobs are suspended. */
 const podCount = teams.length * 40;
 
-export async function waitForPods(api: ApiClient): Promise<void> {
+async function waitForPods(api: ApiClient): Promise<void> {
   const count = async () => (await podsOf(api)) === podCount;
   await waitFor(count, { deadlineSeconds: 60, what: `${podCount} Pods of the applications` });
 }

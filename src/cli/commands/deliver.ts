@@ -27,6 +27,6 @@ function notes(): string {
   return `
 Delivers the secrets listed under "secrets" in the rules to the namespaces that need them. It writes nothing until the
 ValidatingAdmissionPolicy that "regkeeper rbac --deliver" prints is in effect. A flag takes precedence over its environment
-variable, and ${variableOf('namespace')} takes precedence over POD_NAMESPACE. Environment variables of settings
-that only "regkeeper serve" has are ignored.`;
+variable, and ${variableOf('namespace')} takes precedence over POD_NAMESPACE. Environment variables that only
+"regkeeper serve" uses are ignored.`;
 }

@@ -48,7 +48,7 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(replayOption().conflicts('cluster'))
     .addOption(new Option('--cluster', 'show the effect on what runs in a cluster'));
-  return addLiveOptions(command, namespaceOption('namespace of objects that have none. With --cluster: only this namespace'))
+  return addLiveOptions(command, namespaceOption('namespace for objects that have none. With --cluster: only this namespace'))
     .addOption(userOption())
     .addOption(dateOption())
     .addOption(assumeCompleteOption().conflicts('cluster'))
@@ -72,7 +72,7 @@ const examples = [
     does: 'Compare their effect on manifests',
     line: 'regkeeper diff deploy/starter-rules deploy/examples/rules -f deploy/examples/objects',
   },
-  { does: 'Show what rules would change in a cluster, before they are applied', line: 'regkeeper diff --cluster deploy/examples/rules' },
+  { does: 'Show the effect of new rules on a cluster before applying them', line: 'regkeeper diff --cluster deploy/examples/rules' },
   {
     does: 'Compare their effect on past requests',
     line: 'regkeeper diff deploy/starter-rules deploy/examples/rules --replay deploy/examples/audit.jsonl',
@@ -83,7 +83,7 @@ const exitCodes = [
   'no object is newly denied, and none loses a secret',
   'an object or past request is newly denied or loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
   'some input was not read or evaluated, or invalid rules or usage',
-  'with --replay: not 1, but some requests cannot be replayed',
+  'with --replay: otherwise 0, but some requests cannot be replayed',
 ];
 
 async function diff(old: string, now: string | undefined, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {

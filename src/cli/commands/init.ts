@@ -25,7 +25,7 @@ export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(new Option('--cluster', 'read what runs in a cluster instead of files'))
     .addOption(new Option('--per-path', 'generate a rule per top-level path instead of per registry'));
-  return addLiveOptions(command, namespaceOption('namespace of objects that have none. With --cluster: only this namespace'))
+  return addLiveOptions(command, namespaceOption('namespace for objects that have none. With --cluster: only this namespace'))
     .addOption(customKindsOption())
     .addOption(skipUnknownOption().conflicts('cluster'))
     .addOption(new Option('-o, --output <format>', 'output format').choices(['rules', 'configmap']).default('rules'))

@@ -61,7 +61,7 @@ const examples = [
     line: 'kubectl -n regkeeper get configmap -l regkeeper.io/rules=cluster -o yaml | regkeeper lint -',
   },
   {
-    does: 'Lint them with the sources of secret delivery',
+    does: 'Lint them together with the source Secrets for delivery',
     line: 'kubectl -n regkeeper get configmap,secret -o yaml | regkeeper lint -',
   },
 ];

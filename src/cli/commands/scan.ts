@@ -49,7 +49,7 @@ export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void
 }
 
 const examples = [
-  { does: 'Evaluate everything that runs, with the rules in the cluster', line: 'regkeeper scan' },
+  { does: 'Evaluate all workloads in a cluster with its current rules', line: 'regkeeper scan' },
   { does: 'List what a rule change would deny', line: 'regkeeper scan --rules deploy/examples/rules --by finding' },
   { does: 'Evaluate one namespace, as JSON', line: 'regkeeper scan -n shop -o json' },
   { does: 'Write a Report into each namespace', line: 'regkeeper scan --report' },

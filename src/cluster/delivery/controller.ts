@@ -75,6 +75,8 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
   /** Monotonic times at which the plan for a namespace can change although nothing else does. */
   const rechecks = new Map<string, number>();
   const found = new Map<string, CopyFinding>();
+  /** The resourceVersions of Secrets that the policy does not accept as copies. Their type, which does not change, is not known here. */
+  const rejected = new Map<string, string>();
   const rotations = createRotations(monotonic, (rotation) => observer.rotated(rotation));
   const queue = createWriteQueue({ write, clock, limits: options.limits });
   let draining: Promise<void> | undefined;
@@ -123,7 +125,7 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
     if (!mayWrite()) return;
     let recheckAfter = Number.POSITIVE_INFINITY;
     for (const name of copies.names()) {
-      const planned = plans.of(namespace, name);
+      const planned = plan(namespace, name);
       if (!planned) continue;
       recheckAfter = Math.min(recheckAfter, planned.recheckAfter ?? recheckAfter);
       const key = keyOf(namespace, name);
@@ -134,6 +136,17 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
     }
     if (recheckAfter === Number.POSITIVE_INFINITY) rechecks.delete(namespace);
     else rechecks.set(namespace, monotonic() + recheckAfter);
+  }
+
+  function plan(namespace: string, name: string, live?: LiveNamespace): PlannedCopy | undefined {
+    const planned = plans.of(namespace, name, live);
+    const version = planned && 'of' in planned.action ? planned.action.of.resourceVersion : undefined;
+    const key = keyOf(namespace, name);
+    if (planned && version !== undefined && rejected.get(key) === version) {
+      return { ...planned, action: { do: 'leave', because: 'foreign' }, finding: 'foreign' };
+    }
+    if (planned) rejected.delete(key);
+    return planned;
   }
 
   function report(namespace: string, name: string, planned: PlannedCopy): void {
@@ -169,6 +182,10 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
       // The need arrives with the next event of a watch.
       if (result === 'needed') rechecks.set(namespace, monotonic() + 30_000);
       if (result === 'conflict') return 'retry';
+      if (result === 'foreign') {
+        if ('of' in action) rejected.set(key, action.of.resourceVersion);
+        changed(namespace);
+      }
       rotations.done(key, result === 'written');
       if (result === 'written') observer.written({ namespace, name, action, planned, secret });
       return result === 'written' && isContent(action) ? 'written' : 'nothing';
@@ -181,7 +198,7 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
 
   /** Plans again, since the reason for the write may have gone while it waited. Undefined if there is nothing to write. */
   function planNow(namespace: string, name: string, live?: LiveNamespace): (PlannedCopy & { readonly action: WriteAction }) | undefined {
-    const planned = mayWrite() ? plans.of(namespace, name, live) : undefined;
+    const planned = mayWrite() ? plan(namespace, name, live) : undefined;
     return planned && isWrite(planned) ? planned : undefined;
   }
 

@@ -6,6 +6,7 @@ import {
   deliveredLabel,
   deliveryFieldManager,
   fencePolicy,
+  foreignRejection,
   sourceVersionAnnotation,
   unusedSinceAnnotation,
 } from '../../delivery/names.ts';
@@ -26,11 +27,11 @@ export type CopyToWrite = {
 
 /**
  * `conflict`: another writer was faster, and the plan is made again from the new state. `needed`: an object needs the copy that was to be
- * deleted.
+ * deleted. `foreign`: the policy reports that the Secret is no copy, although it may have the label: its type is another one.
  */
 export type WriteResult =
   | { readonly result: 'written'; readonly secret?: KubeObject['metadata'] }
-  | { readonly result: 'conflict' | 'needed' };
+  | { readonly result: 'conflict' | 'needed' | 'foreign' };
 
 export type CopyWriterOptions = {
   readonly client: ApiClient;
@@ -61,6 +62,7 @@ export function createCopyWriter({ client: whole, isNeededNow }: CopyWriterOptio
         }
       } catch (error) {
         if (isConflict(error)) return { result: 'conflict' };
+        if (isRejectedByFence(error) && error.message.includes(foreignRejection)) return { result: 'foreign' };
         throw error;
       }
     },
@@ -152,6 +154,6 @@ function isConflict(error: unknown): boolean {
 }
 
 /** Whether the policy that limits this account has rejected a request. */
-export function isRejectedByFence(error: unknown): boolean {
+export function isRejectedByFence(error: unknown): error is ApiError {
   return error instanceof ApiError && error.status > 0 && error.message.includes(`ValidatingAdmissionPolicy '${fencePolicy}'`);
 }

@@ -89,7 +89,7 @@ export function messageOf(finding: CopyFinding, namespace: string, name: string,
     case 'excluded-copy':
       return `${secret} is a copy in a namespace that is excluded from delivery. Delete it`;
     case 'stuck-deletion':
-      return `${secret} is needed but is being deleted, and a finalizer keeps it. Remove the finalizer`;
+      return `${secret} is needed but is being deleted, and a finalizer blocks the deletion. Remove the finalizer`;
     case 'content-unavailable':
       return `cannot deliver ${namespace}/${name}: ${whyUnavailable(source, content)}`;
   }

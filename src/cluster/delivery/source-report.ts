@@ -55,7 +55,7 @@ function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecr
       const entry = quote(key.replace(/^.*@/s, '***@'));
       return {
         level: 'info',
-        message: `entry ${entry} of ${inSource} serves more images than rule ${quote(rule.name)}, and is copied for it`,
+        message: `entry ${entry} of ${inSource} gives access to more images than rule ${quote(rule.name)} matches, but is copied for it`,
       };
     }),
   ];

@@ -38,7 +38,7 @@ export function createRepairLog(log: Log, clock: () => number): RepairLog {
       if (seen.count === 1) log.warn(fields, `restored ${what} after a change by ${who} (${changed})${hint(difference)}`);
       else if (seen.count === 2 || now - seen.reported > repeatAfter) {
         seen.reported = now;
-        log.warn(fields, `${who} keeps changing ${what} (${changed}). ${outlook(difference, pause)}. ${remedy(difference, who)}`);
+        log.warn(fields, `${what} is repeatedly changed by ${who} (${changed}). ${outlook(difference, pause)}. ${remedy(difference, who)}`);
       } else log.debug(fields, `restored ${what} after another change by ${who} (${changed})`);
     },
   };
@@ -76,5 +76,5 @@ function remedy(difference: Difference, who: string): string {
     return `Set --admissions-enforcer tolerate, which accepts ${enforcerRequirements.map(({ key }) => key).join(' and ')}`;
   }
   if (severity === 'narrowed') return `If the webhooks should match fewer requests, set --namespace-selector. Otherwise stop ${who}`;
-  return `Stop ${who}, or configure it to ignore the fields that the field manager ${ourName} owns`;
+  return `Stop ${who}, or have it ignore the fields that the field manager ${ourName} owns`;
 }

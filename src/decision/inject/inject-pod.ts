@@ -60,7 +60,7 @@ function lackingSecrets(shape: PodShape, images: readonly ImageDecision[], resto
   return [
     {
       reason: 'pod-immutable',
-      message: `the Pod lacks the pull secret${missing.length === 1 ? '' : 's'} ${quoteAll(missing)}, and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.`,
+      message: `the Pod lacks the pull secret${missing.length === 1 ? '' : 's'} ${quoteAll(missing)}, and the pull secrets of an existing Pod cannot be changed. Recreate the Pod, or for a debug container, use kubectl debug --copy-to.`,
     },
   ];
 }

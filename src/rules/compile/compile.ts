@@ -221,7 +221,7 @@ const maxSecrets = 250;
 function tooManySecrets(secrets: readonly DeliveredSecret[]): readonly Problem[] {
   const firstTooMany = secrets[maxSecrets];
   if (!firstTooMany) return [];
-  const message = `there are ${secrets.length} entries of secrets. At most ${maxSecrets} are allowed. Use one secret for several registries.`;
+  const message = `secrets has ${secrets.length} entries. At most ${maxSecrets} are allowed. Use one secret for several registries.`;
   return [{ code: 'too-many-secrets', message, origin: firstTooMany.origin }];
 }
 

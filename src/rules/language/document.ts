@@ -54,8 +54,8 @@ function syntaxProblems(errors: readonly YamlError[]): DocumentProblem[] {
     if (error.code !== 'syntax' || problems.at(-1)?.position.line === error.position.line) continue;
     // The library reports an alias without a name twice: as a syntax error and as a value.
     if (error.cause !== 'BAD_ALIAS' || !error.text.startsWith('*')) problems.push(problemOf(error));
-    // What follows is inside the string.
-    if (error.cause === 'UNCLOSED_QUOTE') break;
+    // What follows is inside the string or the brackets.
+    if (error.cause === 'UNCLOSED_QUOTE' || error.cause === 'UNCLOSED_BRACKET') break;
   }
   return problems;
 }
@@ -132,6 +132,8 @@ function syntaxSentence({ cause, reason, text }: YamlTrouble & { code: 'syntax' 
   switch (cause) {
     case 'TAB_AS_INDENT':
       return 'this line is indented with a tab. YAML allows only spaces.';
+    case 'UNCLOSED_BRACKET':
+      return `${reason}. Add the closing bracket. If there is one below, indent its line.`;
     case 'UNCLOSED_QUOTE':
       return `${reason}. Add the closing quote.`;
     case 'BLOCK_AS_IMPLICIT_KEY':
@@ -147,7 +149,7 @@ function syntaxSentence({ cause, reason, text }: YamlTrouble & { code: 'syntax' 
     case 'UNEXPECTED_TOKEN':
       // The reason names the token, which is of no use to an author.
       if (reason.endsWith('at node end'))
-        return "text follows the end of a value. A quote inside a quoted string must be doubled ('') or escaped (\\\").";
+        return "text follows the end of a value. Start a new line for another field. A quote inside a quoted string must be doubled ('') or escaped (\\\").";
       return invalidHere(reason);
     default:
       return invalidHere(reason);
@@ -155,6 +157,7 @@ function syntaxSentence({ cause, reason, text }: YamlTrouble & { code: 'syntax' 
 }
 
 function missingColon(reason: string, text: string): string | undefined {
+  if (reason.startsWith('Sequence item')) return 'this line is not part of the list entry above. Align it with the field above.';
   if (!reason.startsWith('Implicit map keys')) return undefined;
   const [, field, value] = /^([A-Za-z]+):(\S.*)/.exec(text) ?? [];
   if (field !== undefined) return `this line has no value. Add a space after the colon: ${quote(`${field}: ${value}`)}.`;

@@ -125,7 +125,7 @@ function commonMistake(text: string): PatternResult | undefined {
   const straight = text.replace(/[\u2018\u2019\u201c-\u201e]/g, '');
   if (straight !== text)
     return invalidPattern('pattern-host', `${quote(text)} has typographic quotes. Use straight ones: ${quote(straight)}.`);
-  const scheme = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
+  const scheme = /^([a-z][a-z0-9+.-]*:|https?)\/\//i.exec(text)?.[0];
   if (scheme)
     return invalidPattern(
       'pattern-scheme',
@@ -188,14 +188,26 @@ function badPort(text: string, hostText: string, portText: string): PatternResul
   }
   if (portText.includes('*'))
     return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port. Use one number, or only * for every port.`);
+  const withTag = /^[1-9][0-9]{0,4}(?=:[\w.-]+$)/.exec(portText)?.[0];
+  if (withTag !== undefined && hostText.includes('.') && text === `${hostText}:${portText}`) {
+    return invalidPattern(
+      'pattern-tag',
+      `${quote(text)} contains a tag, but rules match registries and repositories. Use ${quote(`${hostText}:${withTag}`)}.`,
+    );
+  }
   if (portText.includes(':'))
     return invalidPattern(
       'pattern-host',
       `${quote(text)} has several colons. Put an IPv6 address in brackets, for example [2001:db8::1]:5000.`,
     );
+  if (text.includes('/')) {
+    const path = text.replace(':', '/');
+    return invalidPattern('pattern-port', `${quote(text)} has ${quote(portText)} as a port. Use a slash: ${quote(path)}.`);
+  }
+  const image = isHostByItself(hostText) ? hostText : `docker.io/library/${hostText}`;
   return invalidPattern(
     'pattern-tag',
-    `${quote(text)} has ${quote(portText)} as a port. If it is a tag, use ${quote(hostText)}, because rules match registries and repositories.`,
+    `${quote(text)} has ${quote(portText)} as a port. If it is a tag, use ${quote(image)}, because rules match registries and repositories.`,
   );
 }
 
@@ -234,6 +246,10 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
       `${quote(text)} has a host with ${name.length} characters. At most ${maxHostLength} are allowed.`,
     );
   if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host. Remove it.`);
+  if (name.startsWith('.') && /^[a-z0-9.-]+$/i.test(name)) {
+    return invalidPattern('pattern-host', `${quote(text)} starts with a dot. For all subdomains, use ${quote(`*${text}`)}.`);
+  }
+  if (name.includes('..')) return invalidPattern('pattern-host', `${quote(text)} has two dots in a row in its host. Remove one.`);
   if (!name.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))) {
     return invalidPattern(
       'pattern-host',

@@ -80,5 +80,6 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'short-name-alias': 'set `shortNames: reject`, or add rules for the registries that the aliases point to',
   'wide-credential': 'use a credential for the path of the rule only, if the registry allows it',
   'rule-ending': 'replace images that are still in use, or set a later date',
+  'official-image': 'for the official image, use `docker.io/library/NAME`',
   'secret-on-public-registry': 'set the pull secret only for paths that need it, or monitor when the credential expires',
 };

@@ -138,12 +138,12 @@ export const problemCodes = {
   },
   'unused-secret': {
     level: 'warning',
-    text: 'A secret is never delivered, because no cluster rule references it, or none that applies in its namespaces.',
+    text: 'A secret is never delivered, because no cluster rule that applies in its namespaces references it.',
   },
-  'source-unusable': { level: 'warning', text: 'A source of secret delivery, or one of its entries, cannot be copied.' },
+  'source-unusable': { level: 'warning', text: 'A source Secret, or one of its entries, cannot be copied.' },
   'source-without-entry': {
     level: 'warning',
-    text: 'A source of secret delivery has no credential for a rule that references its secret.',
+    text: 'A source Secret has no credential for a rule that references the delivered secret.',
   },
   'secret-in-namespace-rule': {
     level: 'warning',
@@ -157,9 +157,13 @@ export const problemCodes = {
   },
   'wide-credential': {
     level: 'hint',
-    text: 'A source of secret delivery has an entry that also gives access to images outside of the rule.',
+    text: 'A source Secret has an entry that also gives access to images that the rule does not match.',
   },
   'rule-ending': { level: 'hint', text: 'A rule will stop trusting its images in 30 days or less. After that, they will be denied.' },
+  'official-image': {
+    level: 'hint',
+    text: 'A pattern is an organization on Docker Hub that has the name of an official image.',
+  },
   'secret-on-public-registry': {
     level: 'hint',
     text: 'A pull secret is set for a registry that also serves public images. Pulls of those images fail if the credential is invalid or expired.',

@@ -134,7 +134,9 @@ function describeGroup(pointer: string, errors: readonly ErrorObject[], data: Ya
   const written = errors[0]?.data;
   const problems = describeUnknown(pointer, unknown, isMapping(written) ? written : {}, data, fields);
   // A misspelt field is one mistake. It is not also reported as missing.
-  const isMisspelt = (field: string) => level !== 'labels' && unknown.some((name) => meantField(level, name, fields) === field);
+  const isMeant = (level: Level, name: string, field: string) =>
+    meantField(level, name, fields) === field || (field === 'registry' && isRegistryAsField(level, name));
+  const isMisspelt = (field: string) => level !== 'labels' && unknown.some((name) => isMeant(level, name, field));
   const missing = missingIn(errors).filter((field) => !isMisspelt(field));
   problems.push(...missing.map((field) => missingField(pointer, field, data)));
   const [first] = others;
@@ -241,6 +243,11 @@ function meantField(level: Level, field: string, fields: FieldsOfLevel): string 
   return otherName && Object.hasOwn(otherName, field) ? otherName[field] : closestSpelling(field, fields[level]);
 }
 
+/** A rule that is written as `- reg.io: ...`. */
+function isRegistryAsField(level: Level, field: string): boolean {
+  return level === 'rule' && /[.:/]/.test(field) && parsePattern(field).ok;
+}
+
 /** What authors write under `namespaces` for its names. */
 const namesOfNamespaces: ReadonlySet<string> = new Set(['name', 'names', 'namespace', 'namespaces']);
 
@@ -258,6 +265,10 @@ function specialFix({ level, field, value, fields }: UnknownField): string | und
     const isEntry = levels.some((other) => other !== 'document' && fields[other].includes(field.slice(1)));
     return isEntry ? addSpaceAfterDash(field) : undefined;
   }
+  if (level === 'document' && isMapping(value) && Object.keys(value).some((each) => fields.document.includes(each))) {
+    return 'Put its fields at the top level.';
+  }
+  if (isRegistryAsField(level, field)) return `Use "registry: ${shorten(field)}".`;
   if (level === 'rule' && (field === 'deny' || field === 'allow')) return `Use "trust: ${String(value) === String(field === 'allow')}".`;
   if (level !== 'selector' || !namesOfNamespaces.has(field)) return undefined;
   const names = Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
@@ -293,7 +304,7 @@ const whyNeeded: Readonly<Record<string, string>> = {
 
 const whyNeededInSecrets: Readonly<Record<string, string>> = {
   name: 'Specify the name of the secret, as in the rules.',
-  source: "Specify the name of the Secret in regkeeper's own namespace that is copied.",
+  source: "Specify the name of the Secret to copy, in regkeeper's own namespace.",
   namespaces: 'Specify the namespaces that may have a copy, or "*" for all.',
 };
 
@@ -406,6 +417,8 @@ function describeMapping(place: string, value: unknown, lines: string): Descript
 function describeLabels(place: string, value: unknown): Description {
   const labels = typeof value === 'string' ? parseEqualities(value) : undefined;
   if (labels) return wrongType(`${place} is a string, not a mapping. Use ${labels}.`);
+  const entries = Array.isArray(value) && value.length <= 3 && value.every(isMapping) ? value.flatMap((each) => Object.entries(each)) : [];
+  if (entries.length > 0) return wrongType(`${place} is a list, not a mapping. Use ${renderLabels(entries)}.`);
   return describeMapping(place, value, '"label: value" lines');
 }
 
@@ -420,6 +433,7 @@ function parseEqualities(text: string): string | undefined {
 function describeTrust(place: string, value: unknown): Description {
   if (value === null) return emptyValue(place, 'true or false');
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use true or false.`);
+  if (/^(true|false),$/.test(value)) return wrongType(`${place} is the string ${quote(value)}. Remove the comma.`);
   const word = value.toLowerCase();
   if (['true', 'yes', 'on', 'y'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Use true without quotes.`);
   if (['false', 'no', 'off', 'n'].includes(word)) return wrongType(`${place} is the string ${quote(value)}. Use false without quotes.`);
@@ -480,7 +494,11 @@ function fixOfCase(value: string): string {
 
 function fixOfNamespace(value: string): string {
   if (value.length > 63) return `It has ${value.length} characters. At most 63 are allowed.`;
-  if (value.includes(',') || /\s/.test(value)) return 'Specify several names as a list: [a, b].';
+  if (value.includes(',') || /\s/.test(value)) {
+    const names = value.split(/[\s,]+/);
+    const areValid = names.length <= 3 && names.every((name) => /^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$/.test(name));
+    return `Specify several names as a list: [${(areValid ? names : ['a', 'b']).map((name) => (name.startsWith('*') ? quote(name) : name)).join(', ')}].`;
+  }
   if (value.includes('=')) return `Specify labels as {matchLabels: ${parseEqualities(value) ?? '{label: value}'}}.`;
   const excluded = value.slice(1);
   if (value.startsWith('!') && /^[a-z0-9-]+$/.test(excluded)) {
@@ -517,6 +535,11 @@ function describeDay(place: string, value: unknown, what: string): Description {
   const example = 'year, month and day, for example 2027-03-31';
   if (value === null || value === '') return { code: 'empty-value', message: `${place} is empty. Set ${what}, for example 2027-03-31.` };
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use ${example}.`);
+  const [, year, month = '', date = ''] = /^(\d{4})-(\d{1,2})-(\d{1,2})$/.exec(value) ?? [];
+  const padded = `${year}-${month.padStart(2, '0')}-${date.padStart(2, '0')}`;
+  if (padded !== value && isCalendarDay(padded)) {
+    return { code: 'bad-day', message: `${place} is ${quote(value)}. Use two digits for month and day: ${padded}.` };
+  }
   const day = value.slice(0, 10);
   const fix = isCalendarDay(day)
     ? `Use only the date, in UTC: ${day}.`
@@ -543,6 +566,13 @@ function describeText(pointer: string, value: unknown, errors: readonly ErrorObj
   const isSecret = isSecretName(pointer, field);
   const what = isSecret ? 'the name of a secret' : nameOf(field);
   const orList = acceptsList.has(field) && !isEntry;
+  const comment = value === null ? data.commentAt(pointer) : undefined;
+  if (comment !== undefined && /^\S+$/.test(comment)) {
+    return {
+      code: 'empty-value',
+      message: `${place} is empty. In YAML, # starts a comment. Put the value in quotes: ${quote(`#${comment}`)}.`,
+    };
+  }
   if (value === null || value === '') return emptyValue(place, what);
   if (typeof value === 'number' || typeof value === 'boolean') {
     return wrongType(`${place} is ${kindOf(value)} in YAML, not a string. Put it in quotes: ${quote(data.spelling(pointer))}.`);

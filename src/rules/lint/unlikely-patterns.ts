@@ -12,6 +12,7 @@ export function lintPatterns({ rules, exemptions, delegate }: RuleSet): readonly
     ...[...written, ...exemptions, ...delegate].flatMap(({ pattern, origin }) => lintPattern(pattern, origin)),
     ...(hasDockerHub ? written.flatMap(otherNameOfDockerHub) : []),
     ...written.flatMap(secretOnPublicRegistry),
+    ...organizationsLikeImages(written),
   ];
 }
 
@@ -94,6 +95,27 @@ function secretOnPublicRegistry({ pattern, pullSecrets, origin }: Rule): readonl
   if (pullSecrets.length === 0 || !servesPublicImages(pattern)) return [];
   const message = `${pattern.text} serves public images too, and an invalid or expired credential makes pulls of those images fail. Set the pull secret only for paths that need it, or monitor when the credential expires.`;
   return [{ code: 'secret-on-public-registry', message, origin }];
+}
+
+/** Often used images of docker-library/official-images (2026-11), which have an organization of the same name on Docker Hub or may get one. */
+const officialImages: ReadonlySet<string> = new Set(
+  (
+    'alpine amazoncorretto busybox caddy cassandra centos consul couchdb debian docker eclipse-temurin elasticsearch fedora golang gradle ' +
+    'haproxy httpd influxdb jetty kibana logstash mariadb maven memcached mongo mysql neo4j nginx node openjdk perl php postgres python ' +
+    'rabbitmq redis registry rockylinux ruby rust sonarqube telegraf tomcat traefik ubuntu vault wordpress zookeeper'
+  ).split(' '),
+);
+
+/** No hint for an author who uses the namespace of the official images in another rule. */
+function organizationsLikeImages(written: readonly Rule[]): readonly Problem[] {
+  const onDockerHub = written.filter(({ pattern }) => hostOf(pattern) === 'docker.io' && typeof pattern.port !== 'number');
+  if (onDockerHub.some(({ pattern }) => pattern.path[0] === 'library')) return [];
+  return onDockerHub.flatMap(({ pattern: { text, path }, origin }): readonly Problem[] => {
+    const [name = '', ...more] = path;
+    if (more.length > 0 || !officialImages.has(name)) return [];
+    const message = `${text} matches repositories of the organization ${name}, such as ${name}/NAME. The official image is docker.io/library/${name}.`;
+    return [{ code: 'official-image', message, origin }];
+  });
 }
 
 function hostOf({ host }: RegistryPattern): string | undefined {

@@ -79,7 +79,7 @@ function lessSpecific(rule: Rule, winner: Rule, context: NamespaceContext): stri
     case 'namespaces':
       return `applies to ${renderSelector(rule.namespaces)} (less specific than ${renderSelector(winner.namespaces)})`;
     case 'every port':
-      return 'denies every port (less specific than this port)';
+      return 'denies every port (less specific than a rule for one port)';
     case undefined:
       return 'is as specific as the other rule';
   }

@@ -274,7 +274,11 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await kubectl(['label', 'secret', 'image-pull-secret', 'quay-pull', '-n', old, 'regkeeper.io/delivered=true']);
     await becomes(old, 'image-pull-secret', { 'old.example.com': 'robot:new' });
     await becomes(old, 'quay-pull', { 'quay.io': 'corp+pull:token' });
-    // Its type cannot change.
+    // Its type cannot change, so a label does not help.
+    await kubectl(['label', 'secret', 'sealed-pull', '-n', old, 'regkeeper.io/delivered=true']);
+    const blocked = () => delivery?.metric('regkeeper_delivery_findings{finding="foreign"}');
+    await waitFor(async () => (await blocked()) === 1, { deadlineSeconds: 20, what: 'the finding about the Secret of another type' });
+    expect(await delivery?.metric('regkeeper_delivery_writes_total{action="update",outcome="failed"}')).toBe(0);
     await kubectl(['delete', 'secret', 'sealed-pull', '-n', old]);
     await becomes(old, 'sealed-pull', { 'sealed.example.com': 'robot:sealed' });
   });

@@ -47,11 +47,14 @@ beforeAll(async () => {
   delivery = await startDelivery({ kubectl, directory: join(folder, 'delivery') });
 });
 
-afterAll(async () => {
-  await delivery?.end('SIGKILL');
-  await deleteDelivery(kubectl);
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(
+  async () => {
+    await delivery?.end('SIGKILL');
+    await deleteDelivery(kubectl);
+    await rm(folder, { recursive: true, force: true });
+  },
+  full ? 600_000 : 120_000,
+);
 
 async function putSource(name: string, auths: Readonly<Record<string, string>>): Promise<void> {
   const entries = Object.entries(auths).map(([key, login]) => [key, { auth: btoa(login) }]);

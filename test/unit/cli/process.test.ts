@@ -344,7 +344,7 @@ test('SIGTERM while the start still waits for the cluster ends it at once, and t
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
-  expect(err).toContain('shutting down before the start was complete');
+  expect(err).toContain('shutting down before startup completed');
   expect(err).not.toMatch(/regkeeper: |failed to stop|\n\s+at /);
 });
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { foreignRejection } from '../../../src/delivery/names.ts';
 import { deliveryRights } from '../../../src/delivery/rights.ts';
 
 const deploy = resolve(import.meta.dirname, '../../../deploy');
@@ -39,6 +40,11 @@ test('the policy has the names, and the namespaces that are never written', () =
 
 test.each(policy.spec.validations.map(({ expression }) => expression))('the policy of the chart has the condition %s', (expression) => {
   expect(template).toContain(`  - expression: ${expression}\n`);
+});
+
+test('the message of the chart about other Secrets begins as the process expects it', () => {
+  expect(template).toContain(`message: '${foreignRejection} `);
+  expect(JSON.stringify(policy)).toContain(`"message":"${foreignRejection} `);
 });
 
 test('the roles of the chart are those of the component', () => {

@@ -59,6 +59,7 @@ const marked: readonly (readonly [code: string, text: string])[] = [
   ['cluster-only-field', configMap('namespace', block('‹mode: audit\nrules: []\n'))],
   ['unknown-value', `${configMap('cluster', block('rules: []'))}\n---\n${configMap('cluster', block('mode: ‹loud\n'))}`],
   ['bad-manifest', configMap('‹clutser', block('rules: []\n'))],
+  ['bad-manifest', configMap('cluster', block('rules: []\n')).replace('ConfigMap', '‹Configmap')],
   ['bad-manifest', configMap('cluster', '\n    ‹rules: []\n')],
   ['unknown-field', '{"rules": [{"registry": "reg.io",\n  ‹"pushsecret": "a"}]}\n'],
 ];

@@ -269,6 +269,24 @@ test('a rotated credential is not written to a copy whose namespace lost its lab
   expect(world.login('mine')).toBe('robot:corp');
 });
 
+test('a Secret of another type that is labelled as a copy is reported once, and not written again and again', async () => {
+  const world = await shop();
+  world.putNamespace('mine', prod);
+  world.putSecret('mine', 'corp', { type: 'Opaque', metadata: { labels: label }, data: { key: 'x' } });
+  world.putPod('mine', 'web');
+  await world.clock.advance(700_000);
+  world.putPod('mine', 'web-2');
+  await world.clock.advance(700_000);
+  expect(world.secret('mine')).toMatchObject({ type: 'Opaque', data: { key: 'x' } });
+  expect(world.findings()).toEqual(['mine/corp: foreign']);
+  expect(world.failures()).toEqual([]);
+  expect(world.rejections()).toEqual(['/api/v1/namespaces/mine/secrets/corp']);
+  world.removeSecret('mine');
+  await world.react();
+  expect(world.login('mine')).toBe('robot:corp');
+  expect(world.delivery.controller.findings().size).toBe(0);
+});
+
 test('nothing is written while the namespace cannot be read', async () => {
   const world = await shop();
   world.putNamespace('mine', prod);

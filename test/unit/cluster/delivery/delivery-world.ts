@@ -2,6 +2,7 @@
 import { onTestFinished } from 'vitest';
 import type { CopyWrite } from '../../../../src/cluster/delivery/controller.ts';
 import { createDelivery } from '../../../../src/cluster/delivery/delivery.ts';
+import { copyType, foreignRejection } from '../../../../src/delivery/names.ts';
 import type { CopyFinding } from '../../../../src/delivery/plan-copy.ts';
 import {
   type ApiClient,
@@ -65,14 +66,21 @@ export async function deliveryWorld({
   const rotations: { source: string; copies: number; seconds: number }[] = [];
   const failures: string[] = [];
 
-  function reject(path: string): never {
-    throw new ApiError(403, 'Forbidden', `PATCH ${path}: ValidatingAdmissionPolicy 'regkeeper-delivery' with binding 'b' denied request`);
+  const rejections: string[] = [];
+
+  function reject(path: string, why = ''): never {
+    const policy = "ValidatingAdmissionPolicy 'regkeeper-delivery' with binding 'b' denied request";
+    throw new ApiError(403, 'Forbidden', `PATCH ${path}: ${policy}: ${why}`);
   }
 
   function check(path: string, metadata: { uid?: string; resourceVersion?: string } = {}): Secret | undefined {
     const found = memory.get(path) as Secret | undefined;
     if (state.failing) throw state.failing;
-    if (found && found.metadata.labels?.['regkeeper.io/delivered'] !== 'true') reject(path);
+    const isCopy = found?.metadata.labels?.['regkeeper.io/delivered'] === 'true' && found.type === copyType;
+    if (found && !isCopy) {
+      rejections.push(path);
+      reject(path, foreignRejection);
+    }
     if (
       metadata.uid !== undefined &&
       (metadata.uid !== found?.metadata.uid || metadata.resourceVersion !== found?.metadata.resourceVersion)
@@ -184,6 +192,8 @@ export async function deliveryWorld({
     state,
     delivery,
     writes: () => writes.splice(0),
+    /** Writes that the policy rejected because the Secret is no copy. */
+    rejections: () => rejections.splice(0),
     written,
     findings: () => findings.splice(0),
     failures: () => failures.splice(0),

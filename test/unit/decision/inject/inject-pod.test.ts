@@ -553,13 +553,14 @@ describe('a pod that exists', () => {
     {
       name: 'gets nothing, and its owner is told what it lacks',
       now: pod(corp, ['mine']),
-      warned: 'the Pod lacks the pull secret "corp", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.',
+      warned:
+        'the Pod lacks the pull secret "corp", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod, or for a debug container, use kubectl debug --copy-to.',
     },
     {
       name: 'that lacks several is told all',
       now: pod('multi.io/x', ['mine']),
       warned:
-        'the Pod lacks the pull secrets "one" and "two", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod.',
+        'the Pod lacks the pull secrets "one" and "two", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod, or for a debug container, use kubectl debug --copy-to.',
     },
     { name: 'that has the secret needs no words', now: pod(corp, ['corp']), warned: undefined },
   ])('$name', ({ now, warned }) => {

@@ -306,7 +306,7 @@ describe('a document inside another file', () => {
 
   test.each([
     { text: '', problem: 'blank-document 7:5 ' },
-    { text: 'rules: [', problem: 'yaml-syntax 7:13 ' },
+    { text: 'rules: [', problem: 'yaml-syntax 7:12 ' },
     { text: 'rules:\n\t- a', problem: 'yaml-syntax 8:5 ' },
     { text: 'rules: []\n---\nrules: []', problem: 'yaml-several-documents 8:5 ' },
     { text: ' '.repeat(1_048_577), problem: 'document-too-large 7:5 ' },

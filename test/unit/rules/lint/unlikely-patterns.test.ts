@@ -78,3 +78,21 @@ describe('a pull secret for a registry that serves public images too', () => {
     expect(findingsOf(`rules: [${rule}]`)).toEqual([]);
   });
 });
+
+describe('an organization on Docker Hub with the name of an official image', () => {
+  test.each([
+    ['in a rule that trusts', 'rules: [{registry: docker.io/nginx}]'],
+    ['in a rule that denies', 'rules: [{registry: registry-1.docker.io/nginx, trust: false}]'],
+  ])('%s gets a hint', (_place, text) => {
+    expect(findingsOf(text)).toEqual([
+      'official-image 1:20 docker.io/nginx matches repositories of the organization nginx, such as nginx/NAME. The official image is docker.io/library/nginx.',
+    ]);
+  });
+
+  test.each([
+    ['another organization', 'rules: [{registry: docker.io/bitnami}]'],
+    ['a repository of it', 'rules: [{registry: docker.io/nginx/nginx-ingress}]'],
+    ['another registry', 'rules: [{registry: quay.io/nginx}]'],
+    ['an author who knows official images', 'rules: [{registry: [docker.io/library/nginx, docker.io/nginx]}]'],
+  ])('%s gets none', (_what, text) => expect(findingsOf(text)).toEqual([]));
+});

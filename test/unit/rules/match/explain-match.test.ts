@@ -32,7 +32,7 @@ test.each([
     'the refused ports',
     'reg.io/a',
     '[{registry: reg.io, trust: false}, {registry: "reg.io:443"}]',
-    'denies every port (less specific than this port)',
+    'denies every port (less specific than a rule for one port)',
   ],
   [
     'being internal',
