@@ -66,7 +66,8 @@ export async function deliveryRightsText(file: string, flags: readonly string[] 
 
 export async function deleteDelivery(kubectl: Kubectl): Promise<void> {
   // First the permission, so that no copy is recreated.
-  await kubectl(['delete', 'clusterrole,clusterrolebinding', 'regkeeper-delivered-secrets', '--ignore-not-found']);
+  const roles = ['regkeeper-delivered-secrets', 'regkeeper-deliver'];
+  await kubectl(['delete', 'clusterrole,clusterrolebinding', ...roles, '--ignore-not-found']);
   await kubectl(['delete', 'secrets', '-A', '-l', 'regkeeper.io/delivered=true', '--ignore-not-found']);
   const names = ['regkeeper-delivery'];
   await kubectl(['delete', 'validatingadmissionpolicy,validatingadmissionpolicybinding', ...names, '--ignore-not-found']);
