@@ -70,7 +70,14 @@ export async function deleteBase(kubectl: Kubectl): Promise<void> {
   const inNamespace = (groupVersion: string, plural: string) => `/apis/${groupVersion}/namespaces/${ownNamespace}/${plural}`;
   await Promise.all(configurationPaths.map((path) => remove(path)));
   // Each before what it makes again.
-  for (const path of [inNamespace('apps/v1', 'deployments'), inNamespace('apps/v1', 'replicasets'), `${core}/pods`]) await remove(path, {});
+  const workloads = [
+    inNamespace('batch/v1', 'cronjobs'),
+    inNamespace('batch/v1', 'jobs'),
+    inNamespace('apps/v1', 'deployments'),
+    inNamespace('apps/v1', 'replicasets'),
+    `${core}/pods`,
+  ];
+  for (const path of workloads) await remove(path, {});
   await Promise.all([
     remove(`${rbac}/clusterroles`),
     remove(`${rbac}/clusterrolebindings`),

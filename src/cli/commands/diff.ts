@@ -44,7 +44,7 @@ type DiffOptions = LiveOptions & {
 export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   const command = new Command('diff')
     .argument('<old>', 'rules before the change: a file or directory. With --cluster and one argument: the new rules')
-    .argument('[new]', 'rules after the change. With --cluster, optional: <old> is then compared with the rules in effect')
+    .argument('[new]', 'rules after the change. Optional with --cluster: if omitted, <old> is compared with the rules in effect')
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(replayOption().conflicts('cluster'))
     .addOption(new Option('--cluster', 'show the effect on what runs in a cluster'));
@@ -83,7 +83,7 @@ const exitCodes = [
   'no object is newly denied, and none loses a secret',
   'an object or past request is newly denied or loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
   'some input was not read or evaluated, or invalid rules or usage',
-  'with --replay: otherwise 0, but some requests cannot be replayed',
+  'with --replay: same as 0, except that some requests cannot be replayed',
 ];
 
 async function diff(old: string, now: string | undefined, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {

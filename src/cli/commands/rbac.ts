@@ -23,7 +23,7 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(namespaceOption("regkeeper's namespace").default('regkeeper'))
     .addOption(new Option('--service-account <name>', 'service account (default: "regkeeper", "regkeeper-deliver" with --deliver)'))
     .addOption(new Option('--deliver', 'print the permissions and the policy of secret delivery'))
-    .addOption(new Option('--exclude-namespaces <name...>', 'namespaces that never get a copy, with --deliver'))
+    .addOption(new Option('--exclude-namespaces <name...>', 'namespaces that never get a copy of a secret, with --deliver'))
     .addHelpText('after', helpNotes({ examples }))
     .action(async (options: RbacOptions) => {
       const ruleSet = await readRulesOption(options.rules, terminal);

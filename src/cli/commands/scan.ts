@@ -36,7 +36,7 @@ type ScanOptions = LiveOptions & {
 export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   return addLiveOptions(new Command('scan'))
     .addOption(rulesOption('rules from files instead of the ConfigMaps in the cluster'))
-    .addOption(new Option('--by <group>', 'rows of the table').choices(groupings).default('registry'))
+    .addOption(new Option('--by <group>', 'what to group the results by').choices(groupings).default('registry'))
     .addOption(dateOption())
     .addOption(customKindsOption())
     .addOption(outputOption())

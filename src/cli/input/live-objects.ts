@@ -26,7 +26,7 @@ export type LiveOptions = ClusterChoice & {
   readonly regkeeperNamespace: string;
 };
 
-export function addLiveOptions(command: Command, namespace = namespaceOption('only objects of this namespace')): Command {
+export function addLiveOptions(command: Command, namespace = namespaceOption('only objects in this namespace')): Command {
   return command
     .addOption(namespace)
     .addOption(allNamespacesOption())

@@ -60,7 +60,7 @@ export function regkeeperNamespaceOption(): Option {
 }
 
 export function allNamespacesOption(): Option {
-  return new Option('-A, --all-namespaces', 'objects of all namespaces (the default)').conflicts('namespace');
+  return new Option('-A, --all-namespaces', 'objects in all namespaces (the default)').conflicts('namespace');
 }
 
 /** As in `kubectl get -l`. The value is the text. */

@@ -27,7 +27,7 @@ export type CopyToWrite = {
 
 /**
  * `conflict`: another writer was faster, and the plan is made again from the new state. `needed`: an object needs the copy that was to be
- * deleted. `foreign`: the policy reports that the Secret is no copy, although it may have the label: its type is another one.
+ * deleted. `foreign`: the Secret is no copy, although it may have the label: its type is another one.
  */
 export type WriteResult =
   | { readonly result: 'written'; readonly secret?: KubeObject['metadata'] }
@@ -62,7 +62,7 @@ export function createCopyWriter({ client: whole, isNeededNow }: CopyWriterOptio
         }
       } catch (error) {
         if (isConflict(error)) return { result: 'conflict' };
-        if (isRejectedByFence(error) && error.message.includes(foreignRejection)) return { result: 'foreign' };
+        if (isOfOtherType(error)) return { result: 'foreign' };
         throw error;
       }
     },
@@ -151,6 +151,12 @@ function pathOf(copy: CopyToWrite): string {
 /** A changed version is 409, a namespace or copy that was deleted is 404, and a namespace that is being deleted accepts no new object. */
 function isConflict(error: unknown): boolean {
   return error instanceof ApiError && (error.status === 409 || isNotFound(error) || error.message.includes('is being terminated'));
+}
+
+/** A type cannot change, so the API server rejects an update before it asks the policy. A deletion is rejected by the policy. */
+function isOfOtherType(error: unknown): boolean {
+  if (isRejectedByFence(error)) return error.message.includes(foreignRejection);
+  return error instanceof ApiError && error.status === 422 && /\btype: Invalid value: .*field is immutable/.test(error.message);
 }
 
 /** Whether the policy that limits this account has rejected a request. */

@@ -29,7 +29,7 @@ export class Budget {
     this.expanded += characters;
     this.work?.count('expanded', characters);
     if (this.expanded > maxExpanded)
-      this.exceeded ??= `expands ARG and ENV to more than ${formatCount(maxExpanded)} characters. Do not use variables in image names, or split the build into several BuildConfigs`;
+      this.exceeded ??= `expands ARG and ENV to more than ${formatCount(maxExpanded)} characters. Remove the variables from image names, or split the build into several BuildConfigs`;
   }
 
   images(count: number): void {

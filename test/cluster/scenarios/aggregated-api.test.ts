@@ -9,6 +9,7 @@ import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { type AggregatedApi, startAggregatedApi } from '../aggregated-api.ts';
 import { installCrds } from '../crds.ts';
 import { startHonestRequests } from '../honest-requests.ts';
+import { times } from '../length.ts';
 import { applyBase, deleteBase, ownNamespace, publishedBundles, type Regkeeper, readiness, startRegkeeper } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { admits, changeConfiguration, entriesOf, paths, timeRepair } from '../webhook-configurations.ts';
@@ -117,7 +118,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
         expect(repair.milliseconds).toBeLessThan(3_000);
         await denies();
       }
-      await honest.atLeast(200);
+      await honest.atLeast(times(80, 200));
       const result = await honest.stop();
       console.info(`honest requests beside it: ${result.summary}`);
       expect(result.failed).toEqual([]);

@@ -283,7 +283,9 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await becomes(old, 'sealed-pull', { 'sealed.example.com': 'robot:sealed' });
   });
 
-  test('a narrowed rule takes its copy away, and removing delivery every copy, the permissions and the policy, and no source', async () => {
+  test('a narrowed rule takes its copy away, and removing delivery every copy, the permissions and the policy, and no source', {
+    timeout: 180_000,
+  }, async () => {
     const copies = () => api.list('/api/v1/secrets', { labelSelector: 'regkeeper.io/delivered=true' });
     expect((await copies()).items.length).toBeGreaterThan(10);
     await release('upgrade', withoutDelivery);

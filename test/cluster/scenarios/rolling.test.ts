@@ -15,6 +15,7 @@ import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { announceNext, type Rotation, secretData, takeOver } from '../../unit/certificates/rotation/rotation-by-hand.ts';
 import { type Balancer, startBalancer } from '../balancer.ts';
+import { times } from '../length.ts';
 import {
   applyBase,
   deleteBase,
@@ -28,7 +29,8 @@ import {
 } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 
-const restarts = 20;
+const restarts = times(8, 20);
+const rotations = times(2, 4);
 const replicas = 3;
 
 // A terminating endpoint gets new connections for at most 2.25 s: the probe period (0.25 s), the probe timeout (1 s) and the lag (1 s).
@@ -110,7 +112,7 @@ test('certificates and authorities that follow one another every few seconds los
   await load.more(100);
   let rotation = await readRotation();
   const shown = new Set<string>();
-  for (let each = 1; each <= 4; each += 1) {
+  for (let each = 1; each <= rotations; each += 1) {
     const announced = announceNext(rotation);
     await writeRotation(announced);
     await waitFor(async () => (await publishedBundles(admin)).every((bundle) => bundle.includes(announced.next.certificate)), {
@@ -141,10 +143,10 @@ test('certificates and authorities that follow one another every few seconds los
   await load.moreConnections(20);
   const { failures, summary } = await load.end();
   const handshakes = await verified.end();
-  process.stdout.write(`5 authorities and ${shown.size} certificates: ${summary}; ${handshakes.count} further handshakes\n`);
+  process.stdout.write(`${rotations + 1} authorities and ${shown.size} certificates: ${summary}; ${handshakes.count} further handshakes\n`);
   expect(failures).toEqual([]);
   expect(handshakes.failures).toEqual([]);
-  expect(shown.size).toBe(9);
+  expect(shown.size).toBe(2 * rotations + 1);
 });
 
 /** Starts a replica and returns when its own /readyz is ready. The balancer probes it separately. */

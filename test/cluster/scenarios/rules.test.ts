@@ -109,7 +109,7 @@ describe('a rules ConfigMap passes', () => {
   test('with a warning where it would never be read', async () => {
     const { code, stderr } = await apply(configMap('stray', { 'rules.yaml': 'rules: []' }, { namespace: keeper.namespace }));
     expect(code).toBe(0);
-    expect(stderr).toContain('read only in namespace regkeeper');
+    expect(stderr).toContain('only cluster rules in namespace regkeeper are read');
   });
 
   test('without an answer: a bad edit is caught when it is loaded, and the last good rules stay in force', async ({ skip }) => {

@@ -6,6 +6,7 @@ import type { ApiClient } from '../../../src/kube/api-client.ts';
 import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { startHonestRequests } from '../honest-requests.ts';
+import { times } from '../length.ts';
 import { type OtherWriter, startCaInjector, startEnforcer, startNarrower, type WebhookConfiguration } from '../other-writers.ts';
 import { target, waitFor } from '../target.ts';
 import { admits, changeConfiguration, entriesOf, generationsOf, paths, timeRepair } from '../webhook-configurations.ts';
@@ -112,7 +113,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       },
       tryPod: () => admits(admin, keeper.namespace, untrusted),
     });
-    await honest.atLeast(200);
+    await honest.atLeast(times(80, 200));
     const result = await honest.stop();
     console.info(
       `${what}: repaired after ${repair.milliseconds} ms, ${repair.admitted} of ${repair.tried} untrusted Pods admitted; ${result.summary}`,

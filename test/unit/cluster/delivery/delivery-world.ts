@@ -73,14 +73,17 @@ export async function deliveryWorld({
     throw new ApiError(403, 'Forbidden', `PATCH ${path}: ${policy}: ${why}`);
   }
 
-  function check(path: string, metadata: { uid?: string; resourceVersion?: string } = {}): Secret | undefined {
+  function check(path: string, metadata: { uid?: string; resourceVersion?: string } = {}, type?: string): Secret | undefined {
     const found = memory.get(path) as Secret | undefined;
     if (state.failing) throw state.failing;
     const isCopy = found?.metadata.labels?.['regkeeper.io/delivered'] === 'true' && found.type === copyType;
-    if (found && !isCopy) {
-      rejections.push(path);
-      reject(path, foreignRejection);
+    if (found && !isCopy) rejections.push(path);
+    // Before it asks the policy, the API server validates the object.
+    if (found && type !== undefined && found.type !== type) {
+      const message = `Secret "${found.metadata.name}" is invalid: type: Invalid value: "${copyType}": field is immutable`;
+      throw new ApiError(422, 'Invalid', `PATCH ${path}: Invalid (422): ${message}`);
     }
+    if (found && !isCopy) reject(path, foreignRejection);
     if (
       metadata.uid !== undefined &&
       (metadata.uid !== found?.metadata.uid || metadata.resourceVersion !== found?.metadata.resourceVersion)
@@ -92,7 +95,7 @@ export async function deliveryWorld({
 
   async function patch({ path, body, contentType }: ApiRequest): Promise<KubeObject> {
     const { metadata, type, data } = body as Secret;
-    const found = check(path, metadata);
+    const found = check(path, metadata, type);
     if (contentType?.includes('merge-patch')) {
       const annotations = Object.fromEntries(
         Object.entries({ ...found?.metadata.annotations, ...metadata.annotations }).filter(([, value]) => value !== null),
