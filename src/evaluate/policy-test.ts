@@ -97,7 +97,11 @@ export async function evaluateTest(
   if (paths.length === 0)
     return {
       ok: false,
-      failures: [{ message: 'neither rules.yaml nor a rules directory exists. Pass --rules to set rules for tests that have no rules of their own.' }],
+      failures: [
+        {
+          message: 'neither rules.yaml nor a rules directory exists. Pass --rules to set rules for tests that have no rules of their own.',
+        },
+      ],
     };
   const displayName = (file: string) => (own === undefined ? file : relative(folder, file));
   const loaded = await loadRules(paths, displayName).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
