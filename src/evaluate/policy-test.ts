@@ -99,7 +99,7 @@ export async function evaluateTest(
       ok: false,
       failures: [
         {
-          message: 'neither rules.yaml nor a rules directory exists. Pass --rules to set rules for tests that have no rules of their own.',
+          message: 'neither rules.yaml nor a rules directory exists. Pass --rules to set rules for tests without a rules file.',
         },
       ],
     };

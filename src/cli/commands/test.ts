@@ -20,7 +20,7 @@ type TestCommandOptions = {
 export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('test')
     .argument('<dir>', 'directory of policy tests')
-    .addOption(rulesOption('rules for tests that have no rules of their own: files or directories'))
+    .addOption(rulesOption('rules for tests without a rules file: files or directories'))
     .addOption(customKindsOption())
     .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'junit']).default('table'))
     .addOption(new Option('--update', 'write expected.yaml where it is missing or differs'))
