@@ -76,6 +76,16 @@ export function target(): Target {
   };
 }
 
+/** Namespaces of earlier scenarios are deleted in the background. Until then a scan finds what they contain. */
+export async function waitUntilDeleted(kubectl: Kubectl): Promise<void> {
+  const api = await kubectl.api();
+  const isClean = async () => {
+    const { items } = await api.list<{ metadata: { name: string; deletionTimestamp?: string } }>('/api/v1/namespaces');
+    return items.every(({ metadata }) => metadata.deletionTimestamp === undefined);
+  };
+  await waitFor(isClean, { deadlineSeconds: 150, what: 'the namespaces of earlier scenarios to be deleted' });
+}
+
 // The name must not contain that of the product: uninstall.test.ts searches for it, and deleted namespaces remain for a while.
 async function createNamespace(api: ApiClient, labels: Readonly<Record<string, string>>): Promise<string> {
   const manifest = { apiVersion: 'v1', kind: 'Namespace', metadata: { generateName: 'scenario-', name: '', labels } };

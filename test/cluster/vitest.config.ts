@@ -18,14 +18,29 @@ const localOnly = [
   'uninstall',
 ].map((name) => `test/cluster/scenarios/${name}.test.ts`);
 
-/** Started first, or the end of the run would wait for one of them. */
-const longest = ['rolling', 'second-writer', 'aggregated-api', 'chart', 'deploy-base', 'outage', 'installing', 'operations', 'leader'];
+/**
+ * Started first. The first two look at everything in the cluster, so each gets a new one. For the others the end of the run would have to
+ * wait.
+ */
+const first = [
+  'zero-to-enforce',
+  'live-objects',
+  'rolling',
+  'second-writer',
+  'aggregated-api',
+  'chart',
+  'deploy-base',
+  'outage',
+  'installing',
+  'operations',
+  'leader',
+];
 
-class LongestFirst extends BaseSequencer {
+class InOrder extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => {
-      const found = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
-      return found < 0 ? longest.length : found;
+      const found = first.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`));
+      return found < 0 ? first.length : found;
     };
     return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
   }
@@ -47,7 +62,7 @@ export default defineConfig({
     isolate: false,
     fileParallelism: isOwnCluster,
     maxWorkers: isOwnCluster ? Number(process.env.TEST_CLUSTERS ?? 3) : 1,
-    sequence: { sequencer: LongestFirst },
+    sequence: { sequencer: InOrder },
     reporters: ['default', './test/closing-line.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,

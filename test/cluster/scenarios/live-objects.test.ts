@@ -2,17 +2,22 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { corpusPath } from '../../unit/conformance/corpus.ts';
 import { kubeconfigFor, regkeeper } from '../command-line.ts';
 import { publicApplications } from '../public-applications.ts';
-import { target, waitFor } from '../target.ts';
+import { target, waitFor, waitUntilDeleted } from '../target.ts';
 import { createTenant } from '../tenant.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 import { deployment, listOf, type PodLike, type PodTemplate, pod, running, secretsIn } from '../workloads.ts';
 
 const cluster = target();
 const { kubectl, kubeconfig } = cluster;
+
+beforeAll(async () => {
+  if (cluster.local) await waitUntilDeleted(kubectl);
+}, 180_000);
+
 const installed = withRegkeeper(cluster, 'mode: enforce\nrules: []\n');
 
 const onCluster = (...argv: readonly string[]) => regkeeper([...argv, '--kubeconfig', kubeconfig]);

@@ -13,7 +13,7 @@ import { type Created, createAgain, createApplications, objectCount, teams } fro
 import { findBinaries } from '../binaries.ts';
 import { type ActualOutput, runStep, writeOutputs } from '../docs-steps.ts';
 import { createWorld, type World } from '../docs-world.ts';
-import { target, waitFor } from '../target.ts';
+import { target, waitFor, waitUntilDeleted } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 import { pod, running } from '../workloads.ts';
 
@@ -28,12 +28,7 @@ let objects: readonly Created[] = [];
 // Before regkeeper is installed, as on a cluster in use.
 beforeAll(async () => {
   const api = await kubectl.api();
-  // Namespaces of earlier scenarios are deleted in the background, and their Pods would be in the tables.
-  const isClean = async () => {
-    const { items } = await api.list<{ metadata: { name: string; deletionTimestamp?: string } }>('/api/v1/namespaces');
-    return items.every(({ metadata }) => metadata.deletionTimestamp === undefined);
-  };
-  await waitFor(isClean, { deadlineSeconds: 60, what: 'earlier namespaces to be gone' });
+  await waitUntilDeleted(kubectl);
   objects = await createApplications(api);
 }, 180_000);
 
