@@ -61,7 +61,7 @@ export async function createTenant({ kubectl, kubeconfig, namespace, name = 'ten
 const editOfOpenShift = {
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'ClusterRole',
-  metadata: { name: 'regkeeper-tests-openshift-edit', labels: { 'rbac.authorization.k8s.io/aggregate-to-edit': 'true' } },
+  metadata: { name: 'scenario-openshift-edit', labels: { 'rbac.authorization.k8s.io/aggregate-to-edit': 'true' } },
   rules: [
     {
       apiGroups: ['apps.openshift.io', 'build.openshift.io', 'image.openshift.io'],
