@@ -31,15 +31,18 @@ import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } fro
 import { suppliedSecrets } from './supplied-secrets.ts';
 
 export type DecideOptions = {
-  /** Without findings a denial takes half the time, because no similar registries are searched. Only the validating webhook reports them. */
-  readonly withFindings?: boolean;
+  /**
+   * Whether to find what only the validating webhook reports: findings, and the supplied secrets. Without findings a denial takes half the
+   * time, because no similar registries are searched.
+   */
+  readonly withReport?: boolean;
 };
 
 /**
  * Pure: the same request, rules and facts give the same decision. So the mutating and the validating response, the command line and the tests
  * cannot disagree.
  */
-export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { withFindings = true }: DecideOptions = {}): Decision {
+export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { withReport = true }: DecideOptions = {}): Decision {
   const reading = readObject(contextOf(request, facts), request.object, facts.kinds);
   if (reading.kind === 'unknown') return { kind: 'unknown-kind' };
   if (reading.kind === 'malformed') return { kind: 'malformed', problem: reading.problem };
@@ -83,7 +86,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { w
     ...(isStaticPod(shape) && { staticPod: true }),
     patch: [...injection.patch, ...needs.patch],
     injected: injection.injected,
-    suppliedSecrets: suppliedSecrets(request, shape, facts),
+    suppliedSecrets: withReport ? suppliedSecrets(request, shape, facts) : undefined,
     ...(needs.names && { neededSecrets: needs.names }),
     ...awaitedSecrets(missing, facts),
     notices: [
@@ -95,7 +98,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { w
       ...noticeShortNames(images, context),
       ...unsure.slice(0, 1).map((origin) => noticeUnsure(origin, place)),
     ],
-    findings: withFindings ? findingsOf(images, request.hideStreamContents, context) : [],
+    findings: withReport ? findingsOf(images, request.hideStreamContents, context) : [],
   };
 }
 

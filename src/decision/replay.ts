@@ -91,7 +91,8 @@ function evaluateAgain(past: PastRequest, rules: RuleSet, now: () => number, isI
   const writes = past.hasSecrets && (past.isPod ? context.writes : context.settings.inject === 'all');
   const secretsOf = (image: ImageDecision) => (writes ? imageSecrets(image) : []);
   const onCluster = images.map((image) => {
-    return pastOf(image.slot).trustedByCluster ? asTrustedByCluster(image, secretsOf) : { ...image, secrets: secretsOf(image) };
+    const result = pastOf(image.slot).trustedByCluster ? asTrustedByCluster(image) : image;
+    return result && { ...result, secrets: secretsOf(image) };
   });
   const known = onCluster.filter((image) => image !== undefined);
   if (known.length < onCluster.length) return unknown('cluster-registry');
@@ -161,10 +162,10 @@ function dependsOnSecret({ trustedBy, missing }: ImageDecision, { secrets }: Pas
 }
 
 /** Undefined if the rules contradict the cluster, which then depends on the registry. */
-function asTrustedByCluster(image: ImageDecision, secretsOf: (image: ImageDecision) => readonly string[]): ReplayedImage | undefined {
-  if (image.verdict === 'trusted') return { ...image, secrets: secretsOf(image) };
+function asTrustedByCluster(image: ImageDecision): Omit<ReplayedImage, 'secrets'> | undefined {
+  if (image.verdict === 'trusted') return image;
   if (image.verdict !== 'unconfigured') return undefined;
-  return { verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allowed', secrets: [] };
+  return { verdict: 'trusted', reason: 'trusted', outcomeBeforeMode: 'allowed' };
 }
 
 /**

@@ -46,19 +46,21 @@ export type Comparison = {
 export function compareEvaluations(before: Evaluation, after: Evaluation): Comparison {
   const pairs = before.results.map((result, index) => compareResults(result, after.results[index] as ObjectResult));
   const changes = pairs.filter((change) => change !== undefined);
-  const count = (matches: (change: ObjectChange) => boolean) => changes.filter(matches).length;
+  return { changes, summary: countChanges(changes, pairs.length) };
+}
+
+/** `compared`: how many were compared, with those that do not change. */
+export function countChanges(changes: readonly Omit<ObjectChange, 'object'>[], compared: number): Comparison['summary'] {
+  const count = (matches: (change: Omit<ObjectChange, 'object'>) => boolean) => changes.filter(matches).length;
   return {
-    changes,
-    summary: {
-      newlyDenied: count(({ effect }) => effect === 'newly-denied'),
-      newlyAllowed: count(({ effect }) => effect === 'newly-allowed'),
-      newlyWarned: count(({ effect }) => effect === 'newly-warned'),
-      noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
-      secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
-      secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
-      uncertain: count(({ uncertain }) => uncertain !== undefined),
-      unchanged: pairs.length - changes.length,
-    },
+    newlyDenied: count(({ effect }) => effect === 'newly-denied'),
+    newlyAllowed: count(({ effect }) => effect === 'newly-allowed'),
+    newlyWarned: count(({ effect }) => effect === 'newly-warned'),
+    noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
+    secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
+    secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
+    uncertain: count(({ uncertain }) => uncertain !== undefined),
+    unchanged: compared - changes.length,
   };
 }
 

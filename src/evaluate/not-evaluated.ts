@@ -1,4 +1,5 @@
 /** What was given and not evaluated: a file, a part of it, or an object. A gate must not pass because of it. */
+import { inputName } from '../image/wording.ts';
 
 /** The shape of `notEvaluated` in `check -o json`. */
 export type NotEvaluated = {
@@ -29,6 +30,6 @@ export type NotEvaluatedCode = (typeof notEvaluatedCodes)[number];
 
 /** Renders it as `deploy/web.yaml:3:5: …`. */
 export function renderNotEvaluated({ file, line, column, message }: NotEvaluated): string {
-  const place = [file === '-' ? 'standard input' : file, line, column].filter((part) => part !== undefined);
+  const place = [inputName(file), line, column].filter((part) => part !== undefined);
   return `${place.join(':')}: ${message}`;
 }

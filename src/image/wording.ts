@@ -6,6 +6,11 @@ export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
 
+/** How messages name an input file. */
+export function inputName(file: string): string {
+  return file === '-' ? 'standard input' : file;
+}
+
 /** `"a"`, `"a" and "b"`, `"a", "b" and "c"`. */
 export function quoteAll(names: readonly string[]): string {
   return listOf(names.map(quote), 'and');

@@ -23,6 +23,11 @@ export function readPodMark(root: unknown, metadata: Path): PodMark {
   return { rules: names(mark.rules), serviceAccount: names(mark.serviceAccount) };
 }
 
+/** All names in it. */
+export function namesInMark(mark: PodMark): ReadonlySet<string> {
+  return new Set([...mark.rules, ...mark.serviceAccount]);
+}
+
 export function renderPodMark(mark: PodMark): string {
   return JSON.stringify({
     ...(mark.rules.length > 0 && { rules: mark.rules }),

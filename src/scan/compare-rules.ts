@@ -1,11 +1,11 @@
 /** Compares what two rule sets do to everything that runs: outcomes, secrets, and copies of delivered secrets. */
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import { comparePair, type Effect, effectOf, type ObjectChange, type SecretAt } from '../evaluate/compare-evaluations.ts';
+import { comparePair, countChanges, type Effect, effectOf, type ObjectChange, type SecretAt } from '../evaluate/compare-evaluations.ts';
 import { evaluateObject, type ObjectEvaluation, type ObjectResult, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { groupOf } from '../evaluate/platform-kinds.ts';
-import { injectedAnnotation, readPodMark } from '../object/injection-mark.ts';
+import { injectedAnnotation, namesInMark, readPodMark } from '../object/injection-mark.ts';
 import { type JsonObject, listAt, renderPath, textAt, valueAt } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import { readNeededSecrets } from '../object/needed-secrets.ts';
@@ -15,7 +15,7 @@ import type { RuleSet } from '../rules/rule-set.ts';
 import { type CopyChange, compareCopies, createNeeds } from './compare-copies.ts';
 import type { LiveInputs } from './live-cluster.ts';
 import { type LiveObjects, type ReadWorkloads, readWorkloads, type Workload, type WorkloadName } from './read-workloads.ts';
-import type { Affected } from './summarize.ts';
+import { type Affected, affected } from './summarize.ts';
 
 export type RuleComparisonOptions = LiveObjects &
   Pick<LiveInputs, 'facts' | 'namespaces'> & { readonly before: RuleSet; readonly after: RuleSet };
@@ -97,8 +97,7 @@ export async function compareRulesOnCluster(options: RuleComparisonOptions): Pro
     ];
   });
   const copies = compareCopies({ before, after, needs, namespaces: namespaces(), isCovered: live.isCovered });
-  const podsOf = workloads.reduce((sum, { pods }) => sum + pods.reduce((count, group) => count + group.count, 0), 0);
-  const total = { workloads: workloads.length, pods: podsOf, namespaces: new Set(workloads.map(({ namespace }) => namespace)).size };
+  const total = affected(workloads.map((workload) => ({ workload, pods: sumOf(workload.pods) })));
   const sorted = changes.toSorted(bySeverity);
   const summary = { ...total, ...summarize(changes, copies, workloads.length), newlyDeniedOnceEnforced: onceEnforced(workloads) };
   return { ...read, changes: sorted, copies, notEvaluated, summary };
@@ -113,12 +112,11 @@ function onceEnforced(workloads: readonly Workload<Compared>[]): Affected {
   const denied = workloads.filter(({ templates, pods }) =>
     [...templates, ...pods.map(({ value }) => value)].some(({ deniedOnceEnforced }) => deniedOnceEnforced),
   );
-  const pods = denied.flatMap((workload) => workload.pods.filter(({ value }) => value.deniedOnceEnforced));
-  return {
-    workloads: denied.length,
-    pods: pods.reduce((sum, { count }) => sum + count, 0),
-    namespaces: new Set(denied.map(({ namespace }) => namespace)).size,
-  };
+  return affected(denied.map((workload) => ({ workload, pods: sumOf(workload.pods.filter(({ value }) => value.deniedOnceEnforced)) })));
+}
+
+function sumOf(groups: readonly { readonly count: number }[]): number {
+  return groups.reduce((sum, { count }) => sum + count, 0);
 }
 
 /**
@@ -128,8 +126,7 @@ function onceEnforced(workloads: readonly Workload<Compared>[]): Affected {
 function asSupplied(manifest: Manifest): Manifest {
   const { kind, object } = manifest;
   if (kind !== 'Pod' || controllerOf(object)) return manifest;
-  const mark = readPodMark(object, ['metadata']);
-  const ours = new Set([...mark.rules, ...mark.serviceAccount]);
+  const ours = namesInMark(readPodMark(object, ['metadata']));
   if (ours.size === 0) return manifest;
   const { [injectedAnnotation]: _mark, ...annotations } = (valueAt(object, ['metadata', 'annotations']) ?? {}) as JsonObject;
   const listed = listAt(object, ['spec', 'imagePullSecrets']).filter((entry) => !ours.has(textAt(entry, ['name']) ?? ''));
@@ -210,22 +207,10 @@ function distinct<Item>(items: readonly Item[], key: (item: Item) => string): re
 }
 
 function summarize(changes: readonly WorkloadChange[], copies: readonly CopyChange[], workloads: number) {
-  const count = (matches: (change: WorkloadChange) => boolean) => changes.filter(matches).length;
   const denied = changes.filter(({ podsNewlyDenied }) => podsNewlyDenied > 0);
   return {
-    newlyDenied: count(({ effect }) => effect === 'newly-denied'),
-    newlyAllowed: count(({ effect }) => effect === 'newly-allowed'),
-    newlyWarned: count(({ effect }) => effect === 'newly-warned'),
-    noLongerWarned: count(({ effect }) => effect === 'no-longer-warned'),
-    secretsGained: count(({ secretsGained }) => secretsGained.length > 0),
-    secretsLost: count(({ secretsLost }) => secretsLost.length > 0),
-    uncertain: count(({ uncertain }) => uncertain !== undefined),
-    unchanged: workloads - changes.length,
-    newlyDeniedWhenRecreated: {
-      workloads: denied.length,
-      pods: denied.reduce((sum, { podsNewlyDenied }) => sum + podsNewlyDenied, 0),
-      namespaces: new Set(denied.map(({ object }) => object.namespace)).size,
-    },
+    ...countChanges(changes, workloads),
+    newlyDeniedWhenRecreated: affected(denied.map(({ object, podsNewlyDenied }) => ({ workload: object, pods: podsNewlyDenied }))),
     copiesGained: copies.reduce((sum, { gained }) => sum + gained.length, 0),
     copiesLost: copies.reduce((sum, { lost }) => sum + lost.length, 0),
   };

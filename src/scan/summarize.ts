@@ -47,7 +47,7 @@ function runningPods(workloads: readonly ScannedWorkload[], matches: (content: S
   return affected(workloads.map((workload) => ({ workload, pods: podsOf(workload, matches) })).filter(({ pods }) => pods > 0));
 }
 
-function affected(entries: readonly { readonly workload: WorkloadName; readonly pods: number }[]): Affected {
+export function affected(entries: readonly { readonly workload: Pick<WorkloadName, 'namespace'>; readonly pods: number }[]): Affected {
   return {
     workloads: entries.length,
     pods: entries.reduce((sum, { pods }) => sum + pods, 0),

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { type Evaluation, evaluate } from '../../evaluate/evaluate.ts';
 import { isClean, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { type NotEvaluated, renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
+import { inputName } from '../../image/wording.ts';
 import type { Problem } from '../../rules/language/problem.ts';
 import { problemEntry } from '../../rules/language/problem-lines.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
@@ -108,8 +109,9 @@ async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCod
   const evaluation = evaluate(input, rules, { namespace, user, assumeComplete, skipUnknown, now: date, kinds });
   print(evaluation, options, terminal);
   if (evaluation.notEvaluated.length > 0) return 2;
-  const hasFinding = options.strict ? evaluation.results.some(isRemarkable) || evaluation.malformedSecrets.length > 0 : false;
-  return evaluation.results.every(isClean) && !hasFinding ? 0 : 1;
+  const { results, malformedSecrets } = evaluation;
+  const hasFinding = options.strict ? results.some(isRemarkable) || malformedSecrets.length > 0 : !results.every(isClean);
+  return hasFinding ? 1 : 0;
 }
 
 /** A CI system expects a report in any case. */
@@ -169,7 +171,7 @@ function junitCase(result: ObjectResult, strict: boolean): JunitCase {
   const finding = objectFinding(result);
   const isFailure = finding?.level === 'error' || strict;
   return {
-    classname: classOf(result.object),
+    classname: inputName(result.object.file),
     name: renderSubject(result.object),
     failure: finding && isFailure ? { summary: finding.title, text: renderResult(result) } : undefined,
     output: finding && !isFailure ? finding.message : undefined,
@@ -178,9 +180,5 @@ function junitCase(result: ObjectResult, strict: boolean): JunitCase {
 
 function notEvaluatedCase(each: NotEvaluated): JunitCase {
   const name = each.object ? renderSubject(each.object) : each.line === undefined ? 'file' : `line ${each.line}`;
-  return { classname: classOf(each), name, failure: { summary: `not evaluated: ${each.code}`, text: renderNotEvaluated(each) } };
-}
-
-function classOf({ file }: { readonly file: string }): string {
-  return file === '-' ? 'standard input' : file;
+  return { classname: inputName(each.file), name, failure: { summary: `not evaluated: ${each.code}`, text: renderNotEvaluated(each) } };
 }

@@ -1,5 +1,6 @@
 /** Renders findings as workflow commands, which GitHub Actions shows as annotations of lines. */
 import { normalize } from 'node:path';
+import { inputName } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { Finding, Place } from './findings.ts';
 
@@ -28,7 +29,7 @@ function propertiesOf({ file, isFile, line, column }: Place): readonly string[] 
 
 /** For what GitHub cannot show at a line. */
 function nameOf({ file, line }: Place): string {
-  return [file === '-' ? 'standard input' : file, line].filter((part) => part !== undefined).join(':');
+  return [inputName(file), line].filter((part) => part !== undefined).join(':');
 }
 
 function escapeMessage(text: string): string {

@@ -1,5 +1,6 @@
 /** Renders JUnit XML as Ant's JUnit task writes it and CI systems read it: one suite, with one case per test or object. */
 
+import { inputName } from '../../image/wording.ts';
 import type { Finding } from './findings.ts';
 
 export type JunitCase = {
@@ -33,7 +34,7 @@ export function problemCases(findings: readonly Finding[], strict = false): read
   return findings.map(({ place, level, code, message }) => {
     const isFailure = level === 'error' || (strict && level === 'warning');
     return {
-      classname: place.file === '-' ? 'standard input' : place.file,
+      classname: inputName(place.file),
       name: `line ${place.line}, column ${place.column}`,
       failure: isFailure ? { summary: code, text: message } : undefined,
       output: isFailure ? undefined : `${code}: ${message}`,

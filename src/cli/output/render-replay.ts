@@ -1,7 +1,7 @@
 /** Renders what a change of the rules does to past requests, as plain text for people. */
 import type { ReplayChange, ReplayComparison } from '../../evaluate/replay/compare-replays.ts';
 import { type RequestSubject, recordGaps } from '../../evaluate/replay/read-record.ts';
-import { countOf } from '../../image/wording.ts';
+import { countOf, inputName } from '../../image/wording.ts';
 import { escapeControls, formatCount } from '../../object/text.ts';
 import { type Paint, plain } from './paint.ts';
 import { effectLabels, renderImageResult } from './render-diff.ts';
@@ -85,7 +85,7 @@ export function renderReplayGaps({ notReplayable, brokenLines, summary }: Replay
   );
   const broken = brokenLines
     .slice(0, shownBrokenLines)
-    .map(({ file, line, message }) => escapeControls(`${file === '-' ? 'standard input' : file}:${line}: ${message}`).concat('\n'));
+    .map(({ file, line, message }) => escapeControls(`${inputName(file)}:${line}: ${message}`).concat('\n'));
   const rest = summary.brokenLines - broken.length;
   const { secretsNotCompared } = summary;
   const withoutSecrets =

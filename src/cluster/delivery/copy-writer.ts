@@ -12,6 +12,7 @@ import {
 } from '../../delivery/names.ts';
 import type { CopyAction, Precondition } from '../../delivery/plan-copy.ts';
 import { type ApiClient, ApiError, boundTo, isNotFound, type KubeObject } from '../../kube/api-client.ts';
+import { partialMetadata } from '../../kube/partial-metadata.ts';
 
 export type CopyWriter = {
   /** @throws ApiError */
@@ -106,7 +107,7 @@ async function remove(client: ApiClient, copy: CopyToWrite, of: Precondition): P
   const { items } = await client.list<KubeObject>(
     collectionOf(copy),
     { fieldSelector: `metadata.name=${copy.name}` },
-    { accept: metadataList },
+    { accept: partialMetadata('PartialObjectMetadataList') },
   );
   const live = items[0] && readExistingSecret(items[0]);
   if (!live?.delivered || live.uid !== of.uid || live.resourceVersion !== of.resourceVersion) return false;
@@ -137,8 +138,7 @@ function preconditionsOf(of: Precondition | undefined): object {
 }
 
 /** The answers repeat no content. */
-const metadataOnly = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1';
-const metadataList = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
+const metadataOnly = partialMetadata('PartialObjectMetadata');
 
 function collectionOf({ namespace }: CopyToWrite): string {
   return `/api/v1/namespaces/${namespace}/secrets`;

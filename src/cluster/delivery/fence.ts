@@ -38,6 +38,8 @@ export type FenceSubject = {
   readonly excludedNamespaces: readonly string[];
 };
 
+const policy = `the ValidatingAdmissionPolicy ${fencePolicy}`;
+
 /** Milliseconds between two proofs. */
 const interval = 300_000;
 /** Without a proof, the check is repeated soon, because an administrator may have just applied the policy. */
@@ -48,7 +50,7 @@ const validity = 2 * interval;
 export function createFence({ client, subject, onChange, log, clock }: FenceOptions): Fence {
   const monotonic = clock?.monotonic ?? (() => performance.now());
   let provenAt = Number.NEGATIVE_INFINITY;
-  let failure: string | undefined = 'the ValidatingAdmissionPolicy regkeeper-delivery has not been verified yet';
+  let failure: string | undefined = `${policy} has not been verified yet`;
   let reported: string | undefined;
   let requested = true;
   let idle = false;
@@ -82,19 +84,14 @@ export function createFence({ client, subject, onChange, log, clock }: FenceOpti
     const changed = failure !== problem;
     failure = problem;
     if (problem !== undefined && problem !== reported) log.error({}, `secrets are not delivered: ${problem}`);
-    if (problem === undefined && reported !== undefined)
-      log.info({}, 'verified that the ValidatingAdmissionPolicy regkeeper-delivery is in effect. Delivering secrets');
+    if (problem === undefined && reported !== undefined) log.info({}, `verified that ${policy} is in effect. Delivering secrets`);
     reported = problem;
     if (changed) onChange();
   }
 
   return {
     name: 'fence',
-    missing: () =>
-      failure ??
-      (monotonic() - provenAt < validity
-        ? undefined
-        : 'the last successful check of the ValidatingAdmissionPolicy regkeeper-delivery is too old'),
+    missing: () => failure ?? (monotonic() - provenAt < validity ? undefined : `the last successful check of ${policy} is too old`),
     idle: () => idle,
     check() {
       requested = true;

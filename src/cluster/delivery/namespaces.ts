@@ -4,6 +4,7 @@ import type { Log } from '../../contracts/log.ts';
 import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import { identityOf } from '../../kube/object-identity.ts';
+import { partialMetadata } from '../../kube/partial-metadata.ts';
 import { valueAt } from '../../object/json.ts';
 import type { Clock } from '../../time/clock.ts';
 
@@ -28,7 +29,6 @@ export type DeliveryNamespacesOptions = {
 type KeptNamespace = KubeObject & { readonly kept: DeliveryNamespace };
 
 const path = '/api/v1/namespaces';
-const accept = 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1';
 
 export function createDeliveryNamespaces({ client, onChange, log, clock, timings }: DeliveryNamespacesOptions): DeliveryNamespaces {
   const informer = createInformer<KeptNamespace>({
@@ -58,7 +58,7 @@ export function createDeliveryNamespaces({ client, onChange, log, clock, timings
       const { items } = await client.list<KeptNamespace>(
         path,
         { fieldSelector: `metadata.name=${name}` },
-        { accept, keep: keepOf, signal },
+        { accept: partialMetadata('PartialObjectMetadataList'), keep: keepOf, signal },
       );
       return items.find(({ metadata }) => metadata.name === name)?.kept;
     },

@@ -4,6 +4,7 @@ import type { Log } from '../../contracts/log.ts';
 import { type ApiClient, isNotFound, type KubeObject } from '../../kube/api-client.ts';
 import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
+import { partialMetadata } from '../../kube/partial-metadata.ts';
 import type { KindRow } from '../../object/kinds.ts';
 import { readNeededSecrets } from '../../object/needed-secrets.ts';
 import type { Clock } from '../../time/clock.ts';
@@ -102,7 +103,7 @@ async function findUser(client: ApiClient, path: string, secret: string, signal:
     if (readNeededSecrets(metadata.annotations).includes(secret)) throw new Found();
   };
   try {
-    await client.list(path, {}, { accept: 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1', pageSize, keep, signal });
+    await client.list(path, {}, { accept: partialMetadata('PartialObjectMetadataList'), pageSize, keep, signal });
     return false;
   } catch (error) {
     if (error instanceof Found) return true;

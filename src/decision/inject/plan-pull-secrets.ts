@@ -6,7 +6,7 @@
  * (kubernetes plugin/pkg/admission/serviceaccount). The pods of a template that got a secret from us have a list that is not empty. So adding
  * to an empty list means adding the account's secrets too.
  */
-import { noPodMark, type PodMark } from '../../object/injection-mark.ts';
+import { namesInMark, noPodMark, type PodMark } from '../../object/injection-mark.ts';
 import type { Injection } from '../decision.ts';
 import type { ServiceAccountFacts } from '../facts.ts';
 
@@ -88,7 +88,7 @@ export function planPullSecrets(input: PullSecretInput): PullSecretPlan {
   if (old && (old.restUnchanged || input.immutable) && onlyOursDiffers(old)) return restore(old, list);
   if (input.immutable) return unchanged();
 
-  const ours = namesIn(input.mark);
+  const ours = namesInMark(input.mark);
   const onlyOurs = list.every((name) => name !== undefined && ours.has(name));
   if (input.onlyIntoEmptyList && !onlyOurs) return unchanged();
   const needsAccount = wanted.length > 0 || (stage === 'pod' && onlyOurs && list.length > 0);
@@ -124,8 +124,8 @@ function unchanged(notices: readonly PlanNotice[] = []): PullSecretPlan {
 function lostOnlyOurs(old: OldTemplate, list: readonly ListedName[], mark: PodMark): boolean {
   const listedBefore = new Set(old.list);
   if (!list.every((name) => listedBefore.has(name))) return false;
-  const before = namesWithout(namesIn(old.mark), old.list);
-  const now = namesWithout(namesIn(mark), list);
+  const before = namesWithout(namesInMark(old.mark), old.list);
+  const now = namesWithout(namesInMark(mark), list);
   return before.length === now.length && before.every((name, index) => name === now[index] && !old.changedEntries.has(name));
 }
 
@@ -179,7 +179,7 @@ function accountSecretsThatStay(input: PullSecretInput, account: ServiceAccountF
   if (permitted.length === 0) return [];
   // Sets, since accounts, marks and lists can be long, and one user can write all of them.
   const ofAccount = new Set(secretsOfAccount(account, input.mark));
-  const expected = new Set<ListedName>([...namesIn(input.mark), ...input.wanted, ...ofAccount]);
+  const expected = new Set<ListedName>([...namesInMark(input.mark), ...input.wanted, ...ofAccount]);
   return input.list.every((name) => expected.has(name)) ? input.mark.serviceAccount.filter((name) => ofAccount.has(name)) : [];
 }
 
@@ -189,7 +189,7 @@ function noticeNotPermitted(
   account: ServiceAccountFacts,
   isPermitted: (name: string) => boolean,
 ): readonly PlanNotice[] {
-  const stays = new Set(stage === 'template' ? namesWithout(namesIn(mark), list) : list);
+  const stays = new Set(stage === 'template' ? namesWithout(namesInMark(mark), list) : list);
   const notPermitted = wanted.filter((name) => !isPermitted(name) && !stays.has(name));
   if (notPermitted.length === 0) return [];
   return [{ reason: 'secrets-enforced', notPermitted, ...(account.kind === 'too-large' && { tooLarge: account.why }) }];
@@ -210,7 +210,7 @@ function write(
   fromAccount: readonly string[],
   notices: readonly PlanNotice[],
 ): WritePlan {
-  const ours = namesIn(mark);
+  const ours = namesInMark(mark);
   const needed = new Set([...fromRules, ...fromAccount]);
   const isStale = (name: ListedName): name is string => name !== undefined && ours.has(name) && !needed.has(name);
   const removed = new Set(stage === 'template' ? list.filter(isStale) : []);
@@ -235,10 +235,6 @@ function write(
     },
     notices,
   };
-}
-
-function namesIn(mark: PodMark): ReadonlySet<string> {
-  return new Set([...mark.rules, ...mark.serviceAccount]);
 }
 
 function namesWithout(left: ReadonlySet<ListedName>, list: readonly ListedName[]): readonly ListedName[] {

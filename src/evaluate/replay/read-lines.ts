@@ -1,6 +1,7 @@
 /** Reads the lines of audit logs from files and standard input, a piece at a time, whatever their size. */
 import { createReadStream } from 'node:fs';
 import { errorCode, errorMessage } from '../../errors/error-message.ts';
+import { inputName } from '../../image/wording.ts';
 
 export type LineReader = {
   line(file: string, number: number, text: string): void;
@@ -19,7 +20,7 @@ export async function readLines(paths: readonly string[], reader: LineReader): P
     try {
       await readOne(path, source as AsyncIterable<Buffer>, reader);
     } catch (error) {
-      problems.push(`${path === '-' ? 'standard input' : path}: ${reasonOf(error)}`);
+      problems.push(`${inputName(path)}: ${reasonOf(error)}`);
     }
   }
   return problems;

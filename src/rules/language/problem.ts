@@ -1,5 +1,5 @@
 /** Every kind of problem in rules, its position, and how it is shown. */
-import { countOf } from '../../image/wording.ts';
+import { countOf, inputName } from '../../image/wording.ts';
 import type { Position } from '../../yaml/yaml-error.ts';
 
 /** The source of a rules document: a key of a ConfigMap, or a file (the path that the user passed). */
@@ -233,6 +233,6 @@ export function renderSourcePath(source: RuleSource | ClusterObject): string {
 
 /** A document as text: its file, or `ConfigMap ns/name, key k`. */
 export function renderSource(source: RuleSource): string {
-  if (source.kind === 'file') return source.file === '-' ? 'standard input' : source.file;
+  if (source.kind === 'file') return inputName(source.file);
   return `ConfigMap ${source.namespace}/${source.name}, key ${source.key}`;
 }

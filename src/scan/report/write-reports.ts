@@ -27,27 +27,19 @@ export async function writeReports(
   namespace: string | undefined,
 ): Promise<WrittenReports> {
   const present = await listReports(client, namespace);
-  const results = await inParallel(reports, (report) => apply(client, report));
+  const written = await attemptAll(reports, (report) => apply(client, report));
   const kept = new Set(reports.map(({ metadata }) => metadata.namespace));
   const vanished = present.filter(({ metadata }) => !kept.has(metadata.namespace ?? ''));
-  const deletions = await inParallel(vanished, (report) => remove(client, report));
-  return {
-    written: results.filter((problem) => problem === undefined).length,
-    deleted: deletions.filter((problem) => problem === undefined).length,
-    problems: [...results, ...deletions].filter((problem) => typeof problem === 'string'),
-  };
+  const deleted = await attemptAll(vanished, (report) => remove(client, report));
+  return { written: written.done, deleted: deleted.done, problems: [...written.problems, ...deleted.problems] };
 }
 
 /** Replaces the results of all reports that exist, because they do not hold any more. */
 export async function writeFailure(client: ApiClient, why: string, namespace: string | undefined, now: number): Promise<WrittenReports> {
   const present = await listReports(client, namespace);
   const reports = present.map(({ metadata }) => failedReport(metadata.namespace ?? '', why, now));
-  const results = await inParallel(reports, (report) => apply(client, report));
-  return {
-    written: results.filter((problem) => problem === undefined).length,
-    deleted: 0,
-    problems: results.filter((problem) => typeof problem === 'string'),
-  };
+  const { done, problems } = await attemptAll(reports, (report) => apply(client, report));
+  return { written: done, deleted: 0, problems };
 }
 
 async function listReports(client: ApiClient, namespace: string | undefined): Promise<readonly KubeObject[]> {
@@ -93,12 +85,19 @@ function collectionPath(namespace: string | undefined): string {
   return `/apis/${reportApi}${namespace === undefined ? '' : `/namespaces/${namespace}`}/${resource}`;
 }
 
-async function inParallel<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<readonly Result[]> {
-  const results: Result[] = [];
+/** A few at a time. The problems are in the order of the items. */
+async function attemptAll<Item>(
+  items: readonly Item[],
+  work: (item: Item) => ReturnType<typeof attempt>,
+): Promise<{ readonly done: number; readonly problems: readonly string[] }> {
+  const results: Awaited<ReturnType<typeof attempt>>[] = [];
   const left = items.entries();
   const worker = async () => {
     for (const [index, item] of left) results[index] = await work(item);
   };
   await Promise.all(Array.from({ length: parallel }, worker));
-  return results;
+  return {
+    done: results.filter((problem) => problem === undefined).length,
+    problems: results.filter((problem) => typeof problem === 'string'),
+  };
 }

@@ -67,7 +67,7 @@ function evaluate(webhook: Webhook, request: ReviewRequest, callerAuthenticated:
   const facts = collaborators.facts();
   if (!facts) return { decision: undefined, failure: 'the caches have not synced yet', reason: 'not-ready' };
 
-  const decision = decide(change, rules, facts, { withFindings: webhook === 'validate' });
+  const decision = decide(change, rules, facts, { withReport: webhook === 'validate' });
   if (decision.kind === 'not-yet') return { decision, failure: decision.message, reason: 'stale-cache' };
   const answer = renderAnswer(webhook, request, decision, rules);
   collaborators.answered?.({ webhook, callerAuthenticated, request, decision, rules });
