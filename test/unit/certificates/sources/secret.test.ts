@@ -40,7 +40,8 @@ function cluster(secret: Secret | undefined = shipped()) {
       const data = Object.fromEntries(Object.entries({ ...secret.data, ...change }).filter(([, value]) => value !== undefined));
       api.put(path, { ...secret, data } as Secret);
     },
-    later: (days: number) => {
+    later: async (days: number) => {
+      await quiet(api);
       now = new Date(now.getTime() + days * day);
       for (const { passTime } of schedules) passTime();
     },
@@ -55,8 +56,8 @@ function cluster(secret: Secret | undefined = shipped()) {
   };
 }
 
-/** Waits until there are no more requests, because a request in progress does not see the time that passes. */
-async function quiet({ calls }: Pick<ReturnType<typeof cluster>, 'calls'>): Promise<void> {
+/** Waits until there are no more requests: a replica that is about to rest would not notice the time that passes. */
+async function quiet({ calls }: Pick<ReturnType<typeof memoryApi>, 'calls'>): Promise<void> {
   for (let [still, before] = [0, calls.length]; still < 20; before = calls.length) {
     await setImmediate();
     still = calls.length === before ? still + 1 : 0;
@@ -136,7 +137,7 @@ describe('several replicas', () => {
     const { replica, later } = cluster();
     const replicas = [await replica(), await replica()];
     const before = replicas[0]?.current().certificate;
-    later(61);
+    await later(61);
     await eventually(() => {
       const serving = new Set(replicas.map((each) => each.current().certificate));
       expect(serving.size).toBe(1);
@@ -151,7 +152,7 @@ describe('renewing', () => {
     await replica();
     const reads = () => calls.filter(({ method }) => method === 'get').length;
     const before = reads();
-    later(59);
+    await later(59);
     await eventually(() => expect(reads()).toBeGreaterThan(before));
     await replica();
     expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(1);
@@ -163,7 +164,7 @@ describe('renewing', () => {
     const before = source.current();
     const heard: ServerCertificate[] = [];
     source.onChange((served) => heard.push(served));
-    later(61);
+    await later(61);
     await eventually(() => expect(heard).toHaveLength(1));
     expect(source.current().caBundle).toBe(before.caBundle);
     expect(isTrusted(source.current())).toBe(true);
@@ -171,16 +172,15 @@ describe('renewing', () => {
   });
 
   test('lets clients learn of a new authority before its certificates are shown', async () => {
-    const { replica, later, data, calls } = cluster();
+    const { replica, later, data } = cluster();
     const source = await replica();
     const [first] = casOf(source.current());
-    later(500);
+    await later(500);
     await eventually(() => expect(casOf(source.current())).toHaveLength(2));
     expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(true);
     expect(data()).toHaveProperty('next-ca.key');
 
-    await quiet({ calls });
-    later(2);
+    await later(2);
     await eventually(() => expect(data()).not.toHaveProperty('next-ca.key'));
     await eventually(() => expect(leafOf(source.current()).checkIssued(first as X509Certificate)).toBe(false));
     expect(casOf(source.current())).toHaveLength(2);
@@ -188,15 +188,14 @@ describe('renewing', () => {
   });
 
   test('trusts an authority no longer than it lives', async () => {
-    const { replica, later, calls } = cluster();
+    const { replica, later } = cluster();
     const source = await replica();
-    later(500);
+    await later(500);
     await eventually(() => expect(casOf(source.current())).toHaveLength(2));
-    await quiet({ calls });
-    later(2);
+    await later(2);
     const [old] = casOf(source.current()).sort((one, other) => one.validToDate.getTime() - other.validToDate.getTime());
     await eventually(() => expect(leafOf(source.current()).checkIssued(old as X509Certificate)).toBe(false));
-    later(230);
+    await later(230);
     await eventually(() => expect(casOf(source.current()).map(String)).not.toContain(String(old)));
     expect(isTrusted(source.current())).toBe(true);
   });
@@ -204,7 +203,7 @@ describe('renewing', () => {
   test('does not wait for anybody after years of standstill', async () => {
     const { replica, later } = cluster();
     (await replica()).close();
-    later(3 * 365);
+    await later(3 * 365);
     const served = (await replica()).current();
     expect(casOf(served)).toHaveLength(1);
     expect(isTrusted(served)).toBe(true);
@@ -226,7 +225,7 @@ describe('a replica that does not lead', () => {
     const source = await world.replica(leadership);
     const before = source.current().certificate;
     const read = reads(world);
-    world.later(74);
+    await world.later(74);
     await eventually(() => expect(reads(world)).toBeGreaterThan(read));
     // A new replica decides at once, and uses the present certificate.
     expect((await world.replica(leadershipByHand())).current().certificate).toBe(before);
@@ -241,7 +240,7 @@ describe('a replica that does not lead', () => {
     const world = cluster();
     const source = await world.replica(leadershipByHand());
     const before = source.current().certificate;
-    world.later(76);
+    await world.later(76);
     await eventually(() => expect(source.current().certificate).not.toBe(before));
     expect(isTrusted(source.current())).toBe(true);
   });
@@ -249,7 +248,7 @@ describe('a replica that does not lead', () => {
   test('renews what has expired: no replica is ready with it, and so none leads', async () => {
     const world = cluster();
     (await world.replica(leadershipByHand())).close();
-    world.later(91);
+    await world.later(91);
     const [ca] = casOf((await world.replica(leadershipByHand())).current());
     expect(ca).toBeDefined();
     expect(writes(world)).toBe(2);
@@ -267,13 +266,13 @@ describe('a replica that does not lead', () => {
     const world = cluster();
     const leadership = leadershipByHand(true);
     const source = await world.replica(leadership);
-    world.later(500);
+    await world.later(500);
     await eventually(() => expect(world.data()).toHaveProperty('next-ca.key'));
     leadership.become(false);
-    world.later(1.5);
+    await world.later(1.5);
     await world.replica(leadershipByHand());
     expect(world.data()).toHaveProperty('next-ca.key');
-    world.later(1);
+    await world.later(1);
     await eventually(() => expect(world.data()).not.toHaveProperty('next-ca.key'));
     await eventually(() => expect(isTrusted(source.current())).toBe(true));
   });
@@ -332,15 +331,15 @@ describe('a Secret that somebody changed', () => {
     const source = await replica();
     const before = source.current();
     failNext('get', new ApiError(503, 'Unreachable', 'GET: no answer'));
-    later(61);
+    await later(61);
     await eventually(() =>
       expect(messages('error')).toEqual([
         'cannot reconcile Secret regkeeper/regkeeper-tls: GET: no answer. The current certificate is still being served. Retrying',
       ]),
     );
     log.lines.length = 0;
-    await eventually(() => {
-      later(0);
+    await eventually(async () => {
+      await later(0);
       expect(source.current().certificate).not.toBe(before.certificate);
     });
   });

@@ -750,8 +750,11 @@ describe('authorities that another replica may need', () => {
     await filled();
     certificates.replace({ ...certificates.current(), caBundle: coming });
     await eventually(() => expect(bundles(entries(validatingPath))).toEqual(new Set([coming + old])));
-    passTime();
-    for (const path of [mutatingPath, validatingPath]) await eventually(() => expect(bundles(entries(path))).toEqual(new Set([coming])));
+    for (const path of [mutatingPath, validatingPath])
+      await eventually(() => {
+        passTime();
+        expect(bundles(entries(path))).toEqual(new Set([coming]));
+      });
   });
 
   test('are not those that another hand has put in: these are put back', async () => {
