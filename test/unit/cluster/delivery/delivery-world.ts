@@ -26,7 +26,7 @@ export const label = { 'regkeeper.io/delivered': 'true' };
 const rights = (names: readonly string[], verbs: readonly string[]) =>
   names.length === 0 ? [] : [{ apiGroups: [''], resources: ['secrets'], resourceNames: names, verbs }];
 
-type Secret = KubeObject & { type?: string; data?: Record<string, string> };
+type Secret = KubeObject & { type?: string; data?: Record<string, string>; immutable?: boolean };
 
 export type WorldOptions = {
   readonly rules: string;
@@ -54,6 +54,8 @@ export async function deliveryWorld({
     unseen: [] as KubeObject[],
     /** Whether the watch of namespaces reports nothing, as one that has stalled. */
     namespacesStalled: false,
+    /** The same for the watches of Secrets in all namespaces. */
+    secretsStalled: false,
     /** An excluded namespace that the policy does not list. */
     notInPolicy: undefined as string | undefined,
     /** Milliseconds between the clock of this process and that of the API server. */
@@ -102,6 +104,10 @@ export async function deliveryWorld({
       );
       memory.put(path, { ...found, metadata: { ...found?.metadata, annotations } } as KubeObject);
     } else {
+      if (found?.immutable && JSON.stringify(found.data) !== JSON.stringify(data)) {
+        const message = `Secret "${found.metadata.name}" is invalid: data: Forbidden: field is immutable when \`immutable\` is set`;
+        throw new ApiError(422, 'Invalid', `PATCH ${path}: Invalid (422): ${message}`);
+      }
       const managedFields = [{ manager: 'regkeeper-deliver', operation: 'Apply', fieldsV1: { 'f:data': { 'f:.dockerconfigjson': {} } } }];
       const [, , , , namespace] = path.split('/');
       const annotations = { ...found?.metadata.annotations, ...metadata.annotations };
@@ -139,7 +145,8 @@ export async function deliveryWorld({
     },
     async *watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions) {
       for await (const event of memory.client.watch<T>(path, query, signal, options)) {
-        if (!(state.namespacesStalled && path === '/api/v1/namespaces')) yield event;
+        const stalled = path === '/api/v1/namespaces' ? state.namespacesStalled : path === '/api/v1/secrets' && state.secretsStalled;
+        if (!stalled) yield event;
       }
     },
     async patchApply<T>(path: string): Promise<T> {
