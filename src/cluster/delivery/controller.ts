@@ -43,9 +43,19 @@ export type CopyWrite = {
 export type ControllerObserver = {
   written(write: CopyWrite): void;
   failed(failure: { readonly namespace: string; readonly name: string; readonly action: WriteAction; readonly error: unknown }): void;
-  found(finding: { readonly namespace: string; readonly name: string; readonly finding: CopyFinding; readonly planned: PlannedCopy }): void;
+  found(finding: FoundCopy): void;
   /** All copies of a source follow its latest content, so many seconds after it was written. */
   rotated(rotation: { readonly source: string; readonly copies: number; readonly seconds: number }): void;
+};
+
+/** A copy that an administrator has to correct. */
+export type FoundCopy = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly finding: CopyFinding;
+  readonly planned: PlannedCopy;
+  /** Whether it was reported before, and is still the case. */
+  readonly repeated: boolean;
 };
 
 export type ControllerOptions = {
@@ -163,7 +173,15 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
     if (finding === undefined) found.delete(key);
     else {
       found.set(key, finding);
-      observer.found({ namespace, name, finding, planned });
+      observer.found({ namespace, name, finding, planned, repeated: false });
+    }
+  }
+
+  function remind(): void {
+    for (const [key, finding] of found) {
+      const { namespace, name } = partsOf(key);
+      const planned = plan(namespace, name);
+      if (planned?.finding === finding) observer.found({ namespace, name, finding, planned, repeated: true });
     }
   }
 
@@ -220,6 +238,7 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
   function tick(): void {
     cancelTick = schedule(tick, tickMilliseconds);
     const canWrite = mayWrite();
+    if (canWrite && couldWrite && monotonic() >= resyncAt) remind();
     if (canWrite && (!couldWrite || monotonic() >= resyncAt)) allChanged();
     // Another replica may lead, and report what is the case then.
     if (!canWrite) found.clear();

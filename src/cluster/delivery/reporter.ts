@@ -58,9 +58,9 @@ export function createDeliveryReporter(options: DeliveryReporterOptions): Contro
         `cannot ${action.do} a copy: ${errorMessage(error)}${fix}. Retrying`,
       );
     },
-    found({ namespace, name, finding, planned }) {
+    found({ namespace, name, finding, planned, repeated }) {
       const message = messageOf(finding, namespace, name, planned);
-      budget.warn({ namespace, secret: name, finding }, message);
+      if (!repeated) budget.warn({ namespace, secret: name, finding }, message);
       if (finding === 'foreign' || finding === 'label-removed' || finding === 'stuck-deletion') {
         events.warn({ namespace, name, uid: uidOf(namespace, name) }, eventReasons[finding], message);
       }

@@ -67,6 +67,7 @@ export async function deliveryWorld({
   const findings: string[] = [];
   const rotations: { source: string; copies: number; seconds: number }[] = [];
   const failures: string[] = [];
+  const reminders: string[] = [];
 
   const rejections: string[] = [];
 
@@ -187,7 +188,9 @@ export async function deliveryWorld({
     observer: {
       written: (write) => void written.push(write),
       failed: ({ namespace, name, error }) => void failures.push(`${namespace}/${name}: ${String(error)}`),
-      found: ({ namespace, name, finding }) => void findings.push(`${namespace}/${name}: ${finding satisfies CopyFinding}`),
+      found({ namespace, name, finding, repeated }) {
+        (repeated ? reminders : findings).push(`${namespace}/${name}: ${finding satisfies CopyFinding}`);
+      },
       rotated: (rotation) => void rotations.push(rotation),
     },
     log,
@@ -206,6 +209,8 @@ export async function deliveryWorld({
     rejections: () => rejections.splice(0),
     written,
     findings: () => findings.splice(0),
+    /** Findings that were reported before. */
+    reminders: () => reminders.splice(0),
     failures: () => failures.splice(0),
     rotations,
     secret: (namespace: string, name = 'corp') => memory.get(pathOf(namespace, name)) as Secret | undefined,

@@ -411,6 +411,21 @@ describe('what an administrator has to correct', () => {
     expect(world.findings()).toEqual(['a/corp: foreign']);
   });
 
+  test('is reported again while it lasts, since an API server keeps an Event for an hour', async () => {
+    const world = await withForeign();
+    expect(world.findings()).toEqual(['a/corp: foreign']);
+    await world.clock.advance(3_600_000);
+    expect(world.findings()).toEqual([]);
+    const reminders = world.reminders();
+    expect(reminders.length).toBeGreaterThanOrEqual(5);
+    expect(new Set(reminders)).toEqual(new Set(['a/corp: foreign']));
+    world.removeSecret('a');
+    await world.react();
+    world.reminders();
+    await world.clock.advance(3_600_000);
+    expect(world.reminders()).toEqual([]);
+  });
+
   test('is not reported for a secret that may no longer be delivered', async () => {
     const world = await withForeign();
     world.state.permitted = ['other'];
