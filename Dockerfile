@@ -30,6 +30,11 @@ WORKDIR /app
 # A number, so that the kubelet can verify that it is not root.
 USER 65532:65532
 EXPOSE 8443 8080
-ENV NODE_ENV=production
+# Less memory for objects that die young, and for threads that have ended. `npm run bench:speed` shows the effect: a third of the memory of a
+# server with many rules, and no difference for requests.
+ENV NODE_ENV=production \
+    NODE_OPTIONS=--max-semi-space-size=8 \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_TRIM_THRESHOLD_=131072
 ENTRYPOINT ["/nodejs/bin/node", "/app/regkeeper.mjs"]
 CMD ["serve"]
