@@ -4,12 +4,12 @@ import { RequestError } from '../error-bodies.ts';
 import type { BodyLimits } from '../limits.ts';
 import { couldExceed, findExcess } from './body-scan.ts';
 
-/** @throws RequestError */
-export function parseBody(body: Buffer, limits: BodyLimits): unknown {
+/** `parse` parses JSON as JSON.parse does. @throws RequestError */
+export function parseBody(body: Buffer, limits: BodyLimits, parse: (text: string) => unknown): unknown {
   if (body.length === 0) throw new RequestError(400, 'BadRequest', 'the body is empty. Send an AdmissionReview.');
   if (couldExceed(body, limits)) rejectExcess(body, limits);
   try {
-    return JSON.parse(body.toString('utf8'));
+    return parse(body.toString('utf8'));
   } catch (error) {
     // The quick check is valid for JSON only.
     rejectExcess(body, limits);
