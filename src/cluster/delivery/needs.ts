@@ -6,9 +6,8 @@ import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { partialMetadata } from '../../kube/partial-metadata.ts';
 import type { KindRow } from '../../object/kinds.ts';
-import { readNeededSecrets } from '../../object/needed-secrets.ts';
 import type { Clock } from '../../time/clock.ts';
-import { createNeedStore } from './need-store.ts';
+import { createNeedStore, secretsNeededBy } from './need-store.ts';
 
 export type Needs = Component & {
   /** Whether an object of the namespace needs the secret. */
@@ -56,7 +55,7 @@ export function createNeeds({ client, kinds, onChange, log, clock, timings }: Ne
     has: (namespace, secret) => collections.some(({ needs }) => needs.needs(namespace, secret)),
     async hasNow(namespace, secret, signal) {
       for (const { row } of collections) {
-        const found = await findUser(client, pathOf(row, namespace), secret, signal);
+        const found = await findUser(client, row, namespace, secret, signal);
         if (found) return true;
       }
       return false;
@@ -98,12 +97,12 @@ function pathOf({ group, version, resource }: KindRow, namespace?: string): stri
 class Found extends Error {}
 
 /** Ends the list with the first object that needs the secret. */
-async function findUser(client: ApiClient, path: string, secret: string, signal: AbortSignal): Promise<boolean> {
-  const keep = ({ metadata }: KubeObject): undefined => {
-    if (readNeededSecrets(metadata.annotations).includes(secret)) throw new Found();
+async function findUser(client: ApiClient, row: KindRow, namespace: string, secret: string, signal: AbortSignal): Promise<boolean> {
+  const keep = (object: KubeObject): undefined => {
+    if (secretsNeededBy({ ...object, kind: row.kind }).includes(secret)) throw new Found();
   };
   try {
-    await client.list(path, {}, { accept: partialMetadata('PartialObjectMetadataList'), pageSize, keep, signal });
+    await client.list(pathOf(row, namespace), {}, { accept: partialMetadata('PartialObjectMetadataList'), pageSize, keep, signal });
     return false;
   } catch (error) {
     if (error instanceof Found) return true;
