@@ -2,9 +2,10 @@
 
 import jsonPatch from 'fast-json-patch';
 import { decide } from '../decision/decide.ts';
-import type { Decision, ImageDecision, Injection, Outcome } from '../decision/decision.ts';
+import type { Decision, ImageDecision, Injection, Notice, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/inject/patch.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
 import { isAbsent, isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
 import { serviceAccountOf } from '../object/pod.ts';
 import { mirrorAnnotation } from '../object/workload.ts';
@@ -42,6 +43,8 @@ export type SimulationResult =
       readonly object: JsonObject;
       /** As the API server sends them to the client: those of the mutating webhook first. */
       readonly warnings: readonly string[];
+      /** The reasons of warnings that are not about one image. */
+      readonly reasons: ReadonlyMap<string, ReasonCode>;
       /** The message that follows `denied the request: `. */
       readonly denial?: string;
       /** Rules and settings that select by namespace labels which the facts do not contain, so that the strictest outcome was assumed. */
@@ -78,10 +81,18 @@ export function simulateAdmission(change: SimulatedRequest, rules: RuleSet, fact
     patch,
     object: request.object,
     warnings: [...warnings],
+    reasons: reasonsOfWarnings(mutated),
     ...(!response.allowed && { denial: response.status?.message ?? '' }),
     unsure: decision.kind === 'decided' ? decision.unsure : [],
     ...(decision.kind === 'decided' && decision.certainlyDenied && { certainlyDenied: true }),
   };
+}
+
+function reasonsOfWarnings({ decision, response: { warnings = [] } }: WebhookResult & { kind: 'answered' }) {
+  const notices = decision.kind === 'decided' ? withoutUnknownFacts(decision.notices) : [];
+  // If there are too many, the last one counts the others.
+  const complete = warnings.length === notices.length ? warnings : warnings.slice(0, -1);
+  return new Map(complete.flatMap((warning, index) => (notices[index] ? [[warning, notices[index].reason] as const] : [])));
 }
 
 /** The request as the API server would send it, before any webhook. */
@@ -137,10 +148,13 @@ function callWebhook(webhook: Webhook, request: ReviewRequest, rules: RuleSet, f
   return { kind: 'answered', decision, response: renderAnswer(webhook, request, withoutUnknownFactNotices(decision), rules).response };
 }
 
-/** In a cluster the server knows service accounts and labels, so only a simulation has these notices. Clients never see them. */
 function withoutUnknownFactNotices(decision: AnswerableDecision): AnswerableDecision {
-  if (decision.kind !== 'decided') return decision;
-  return { ...decision, notices: decision.notices.filter(({ reason }) => reason !== 'account-unknown' && reason !== 'labels-unknown') };
+  return decision.kind === 'decided' ? { ...decision, notices: withoutUnknownFacts(decision.notices) } : decision;
+}
+
+/** In a cluster the server knows service accounts and labels, so only a simulation has these notices. Clients never see them. */
+function withoutUnknownFacts(notices: readonly Notice[]): readonly Notice[] {
+  return notices.filter(({ reason }) => reason !== 'account-unknown' && reason !== 'labels-unknown');
 }
 
 /** Applied with a library that did not create the patch, as in the API server. The patch's own values stay unchanged, and so does the object. */

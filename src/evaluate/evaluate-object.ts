@@ -3,6 +3,7 @@ import { type SimulationResult, simulateAdmission } from '../admission/simulate.
 import type { ImageDecision, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { PatchOperation } from '../decision/inject/patch.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
 import { type JsonObject, textAt } from '../object/json.ts';
 import { builtInKinds } from '../object/kinds.ts';
 import { type DescribedImage, describeImage, hashImages } from '../observe/audit/image.ts';
@@ -56,6 +57,8 @@ export type ObjectEvaluation =
       readonly result: ObjectResult;
       /** The images of the result, in its order, as the engine decided them. */
       readonly decisions: readonly ImageDecision[];
+      /** The reasons of messages of the result that are not about one image. */
+      readonly reasons: ReadonlyMap<string, ReasonCode>;
       /** The mode of the namespace. Absent if the object could not be read. */
       readonly mode?: Mode;
       /** The object as it would be stored if it were allowed. */
@@ -80,9 +83,9 @@ export function evaluateObject(manifest: Manifest, rules: RuleSet, facts: Facts,
   const whyBlank = isBlank ? whyNothingFound(manifest, row) : undefined;
   if (whyBlank) return { kind: 'not-evaluated', why: whyBlank };
   const result = resultOf(manifest, simulation, options);
-  if (simulation.kind !== 'answered') return { kind: 'evaluated', result, decisions: [], stored: object };
-  const { images, mode, object: stored } = simulation;
-  return { kind: 'evaluated', result, decisions: images, ...(mode && { mode }), stored };
+  if (simulation.kind !== 'answered') return { kind: 'evaluated', result, decisions: [], reasons: new Map(), stored: object };
+  const { images, mode, reasons, object: stored } = simulation;
+  return { kind: 'evaluated', result, decisions: images, reasons, ...(mode && { mode }), stored };
 }
 
 /** Certainly allowed. */

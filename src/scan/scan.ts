@@ -1,13 +1,21 @@
 /** Evaluates everything that runs, or could, as if it were created now. */
 import { soften } from '../decision/decide.ts';
-import type { ImageDecision, Outcome } from '../decision/decision.ts';
+import type { Outcome } from '../decision/decision.ts';
 import { severity } from '../decision/evaluate-image.ts';
 import type { Facts } from '../decision/facts.ts';
-import { type EvaluatedImage, evaluateObject, type ObjectResult, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
+import {
+  type EvaluatedImage,
+  evaluateObject,
+  type ObjectEvaluation,
+  type ObjectResult,
+  renderSubject,
+  subjectOf,
+} from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { type AuditedRule, auditRule } from '../observe/audit/audited-rule.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
-import type { Mode, Rule, RuleSet } from '../rules/rule-set.ts';
+import type { Rule, RuleSet } from '../rules/rule-set.ts';
 import { dayOf, type TrustPhase, trustPhase } from '../rules/trust-end.ts';
 import { type LiveObjects, type PodGroup, type ReadWorkloads, readWorkloads, type WorkloadName } from './read-workloads.ts';
 
@@ -29,7 +37,14 @@ export type TrustEnd = { readonly rule: AuditedRule; readonly until: string; rea
 export type ScannedWorkload = WorkloadName &
   Verdict & { readonly templates: readonly Scanned[]; readonly pods: readonly PodGroup<Scanned>[]; readonly idleCopies: number };
 
-export type Scanned = Verdict & Pick<ObjectResult, 'messages'> & { readonly images: readonly ScannedImage[] };
+export type Scanned = Verdict &
+  Pick<ObjectResult, 'messages'> & {
+    readonly images: readonly ScannedImage[];
+    /** The reasons of messages that are not about one image. Absent if there are none. */
+    readonly warnings?: readonly ScannedWarning[];
+  };
+
+export type ScannedWarning = { readonly reason: ReasonCode; readonly message: string };
 
 export type ScannedImage = EvaluatedImage & Omit<Verdict, 'uncertain'>;
 
@@ -41,7 +56,7 @@ export async function scan({ rules, facts, ...live }: ScanOptions): Promise<Scan
   const compact = createCompactor();
   const { workloads, ...read } = await readWorkloads<Scanned | undefined>(live, (manifest, user) => {
     const evaluation = evaluateObject(manifest, rules, facts, { namespace: '', user, source: 'cluster' });
-    if (evaluation.kind === 'evaluated') return compact(evaluation.result, evaluation.decisions, evaluation.mode ?? 'enforce');
+    if (evaluation.kind === 'evaluated') return compact(evaluation);
     if (evaluation.kind === 'not-evaluated') notEvaluated.push(describe(manifest, evaluation.why.message));
     return undefined;
   });
@@ -89,7 +104,7 @@ function createCompactor() {
     rules.set(rule, known);
     return known;
   };
-  return (result: ObjectResult, decisions: readonly ImageDecision[], mode: Mode): Scanned => ({
+  return ({ result, decisions, reasons, mode = 'enforce' }: ObjectEvaluation & { kind: 'evaluated' }): Scanned => ({
     ...verdictOf(result),
     images: result.images.map((image, index): ScannedImage => {
       const { rule, outcomeBeforeMode = 'allowed' } = decisions[index] ?? {};
@@ -103,6 +118,7 @@ function createCompactor() {
       };
     }),
     messages: result.messages,
+    ...(reasons.size > 0 && { warnings: [...reasons].map(([message, reason]) => ({ reason, message })) }),
   });
 }
 

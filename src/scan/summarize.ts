@@ -1,6 +1,7 @@
 /** Counts the results of a scan: in all, by registry, by namespace, by finding, and by rule that ends. */
 import type { Outcome } from '../decision/decision.ts';
 import { severity } from '../decision/evaluate-image.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
 import type { AuditedRule } from '../observe/audit/audited-rule.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { WorkloadName } from './read-workloads.ts';
@@ -123,6 +124,8 @@ export type Finding = Affected &
     readonly finding: string;
     readonly rule?: AuditedRule;
     readonly until?: string;
+    /** Of a warning: its code in docs/reasons.md. */
+    readonly reason?: ReasonCode;
     /** The text of a warning, or what is missing to be certain. */
     readonly message?: string;
     readonly where: readonly (WorkloadName & { readonly pods: number; readonly images: readonly string[] })[];
@@ -132,7 +135,7 @@ export type Finding = Affected &
 export function byFinding({ workloads }: Pick<Scan, 'workloads'>): readonly Finding[] {
   const groups = group(workloads, findingsOf);
   const findings = groups.map(({ key, image, entries }): Finding => {
-    const { finding, message } = JSON.parse(key) as { finding: string; message?: string };
+    const { finding, reason, message } = JSON.parse(key) as Pick<Finding, 'finding' | 'reason' | 'message'>;
     const until = untilOf(image);
     return {
       finding,
@@ -140,6 +143,7 @@ export function byFinding({ workloads }: Pick<Scan, 'workloads'>): readonly Find
       ...(image.outcomeIfEnforced && { outcomeIfEnforced: image.outcomeIfEnforced }),
       ...(image.rule && { rule: image.rule }),
       ...(until !== undefined && { until }),
+      ...(reason !== undefined && { reason }),
       ...(message !== undefined && { message }),
       ...affected(entries),
       where: entries.map(placeOf),
@@ -149,14 +153,14 @@ export function byFinding({ workloads }: Pick<Scan, 'workloads'>): readonly Find
 }
 
 /** What explains the outcome: images, or else the messages. */
-function findingsOf({ images, messages, outcome, outcomeIfEnforced, uncertain = [] }: Scanned): readonly Keyed[] {
+function findingsOf({ images, messages, warnings = [], outcome, outcomeIfEnforced, uncertain = [] }: Scanned): readonly Keyed[] {
   const ofImages = images.flatMap((image): readonly Keyed[] => {
     const finding = findingOf(image);
     return finding === undefined ? [] : [{ key: JSON.stringify({ finding, effect: effectOf(image) }), image }];
   });
   const verdict = { outcome, ...(outcomeIfEnforced && { outcomeIfEnforced }) };
   const bare = (finding: string, message: string): Keyed => ({
-    key: JSON.stringify({ finding, message, effect: verdict }),
+    key: JSON.stringify({ finding, reason: warnings.find((warning) => warning.message === message)?.reason, message, effect: verdict }),
     image: { ...verdict, path: '', action: 'pull', verdict: '', reason: '' },
   });
   const isExplained = outcome === 'allowed' || images.some((image) => severity[image.outcome] >= severity[outcome]);

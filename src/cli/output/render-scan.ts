@@ -1,5 +1,6 @@
 /** Renders a scan as plain text for people: a table of registries or namespaces, or a block for each finding. */
 import type { Outcome } from '../../decision/decision.ts';
+import type { ReasonCode } from '../../decision/reasons.ts';
 import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { AuditedRule } from '../../observe/audit/audited-rule.ts';
@@ -43,15 +44,19 @@ const registryHeadings = ['REGISTRY', 'RULE', 'RESULT', 'IMAGES', 'WORKLOADS', '
 
 function registryCells(row: RegistryRow): readonly Cell[] {
   const { registry, rule, verdict, images, workloads, pods, namespaces } = row;
+  // An exemption with a last day allows the image.
+  const ended = verdict === 'untrusted' && (row.outcomeIfEnforced ?? row.outcome) === 'denied';
   const name = registry === undefined ? `(${verdict})` : escapeControls(registry);
-  return [name, rule ? escapeControls(rule.name) : '-', resultCell(row), images, workloads, pods, namespaces];
+  return [name, rule ? escapeControls(rule.name) : '-', resultCell({ ...row, ended }), images, workloads, pods, namespaces];
 }
 
-type Result = { readonly outcome: Outcome; readonly outcomeIfEnforced?: Outcome; readonly until?: string };
+/** `ended`: `until` was the last day of the trust. */
+type Result = { readonly outcome: Outcome; readonly outcomeIfEnforced?: Outcome; readonly until?: string; readonly ended: boolean };
 
-function resultCell({ outcome, outcomeIfEnforced, until }: Result): Cell {
+function resultCell({ outcome, outcomeIfEnforced, until, ended }: Result): Cell {
   const text = outcomeIfEnforced === undefined ? outcome : `${outcomeIfEnforced} in enforce mode`;
-  return { text: until === undefined ? text : `${text}, until ${until}`, meaning: meaningOf(outcome, outcomeIfEnforced) };
+  const end = until === undefined ? '' : ended ? `: trust ended ${until}` : `, ends ${until}`;
+  return { text: `${text}${end}`, meaning: meaningOf(outcome, outcomeIfEnforced) };
 }
 
 /** What will be denied is only a warning. */
@@ -77,11 +82,10 @@ function namespaceCells(row: ReturnType<typeof byNamespace>[number]): readonly C
 }
 
 function renderFinding(finding: Finding, paint: Paint): string {
-  const { outcome, outcomeIfEnforced, rule, message, where } = finding;
-  const title = [finding.finding, ...(rule ? [renderRule(rule)] : [])].join(', ');
-  const cell = resultCell(finding) as Exclude<Cell, string | number>;
+  const { outcome, outcomeIfEnforced, message, where } = finding;
+  const meaning = finding.finding === 'uncertain' ? 'uncertain' : meaningOf(outcome, outcomeIfEnforced);
   const lines = [
-    `${paint(finding.finding === 'uncertain' ? 'uncertain' : meaningOf(outcome, outcomeIfEnforced), cell.text)}: ${escapeControls(title)}`,
+    renderTitle(finding, (text) => paint(meaning, text)),
     `  ${renderAffected(finding)}`,
     ...(message === undefined ? [] : message.split('\n').map((line) => `  ${escapeControls(line)}`)),
     ...where.flatMap(({ kind, namespace, name, pods, images }) => [
@@ -90,6 +94,38 @@ function renderFinding(finding: Finding, paint: Paint): string {
     ]),
   ];
   return `${lines.join('\n')}\n\n`;
+}
+
+function renderTitle({ finding, reason, rule, ...result }: Finding, paint: (text: string) => string): string {
+  const ended = finding === 'trust-ended';
+  const { text } = resultCell({ ...result, ended }) as Exclude<Cell, string | number>;
+  const effect = paint(text === 'warned' ? 'allowed with a warning' : text);
+  const ofRule = rule ? escapeControls(renderRule(rule)) : undefined;
+  // The result has the end, and is the whole finding where only the message explains it.
+  if (ended || finding === 'denied') return [effect, ofRule].filter(Boolean).join(', ');
+  const what = finding === 'ends' ? undefined : finding === 'warning' ? warningName(reason) : escapeControls(finding);
+  const title = [what, ofRule].filter(Boolean).join(', ');
+  return title === '' ? effect : `${effect}: ${title}`;
+}
+
+/** For warnings that are not about one image. Their message follows in the next lines. */
+const warningNames: Partial<Record<ReasonCode, string>> = {
+  'registry-spelling': 'non-canonical registry name',
+  'short-name-uncertain': 'ambiguous short name',
+  'secret-missing': 'missing secret',
+  'secret-pending': 'secret that is not delivered yet',
+  'needs-not-recorded': 'needed secrets that are not recorded',
+  'secrets-enforced': 'secret that the service account does not list',
+  'account-too-large': 'service account with too many secrets',
+  'dockerfile-unused': 'unused inline Dockerfile',
+  'build-other-images': 'images of a build without a secret',
+  'build-internal-images': 'build without access to the internal registry',
+};
+
+function warningName(reason: ReasonCode | undefined): string {
+  if (reason === undefined) return '';
+  const name = warningNames[reason];
+  return name === undefined ? reason : `${name} (${reason})`;
 }
 
 function renderRule({ name, source }: AuditedRule): string {

@@ -54,7 +54,8 @@ function resultOf({ image, names, messages, pods }: Group): WorkloadResult {
   const more = sorted.length - shownImages;
   const images = `${sorted.slice(0, shownImages).map(quote).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   const effect = outcomeIfEnforced === undefined ? outcome : `${outcomeIfEnforced} in enforce mode`;
-  const text = `${images}: ${effect} (${reason})${until === undefined ? '' : `, until ${until}`}.`;
+  const end = until === undefined ? '' : reason === 'trust-ended' ? `: trust ended ${until}` : `, ends ${until}`;
+  const text = `${images}: ${effect} (${reason})${end}.`;
   return {
     status: statusOf(outcome, outcomeIfEnforced),
     ...(rule && { rule: rule.name }),

@@ -64,11 +64,11 @@ describe('the table', () => {
   test('is by registry, the worst first', async () => {
     const { out, err, exitCode } = await scan(world);
     expect(out.split('\n')).toEqual([
-      'REGISTRY              RULE                  RESULT                     IMAGES  WORKLOADS  PODS  NAMESPACES',
-      'docker.io             -                     denied                          1          1     3           1',
-      'legacy.example.com    -                     allowed, until 2026-12-31       1          1     1           1',
-      'old.example.com       old.example.com       allowed, until 2027-03-31       1          1     1           1',
-      'registry.example.com  registry.example.com  allowed                         1          1     2           1',
+      'REGISTRY              RULE                  RESULT                    IMAGES  WORKLOADS  PODS  NAMESPACES',
+      'docker.io             -                     denied                         1          1     3           1',
+      'legacy.example.com    -                     allowed, ends 2026-12-31       1          1     1           1',
+      'old.example.com       old.example.com       allowed, ends 2027-03-31       1          1     1           1',
+      'registry.example.com  registry.example.com  allowed                        1          1     2           1',
       '',
       '4 workloads with 7 Pods in 1 namespace: 3 allowed, 0 warned, 1 denied',
       '3 Pods of 1 workload are running and would be denied when recreated',
@@ -97,12 +97,12 @@ describe('the table', () => {
       '  - Deployment shop/report, 3 Pods',
       '      docker.io/acme/report:1',
       '',
-      'allowed, until 2027-03-31: ends, rule "old.example.com", regkeeper/regkeeper-rules rules.yaml:5',
+      'allowed, ends 2027-03-31: rule "old.example.com", regkeeper/regkeeper-rules rules.yaml:5',
       '  1 workload with 1 Pod in 1 namespace',
       '  - Deployment shop/batch, 1 Pod',
       '      old.example.com/batch:1',
       '',
-      'allowed, until 2026-12-31: exempted',
+      'allowed, ends 2026-12-31: exempted',
       '  1 workload with 1 Pod in 1 namespace',
       '  - Deployment shop/ledger, 1 Pod',
       '      legacy.example.com/ledger:7',
@@ -113,8 +113,17 @@ describe('the table', () => {
 
   test('shows on which day what will be denied', async () => {
     const { out } = await runOnCluster(liveApi(world).client, 'scan', '--date', '2027-04-01', '--by', 'finding', '-q');
-    expect(out).toContain('denied, until 2027-03-31: trust-ended, rule "old.example.com"');
+    expect(out).toContain('denied: trust ended 2027-03-31, rule "old.example.com"');
     expect(out).toContain('denied: unconfigured\n  2 workloads with 4 Pods');
+  });
+
+  test('shows that trust has ended, and not that something is denied until then', async () => {
+    const warn = rulesConfigMap('mode: warn\nrules:\n- registry: old.example.com\n  until: 2026-03-31\n');
+    const cluster = [...shop, registered(), warn, ...deployment({ name: 'batch', image: 'old.example.com/batch:1', pods: 1 })];
+    expect((await scan(cluster)).out).toContain('  denied in enforce mode: trust ended 2026-03-31  ');
+    expect((await scan(cluster, ['--by', 'finding'])).out).toContain(
+      'denied in enforce mode: trust ended 2026-03-31, rule "old.example.com", regkeeper/regkeeper-rules rules.yaml:3\n',
+    );
   });
 
   test('of a namespace has no others', async () => {
@@ -240,9 +249,21 @@ describe('modes', () => {
       ['--by', 'finding'],
     );
     expect(out).toContain(
-      'warned: warning\n  1 workload with 1 Pod in 1 namespace\n  regkeeper: pull secret "corp-pull" does not exist in namespace "shop"',
+      'allowed with a warning: missing secret (secret-missing)\n  1 workload with 1 Pod in 1 namespace\n  regkeeper: pull secret "corp-pull" does not exist in namespace "shop"',
     );
   });
+});
+
+test('a warning about a secret is a finding with its reason', async () => {
+  const spelling = [...shop, registered(), rulesConfigMap(rules), ...deployment({ image: 'Registry.example.com/web:1', pods: 1 })];
+  const { out } = await scan(spelling, ['--by', 'finding']);
+  expect(out).toContain(
+    'allowed with a warning: non-canonical registry name (registry-spelling)\n  1 workload with 1 Pod in 1 namespace\n',
+  );
+  const { document } = await json(spelling);
+  const warning = { reason: 'registry-spelling', message: expect.stringContaining('uses a non-canonical registry name') };
+  expect(document.findings).toEqual([expect.objectContaining({ finding: 'warning', outcome: 'warned', ...warning })]);
+  expect(document.workloads[0].templates[0].warnings).toEqual([warning]);
 });
 
 describe('the JSON', () => {
