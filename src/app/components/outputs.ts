@@ -11,6 +11,7 @@ import {
   type Delivery,
   type DestinationOptions,
   type LogDestination,
+  type LogFormat,
   openDestination,
 } from '../../observe/logger.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
@@ -48,7 +49,7 @@ export function createOutputs(settings: OutputSettings): Outputs {
   return {
     name: 'outputs',
     log,
-    auditLog: createAuditLog(records.stream),
+    auditLog: createAuditLog(records.stream, auditFormatOf(settings)),
     release,
     auditDelivery: () => records.opened()?.delivery() ?? { failing: false, lost: 0, waiting: 0 },
     start() {
@@ -63,6 +64,12 @@ export function createOutputs(settings: OutputSettings): Outputs {
       await logLines.opened()?.flush();
     },
   };
+}
+
+/** Audit records are JSON, except on the terminal of a developer. */
+function auditFormatOf({ dev, auditLog, logFormat }: OutputSettings): LogFormat {
+  if (!dev || auditLog !== '-') return 'json';
+  return logFormat ?? (isatty(1) ? 'text' : 'json');
 }
 
 /** The stream that pino gets before its file is open. Nothing is logged until then. */

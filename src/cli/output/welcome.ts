@@ -41,7 +41,7 @@ export function renderWelcome({ url, healthUrl, ruleStore, caFile }: ServerFacts
     '# A BuildConfig gets its pull secret and push secret',
     command('buildconfig.yaml'),
     '',
-    `The log${settings.auditLog === '-' ? ' and the audit records follow' : ` follows. Audit records are written to ${settings.auditLog}`}. Press Ctrl-C to stop.`,
+    `The log${settings.auditLog === '-' ? ' and the decisions follow' : ` follows. Audit records are written to ${settings.auditLog}`}. Press Ctrl-C to stop.`,
     '',
     '',
   ].join('\n');

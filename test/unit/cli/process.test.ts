@@ -215,25 +215,32 @@ test('whoever reads may stop early: no stack, and the exit code of what was foun
   expect({ code, err }).toEqual({ code: 1, err: '' });
 });
 
-test.runIf(process.platform !== 'win32')('npm start begins with the welcome text. Log and audit records follow it', async () => {
-  const args = ['serve', '--dev', '--rules', join(example, 'rules'), '--port', '0', '--health-port', '0', '--log-format', 'text'];
-  // Both streams in one pipe, as in a terminal.
-  const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, join(root, 'src/main.ts'), ...args], {
-    cwd: folder,
-    env: { PATH: process.env.PATH },
-  });
-  children.push(child);
-  let out = '';
-  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-    out += chunk;
-  });
-  await expect.poll(() => out, { timeout: 60_000 }).toMatch(/"event":"rules".*\n/);
-  await expect.poll(() => out).toMatch(/ INFO {2}rules are in effect .*\n/);
-  expect(out).toMatch(/^\nregkeeper is running: https:\/\/localhost:\d+\/mutate and /);
-  expect(out.slice(0, out.indexOf('Press Ctrl-C to stop.'))).not.toMatch(/"event"|INFO/);
-  expect(out).not.toContain('"level"');
-  child.kill('SIGTERM');
-});
+test.runIf(process.platform !== 'win32')(
+  'npm start begins with the welcome text. The log and a line for each decision follow it',
+  async () => {
+    const args = ['serve', '--dev', '--rules', join(example, 'rules'), '--port', '0', '--health-port', '0', '--log-format', 'text'];
+    // Both streams in one pipe, as in a terminal.
+    const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, join(root, 'src/main.ts'), ...args], {
+      cwd: folder,
+      env: { PATH: process.env.PATH },
+    });
+    children.push(child);
+    let out = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      out += chunk;
+    });
+    await expect.poll(() => out, { timeout: 60_000 }).toMatch(/ INFO {2}rules are in effect .*\n/);
+    expect(out).toMatch(/^\nregkeeper is running: https:\/\/localhost:\d+\/mutate and /);
+    expect(out.slice(0, out.indexOf('Press Ctrl-C to stop.'))).not.toContain('INFO');
+    const server = /(https:\/\/localhost:\d+)\/mutate/.exec(out)?.[1] ?? '';
+    expect((await run('review', '--server', server, join(example, 'objects/deployment-denied.yaml'))).code).toBe(1);
+    await expect
+      .poll(() => out)
+      .toMatch(/^\S+Z allowed mutate CREATE Deployment demo\/web .*\n\S+Z denied {2}validate CREATE Deployment demo\/web \(dry run\): /m);
+    expect(out).not.toContain('{"');
+    child.kill('SIGTERM');
+  },
+);
 
 test('a mistake in the rules at the start of --dev is reported, although nothing is welcome', async () => {
   const file = join(folder, 'dev-typo.yaml');

@@ -22,7 +22,7 @@ const synopses = blocks(readPage('docs/tools.md')).flatMap(({ text }) => {
 });
 
 test('there are synopses', () => {
-  expect(synopses.map(({ command }) => command)).toEqual(['init', 'lint', 'explain', 'check', 'scan', 'test', 'diff']);
+  expect(synopses.map(({ command }) => command)).toEqual(['init', 'lint', 'explain', 'check', 'scan', 'test', 'diff', 'review']);
 });
 
 test.each(synopses)('the synopsis of $command in docs/tools.md has every option of the command', async ({ command, text }) => {
