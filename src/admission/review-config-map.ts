@@ -44,7 +44,12 @@ export function readReviewedConfigMap(request: ReviewRequest, settings: RulesRev
   const { data: texts, binaryData } = request.object;
   const unchanged = roleBefore?.label === role.label && sameJson(oldObject?.data, texts) && sameJson(oldObject?.binaryData, binaryData);
   const warnings = [...role.warnings, ...warnOfRemovedRules(roleBefore, role)];
-  const mistake = role.mistake ?? (role.scope === 'none' ? undefined : (binaryDataMistake(binaryData) ?? sizeMistake(texts)));
+  const wasRules = roleBefore !== undefined && roleBefore.scope === role.scope && hasDocuments(oldObject?.data);
+  const mistake =
+    role.mistake ??
+    (role.scope === 'none'
+      ? undefined
+      : (binaryDataMistake(binaryData) ?? sizeMistake(texts) ?? (wasRules ? removedDocumentsMistake(texts) : undefined)));
   if (mistake) {
     // An old mistake must not block a change of labels or finalizers.
     return unchanged ? { kind: 'no-rules', warnings: [...warnings, mistake.message] } : { kind: 'mistaken', warnings, ...mistake };
@@ -52,8 +57,9 @@ export function readReviewedConfigMap(request: ReviewRequest, settings: RulesRev
   if (role.scope === 'none') return { kind: 'no-rules', warnings };
 
   const data = textsOf(request.object);
-  if (!Object.keys(data).some(isDocumentKey)) {
-    warnings.push('no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules.');
+  if (!hasDocuments(data)) {
+    const others = role.scope === 'cluster' ? ' If there are no others, the last known good rules of the cluster remain in effect.' : '';
+    warnings.push(`no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules.${others}`);
   }
   const metadata = { name: request.name, namespace: request.namespace };
   return { kind: 'rules', bundle: configMapBundle({ metadata, data }, role.scope), unchanged, warnings };
@@ -93,6 +99,24 @@ function roleOf(object: JsonObject, request: ReviewRequest, settings: RulesRevie
 function binaryDataMistake(binaryData: unknown): Mistake | undefined {
   const key = isObject(binaryData) ? Object.keys(binaryData).find(isDocumentKey) : undefined;
   return key === undefined ? undefined : { message: `${key} ${whyNotBinary}`, field: `binaryData[${key}]` };
+}
+
+function hasDocuments(data: unknown): boolean {
+  return isObject(data) && Object.keys(data).some(isDocumentKey);
+}
+
+/** A renamed key would silently remove the rules. If they are the last ones, the running servers keep them, which nobody would see. */
+function removedDocumentsMistake(data: unknown): Mistake | undefined {
+  if (hasDocuments(data)) return undefined;
+  const renamed = isObject(data) ? Object.keys(data).find((key) => key.startsWith('rules')) : undefined;
+  const fix =
+    renamed === undefined
+      ? 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'
+      : 'Did you mean "rules.yaml"?';
+  return {
+    message: `no key of this ConfigMap ends in .yaml, .yml or .json any more, so its rules would be removed. ${fix}`,
+    field: 'data',
+  };
 }
 
 /** No Kubernetes name is longer (apimachinery util/validation, DNS1123SubdomainMaxLength). */

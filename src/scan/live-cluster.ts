@@ -1,4 +1,5 @@
 /** The inputs of an evaluation of live objects: the rules of the cluster, its facts, and what the webhooks receive. */
+import { snapshotName } from '../cluster/rules/rule-snapshot.ts';
 import type { ApiClient } from '../kube/api-client.ts';
 import { hashRules } from '../loading/load-rules.ts';
 import type { Problem } from '../rules/language/problem.ts';
@@ -13,7 +14,14 @@ import { readLiveRules } from './live-rules.ts';
 import type { NotRead } from './not-read.ts';
 
 export type RulesInCluster =
-  | { readonly ok: true; readonly rules: RuleSet; readonly problems: readonly Problem[]; readonly notRead: readonly NotRead[] }
+  | {
+      readonly ok: true;
+      readonly rules: RuleSet;
+      readonly problems: readonly Problem[];
+      /** Why rules come from the snapshot, as sentences with the name of the snapshot. Empty if they do not. */
+      readonly fromSnapshot: readonly string[];
+      readonly notRead: readonly NotRead[];
+    }
   /** `why` are sentences without the full stop at the end. */
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly why: readonly string[] };
 
@@ -32,8 +40,12 @@ export async function readRulesInCluster(options: RulesInClusterOptions): Promis
   if (!installation.server.rulesFromCluster)
     return { ok: false, problems: [], why: ['the server loads its rules from files. Pass them with --rules'] };
   const { namespaceRules, notRead: ofServer } = installation.server;
-  const { written, missing, problems, notRead } = await readLiveRules({ client, namespace, namespaceRules, change });
-  if (written) return { ok: true, rules: onPlatform(written, installation), problems, notRead: [...ofServer, ...notRead] };
+  const { written, missing, problems, notRead, ...read } = await readLiveRules({ client, namespace, namespaceRules, change });
+  if (written) {
+    const place = `the rules in effect come from the snapshot, ConfigMap ${namespace}/${snapshotName}`;
+    const fromSnapshot = read.fromSnapshot.map((why) => `${place}: ${why}`);
+    return { ok: true, rules: onPlatform(written, installation), problems, fromSnapshot, notRead: [...ofServer, ...notRead] };
+  }
   const why = notRead.length > 0 ? notRead.map(({ message }) => message) : [missing ?? 'no rules are in effect'];
   return { ok: false, problems, why };
 }

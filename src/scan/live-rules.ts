@@ -30,6 +30,8 @@ export type LiveRules = {
   readonly missing: string | undefined;
   /** Of ConfigMaps that the server rejects too. Their last valid version applies. */
   readonly problems: readonly Problem[];
+  /** Why the rules come from the snapshot, as sentences. Empty if they do not. */
+  readonly fromSnapshot: readonly string[];
   readonly notRead: readonly NotRead[];
 };
 
@@ -82,5 +84,7 @@ async function load(bundles: readonly Bundle[], lastGood: readonly Bundle[]): Pr
   const loader = createRuleLoader({ store, parsers, onChange: (events) => void changes.push(...events) });
   await loader.open(bundles, lastGood);
   loader.stop();
-  return { written: store.written(), missing: store.missing(), problems: changes.flatMap(({ problems }) => problems) };
+  const problems = changes.flatMap((change) => change.problems);
+  const fromSnapshot = lastGood.length === 0 ? [] : [...new Set(changes.flatMap(({ alert }) => alert ?? []))];
+  return { written: store.written(), missing: store.missing(), problems, fromSnapshot };
 }

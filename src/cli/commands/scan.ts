@@ -148,7 +148,10 @@ async function fromCluster(
 ): Promise<AppliedRules | undefined> {
   const inForce = await readRulesInCluster({ client, installation, namespace });
   err(renderProblems(inForce.problems, paint.err));
-  if (inForce.ok) return { ...inForce, gaps: [] };
+  if (inForce.ok) {
+    err(inForce.fromSnapshot.map((sentence) => `regkeeper: ${escapeControls(sentence)}\n`).join(''));
+    return { ...inForce, gaps: [] };
+  }
   for (const sentence of inForce.why) err(`regkeeper: cannot load the rules of the cluster: ${sentence}\n`);
   return undefined;
 }

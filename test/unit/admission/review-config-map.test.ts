@@ -77,7 +77,26 @@ describe('warnings', () => {
     ],
     ['rules of a namespace that are not taken', requestOf(configMap(labelled('namespace'))), '--namespace-rules', without],
     ['an unknown label elsewhere', requestOf(configMap(labelled('clutser')), { namespace: 'shop' }), 'Did you mean "cluster"?'],
-    ['no key of a document', requestOf(configMap(labelled('cluster'), { rules: 'rules: []' })), 'no key of this ConfigMap ends in .yaml'],
+    [
+      'no key of a document',
+      requestOf(configMap(labelled('cluster'), { rules: 'rules: []' })),
+      'no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules. If there are no others, the last known good rules of the cluster remain in effect.',
+    ],
+    [
+      'no key of a document in a namespace',
+      requestOf(configMap(labelled('namespace'), {}), { namespace: 'shop' }),
+      'no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules.',
+    ],
+    [
+      'still no key of a document',
+      updateOf(configMap(labelled('cluster'), { rules: 'a' }), configMap(labelled('cluster'), { rules: 'b' })),
+      'it contains no rules',
+    ],
+    [
+      'no key of a document, while the label is changed',
+      updateOf(configMap(labelled('snapshot')), configMap(labelled('cluster'), {})),
+      'it contains no rules',
+    ],
     [
       'the label taken away',
       updateOf(configMap(labelled('cluster')), configMap(undefined)),
@@ -116,6 +135,28 @@ describe('refusals', () => {
         details: { causes: [{ reason: 'FieldValueNotSupported', field: 'metadata.labels[regkeeper.io/rules]' }] },
       },
     });
+  });
+
+  test.each([
+    ['renamed', { rules: 'rules: []' }, 'Did you mean "rules.yaml"?'],
+    ['renamed to another extension', { 'rules.yaml.bak': 'rules: []' }, 'Did you mean "rules.yaml"?'],
+    ['removed', {}, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
+    ['removed with all data', undefined, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
+  ])('the last key with rules is %s', (_how, data, fix) => {
+    for (const [label, namespace] of [
+      ['cluster', 'regkeeper'],
+      ['namespace', 'shop'],
+    ] as const) {
+      const before = configMap(labelled(label));
+      const request = updateOf(before, { ...configMap(labelled(label)), data }, namespace);
+      expect(answer(request)).toMatchObject({
+        allowed: false,
+        status: {
+          message: `ConfigMap ${namespace}/the-rules: no key of this ConfigMap ends in .yaml, .yml or .json any more, so its rules would be removed. ${fix}`,
+          details: { causes: [{ field: 'data' }] },
+        },
+      });
+    }
   });
 
   test('rules in binaryData would not be read, though they are there for everybody to see', () => {

@@ -404,6 +404,21 @@ describe('the rules are those in force', () => {
     expect(exitCode).toBe(0);
   });
 
+  test('the snapshot applies after the last ConfigMap was deleted, and scan says so', async () => {
+    const { out, err } = await scan([...shop, registered(), snapshot, ...deployment({ image: 'registry.example.com/web:1', pods: 1 })]);
+    expect(err).toContain(
+      'regkeeper: the rules in effect come from the snapshot, ConfigMap regkeeper/regkeeper-rules-snapshot: ConfigMap regkeeper/regkeeper-rules was deleted or is blank',
+    );
+    expect(out).toContain('registry.example.com  registry.example.com  allowed');
+  });
+
+  test('an invalid ConfigMap has its own line, and the snapshot is named', async () => {
+    const { err } = await scan([...shop, registered(), rulesConfigMap('rules: nonsense'), snapshot]);
+    expect(err).toContain(
+      'regkeeper: the rules in effect come from the snapshot, ConfigMap regkeeper/regkeeper-rules-snapshot: ConfigMap regkeeper/regkeeper-rules: ',
+    );
+  });
+
   test('without rules there is no result', async () => {
     const { err, exitCode } = await scan([...shop, ...deployment({ image: 'x:1' })]);
     expect(err).toContain('cannot load the rules of the cluster: ');
