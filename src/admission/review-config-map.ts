@@ -105,7 +105,7 @@ function hasDocuments(data: unknown): boolean {
   return isObject(data) && Object.keys(data).some(isDocumentKey);
 }
 
-/** A renamed key would silently remove the rules. If they are the last ones, the running servers keep them, which nobody would see. */
+/** A renamed key would silently remove the rules. If they are the last ones, the running servers keep them, which only the log shows. */
 function removedDocumentsMistake(data: unknown): Mistake | undefined {
   if (hasDocuments(data)) return undefined;
   const renamed = isObject(data) ? Object.keys(data).find((key) => key.startsWith('rules')) : undefined;
