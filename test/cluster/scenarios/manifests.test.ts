@@ -74,23 +74,26 @@ describe("the author's own file", () => {
     expect(secretsIn(await template('job/by-hand'))).toEqual(['corp-pull']);
   });
 
-  test.each(['client', 'server'] as const)('the author can list a secret that regkeeper added, and keeps it from then on (%s side)', async (side) => {
-    const name = `claims-${side}`;
-    const how = side === 'server' ? ['--server-side'] : [];
-    const apply = async (image: string, imagePullSecrets?: object[]) => {
-      const spec = { containers: [{ name: 'app', image }], ...(imagePullSecrets && { imagePullSecrets }) };
-      await run([
-        'apply',
-        ...how,
-        '-f',
-        await write(`${name}.json`, workload('apps/v1', 'Deployment', name, { template: pods(name, spec) })),
-      ]);
-    };
-    await apply(second);
-    await apply(second, [{ name: 'second-pull' }]);
-    await apply(corp, [{ name: 'second-pull' }]);
-    expect(secretsIn(await template(`deployment/${name}`))).toEqual(['second-pull', 'corp-pull']);
-  });
+  test.each(['client', 'server'] as const)(
+    'the author can list a secret that regkeeper added, and keeps it from then on (%s side)',
+    async (side) => {
+      const name = `claims-${side}`;
+      const how = side === 'server' ? ['--server-side'] : [];
+      const apply = async (image: string, imagePullSecrets?: object[]) => {
+        const spec = { containers: [{ name: 'app', image }], ...(imagePullSecrets && { imagePullSecrets }) };
+        await run([
+          'apply',
+          ...how,
+          '-f',
+          await write(`${name}.json`, workload('apps/v1', 'Deployment', name, { template: pods(name, spec) })),
+        ]);
+      };
+      await apply(second);
+      await apply(second, [{ name: 'second-pull' }]);
+      await apply(corp, [{ name: 'second-pull' }]);
+      expect(secretsIn(await template(`deployment/${name}`))).toEqual(['second-pull', 'corp-pull']);
+    },
+  );
 });
 
 describe('rollouts', () => {
