@@ -61,7 +61,7 @@ class ManifestReader {
     const before = [manifests.length, problems.length] as const;
     let isReliable = true;
     const failed = readEachYamlDocument(text, { scalars: 'kubectl', start }, (document, own) => {
-      isReliable &&= this.readDocument(document, part, () => this.readAgain(own));
+      if (isReliable) isReliable = this.readDocument(document, part, () => this.readAgain(own));
     });
     if (!failed) return;
     [manifests.length, problems.length] = before;
