@@ -5,10 +5,10 @@
  * them. CPU time is that of the server's process. A ratio is computed within each round, and the table has the median of all rounds with
  * its interval.
  *
- *     npm run bench:speed -- --rounds 9 --only Pod --tables requests,open-loop,scale,cluster,start,pauses --write
+ *     npm run bench:speed -- --rounds 9 --only Pod --tables requests,open-loop,scale,cluster,start,pauses,sustained --write
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -21,7 +21,7 @@ import { type JobResult, startLoad } from './load.ts';
 import { opaCommand, opaProgram } from './opa.ts';
 import { type Report, startReport, writeTable } from './results.ts';
 import { canPin, imageEnvironment, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
-import { type Estimate, estimate } from './statistics.ts';
+import { type Estimate, estimate, type Point, slopeOf } from './statistics.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -29,11 +29,14 @@ const { values: options } = parseArgs({
     /** Only bodies whose name contains the text. */
     only: { type: 'string', default: '' },
     paths: { type: 'string', default: '/mutate,/validate' },
-    tables: { type: 'string', default: 'requests,open-loop,scale,cluster,start,pauses' },
+    tables: { type: 'string', default: 'requests,open-loop,scale,cluster,start,pauses,sustained' },
     /** Another build of regkeeper to measure in the same run. */
     against: { type: 'string' },
     /** Options of Node.js for the other build, or for the same build without `--against`. */
     'against-node': { type: 'string' },
+    /** Length and rate of the table "sustained". */
+    minutes: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '1000' },
     'without-opa': { type: 'boolean', default: false },
     /** Replaces the tables in bench/RESULTS.md. */
     write: { type: 'boolean', default: false },
@@ -65,6 +68,7 @@ const tables: Readonly<Record<string, (report: Report) => Promise<void>>> = {
   cluster: reportCluster,
   start: reportStart,
   pauses: reportPauses,
+  sustained: reportSustained,
 };
 for (const name of options.tables.split(',')) {
   const table = tables[name];
@@ -108,8 +112,7 @@ type Variant = {
 
 function ours(count: number, { name = 'regkeeper', program = bundle, node = [], cluster }: Variant = {}): ServerCommand {
   const file = join(folder, `rules-${count}.yaml`);
-  // The registries of the denied images are unknown.
-  writeFileSync(file, rulesText(count).replace('unconfigured: warn', 'unconfigured: deny'));
+  writeFileSync(file, rulesFor(count));
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
   const certificates = ['--tls-cert', tls.certificate, '--tls-key', tls.key];
   const watched = cluster ? ['--kubeconfig', cluster.kubeconfig, '--events', 'off'] : [];
@@ -119,6 +122,11 @@ function ours(count: number, { name = 'regkeeper', program = bundle, node = [], 
     env: environment,
     port: /"url":"https:\/\/[^"]*:(\d+)"/,
   };
+}
+
+/** The registries of the denied images are unknown. */
+function rulesFor(count: number): string {
+  return rulesText(count).replace('unconfigured: warn', 'unconfigured: deny');
 }
 
 /** The other version to compare with, if there is one. */
@@ -369,6 +377,49 @@ async function reportPauses(report: Report): Promise<void> {
   }
   await server.end();
   cluster.end();
+}
+
+/** A fixed rate for minutes, with an edit of the rules each second: failures, latency, and whether memory grows. */
+async function reportSustained(report: Report): Promise<void> {
+  const [set] = bodySets;
+  if (!set) return;
+  const rate = Number(options.rate);
+  const minutes = Number(options.minutes);
+  const cluster = await startCluster(folder, large);
+  const server = await startServer(ours(rules, { cluster }), tls);
+  const bodies = writeBodies(set);
+  const job = { ...jobFor(server, '/mutate'), connections: 64, bodies, rate };
+  await load.run({ ...job, requests: rate * 10 });
+  const running = load.run({ ...job, requests: rate * 60 * minutes });
+  const isDone = running.then(() => true);
+  const samples: Point[] = [];
+  const started = performance.now();
+  let edits = 0;
+  do {
+    edits += 1;
+    editRules(rules, edits);
+    samples.push({ x: (performance.now() - started) / 60_000, y: server.resident() });
+  } while (!(await Promise.race([isDone, pause(1_000).then(() => false)])));
+  const { requests, failed, seconds, p50, p99, max } = await running;
+  const second = samples.slice(samples.length / 2);
+  const { median, low, high } = slopeOf(second);
+  report.line(`${set.name}, /mutate, ${rules} rules, ${describe(large)}, an edit of the rules each second.\n`);
+  report.line(
+    '| requests | per second | failed | edits | p50 ms | p99 ms | longest ms | MiB at most | MiB per minute in the second half | 95 % interval |',
+  );
+  report.line('|---|---|---|---|---|---|---|---|---|---|');
+  const latencies = [p50, p99, max].map((each) => each.toFixed(1));
+  const peak = Math.max(...samples.map(({ y }) => y)).toFixed(0);
+  report.row([requests, (requests / seconds).toFixed(0), failed, edits, ...latencies, peak, median.toFixed(2), interval({ low, high }, 2)]);
+  await server.end();
+  cluster.end();
+}
+
+/** Replaces the file of the rules in one step, as an editor does. */
+function editRules(count: number, edit: number): void {
+  const file = join(folder, `rules-${count}.yaml`);
+  writeFileSync(`${file}.next`, `contact: edit ${edit}\n${rulesFor(count)}`);
+  renameSync(`${file}.next`, file);
 }
 
 async function startAll(commands: readonly ServerCommand[]): Promise<readonly Server[]> {
