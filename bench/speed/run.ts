@@ -20,7 +20,7 @@ import { type ScriptedCluster, startCluster } from './cluster.ts';
 import { type JobResult, startLoad } from './load.ts';
 import { opaCommand, opaProgram } from './opa.ts';
 import { type Report, startReport, writeTable } from './results.ts';
-import { canPin, imageEnvironment, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
+import { canPin, hasPriority, imageEnvironment, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
 import { type Estimate, estimate, type Point, slopeOf } from './statistics.ts';
 
 const { values: options } = parseArgs({
@@ -34,7 +34,9 @@ const { values: options } = parseArgs({
     against: { type: 'string' },
     /** Options of Node.js for the other build, or for the same build without `--against`. */
     'against-node': { type: 'string' },
-    /** Length and rate of the table "sustained". */
+    /** Requests per second of the table "open-loop". */
+    rates: { type: 'string', default: '500,1000' },
+    /** Length of the table "sustained", and rate of "pauses" and "sustained". */
     minutes: { type: 'string', default: '10' },
     rate: { type: 'string', default: '1000' },
     'without-opa': { type: 'boolean', default: false },
@@ -52,6 +54,8 @@ const rules = 100;
 const image = join(root, 'dist', 'image');
 const bundle = join(image, 'regkeeper.mjs');
 const environment = imageEnvironment();
+/** The thread that parses long rules ends after 10 s without work. */
+const restMilliseconds = 14_000;
 const large = { accounts: 20_000, namespaces: 5_000 };
 
 const folder = mkdtempSync(join(tmpdir(), 'regkeeper-bench-'));
@@ -94,7 +98,8 @@ function build(): void {
 }
 
 function where(): string {
-  return canPin ? 'Servers on one core, load on another.' : 'Nothing is pinned to a core, because there is no taskset.';
+  const cores = canPin ? 'Servers on one core, load on another.' : 'Nothing is pinned to a core, because there is no taskset.';
+  return hasPriority ? `${cores} Both have priority over other work on the machine (nice -15).` : cores;
 }
 
 function loads(): string {
@@ -225,7 +230,7 @@ async function reportOpenLoop(report: Report): Promise<void> {
   report.line(`${set.name}, /mutate, ${rules} rules, open loop with Poisson arrivals. Milliseconds from the planned arrival.\n`);
   report.line('| rate | server | p50 | p99 | × parse-only | 95 % interval | longest | failed |');
   report.line('|---|---|---|---|---|---|---|---|');
-  for (const rate of [500, 1_000]) {
+  for (const rate of options.rates.split(',').map(Number)) {
     const results = new Map(servers.map(({ name }): [string, JobResult[]] => [name, []]));
     for (let round = -1; round < rounds; round += 1) {
       for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
@@ -295,9 +300,6 @@ function formatCount(count: number): string {
   return count.toLocaleString('en');
 }
 
-/** The thread that parses long rules ends after 10 s without work. */
-const restMilliseconds = 12_000;
-
 /** From the start of the process to its first answer, and memory at rest. */
 async function reportStart(report: Report): Promise<void> {
   const [small, big] = [await startCluster(folder, { accounts: 100, namespaces: 25 }), await startCluster(folder, large)];
@@ -325,7 +327,7 @@ async function reportStart(report: Report): Promise<void> {
   report.line(
     'Milliseconds from the start of the process until its first answer. CPU time counts all threads until then. MiB are resident memory.\n',
   );
-  report.line('| server | ms until the first answer | CPU ms until then | × parse-only | MiB after 12 s | MiB at most |');
+  report.line('| server | ms until the first answer | CPU ms until then | × parse-only | MiB after 14 s | MiB at most |');
   report.line('|---|---|---|---|---|---|');
   const base = (results.get('parse-only') ?? []).map(({ cpu }) => cpu);
   for (const [name, each] of results) {
@@ -349,12 +351,12 @@ async function rest(server: Server): Promise<Pick<Started, 'resident' | 'peak'>>
   return memory;
 }
 
-/** Pauses for garbage collection at 1,000 requests per second. */
+/** Pauses for garbage collection at a fixed rate. */
 async function reportPauses(report: Report): Promise<void> {
   const [set] = bodySets;
   if (!set) return;
   const cluster = await startCluster(folder, large);
-  const rate = 1_000;
+  const rate = Number(options.rate);
   const seconds = 30;
   const [server] = await startAll([ours(rules, { name: 'regkeeper', node: ['--trace-gc'], cluster })]);
   if (!server) return;
