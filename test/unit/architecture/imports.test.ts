@@ -9,14 +9,15 @@ const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
 /** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
-const engineRooms = ['yaml', 'image', 'object', 'credentials', 'rules', 'delivery', 'decision', 'admission'] as const;
+const engineRooms = ['cache', 'yaml', 'image', 'object', 'credentials', 'rules', 'delivery', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
+  cache: [],
   contracts: [],
   errors: [],
   time: [],
   yaml: [],
-  image: [],
-  object: ['image'],
+  image: ['cache'],
+  object: ['cache', 'image'],
   credentials: ['image', 'object'],
   rules: ['yaml', 'image'],
   delivery: ['image', 'object', 'credentials', 'rules'],
