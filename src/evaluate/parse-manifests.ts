@@ -59,9 +59,9 @@ class ManifestReader {
     }
     const { manifests, problems } = this.parsed;
     const before = [manifests.length, problems.length] as const;
-    let isReliable = true;
+    let skipsRest = false;
     const failed = readEachYamlDocument(text, { scalars: 'kubectl', start }, (document, own) => {
-      isReliable &&= this.readDocument(document, part, () => this.readAgain(own));
+      if (!skipsRest) skipsRest = !this.readDocument(document, part, () => this.readAgain(own));
     });
     if (!failed) return;
     [manifests.length, problems.length] = before;
