@@ -5,10 +5,10 @@
  * them. CPU time is that of the server's process. A ratio is computed within each round, and the table has the median of all rounds with
  * its interval.
  *
- *     npm run bench:speed -- --rounds 9 --only Pod --sections requests,open,scale,start --write
+ *     npm run bench:speed -- --rounds 9 --only Pod --tables requests,open-loop,scale,cluster,start,pauses --write
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -16,9 +16,11 @@ import { parseArgs } from 'node:util';
 import { freePorts } from '../../test/cluster/free-ports.ts';
 import { rulesText } from '../samples.ts';
 import { type BodySet, createBodies } from './bodies.ts';
-import { type Load, startLoad } from './load.ts';
+import { type ScriptedCluster, startCluster } from './cluster.ts';
+import { type JobResult, startLoad } from './load.ts';
 import { opaCommand, opaProgram } from './opa.ts';
-import { canPin, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
+import { type Report, startReport, writeTable } from './results.ts';
+import { canPin, imageEnvironment, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
 import { type Estimate, estimate } from './statistics.ts';
 
 const { values: options } = parseArgs({
@@ -27,9 +29,11 @@ const { values: options } = parseArgs({
     /** Only bodies whose name contains the text. */
     only: { type: 'string', default: '' },
     paths: { type: 'string', default: '/mutate,/validate' },
-    sections: { type: 'string', default: 'requests,open,scale,start' },
+    tables: { type: 'string', default: 'requests,open-loop,scale,cluster,start,pauses' },
     /** Another build of regkeeper to measure in the same run. */
     against: { type: 'string' },
+    /** Options of Node.js for the other build, or for the same build without `--against`. */
+    'against-node': { type: 'string' },
     'without-opa': { type: 'boolean', default: false },
     /** Replaces the tables in bench/RESULTS.md. */
     write: { type: 'boolean', default: false },
@@ -42,36 +46,51 @@ const warmUpRounds = 2;
 /** About as many connections as one busy API server keeps open. */
 const connections = 16;
 const rules = 100;
-const bundle = join(root, 'dist', 'regkeeper.mjs');
+const image = join(root, 'dist', 'image');
+const bundle = join(image, 'regkeeper.mjs');
+const environment = imageEnvironment();
+const large = { accounts: 20_000, namespaces: 5_000 };
 
 const folder = mkdtempSync(join(tmpdir(), 'regkeeper-bench-'));
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 const tls = writeCertificates(folder);
-const output: string[] = [];
 
 build();
 const bodySets = createBodies(10).filter(({ name }) => name.includes(options.only));
 const load = await startLoad();
-print(`${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${rounds} rounds, load by ${load.name}.`);
-print(
-  `${canPin ? 'Servers on one core, load on another' : 'Nothing is pinned to a core, because there is no taskset'}. Load average ${loads()}.`,
-);
-const sections: Record<string, () => Promise<void>> = {
+const tables: Readonly<Record<string, (report: Report) => Promise<void>>> = {
   requests: reportRequests,
-  open: reportOpenLoop,
+  'open-loop': reportOpenLoop,
   scale: reportScale,
+  cluster: reportCluster,
   start: reportStart,
+  pauses: reportPauses,
 };
-for (const name of options.sections.split(',')) await sections[name]?.();
-print(`\nLoad average at the end: ${loads()}.`);
+for (const name of options.tables.split(',')) {
+  const table = tables[name];
+  if (!table) throw new Error(`unknown table ${name}. There are ${Object.keys(tables).join(', ')}`);
+  const report = startReport();
+  report.line(
+    `\nNode.js ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${rounds} rounds, load by ${load.name}.`,
+  );
+  report.line(`${where()} Load average at the start: ${loads()}.\n`);
+  await table(report);
+  report.line(`\nLoad average at the end: ${loads()}.`);
+  if (options.write) writeTable(name, report.text());
+}
 load.end();
-if (options.write) writeResults();
 process.exit(0);
 
-/** The bundle of the sources, which is what the image runs. */
+/** The files of the image, with compiled code. */
 function build(): void {
-  const { status, stderr } = spawnSync(process.execPath, [join(root, 'build.ts')], { cwd: root, encoding: 'utf8' });
-  if (status !== 0) throw new Error(`the build failed: ${stderr}`);
+  for (const args of [[join(root, 'build.ts'), '--image', image], [join(image, 'compile.mjs')]]) {
+    const { status, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', env: { ...process.env, ...environment } });
+    if (status !== 0) throw new Error(`the build failed: ${stderr}`);
+  }
+}
+
+function where(): string {
+  return canPin ? 'Servers on one core, load on another.' : 'Nothing is pinned to a core, because there is no taskset.';
 }
 
 function loads(): string {
@@ -80,23 +99,33 @@ function loads(): string {
     .join(', ');
 }
 
-function print(line: string): void {
-  output.push(line);
-  console.log(line);
-}
+type Variant = {
+  readonly name?: string;
+  readonly program?: string;
+  readonly node?: readonly string[];
+  readonly cluster?: ScriptedCluster | undefined;
+};
 
-function ours(count: number, program = bundle, name = 'regkeeper'): ServerCommand {
+function ours(count: number, { name = 'regkeeper', program = bundle, node = [], cluster }: Variant = {}): ServerCommand {
   const file = join(folder, `rules-${count}.yaml`);
   // The registries of the denied images are unknown.
   writeFileSync(file, rulesText(count).replace('unconfigured: warn', 'unconfigured: deny'));
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
   const certificates = ['--tls-cert', tls.certificate, '--tls-key', tls.key];
+  const watched = cluster ? ['--kubeconfig', cluster.kubeconfig, '--events', 'off'] : [];
   return {
     name,
-    command: [process.execPath, program, 'serve', '--rules', file, ...network, ...certificates],
-    env: { NODE_ENV: 'production' },
+    command: [process.execPath, ...node, program, 'serve', '--rules', file, ...watched, ...network, ...certificates],
+    env: environment,
     port: /"url":"https:\/\/[^"]*:(\d+)"/,
   };
+}
+
+/** The other version to compare with, if there is one. */
+function against(count: number, name = 'against'): readonly ServerCommand[] {
+  const { against: program = bundle, 'against-node': node } = options;
+  if (program === bundle && node === undefined) return [];
+  return [ours(count, { name, program, node: node?.split(' ') ?? [] })];
 }
 
 function peer(name: string): ServerCommand {
@@ -104,11 +133,14 @@ function peer(name: string): ServerCommand {
   return { name, command, env: { NODE_ENV: 'production' }, port: /port (\d+)/ };
 }
 
-async function opaPeers(): Promise<readonly ServerCommand[]> {
+async function opaPeers(report: Report): Promise<readonly ServerCommand[]> {
   if (options['without-opa']) return [];
-  const program = await opaProgram();
+  const program = await opaProgram().catch((error: Error) => {
+    report.line(`OPA is not in the table, because it could not be built: ${error.message.split('\n', 1)[0]}\n`);
+    return undefined;
+  });
   if (program === undefined) {
-    print('OPA is not in the table, because there is no Go to build it with.');
+    report.line('OPA is not in the table.\n');
     return [];
   }
   const [one, other] = await freePorts(2);
@@ -119,13 +151,13 @@ async function opaPeers(): Promise<readonly ServerCommand[]> {
 }
 
 /** CPU time of a request by server and body, with ratios to `parse-only`. */
-async function reportRequests(): Promise<void> {
+async function reportRequests(report: Report): Promise<void> {
   const base = 'parse-only';
-  const against = options.against === undefined ? [] : [ours(rules, options.against, 'against')];
-  const servers = await startAll([ours(rules), ...against, peer(base), peer('no-parse'), peer('fastify'), ...(await opaPeers())]);
-  print(`\n## CPU time of a request\n\n${rules} rules, audit records on, ${connections} connections, closed loop. µs of one core.\n`);
-  print('| request | path | bytes | server | µs | × parse-only | 95 % interval |');
-  print('|---|---|---|---|---|---|---|');
+  const peers = [peer(base), peer('no-parse'), peer('fastify'), ...(await opaPeers(report))];
+  const servers = await startAll([ours(rules), ...against(rules), ...peers]);
+  report.line(`${rules} rules, audit records on, ${connections} connections, closed loop. µs of one core.\n`);
+  report.line('| request | path | bytes | server | µs | × parse-only | 95 % interval |');
+  report.line('|---|---|---|---|---|---|---|');
   for (const set of bodySets) {
     for (const path of options.paths.split(',')) {
       // Only regkeeper distinguishes the two.
@@ -135,16 +167,7 @@ async function reportRequests(): Promise<void> {
       for (const { name } of measured) {
         const own = times.get(name) ?? [];
         const { median, low, high } = ratioOf(own, times.get(base) ?? []);
-        const columns = [
-          set.name,
-          path,
-          bytes,
-          name,
-          estimate(own).median.toFixed(0),
-          median.toFixed(2),
-          `${low.toFixed(2)} to ${high.toFixed(2)}`,
-        ];
-        print(`| ${columns.join(' | ')} |`);
+        report.row([set.name, path, bytes, name, estimate(own).median.toFixed(0), median.toFixed(2), interval({ low, high }, 2)]);
       }
     }
   }
@@ -180,83 +203,172 @@ function writeBodies({ name, bodies }: BodySet): string {
   return file;
 }
 
+function interval({ low, high }: Pick<Estimate, 'low' | 'high'>, digits: number): string {
+  return `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
+}
+
 /** Latency at a rate that does not depend on the answers. */
-async function reportOpenLoop(): Promise<void> {
-  const servers = await startAll([ours(rules), peer('parse-only')]);
+async function reportOpenLoop(report: Report): Promise<void> {
   const [set] = bodySets;
   if (!set) return;
+  const base = 'parse-only';
+  const servers = await startAll([ours(rules), ...against(rules), peer(base)]);
   const bodies = writeBodies(set);
-  print(`\n## Latency at a fixed rate\n\n${set.name}, /mutate, open loop with Poisson arrivals, milliseconds from the planned arrival.\n`);
-  print('| rate | server | p50 | p99 | 95 % interval of p99 | longest | failed |');
-  print('|---|---|---|---|---|---|---|');
+  report.line(`${set.name}, /mutate, ${rules} rules, open loop with Poisson arrivals. Milliseconds from the planned arrival.\n`);
+  report.line('| rate | server | p50 | p99 | × parse-only | 95 % interval | longest | failed |');
+  report.line('|---|---|---|---|---|---|---|---|');
   for (const rate of [500, 1_000]) {
-    const results = new Map(servers.map(({ name }): [string, Awaited<ReturnType<Load['run']>>[]] => [name, []]));
+    const results = new Map(servers.map(({ name }): [string, JobResult[]] => [name, []]));
     for (let round = -1; round < rounds; round += 1) {
-      for (const server of servers) {
+      for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
         const result = await load.run({ ...jobFor(server, '/mutate'), connections: 64, bodies, requests: rate * 4, rate });
         if (round >= 0) results.get(server.name)?.push(result);
       }
     }
+    const baseP99 = (results.get(base) ?? []).map(({ p99 }) => p99);
     for (const [name, each] of results) {
-      const p99 = estimate(each.map((result) => result.p99));
-      const columns = [
+      const p99 = each.map((result) => result.p99);
+      const ratio = ratioOf(p99, baseP99);
+      report.row([
         `${rate}/s`,
         name,
         estimate(each.map(({ p50 }) => p50)).median.toFixed(1),
-        p99.median.toFixed(1),
-        `${p99.low.toFixed(1)} to ${p99.high.toFixed(1)}`,
+        estimate(p99).median.toFixed(1),
+        ratio.median.toFixed(2),
+        interval(ratio, 2),
         Math.max(...each.map(({ max }) => max)).toFixed(0),
         each.reduce((sum, { failed }) => sum + failed, 0),
-      ];
-      print(`| ${columns.join(' | ')} |`);
+      ]);
     }
   }
   await endAll(servers);
 }
 
 /** CPU time of a request by the number of rules, with ratios to the fewest. */
-async function reportScale(): Promise<void> {
+async function reportScale(report: Report): Promise<void> {
   const [set] = bodySets;
   if (!set) return;
-  const servers = await startAll([10, 100, 1_000, 10_000].map((count) => ours(count, bundle, formatRules(count))));
+  const servers = await startAll([10, 100, 1_000, 10_000].map((count) => ours(count, { name: formatCount(count) })));
   const times = await measureRounds(servers, set, '/mutate');
-  print(`\n## By number of rules\n\n${set.name}, /mutate, closed loop. µs of one core.\n`);
-  print('| rules | µs | × 10 rules | 95 % interval |');
-  print('|---|---|---|---|');
+  report.line(`${set.name}, /mutate, closed loop. µs of one core.\n`);
+  report.line('| rules | µs | × 10 rules | 95 % interval |');
+  report.line('|---|---|---|---|');
   for (const [name, own] of times) {
-    const { median, low, high } = ratioOf(own, times.get(formatRules(10)) ?? []);
-    print(`| ${name} | ${estimate(own).median.toFixed(0)} | ${median.toFixed(2)} | ${low.toFixed(2)} to ${high.toFixed(2)} |`);
+    const ratio = ratioOf(own, times.get(formatCount(10)) ?? []);
+    report.row([name, estimate(own).median.toFixed(0), ratio.median.toFixed(2), interval(ratio, 2)]);
   }
   await endAll(servers);
 }
 
-function formatRules(count: number): string {
+/** CPU time of a request with and without a large cluster that is watched. */
+async function reportCluster(report: Report): Promise<void> {
+  const [set] = bodySets;
+  if (!set) return;
+  const cluster = await startCluster(folder, large);
+  const alone = 'no cluster';
+  const servers = await startAll([ours(rules, { name: alone }), ours(rules, { name: describe(large), cluster })]);
+  const times = await measureRounds(servers, set, '/mutate');
+  report.line(`${set.name}, /mutate, ${rules} rules, closed loop. µs of one core.\n`);
+  report.line('| watched | µs | × no cluster | 95 % interval |');
+  report.line('|---|---|---|---|');
+  for (const [name, own] of times) {
+    const ratio = ratioOf(own, times.get(alone) ?? []);
+    report.row([name, estimate(own).median.toFixed(0), ratio.median.toFixed(2), interval(ratio, 2)]);
+  }
+  await endAll(servers);
+  cluster.end();
+}
+
+function describe({ accounts, namespaces }: typeof large): string {
+  return `${formatCount(accounts)} ServiceAccounts, ${formatCount(namespaces)} namespaces`;
+}
+
+function formatCount(count: number): string {
   return count.toLocaleString('en');
 }
 
-/** From the start of the process to its first answer, and memory a second later. */
-async function reportStart(): Promise<void> {
-  const against = options.against === undefined ? [] : [ours(rules, options.against, `against, ${rules} rules`)];
-  const few = ours(rules, bundle, `regkeeper, ${rules} rules`);
-  const many = ours(10_000, bundle, `regkeeper, ${formatRules(10_000)} rules`);
-  const commands = [few, ...against, many, peer('parse-only')];
-  const results = new Map(commands.map(({ name }): [string, { ready: number; cpu: number; resident: number }[]] => [name, []]));
+/** The thread that parses long rules ends after 10 s without work. */
+const restMilliseconds = 12_000;
+
+/** From the start of the process to its first answer, and memory at rest. */
+async function reportStart(report: Report): Promise<void> {
+  const [small, big] = [await startCluster(folder, { accounts: 100, namespaces: 25 }), await startCluster(folder, large)];
+  const commands = [
+    ours(rules, { name: `${rules} rules` }),
+    ...against(rules, `against, ${rules} rules`),
+    ours(10_000, { name: '10,000 rules' }),
+    ours(rules, { name: `${rules} rules, a small cluster`, cluster: small }),
+    ours(rules, { name: `${rules} rules, ${describe(large)}`, cluster: big }),
+    ours(10_000, { name: `10,000 rules, ${describe(large)}`, cluster: big }),
+    peer('parse-only'),
+  ];
+  const results = new Map(commands.map(({ name }): [string, Started[]] => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
+    const resting: Promise<void>[] = [];
     for (const command of round % 2 === 0 ? commands : commands.toReversed()) {
       const server = await startServer(command, tls);
       const cpu = server.cpu() / 1_000;
-      await pause(1_000);
-      results.get(command.name)?.push({ ready: server.readyMilliseconds, cpu, resident: server.resident() });
-      await server.end();
+      resting.push(
+        rest(server).then((memory) => void results.get(command.name)?.push({ ready: server.readyMilliseconds, cpu, ...memory })),
+      );
     }
+    await Promise.all(resting);
   }
-  print('\n## Start and memory at rest\n');
-  print('| server | ms until the first answer | CPU ms until then | MiB resident a second later |');
-  print('|---|---|---|---|');
+  report.line(
+    'Milliseconds from the start of the process until its first answer. CPU time counts all threads until then. MiB are resident memory.\n',
+  );
+  report.line('| server | ms until the first answer | CPU ms until then | × parse-only | MiB after 12 s | MiB at most |');
+  report.line('|---|---|---|---|---|---|');
+  const base = (results.get('parse-only') ?? []).map(({ cpu }) => cpu);
   for (const [name, each] of results) {
-    const median = (of: 'ready' | 'cpu' | 'resident') => estimate(each.map((result) => result[of])).median.toFixed(0);
-    print(`| ${name} | ${median('ready')} | ${median('cpu')} | ${median('resident')} |`);
+    const median = (of: 'ready' | 'cpu' | 'resident' | 'peak') => estimate(each.map((result) => result[of])).median.toFixed(0);
+    const ratio = ratioOf(
+      each.map(({ cpu }) => cpu),
+      base,
+    );
+    report.row([name, median('ready'), median('cpu'), ratio.median.toFixed(2), median('resident'), median('peak')]);
   }
+  small.end();
+  big.end();
+}
+
+type Started = { readonly ready: number; readonly cpu: number; readonly resident: number; readonly peak: number };
+
+async function rest(server: Server): Promise<Pick<Started, 'resident' | 'peak'>> {
+  await pause(restMilliseconds);
+  const memory = { resident: server.resident(), peak: server.peak() };
+  await server.end();
+  return memory;
+}
+
+/** Pauses for garbage collection at 1,000 requests per second. */
+async function reportPauses(report: Report): Promise<void> {
+  const [set] = bodySets;
+  if (!set) return;
+  const cluster = await startCluster(folder, large);
+  const rate = 1_000;
+  const seconds = 30;
+  const [server] = await startAll([ours(rules, { name: 'regkeeper', node: ['--trace-gc'], cluster })]);
+  if (!server) return;
+  const bodies = writeBodies(set);
+  const run = (length: number) => load.run({ ...jobFor(server, '/mutate'), connections: 64, bodies, requests: rate * length, rate });
+  await run(5);
+  const before = server.pauses().length;
+  const { p99, failed } = await run(seconds);
+  const pauses = server.pauses().slice(before);
+  report.line(
+    `${set.name}, /mutate, ${rules} rules, ${describe(large)}, ${rate}/s for ${seconds} s: p99 ${p99.toFixed(1)} ms, ${failed} failed. V8 measures`,
+  );
+  report.line('wall time, so a pause includes the time in which another process had the core.\n');
+  report.line('| collection | count | median ms | longest ms |');
+  report.line('|---|---|---|---|');
+  for (const collection of ['Scavenge', 'Mark-Compact'] as const) {
+    const own = pauses.filter((each) => each.collection === collection).map(({ milliseconds }) => milliseconds);
+    if (own.length === 0) report.row([collection, 0, '', '']);
+    else report.row([collection, own.length, estimate(own).median.toFixed(1), Math.max(...own).toFixed(1)]);
+  }
+  await server.end();
+  cluster.end();
 }
 
 async function startAll(commands: readonly ServerCommand[]): Promise<readonly Server[]> {
@@ -267,10 +379,4 @@ async function startAll(commands: readonly ServerCommand[]): Promise<readonly Se
 
 async function endAll(servers: readonly Server[]): Promise<void> {
   await Promise.all(servers.map((server) => server.end()));
-}
-
-function writeResults(): void {
-  const file = join(root, 'bench', 'RESULTS.md');
-  const [before, , after] = readFileSync(file, 'utf8').split(/<!-- (?:begin|end) of bench:speed -->/);
-  writeFileSync(file, `${before}<!-- begin of bench:speed -->\n${output.join('\n')}\n<!-- end of bench:speed -->${after}`);
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, get, request } from 'node:https';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts';
 
@@ -16,10 +17,17 @@ export type Server = {
   cpu(): number;
   /** Resident memory in MiB. */
   resident(): number;
+  /** The most resident memory so far, in MiB. */
+  peak(): number;
   /** Lines that the process wrote to standard error. */
   log(): string;
+  /** Pauses for garbage collection so far, with `--trace-gc`. */
+  pauses(): readonly Pause[];
   end(): Promise<void>;
 };
+
+/** One pause, in milliseconds. */
+export type Pause = { readonly collection: 'Scavenge' | 'Mark-Compact'; readonly milliseconds: number };
 
 export type ServerCommand = {
   readonly name: string;
@@ -62,8 +70,10 @@ export async function startServer({ name, command, env, port, readyPath }: Serve
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
+  const pauses: Pause[] = [];
   // The audit records are read, as a container runtime does.
-  child.stdout.resume();
+  if (command.includes('--trace-gc')) createInterface({ input: child.stdout }).on('line', (line) => pauses.push(...pauseIn(line)));
+  else child.stdout.resume();
   let log = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     log = (log + text).slice(-100_000);
@@ -89,8 +99,10 @@ export async function startServer({ name, command, env, port, readyPath }: Serve
     port: found,
     readyMilliseconds: performance.now() - started,
     cpu: () => cpuOf(child),
-    resident: () => residentOf(child),
+    resident: () => mebibytesOf(child, 'VmRSS'),
+    peak: () => mebibytesOf(child, 'VmHWM'),
     log: () => log,
+    pauses: () => [...pauses],
     async end() {
       const gone = ended() ? undefined : once(child, 'exit');
       kill();
@@ -98,6 +110,19 @@ export async function startServer({ name, command, env, port, readyPath }: Serve
       process.off('exit', kill);
     },
   };
+}
+
+/** V8 prints a line such as `[1:0x2f] 518 ms: Scavenge 18.8 (27.2) -> 12.1 (28.0) MB, pooled: 0 MB, 1.43 / 0.00 ms (average mu = …`. */
+function pauseIn(line: string): readonly Pause[] {
+  const [, collection, milliseconds] = /ms: (Scavenge|Mark-Compact)\b.* -> .* ([\d.]+) \/ [\d.]+ ms/.exec(line) ?? [];
+  return collection === undefined ? [] : [{ collection: collection as Pause['collection'], milliseconds: Number(milliseconds) }];
+}
+
+/** The variables that the image sets, so that what runs here is what runs in a cluster. */
+export function imageEnvironment(): Readonly<Record<string, string>> {
+  const dockerfile = readFileSync(join(import.meta.dirname, '../../Dockerfile'), 'utf8').replaceAll(/\\\n\s*/g, '');
+  const settings = [...dockerfile.matchAll(/^ENV (.*)$/gm)].flatMap(([, line = '']) => line.split(' '));
+  return Object.fromEntries(settings.map((setting) => setting.split(/=(.*)/s, 2)));
 }
 
 const smallReview = JSON.stringify({
@@ -148,6 +173,6 @@ function cpuOf({ pid }: ChildProcess): number {
   return nanoseconds / 1_000;
 }
 
-function residentOf({ pid }: ChildProcess): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+function mebibytesOf({ pid }: ChildProcess, field: 'VmRSS' | 'VmHWM'): number {
+  return Number(new RegExp(`${field}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }

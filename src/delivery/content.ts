@@ -1,7 +1,9 @@
 /** Makes the content of a copy from its source: the entries that the rules of one namespace need, and no others. */
+
+import type { RegistryCredential } from '../credentials/registry-secret.ts';
 import type { JsonObject } from '../object/json.ts';
 import { copyKey } from './names.ts';
-import { type NamingRule, type SelectedEntries, selectEntries } from './select-entries.ts';
+import { createSelector, type NamingRule, type SelectedEntries, type Selector } from './select-entries.ts';
 import type { UsableSource } from './source.ts';
 
 export type CopyContent = {
@@ -9,20 +11,38 @@ export type CopyContent = {
   readonly version: string;
   /** The number of entries. */
   readonly entries: number;
-  /** The `data` of the Secret. Undefined if the source has no entry for any of the rules. An empty copy would look like a delivered one. */
+  /**
+   * The `data` of the Secret. Undefined if the source has no entry for any of the rules, since an empty copy would look like a delivered one, and
+   * if it is too large.
+   */
   readonly data: { readonly [copyKey]: string } | undefined;
+  /** Whether the entries are more than a Secret can contain. */
+  readonly tooLarge: boolean;
 } & Pick<SelectedEntries<unknown>, 'rulesWithout' | 'wider'>;
 
 /** Changed when the same source and rules give other data, so that existing copies are written again. */
 const format = 1;
 
-/** `hash` returns a short text for a longer one. */
-export function createContent(source: UsableSource, rules: readonly NamingRule[], hash: (text: string) => string): CopyContent {
-  const { entries, rulesWithout, wider } = selectEntries(source.credentials, rules);
+/**
+ * In bytes. The API server accepts no larger Secret. A copy can be larger than its source, for instance because of letters beyond ASCII.
+ */
+const maxSecretBytes = 1024 * 1024;
+
+/** `hash` returns a short text for a longer one. `select` is for many copies of one source. */
+export function createContent(
+  source: UsableSource,
+  rules: readonly NamingRule[],
+  hash: (text: string) => string,
+  select: Selector<RegistryCredential> = createSelector(source.credentials),
+): CopyContent {
+  const { entries, rulesWithout, wider } = select(rules);
   const version = hash(JSON.stringify([format, source.version, entries.map(({ key }) => key)]));
-  if (entries.length === 0) return { version, entries: 0, data: undefined, rulesWithout, wider };
+  const made = { version, entries: entries.length, rulesWithout, wider };
+  if (entries.length === 0) return { ...made, data: undefined, tooLarge: false };
   const auths = Object.fromEntries(entries.map(({ key, content }) => [key, onlyTexts(content)]));
-  return { version, entries: entries.length, data: { [copyKey]: btoa(asciiJson({ auths })) }, rulesWithout, wider };
+  const text = asciiJson({ auths });
+  const tooLarge = text.length > maxSecretBytes;
+  return { ...made, data: tooLarge ? undefined : { [copyKey]: btoa(text) }, tooLarge };
 }
 
 /** Every field that kubelets and builders read is a string. Another type in a field that only one of them reads would break the other. */

@@ -28,8 +28,8 @@ export type PlanInput = {
 /** The content that a copy should have. */
 export type ContentState =
   | { readonly state: 'ready'; readonly version: string }
-  /** The source is unusable, or has nothing for the rules. */
-  | { readonly state: 'unavailable'; readonly code: UnusableSourceCode | 'source-without-entry' };
+  /** The source is unusable, has nothing for the rules, or has more for them than a Secret can contain. */
+  | { readonly state: 'unavailable'; readonly code: UnusableSourceCode | 'source-without-entry' | 'copy-too-large' };
 
 /** The Secret with which the plan was made. A write to any other version of it fails. */
 export type Precondition = Pick<ExistingSecret, 'uid' | 'resourceVersion'>;

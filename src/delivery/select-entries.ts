@@ -7,8 +7,9 @@ import { createBuilderPullLookup } from '../credentials/builder.ts';
 import { keyringName, parseLocation } from '../credentials/key-location.ts';
 import { createKeyring, type KeyedEntry } from '../credentials/kubelet.ts';
 import { labelMatches } from '../credentials/match-label.ts';
-import { parseImage, repositoryAsWritten } from '../image/reference.ts';
-import { patternMatches, type RegistryPattern } from '../rules/language/pattern.ts';
+import { dockerHub } from '../image/docker-hub.ts';
+import { type ImageReference, parseImage, repositoryAsWritten } from '../image/reference.ts';
+import { hostMatches, patternMatches, type RegistryPattern } from '../rules/language/pattern.ts';
 
 /** A rule that names the secret, and the purposes for which it does. */
 export type NamingRule = {
@@ -33,9 +34,30 @@ export type SelectedEntries<Entry> = {
  * rule is for `reg.io/team` does not get the entry for all of `reg.io` if there is one for `reg.io/team`.
  */
 export function selectEntries<Entry extends KeyedEntry>(entries: readonly Entry[], rules: readonly NamingRule[]): SelectedEntries<Entry> {
+  return createSelector(entries)(rules);
+}
+
+export type Selector<Entry> = (rules: readonly NamingRule[]) => SelectedEntries<Entry>;
+
+/** The same for many sets of rules. The entries are read once. */
+export function createSelector<Entry extends KeyedEntry>(entries: readonly Entry[]): Selector<Entry> {
   const { first } = createKeyring(entries);
   const lookUpForBuild = createBuilderPullLookup(entries);
   const sampler = createSampler(entries);
+  return (rules) => select(entries, rules, { first, lookUpForBuild, sampler });
+}
+
+type Lookups<Entry> = {
+  first(repository: string): readonly Entry[];
+  lookUpForBuild(repository: string): Entry | undefined;
+  sampler(pattern: RegistryPattern): readonly string[];
+};
+
+function select<Entry extends KeyedEntry>(
+  entries: readonly Entry[],
+  rules: readonly NamingRule[],
+  { first, lookUpForBuild, sampler }: Lookups<Entry>,
+): SelectedEntries<Entry> {
   const selected = new Set<Entry>();
   const rulesWithout: NamingRule[] = [];
   const wider: { readonly key: string; readonly rule: NamingRule }[] = [];
@@ -57,26 +79,78 @@ export function selectEntries<Entry extends KeyedEntry>(entries: readonly Entry[
 
 /**
  * Three repositories for each entry that may serve an image of the pattern: that of its key, one below it, and one whose path only begins with
- * the key's, since the kubelet compares paths as text.
+ * the key's, since the kubelet compares paths as text. Also two for each host of a key, since a builder finds a host in keys with any path.
+ * A source may have 20,000 entries and as many rules, so entries that cannot serve the pattern are left out before an image is parsed.
  */
 function createSampler(entries: readonly KeyedEntry[]): (pattern: RegistryPattern) => readonly string[] {
   const names = [...new Set(entries.flatMap(({ key }) => keyringName(key) ?? []))];
-  const keys = names.map((name) => {
-    const [hostAndPort = '', ...path] = name.split('/');
-    return { hostAndPort, path: path.filter((segment) => segment !== '') };
-  });
   const other = wordOfNoKey(names);
+  const hosts = readHosts(names, other);
   return (pattern) =>
-    keys.flatMap(({ hostAndPort, path }) => {
+    hosts(pattern).flatMap(({ hostAndPort, paths }) => {
       const host = withoutWildcards(hostAndPort, pattern, other);
-      const repository = [host, ...samplePath(pattern.path, path, other)].join('/');
-      const extended = path.map((segment, index) => (index === path.length - 1 ? segment + other : segment));
-      const beginning = [host, ...samplePath(pattern.path, extended, other)].join('/');
-      return [...new Set([repository, `${repository}/${other}`, beginning])].flatMap((text) => {
+      const repositories = [[], ...paths.filter((path) => mayServe(path, pattern.path))].flatMap((path) => {
+        const repository = [host, ...samplePath(pattern.path, path, other)].join('/');
+        const extended = path.map((segment, index) => (index === path.length - 1 ? segment + other : segment));
+        return [repository, `${repository}/${other}`, [host, ...samplePath(pattern.path, extended, other)].join('/')];
+      });
+      return [...new Set(repositories)].flatMap((text) => {
         const parsed = parseImage(text);
         return parsed.ok && patternMatches(pattern, parsed.reference) ? [repositoryAsWritten(parsed.reference)] : [];
       });
     });
+}
+
+/** The host of some keys, spelled as in the keys, with the segments of their paths. */
+type KeyHost = {
+  readonly hostAndPort: string;
+  readonly paths: (readonly string[])[];
+  /** Of an image on this host. Undefined for a host with wildcards, and for one that no image can have. */
+  readonly reference: Pick<ImageReference, 'host'> | undefined;
+};
+
+/** Returns the hosts that may serve images of a pattern. */
+function readHosts(names: readonly string[], other: string): (pattern: RegistryPattern) => readonly KeyHost[] {
+  const all = new Map<string, KeyHost>();
+  for (const name of names) {
+    const [hostAndPort = '', ...path] = name.split('/');
+    const known = all.get(hostAndPort) ?? { hostAndPort, paths: [], reference: referenceTo(hostAndPort, other) };
+    all.set(hostAndPort, known);
+    known.paths.push(path.filter((segment) => segment !== ''));
+  }
+  const withWildcards = [...all.values()].filter(({ hostAndPort }) => hostAndPort.includes('*'));
+  const literal = Map.groupBy(all.values(), ({ reference }) => reference?.host);
+  literal.delete(undefined);
+  return ({ host }) => {
+    const named = host.kind === 'exact' ? (literal.get(host.name) ?? []) : [...literal.values()].flat();
+    return [
+      ...named.filter(({ reference }) => reference && hostMatches(host, reference.host)),
+      ...withWildcards.filter(({ hostAndPort }) => mayMatch(hostAndPort, host)),
+    ];
+  };
+}
+
+function referenceTo(hostAndPort: string, other: string): KeyHost['reference'] {
+  const parsed = hostAndPort.includes('*') ? undefined : parseImage(`${hostAndPort}/${other}`);
+  return parsed?.ok ? parsed.reference : undefined;
+}
+
+/** False if a key with wildcards has another label where the pattern has a literal one, or another number of labels. */
+function mayMatch(hostAndPort: string, host: RegistryPattern['host']): boolean {
+  // Docker Hub has several names.
+  if (host.kind === 'any' || host.name === dockerHub) return true;
+  const literal = host.name.split('.').reverse();
+  const labels = hostAndPort.replace(/:.*$/s, '').split('.').reverse();
+  if (host.kind === 'exact' && labels.length !== literal.length) return false;
+  return literal.every((label, index) => labels[index]?.includes('*') || labels[index]?.toLowerCase() === label);
+}
+
+/** False if the path of a key is not the beginning of the path of an image that the pattern matches, as text. */
+function mayServe(path: readonly string[], pattern: readonly string[]): boolean {
+  return path.every((segment, index) => {
+    const wanted = pattern[index];
+    return wanted === undefined || wanted === '*' || wanted === segment || (index === path.length - 1 && wanted.startsWith(segment));
+  });
 }
 
 /** A path segment and label that matches no key, except for keys whose whole label is a wildcard. */

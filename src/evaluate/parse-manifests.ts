@@ -59,9 +59,9 @@ class ManifestReader {
     }
     const { manifests, problems } = this.parsed;
     const before = [manifests.length, problems.length] as const;
-    let skipsRest = false;
+    let isReliable = true;
     const failed = readEachYamlDocument(text, { scalars: 'kubectl', start }, (document, own) => {
-      if (!skipsRest) skipsRest = !this.readDocument(document, part, () => this.readAgain(own));
+      if (isReliable) isReliable = this.readDocument(document, part, () => this.readAgain(own));
     });
     if (!failed) return;
     [manifests.length, problems.length] = before;

@@ -8,13 +8,15 @@ export type TextToParse = BundleText & { readonly scope: RuleScope };
 
 export type DocumentParser = {
   /** Parses one document after the other. Never rejects: a document that needs too much time or memory gets a problem. */
-  parse(document: TextToParse): Promise<ParseResult>;
+  parse(document: TextToParse, when?: 'at start'): Promise<ParseResult>;
   stop(): Promise<void>;
 };
 
 export type ParserLimits = {
   /** Documents with at most so many characters are parsed inline, which is faster than a message to the thread and back. */
   readonly maxInlineCharacters: number;
+  /** For documents that are parsed at the start of the process, all together. No request can wait for them, and a thread starts slowly. */
+  readonly maxInlineCharactersAtStart: number;
   /** Deadline for one document in the thread. */
   readonly milliseconds: number;
   /** Deadline for the start of the thread, which takes seconds on a busy machine. */
@@ -31,6 +33,8 @@ export type ParserLimits = {
  */
 export const defaultLimits: ParserLimits = {
   maxInlineCharacters: 4_096,
+  // Some 700 rules. In the worst case they take 0.3 s.
+  maxInlineCharactersAtStart: 65_536,
   milliseconds: 30_000,
   startMilliseconds: 30_000,
   mebibytes: 256,
@@ -41,7 +45,13 @@ export const defaultLimits: ParserLimits = {
  * For rules of namespaces, which are never parsed inline. The costliest document within their limits (16,000 lexemes) takes 0.2 s and 20
  * MiB. The deadline is ten times as long, for busy machines.
  */
-export const namespaceLimits: ParserLimits = { ...defaultLimits, maxInlineCharacters: -1, milliseconds: 2_000, mebibytes: 64 };
+export const namespaceLimits: ParserLimits = {
+  ...defaultLimits,
+  maxInlineCharacters: -1,
+  maxInlineCharactersAtStart: -1,
+  milliseconds: 2_000,
+  mebibytes: 64,
+};
 
 /** `start` starts a thread that answers as `parse-worker.ts` does. */
 export function createDocumentParser(
@@ -49,7 +59,8 @@ export function createDocumentParser(
   start: (mebibytes: number) => Worker = startWorker,
   clock: Pick<Clock, 'schedule'> = systemClock,
 ): DocumentParser {
-  const { maxInlineCharacters, milliseconds, startMilliseconds, mebibytes, idleMilliseconds } = { ...defaultLimits, ...limits };
+  const { maxInlineCharacters, milliseconds, startMilliseconds, mebibytes, idleMilliseconds, ...others } = { ...defaultLimits, ...limits };
+  let inlineCharactersLeft = others.maxInlineCharactersAtStart;
   let worker: Worker | undefined;
   /** A thread that does not accept documents yet. */
   let starting: Worker | undefined;
@@ -96,9 +107,11 @@ export function createDocumentParser(
   }
 
   return {
-    parse(document) {
+    parse(document, when) {
       const { text, source, scope, start } = document;
-      if (text.length <= maxInlineCharacters) return Promise.resolve(parseRulesDocument(text, source, scope, start));
+      const isInlineAtStart = when === 'at start' && text.length <= inlineCharactersLeft;
+      if (isInlineAtStart) inlineCharactersLeft -= text.length;
+      if (isInlineAtStart || text.length <= maxInlineCharacters) return Promise.resolve(parseRulesDocument(text, source, scope, start));
       const result = last.then(() => (stopped ? parseFailure(document, new Error('regkeeper is shutting down')) : parseInThread(document)));
       last = result;
       return result;

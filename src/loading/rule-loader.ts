@@ -62,7 +62,8 @@ export function createRuleLoader({ store, parsers, onChange, onSkipped = () => u
 
   async function readAll(bundles: readonly Bundle[]): Promise<ReadBundle[]> {
     const read: ReadBundle[] = [];
-    for (const bundle of bundles) read.push(await readBundleInSteps(bundle, parsers.cluster.parse));
+    const parse: DocumentParser['parse'] = (document) => parsers.cluster.parse(document, 'at start');
+    for (const bundle of bundles) read.push(await readBundleInSteps(bundle, parse));
     return read;
   }
 

@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance, LogController } from 'fastify';
 import { type Clock, systemClock } from '../time/clock.ts';
 import { limitConnections } from './connections.ts';
 import { type ConnectionLimits, healthConnectionLimits } from './limits.ts';
+import { noSchemas } from './no-schemas.ts';
 
 /** One condition of readiness. */
 export type ReadinessCheck = {
@@ -34,6 +35,7 @@ export function createHealthServer(
     logger: false,
     logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
+    ...noSchemas,
     forceCloseConnections: true,
   });
   const stopConnectionLimits = limitConnections(app.server, connections, clock);

@@ -9,6 +9,7 @@ import { authenticateCallers, type ClientCa } from './caller-authentication.ts';
 import { limitConnections } from './connections.ts';
 import { createGracefulClose, type GracefulClose } from './graceful-close.ts';
 import { type BodyLimits, type ConnectionLimits, defaultBodyLimits, defaultConnectionLimits } from './limits.ts';
+import { noSchemas } from './no-schemas.ts';
 import { answerAdmissionReview } from './routes/admission.ts';
 import { answerProbeReview } from './routes/probe.ts';
 import { answerRulesReview } from './routes/rules-review.ts';
@@ -51,6 +52,7 @@ export function createWebhookServer(collaborators: WebhookCollaborators, options
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     exposeHeadRoutes: false,
+    ...noSchemas,
     // Fastify answers a path with a broken escape itself, before any hook runs. No path of ours has an escape.
     rewriteUrl: ({ url = '' }) => url.replaceAll('%', '%25'),
     logger: false,

@@ -42,7 +42,14 @@ export type Repair = {
   readonly admitted: number;
   /** How many were tried. */
   readonly tried: number;
+  /** The longest request of these, in milliseconds: how busy the machine was. */
+  readonly slowest: number;
 };
+
+/** At once is within three seconds. On a machine so busy that single requests take longer than that, within a few of them. */
+export function repairedAtOnce({ milliseconds, slowest }: Repair): boolean {
+  return milliseconds < 3_000 + 3 * slowest;
+}
 
 /** Breaks something and then reads continuously until it is repaired, while it tries untrusted Pods one after another. */
 export async function timeRepair({
@@ -56,11 +63,14 @@ export async function timeRepair({
 }): Promise<Repair> {
   let admitted = 0;
   let tried = 0;
+  let slowest = 0;
   let over = false;
   const trying = (async () => {
     while (!over) {
+      const sent = performance.now();
       if (await tryPod()) admitted += 1;
       tried += 1;
+      slowest = Math.max(slowest, Math.round(performance.now() - sent));
     }
   })();
   await breakIt();
@@ -69,7 +79,7 @@ export async function timeRepair({
     if (performance.now() - since > 30_000) {
       over = true;
       await trying;
-      return { milliseconds: Number.POSITIVE_INFINITY, admitted, tried };
+      return { milliseconds: Number.POSITIVE_INFINITY, admitted, tried, slowest };
     }
     await pause(5);
   }
@@ -78,7 +88,7 @@ export async function timeRepair({
   await pause(1_000);
   over = true;
   await trying;
-  return { milliseconds, admitted, tried };
+  return { milliseconds, admitted, tried, slowest };
 }
 
 /** Whether a Pod with this image is admitted, with a dry run. */

@@ -1,6 +1,8 @@
 /** The content of each copy, made once for all namespaces to which the same rules apply. */
+
+import type { RegistryCredential } from '../../credentials/registry-secret.ts';
 import { type CopyContent, createContent } from '../../delivery/content.ts';
-import type { NamingRule } from '../../delivery/select-entries.ts';
+import { createSelector, type NamingRule, type Selector } from '../../delivery/select-entries.ts';
 import type { SourceState, UsableSource } from '../../delivery/source.ts';
 import type { NamingRule as NamingRuleOfSet } from '../../rules/match/entitlement.ts';
 import type { Rule } from '../../rules/rule-set.ts';
@@ -17,6 +19,8 @@ const maxCharacters = 16 * 1024 * 1024;
 export function createContents(hash: (text: string) => string): Contents {
   /** A source has a new object with each version, so that contents of earlier ones are collected as garbage. */
   let bySource = new WeakMap<SourceState, Map<string, CopyContent>>();
+  /** A source of 1 MiB may have 20,000 entries, and there may be as many sets of rules as namespaces. */
+  const selectors = new WeakMap<SourceState, Selector<RegistryCredential>>();
   const numbers = new WeakMap<Rule, number>();
   let next = 0;
   let characters = 0;
@@ -38,7 +42,9 @@ export function createContents(hash: (text: string) => string): Contents {
       const key = naming.map(({ rule, pull, push }) => `${numberOf(rule)}${pull ? '<' : ''}${push ? '>' : ''}`).join(' ');
       const known = contents.get(key);
       if (known) return known;
-      const content = createContent(source, naming.map(asNamingRule), hash);
+      const select = selectors.get(source) ?? createSelector(source.credentials);
+      selectors.set(source, select);
+      const content = createContent(source, naming.map(asNamingRule), hash, select);
       characters += 1_000 + (content.data?.['.dockerconfigjson'].length ?? 0);
       // Rules that were loaded again are other objects, and a source may not change for months.
       if (characters > maxCharacters) {

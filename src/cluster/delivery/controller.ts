@@ -43,9 +43,19 @@ export type CopyWrite = {
 export type ControllerObserver = {
   written(write: CopyWrite): void;
   failed(failure: { readonly namespace: string; readonly name: string; readonly action: WriteAction; readonly error: unknown }): void;
-  found(finding: { readonly namespace: string; readonly name: string; readonly finding: CopyFinding; readonly planned: PlannedCopy }): void;
+  found(finding: FoundCopy): void;
   /** All copies of a source follow its latest content, so many seconds after it was written. */
   rotated(rotation: { readonly source: string; readonly copies: number; readonly seconds: number }): void;
+};
+
+/** A copy that an administrator has to correct. */
+export type FoundCopy = {
+  readonly namespace: string;
+  readonly name: string;
+  readonly finding: CopyFinding;
+  readonly planned: PlannedCopy;
+  /** Whether it was reported before, and is still the case. */
+  readonly repeated: boolean;
 };
 
 export type ControllerOptions = {
@@ -94,7 +104,14 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
   function allChanged(): void {
     if (stopped || !mayWrite()) return;
     resyncAt = monotonic() + resyncMilliseconds;
+    forgetUnwatched();
     for (const namespace of namespaces.names()) changed(namespace);
+  }
+
+  /** A Secret of a name that is no longer watched is not planned any more. */
+  function forgetUnwatched(): void {
+    const watched = new Set(copies.names());
+    for (const key of found.keys()) if (!watched.has(partsOf(key).name)) found.delete(key);
   }
 
   async function drain(): Promise<void> {
@@ -156,12 +173,20 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
     if (finding === undefined) found.delete(key);
     else {
       found.set(key, finding);
-      observer.found({ namespace, name, finding, planned });
+      observer.found({ namespace, name, finding, planned, repeated: false });
+    }
+  }
+
+  function remind(): void {
+    for (const [key, finding] of found) {
+      const { namespace, name } = partsOf(key);
+      const planned = plan(namespace, name);
+      if (planned?.finding === finding) observer.found({ namespace, name, finding, planned, repeated: true });
     }
   }
 
   async function write(key: string, signal: AbortSignal): Promise<'written' | 'nothing' | 'retry'> {
-    const [namespace = '', name = ''] = key.split('/');
+    const { namespace, name } = partsOf(key);
     const expected = planNow(namespace, name);
     if (!expected) {
       rotations.done(key);
@@ -170,20 +195,28 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
     let { action } = expected;
     try {
       // A watch may be late. In the meantime the namespace may have lost its label, or another user may have created one of the same name.
-      const live = isContent(action) ? { namespace: await namespaces.readNow(namespace, signal) } : undefined;
+      const live = dependsOnNamespace(action) ? { namespace: await namespaces.readNow(namespace, signal) } : undefined;
       const planned = live ? planNow(namespace, name, live) : expected;
       if (!planned) {
         rotations.done(key);
         return 'nothing';
       }
       action = planned.action;
-      const { result, secret } = { secret: undefined, ...(await writer.write(copyOf(namespace, name, planned), action, signal)) };
+      const copy = copyOf(namespace, name, planned);
+      let outcome = await writer.write(copy, action, signal);
+      if (outcome.result === 'immutable' && action.do === 'update') {
+        action = { do: 'replace', because: 'immutable', of: action.of };
+        outcome = await writer.write(copy, action, signal);
+      }
+      const { result, secret } = { secret: undefined, ...outcome };
       log.debug({ namespace, secret: name, action: action.do, result }, 'wrote a copy');
       // The need arrives with the next event of a watch.
       if (result === 'needed') rechecks.set(namespace, monotonic() + 30_000);
       if (result === 'conflict') return 'retry';
       if (result === 'foreign') {
-        if ('of' in action) rejected.set(key, action.of.resourceVersion);
+        // The watch does not show the Secret yet, so the plan would be the same.
+        if (!('of' in action)) return 'retry';
+        rejected.set(key, action.of.resourceVersion);
         changed(namespace);
       }
       rotations.done(key, result === 'written');
@@ -205,7 +238,10 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
   function tick(): void {
     cancelTick = schedule(tick, tickMilliseconds);
     const canWrite = mayWrite();
+    if (canWrite && couldWrite && monotonic() >= resyncAt) remind();
     if (canWrite && (!couldWrite || monotonic() >= resyncAt)) allChanged();
+    // Another replica may lead, and report what is the case then.
+    if (!canWrite) found.clear();
     couldWrite = canWrite;
     for (const [namespace, at] of rechecks) {
       if (monotonic() < at) continue;
@@ -234,6 +270,11 @@ export function createDeliveryController(options: ControllerOptions): DeliveryCo
   };
 }
 
+function partsOf(key: string): { readonly namespace: string; readonly name: string } {
+  const [namespace = '', name = ''] = key.split('/');
+  return { namespace, name };
+}
+
 function isWrite(planned: PlannedCopy): planned is PlannedCopy & { readonly action: WriteAction } {
   return planned.action.do !== 'leave';
 }
@@ -250,6 +291,11 @@ function isUrgent(action: WriteAction): boolean {
 /** Whether another writer could make the same write necessary again and again. */
 function isContent(action: WriteAction): boolean {
   return action.do === 'create' || action.do === 'update' || action.do === 'replace';
+}
+
+/** Whether the action is for a namespace as the watch has reported it, and wrong for another one. */
+function dependsOnNamespace(action: WriteAction): boolean {
+  return isContent(action) || (action.do === 'delete' && action.because === 'not-entitled');
 }
 
 function copyOf(namespace: string, name: string, { content }: PlannedCopy): CopyToWrite {

@@ -28,11 +28,12 @@ export type CopyToWrite = {
 
 /**
  * `conflict`: another writer was faster, and the plan is made again from the new state. `needed`: an object needs the copy that was to be
- * deleted. `foreign`: the Secret is no copy, although it may have the label: its type is another one.
+ * deleted. `foreign`: the Secret is no copy, although it may have the label: its type is another one. `immutable`: the copy must be deleted to
+ * be changed, although its managedFields do not show that.
  */
 export type WriteResult =
   | { readonly result: 'written'; readonly secret?: KubeObject['metadata'] }
-  | { readonly result: 'conflict' | 'needed' | 'foreign' };
+  | { readonly result: 'conflict' | 'needed' | 'foreign' | 'immutable' };
 
 export type CopyWriterOptions = {
   readonly client: ApiClient;
@@ -64,6 +65,7 @@ export function createCopyWriter({ client: whole, isNeededNow }: CopyWriterOptio
       } catch (error) {
         if (isConflict(error)) return { result: 'conflict' };
         if (isOfOtherType(error)) return { result: 'foreign' };
+        if (isImmutable(error)) return { result: 'immutable' };
         throw error;
       }
     },
@@ -157,6 +159,11 @@ function isConflict(error: unknown): boolean {
 function isOfOtherType(error: unknown): boolean {
   if (isRejectedByFence(error)) return error.message.includes(foreignRejection);
   return error instanceof ApiError && error.status === 422 && /\btype: Invalid value: .*field is immutable/.test(error.message);
+}
+
+/** Any writer may remove the managedFields of a Secret, and with them the trace of who made it immutable. */
+function isImmutable(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 422 && error.message.includes('field is immutable when `immutable` is set');
 }
 
 /** Whether the policy that limits this account has rejected a request. */

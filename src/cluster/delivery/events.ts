@@ -16,7 +16,7 @@ export type SecretEventsOptions = { readonly client: ApiClient; readonly log: Lo
 /** Events at once. Tenants can cause one in each of their namespaces. */
 const burst = 20;
 const perSecond = 5;
-/** Milliseconds. An API server keeps Events for an hour. */
+/** Milliseconds. An API server keeps an Event for an hour, unless it is configured otherwise. Then the next one follows. */
 const repeatAfter = 3_600_000;
 const maxRemembered = 10_000;
 
@@ -41,7 +41,8 @@ export function createSecretEvents({ client, log, clock = systemClock }: SecretE
       await client.create(`/api/v1/namespaces/${namespace}/events`, eventOf({ namespace, name, uid }, reason, message, clock.now()));
       lastFailure = undefined;
     } catch (error) {
-      // Another replica was the leader a short time ago, and wrote the same Event.
+      // Another replica was the leader a short time ago and wrote the same Event, or the last one has not expired yet.
+      if (error instanceof ApiError && error.status === 409) sent.delete(keyOf(secret, reason));
       if (error instanceof ApiError && (error.status === 409 || error.status === 404)) return;
       const failure = errorMessage(error);
       if (failure !== lastFailure) log.warn({ err: error }, `cannot write an Event: ${failure}`);
@@ -51,7 +52,7 @@ export function createSecretEvents({ client, log, clock = systemClock }: SecretE
 
   return {
     warn(secret, reason, message) {
-      const key = `${secret.namespace}/${secret.name} ${secret.uid ?? ''} ${reason}`;
+      const key = keyOf(secret, reason);
       const now = clock.monotonic();
       if (now - (sent.get(key) ?? Number.NEGATIVE_INFINITY) < repeatAfter || !take()) return;
       if (sent.size >= maxRemembered) sent.clear();
@@ -59,6 +60,10 @@ export function createSecretEvents({ client, log, clock = systemClock }: SecretE
       void send(secret, reason, message);
     },
   };
+}
+
+function keyOf({ namespace, name, uid = '' }: SecretReference, reason: string): string {
+  return `${namespace}/${name} ${uid} ${reason}`;
 }
 
 function eventOf({ namespace, name, uid }: SecretReference, reason: string, message: string, now: number): object {

@@ -58,12 +58,17 @@ export function createNeedStore({ isDelivered, onChange, perNamespace = maxPerNa
   };
 }
 
+/** The names of the secrets that an object with its kind needs. */
+export function secretsNeededBy(object: KubeObject): readonly string[] {
+  if (object.metadata.annotations === undefined) return [];
+  // The ReplicaSets of earlier revisions of a Deployment stay for a long time, and would keep a copy that nothing else needs.
+  if (object.kind === 'ReplicaSet' && controllerOf(object)?.kind === 'Deployment') return [];
+  return readNeededSecrets(object.metadata.annotations);
+}
+
 /** The names, joined by commas. */
 function needOf(object: KubeObject, isDelivered: (secret: string) => boolean): string {
-  if (object.metadata.annotations === undefined) return '';
-  // The ReplicaSets of earlier revisions of a Deployment stay for a long time, and would keep a copy that nothing else needs.
-  if (object.kind === 'ReplicaSet' && controllerOf(object)?.kind === 'Deployment') return '';
-  return readNeededSecrets(object.metadata.annotations).filter(isDelivered).join(',');
+  return secretsNeededBy(object).filter(isDelivered).join(',');
 }
 
 /** Returns the same string for equal texts, so that equal needs share their memory. */

@@ -6,9 +6,8 @@ import { createInformer, type InformerTimings } from '../../kube/informer.ts';
 import { createOptionalInformer } from '../../kube/optional-informer.ts';
 import { partialMetadata } from '../../kube/partial-metadata.ts';
 import type { KindRow } from '../../object/kinds.ts';
-import { readNeededSecrets } from '../../object/needed-secrets.ts';
 import type { Clock } from '../../time/clock.ts';
-import { createNeedStore } from './need-store.ts';
+import { createNeedStore, secretsNeededBy } from './need-store.ts';
 
 export type Needs = Component & {
   /** Whether an object of the namespace needs the secret. */
@@ -56,7 +55,7 @@ export function createNeeds({ client, kinds, onChange, log, clock, timings }: Ne
     has: (namespace, secret) => collections.some(({ needs }) => needs.needs(namespace, secret)),
     async hasNow(namespace, secret, signal) {
       for (const { row } of collections) {
-        const found = await findUser(client, pathOf(row, namespace), secret, signal);
+        const found = await findUser(client, row, namespace, secret, signal);
         if (found) return true;
       }
       return false;
@@ -83,11 +82,19 @@ type WatchOptions = Omit<Parameters<typeof createInformer<KubeObject>>[0], 'path
 
 function watch(row: KindRow, options: WatchOptions) {
   if (groupsOfKubernetes.includes(row.group)) {
-    const informer = createInformer({ ...options, path: pathOf(row) });
+    const informer = createInformer({ ...options, ...selectionOf(row), path: pathOf(row) });
     return { informer, isRead: () => informer.synced };
   }
   const informer = createOptionalInformer({ ...options, groupVersion: `${row.group}/${row.version}`, plural: row.resource });
   return { informer, isRead: () => true };
+}
+
+/**
+ * Without the ReplicaSets of Deployments, which have this label. Each revision has one, so a cluster can have ten times as many as Deployments, and
+ * none of them counts.
+ */
+function selectionOf({ group, kind }: KindRow): { readonly labelSelector?: string } {
+  return group === 'apps' && kind === 'ReplicaSet' ? { labelSelector: '!pod-template-hash' } : {};
 }
 
 function pathOf({ group, version, resource }: KindRow, namespace?: string): string {
@@ -98,12 +105,17 @@ function pathOf({ group, version, resource }: KindRow, namespace?: string): stri
 class Found extends Error {}
 
 /** Ends the list with the first object that needs the secret. */
-async function findUser(client: ApiClient, path: string, secret: string, signal: AbortSignal): Promise<boolean> {
-  const keep = ({ metadata }: KubeObject): undefined => {
-    if (readNeededSecrets(metadata.annotations).includes(secret)) throw new Found();
+async function findUser(client: ApiClient, row: KindRow, namespace: string, secret: string, signal: AbortSignal): Promise<boolean> {
+  const keep = (object: KubeObject): undefined => {
+    if (secretsNeededBy({ ...object, kind: row.kind }).includes(secret)) throw new Found();
   };
   try {
-    await client.list(path, {}, { accept: partialMetadata('PartialObjectMetadataList'), pageSize, keep, signal });
+    await client.list(pathOf(row, namespace), selectionOf(row), {
+      accept: partialMetadata('PartialObjectMetadataList'),
+      pageSize,
+      keep,
+      signal,
+    });
     return false;
   } catch (error) {
     if (error instanceof Found) return true;

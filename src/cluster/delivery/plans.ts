@@ -115,6 +115,7 @@ const absent: CopyPlan = { action: { do: 'leave', because: 'absent' } };
 /** The plan does not depend on the content. */
 const noContent = { source: undefined, content: undefined, state: { state: 'unavailable', code: 'source-missing' } } as const;
 
-function stateOf({ data, version }: CopyContent): ContentState {
-  return data === undefined ? { state: 'unavailable', code: 'source-without-entry' } : { state: 'ready', version };
+function stateOf({ data, version, tooLarge }: CopyContent): ContentState {
+  if (data !== undefined) return { state: 'ready', version };
+  return { state: 'unavailable', code: tooLarge ? 'copy-too-large' : 'source-without-entry' };
 }

@@ -58,9 +58,9 @@ export function createDeliveryReporter(options: DeliveryReporterOptions): Contro
         `cannot ${action.do} a copy: ${errorMessage(error)}${fix}. Retrying`,
       );
     },
-    found({ namespace, name, finding, planned }) {
+    found({ namespace, name, finding, planned, repeated }) {
       const message = messageOf(finding, namespace, name, planned);
-      budget.warn({ namespace, secret: name, finding }, message);
+      if (!repeated) budget.warn({ namespace, secret: name, finding }, message);
       if (finding === 'foreign' || finding === 'label-removed' || finding === 'stuck-deletion') {
         events.warn({ namespace, name, uid: uidOf(namespace, name) }, eventReasons[finding], message);
       }
@@ -97,6 +97,9 @@ export function messageOf(finding: CopyFinding, namespace: string, name: string,
 
 function whyUnavailable(source: PlannedCopy['source'], content: PlannedCopy['content']): string {
   if (source?.state === 'unusable') return source.message;
+  if (content?.tooLarge) {
+    return `the ${content.entries} entries that its rules need are larger than a Secret can be, which is 1 MiB. Remove entries from the source, or use several secrets`;
+  }
   const names = content?.rulesWithout.map((rule) => quote(rule.name)).join(', ');
   return `the source has no entry for the rules that reference the secret in this namespace: ${names}`;
 }

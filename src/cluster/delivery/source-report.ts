@@ -17,11 +17,16 @@ const maxLines = 10;
 
 export function createSourceReport(log: Log): SourceReport {
   const reported = new Map<string, string>();
+  /** The source and rules of the last report. A source with many entries is not compared again with the same rules. */
+  const compared = new Map<string, { readonly source: SourceState; readonly rules: RuleSet }>();
   return {
     update(rules, sourceOf) {
       for (const secret of rules.deliveredSecrets) {
         const source = sourceOf(secret.source);
         if (!source) continue;
+        const last = compared.get(secret.name);
+        if (last?.source === source && last.rules === rules) continue;
+        compared.set(secret.name, { source, rules });
         const lines =
           source.state === 'unusable'
             ? [{ level: 'error', message: unusableMessage(source.message) } as const]

@@ -138,8 +138,13 @@ export function createWriteQueue(options: WriteQueueOptions): WriteQueue {
   function noteWrite(key: string): void {
     const now = clock.monotonic();
     const before = history.get(key);
+    // The latest one is the last of the map, so the first ones are those to forget.
+    history.delete(key);
     history.set(key, { writes: before && now - before.last < quietTime ? before.writes + 1 : 1, last: now });
-    if (history.size > 10_000) for (const [each, { last }] of history) if (now - last >= quietTime) history.delete(each);
+    for (const [each, { last }] of history) {
+      if (now - last < quietTime) break;
+      history.delete(each);
+    }
   }
 
   /** A key that fails, or that another writer changes again and again, waits longer each time. */

@@ -9,7 +9,8 @@ import { closestSpelling } from '../closest-spelling.ts';
 import { isCalendarDay } from './calendar-day.ts';
 import { addSpaceAfterDash, type DocumentProblem, startsWithDash } from './document.ts';
 import { parsePattern } from './pattern.ts';
-import { type FieldsOfLevel, fieldsOfLevel, type Level, schemaErrors } from './schema.ts';
+import { type FieldsOfLevel, fieldsOfLevel, type Level } from './schema.ts';
+import { schemaErrors } from './schema-errors.ts';
 
 /** How a document differs from the schema. */
 export type SchemaCheck = {

@@ -1,7 +1,5 @@
-/** The JSON Schema of rules documents, the types derived from it, and its validator. */
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js';
+/** The JSON Schema of rules documents, and the types derived from it. */
 import type { XStatic } from 'typebox/schema';
-import { isCalendarDay } from './calendar-day.ts';
 import { durationText } from './duration.ts';
 import { dnsSubdomain, labelKey, labelValue, maxLabelLength } from './label-grammar.ts';
 
@@ -117,7 +115,7 @@ const ruleSchema = {
     pullSecret: {
       anyOf: [secretName, { type: 'array', items: secretName, minItems: 1 }],
       description:
-        'The Secret for pulling from the registry, or a list of Secrets, which are tried in this order. Only in rules that trust.',
+        'The Secret for pulling from the registry, or a list of Secrets, which are added in this order. Only in rules that trust.',
     },
     pushSecret: { ...secretName, description: 'The Secret with which builds push to the registry. Only in rules that trust.' },
     onMissingSecret: {
@@ -317,25 +315,3 @@ export const fieldsOfNamespaceRules: FieldsOfLevel = {
   selector: [],
   requirement: [],
 };
-
-/** Compiled when the first document is validated, so that commands without rules do not spend the time. */
-let validate: ValidateFunction | undefined;
-
-/** All differences between a value and the schema, as ajv errors. Empty if it is a {@link RulesDocument}. */
-export function schemaErrors(value: unknown): readonly ErrorObject[] {
-  validate ??= compileSchema();
-  return validate(value) ? [] : [...(validate.errors ?? [])];
-}
-
-function compileSchema(): ValidateFunction {
-  return new Ajv2020({
-    strict: true,
-    allErrors: true,
-    verbose: true,
-    formats: { date: isCalendarDay },
-    // Together the two options took half of the compile time. A test validates the schema against its meta-schema, and V8 optimizes hot
-    // code itself.
-    validateSchema: false,
-    code: { optimize: false },
-  }).compile(rulesSchema);
-}

@@ -9,7 +9,7 @@ import { startHonestRequests } from '../honest-requests.ts';
 import { times } from '../length.ts';
 import { type OtherWriter, startCaInjector, startEnforcer, startNarrower, type WebhookConfiguration } from '../other-writers.ts';
 import { target, waitFor } from '../target.ts';
-import { admits, changeConfiguration, entriesOf, generationsOf, paths, timeRepair } from '../webhook-configurations.ts';
+import { admits, changeConfiguration, entriesOf, generationsOf, paths, repairedAtOnce, timeRepair } from '../webhook-configurations.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
 const cluster = target();
@@ -100,7 +100,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       'given rules of another kind',
       eachEntry({ rules: [{ apiGroups: ['x.io'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['x'], scope: 'Namespaced' }] }),
     ],
-  ])('%s by PUT, the configurations are repaired within a second', async (what, change) => {
+  ])('%s by PUT, the configurations are repaired at once', async (what, change) => {
     // At 10 a second the number of failed requests below is bounded by the time until the repair.
     const perSecond = what === 'sent elsewhere' ? 10 : 20;
     const honest = await startHonestRequests({ kubeconfig, namespace: await cluster.namespace(), image: trusted, perSecond });
@@ -118,7 +118,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
     console.info(
       `${what}: repaired after ${repair.milliseconds} ms, ${repair.admitted} of ${repair.tried} untrusted Pods admitted; ${result.summary}`,
     );
-    expect(repair.milliseconds).toBeLessThan(3_000);
+    expect(repair).toSatisfy(repairedAtOnce);
     // While the entries point elsewhere, webhook calls fail. So a Pod in these milliseconds is denied, and none is admitted unchecked.
     if (what === 'sent elsewhere') expect(result.failed.length).toBeLessThanOrEqual(10);
     else expect(result.failed).toEqual([]);
@@ -232,7 +232,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       tryPod: () => admits(admin, keeper.namespace, untrusted),
     });
     console.info(`emptied in a fight: repaired after ${repair.milliseconds} ms`);
-    expect(repair.milliseconds).toBeLessThan(3_000);
+    expect(repair).toSatisfy(repairedAtOnce);
   });
 });
 

@@ -55,6 +55,16 @@ describe('a copy', () => {
     });
   });
 
+  test('does not exist if it would be larger than a Secret can be, also where its source is not', () => {
+    const empty = '{"auths":{"a.io":{"username":"","password":"p"}}}'.length;
+    const sized = (bytes: number, letter = 'x') =>
+      copyOf(secret({ auths: { 'a.io': { username: letter.repeat(bytes - empty), password: 'p' } } }), 'a.io');
+    expect(sized(1_048_576)).toMatchObject({ tooLarge: false, data: expect.anything() });
+    expect(sized(1_048_577)).toMatchObject({ tooLarge: true, data: undefined });
+    // Six characters for a letter of two bytes.
+    expect(sized(300_000, 'é')).toMatchObject({ tooLarge: true, data: undefined, entries: 1 });
+  });
+
   test('does not exist if the source has no entry for the rules', () => {
     const { data, rulesWithout } = copyOf(secret({ auths: { 'a.io': { auth } } }), 'b.io');
     expect(data).toBeUndefined();

@@ -23,6 +23,17 @@ test('parses a long document in a thread, which it starts out of itself', async 
   expect(log.find(({ msg }) => msg === 'rules are in effect')).toMatchObject({ rules: 2_000 });
 });
 
+test('validates rules as the sources do, although it compiles no schema', async () => {
+  const rules = join(folder, 'bad.yaml');
+  const bad = 'rules:\n- registy: a.io\n- {registry: [], trust: 1}\nexemptions: [{registry: b.io, until: 2026-02-30}]\noverrides: {}\n';
+  writeFileSync(rules, bad);
+  const lint = (program: string) =>
+    promisify(execFile)(process.execPath, [program, 'lint', rules]).catch(({ code, stdout, stderr }) => ({ code, stdout, stderr }));
+  const [fromBundle, fromSources] = await Promise.all([lint(bundle), lint(join(root, 'src/main.ts'))]);
+  expect(fromSources).toMatchObject({ code: 1, stdout: expect.stringContaining('registy') });
+  expect(fromBundle).toEqual(fromSources);
+});
+
 /** Starts the server, and stops it when it has logged the message. */
 async function serveUntil(flags: readonly string[], message: string): Promise<Record<string, unknown>[]> {
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];

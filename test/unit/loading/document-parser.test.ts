@@ -40,6 +40,19 @@ describe.each([
   });
 });
 
+test('the first documents at the start need no thread, as far as they are short together', async () => {
+  let threads = 0;
+  const parser = parserWith({ maxInlineCharactersAtStart: 2 * good.length }, () => {
+    threads += 1;
+    return threadThat('parentPort.postMessage({ ok: true })')();
+  });
+  expect(await parser.parse(document(good), 'at start')).toEqual(parsedHere(good));
+  expect(await parser.parse(document(good), 'at start')).toEqual(parsedHere(good));
+  expect(threads).toBe(0);
+  expect(await parser.parse(document(good), 'at start')).toEqual({ ok: true });
+  expect(threads).toBe(1);
+});
+
 test('the scope of a document counts in the thread too', async () => {
   const scope = { kind: 'namespace', namespace: 'team-a' } as const;
   const text = 'rules: [{registry: a.io}]';

@@ -26,7 +26,7 @@ export const label = { 'regkeeper.io/delivered': 'true' };
 const rights = (names: readonly string[], verbs: readonly string[]) =>
   names.length === 0 ? [] : [{ apiGroups: [''], resources: ['secrets'], resourceNames: names, verbs }];
 
-type Secret = KubeObject & { type?: string; data?: Record<string, string> };
+type Secret = KubeObject & { type?: string; data?: Record<string, string>; immutable?: boolean };
 
 export type WorldOptions = {
   readonly rules: string;
@@ -54,6 +54,8 @@ export async function deliveryWorld({
     unseen: [] as KubeObject[],
     /** Whether the watch of namespaces reports nothing, as one that has stalled. */
     namespacesStalled: false,
+    /** The same for the watches of Secrets in all namespaces. */
+    secretsStalled: false,
     /** An excluded namespace that the policy does not list. */
     notInPolicy: undefined as string | undefined,
     /** Milliseconds between the clock of this process and that of the API server. */
@@ -65,6 +67,7 @@ export async function deliveryWorld({
   const findings: string[] = [];
   const rotations: { source: string; copies: number; seconds: number }[] = [];
   const failures: string[] = [];
+  const reminders: string[] = [];
 
   const rejections: string[] = [];
 
@@ -102,6 +105,10 @@ export async function deliveryWorld({
       );
       memory.put(path, { ...found, metadata: { ...found?.metadata, annotations } } as KubeObject);
     } else {
+      if (found?.immutable && JSON.stringify(found.data) !== JSON.stringify(data)) {
+        const message = `Secret "${found.metadata.name}" is invalid: data: Forbidden: field is immutable when \`immutable\` is set`;
+        throw new ApiError(422, 'Invalid', `PATCH ${path}: Invalid (422): ${message}`);
+      }
       const managedFields = [{ manager: 'regkeeper-deliver', operation: 'Apply', fieldsV1: { 'f:data': { 'f:.dockerconfigjson': {} } } }];
       const [, , , , namespace] = path.split('/');
       const annotations = { ...found?.metadata.annotations, ...metadata.annotations };
@@ -139,7 +146,8 @@ export async function deliveryWorld({
     },
     async *watch<T extends KubeObject>(path: string, query: Query, signal: AbortSignal, options?: ReadOptions) {
       for await (const event of memory.client.watch<T>(path, query, signal, options)) {
-        if (!(state.namespacesStalled && path === '/api/v1/namespaces')) yield event;
+        const stalled = path === '/api/v1/namespaces' ? state.namespacesStalled : path === '/api/v1/secrets' && state.secretsStalled;
+        if (!stalled) yield event;
       }
     },
     async patchApply<T>(path: string): Promise<T> {
@@ -180,7 +188,9 @@ export async function deliveryWorld({
     observer: {
       written: (write) => void written.push(write),
       failed: ({ namespace, name, error }) => void failures.push(`${namespace}/${name}: ${String(error)}`),
-      found: ({ namespace, name, finding }) => void findings.push(`${namespace}/${name}: ${finding satisfies CopyFinding}`),
+      found({ namespace, name, finding, repeated }) {
+        (repeated ? reminders : findings).push(`${namespace}/${name}: ${finding satisfies CopyFinding}`);
+      },
       rotated: (rotation) => void rotations.push(rotation),
     },
     log,
@@ -199,6 +209,8 @@ export async function deliveryWorld({
     rejections: () => rejections.splice(0),
     written,
     findings: () => findings.splice(0),
+    /** Findings that were reported before. */
+    reminders: () => reminders.splice(0),
     failures: () => failures.splice(0),
     rotations,
     secret: (namespace: string, name = 'corp') => memory.get(pathOf(namespace, name)) as Secret | undefined,

@@ -1,6 +1,7 @@
 /** Tests secret delivery as a whole, on a cluster in memory. */
 import { describe, expect, test } from 'vitest';
-import { ApiError } from '../../../../src/kube/api-client.ts';
+import { ApiError, type KubeObject } from '../../../../src/kube/api-client.ts';
+import { kindsWithImages } from '../../../../src/object/kinds.ts';
 import { deliveryWorld, label } from './delivery-world.ts';
 
 const secret = (fields = '') => `
@@ -142,6 +143,33 @@ describe('a copy', () => {
     await world.react();
     expect(world.writes().slice(-2)).toEqual(['delete a/secrets/corp', 'apply a/secrets/corp']);
   });
+
+  test('is deleted and created again if it is immutable, though its managedFields do not show that', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    const stored = world.secret('a');
+    world.putSecret('a', 'corp', {
+      ...stored,
+      immutable: true,
+      data: { '.dockerconfigjson': btoa('{}') },
+      metadata: { ...stored?.metadata, managedFields: [] } as never,
+    });
+    await world.react();
+    expect(world.writes().slice(-2)).toEqual(['delete a/secrets/corp', 'apply a/secrets/corp']);
+    expect(world.login('a')).toBe('robot:one');
+    expect(world.failures()).toEqual([]);
+  });
+
+  test('that a watch does not show yet is not written again and again', async () => {
+    const world = await started();
+    world.state.secretsStalled = true;
+    world.putSecret('a', 'corp', { data: {} });
+    world.putPod('a', 'web');
+    await world.clock.advance(60_000);
+    expect(world.rejections().length).toBeLessThan(10);
+    expect(world.findings()).toEqual([]);
+  });
 });
 
 describe('a copy that is not needed any more', () => {
@@ -186,6 +214,37 @@ describe('a copy that is not needed any more', () => {
     world.state.unseen = [];
     await world.clock.advance(60_000);
     expect(world.writes()).toEqual(['delete a/secrets/corp']);
+  });
+
+  test('is deleted though the ReplicaSets of earlier revisions still have the annotation of their Deployment', async () => {
+    const world = await started(', retain: 0s', { kinds: kindsWithImages });
+    world.putPod('a', 'web');
+    world.putObject('/apis/apps/v1/namespaces/a/replicasets/web-1', {
+      metadata: {
+        name: 'web-1',
+        namespace: 'a',
+        annotations: { 'regkeeper.io/secrets': 'corp' },
+        ownerReferences: [{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: 'u', controller: true }],
+      } as KubeObject['metadata'],
+    });
+    await world.react();
+    expect(world.writes()).toEqual(['apply a/secrets/corp']);
+    world.removePod('a', 'web');
+    await world.clock.advance(60_000);
+    expect(world.writes()).toEqual(['delete a/secrets/corp']);
+  });
+
+  test('is not deleted for the end of an entitlement that only a late watch reports', async () => {
+    const world = await started();
+    world.putPod('a', 'web');
+    await world.react();
+    world.writes();
+    world.putNamespace('a');
+    await world.react();
+    world.state.namespacesStalled = true;
+    world.putNamespace('a', prod);
+    await world.clock.advance(60_000);
+    expect(world.writes()).toEqual([]);
   });
 
   test('is deleted 30 seconds after the rules no longer entitle the namespace, and not if they do again before', async () => {
@@ -328,6 +387,50 @@ describe('nothing is written', () => {
     world.putSource('robot:one');
     await world.react();
     expect(world.writes()).toEqual(['apply a/secrets/corp']);
+  });
+});
+
+describe('what an administrator has to correct', () => {
+  async function withForeign() {
+    const world = await started();
+    world.putSecret('a', 'corp', { data: {} });
+    world.putPod('a', 'web');
+    await world.react();
+    expect([...world.delivery.controller.findings().values()]).toEqual(['foreign']);
+    return world;
+  }
+
+  test('is not reported by a replica that no longer leads', async () => {
+    const world = await withForeign();
+    world.lead(false);
+    await world.react(2_000);
+    expect(world.delivery.controller.findings().size).toBe(0);
+    world.findings();
+    world.lead(true);
+    await world.react(2_000);
+    expect(world.findings()).toEqual(['a/corp: foreign']);
+  });
+
+  test('is reported again while it lasts, since an API server keeps an Event for an hour', async () => {
+    const world = await withForeign();
+    expect(world.findings()).toEqual(['a/corp: foreign']);
+    await world.clock.advance(3_600_000);
+    expect(world.findings()).toEqual([]);
+    const reminders = world.reminders();
+    expect(reminders.length).toBeGreaterThanOrEqual(5);
+    expect(new Set(reminders)).toEqual(new Set(['a/corp: foreign']));
+    world.removeSecret('a');
+    await world.react();
+    world.reminders();
+    await world.clock.advance(3_600_000);
+    expect(world.reminders()).toEqual([]);
+  });
+
+  test('is not reported for a secret that may no longer be delivered', async () => {
+    const world = await withForeign();
+    world.state.permitted = ['other'];
+    await world.clock.advance(70_000);
+    expect(world.delivery.controller.findings().size).toBe(0);
   });
 });
 

@@ -2,7 +2,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { describe, expect, test } from 'vitest';
 import { problemCodes } from '../../../../src/rules/language/problem.ts';
-import { fieldsOfLevel, rulesSchema, schemaErrors } from '../../../../src/rules/language/schema.ts';
+import { fieldsOfLevel, rulesSchema } from '../../../../src/rules/language/schema.ts';
+import { schemaErrors } from '../../../../src/rules/language/schema-errors.ts';
 
 const published = JSON.parse(JSON.stringify(rulesSchema));
 
