@@ -4,7 +4,6 @@ import type { ApiClient } from '../../kube/api-client.ts';
 import { readRuleFiles } from '../../loading/rule-files.ts';
 import type { Problem } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { compareRuleSets } from '../../rules/store/compare-rule-sets.ts';
 import { compareRulesOnCluster, type RuleComparison } from '../../scan/compare-rules.ts';
 import { type Installation, readInstallation } from '../../scan/installation.ts';
 import { onPlatform, readLiveInputs, readRulesInCluster } from '../../scan/live-cluster.ts';
@@ -76,9 +75,12 @@ async function compare(
   return isFinding(complete, strict) ? 1 : 0;
 }
 
-/** As without a cluster. A namespace that loses its copy of a secret counts too. */
-function isFinding({ changes, copies, summary }: RuleComparison, strict: boolean): boolean {
-  if (strict) return changes.length + copies.length > 0;
+/**
+ * As without a cluster. A namespace that loses its copy of a secret counts too. A loosened rule changes nothing of what runs, since that is
+ * allowed already, so `strict` considers the rules themselves.
+ */
+function isFinding({ rules, changes, copies, summary }: RuleComparison, strict: boolean): boolean {
+  if (strict) return rules.length + changes.length + copies.length > 0;
   return summary.newlyDenied + summary.secretsLost + summary.uncertain + summary.copiesLost > 0;
 }
 
@@ -142,10 +144,10 @@ function render(
   { paint }: Terminal,
 ): string {
   if (output === 'table') return renderWorkloadChanges(comparison, { paint: paint.out, quiet: quiet === true });
-  const { changes, copies, excluded, notEvaluated, notRead, summary } = comparison;
+  const { rules, changes, copies, excluded, notEvaluated, notRead, summary } = comparison;
   const document = {
     rulesRevision: { before: before.revision, after: after.revision },
-    rules: compareRuleSets(before, after).map(ruleChangeEntry),
+    rules: rules.map(ruleChangeEntry),
     changes,
     copies,
     excluded,

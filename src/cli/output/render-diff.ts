@@ -29,18 +29,20 @@ export function renderObjectChanges({ changes, summary }: Comparison, { paint = 
   return quiet ? blocks : `${blocks}${countOf(changes.length + summary.unchanged, 'object')}: ${renderCounts(summary)}\n`;
 }
 
-/** The changes of workloads in a cluster, and of delivered copies. */
+/** The changes of the rules, of workloads in a cluster, and of delivered copies. */
 export function renderWorkloadChanges(
-  { changes, copies, summary }: Pick<RuleComparison, 'changes' | 'copies' | 'summary'>,
+  { rules, changes, copies, summary }: Pick<RuleComparison, 'rules' | 'changes' | 'copies' | 'summary'>,
   { paint = plain, quiet = false }: RenderDiffOptions = {},
 ): string {
+  const ruleLines = rules.length > 0 ? renderRuleChanges(rules, { paint }) : quiet ? '' : 'no differences between the rules\n';
+  const ruleBlock = ruleLines === '' ? '' : `${ruleLines}\n`;
   const blocks = changes.map((change) => renderChange(renderWorkloadHead(change), change, paint)).join('');
   const copyLines = copies.flatMap(({ secret, gained, lost }) => [
     ...renderCopies('added', `+ copies of secret ${secret} are delivered to`, gained, paint),
     ...renderCopies('removed', `- copies of secret ${secret} are removed from`, lost, paint),
   ]);
   const copyBlock = copyLines.length === 0 ? '' : `${copyLines.join('\n')}\n\n`;
-  if (quiet) return blocks + copyBlock;
+  if (quiet) return ruleBlock + blocks + copyBlock;
   const { workloads, pods, newlyDeniedWhenRecreated: denied, newlyDeniedOnceEnforced: onceEnforced } = summary;
   const lines = [
     `${countOf(workloads, 'workload')} with ${countOf(pods, 'Pod')}: ${renderCounts(summary)}`,
@@ -55,8 +57,18 @@ export function renderWorkloadChanges(
           ),
         ]
       : []),
+    ...summary.deniedAfter.flatMap(({ date, ...affected }) => [
+      ...renderDeniedAfter(affected.denied, `would be denied after ${date}`, 'denied', paint),
+      ...renderDeniedAfter(affected.deniedOnceEnforced, `would be denied in enforce mode after ${date}`, 'warned', paint),
+    ]),
   ];
-  return `${blocks}${copyBlock}${lines.join('\n')}\n`;
+  return `${ruleBlock}${blocks}${copyBlock}${lines.join('\n')}\n`;
+}
+
+type Affected = RuleComparison['summary']['deniedAfter'][number]['denied'];
+
+function renderDeniedAfter({ workloads, pods }: Affected, predicate: string, meaning: Meaning, paint: Paint): readonly string[] {
+  return workloads === 0 ? [] : [paint(meaning, `${countOf(workloads, 'workload')} with ${countOf(pods, 'Pod')} ${predicate}`)];
 }
 
 function renderWorkloadHead({ object, pods, podsNewlyDenied }: WorkloadChange): string {

@@ -73,6 +73,8 @@ const strict = inForce.replace('- registry: docker.io', '- registry: docker.io\n
 test('shows what would be denied, with the Pods that run now', async () => {
   const { out, err, exitCode } = await diff(manifest(strict));
   expect(out.split('\n')).toEqual([
+    expect.stringMatching(/^~ rule docker\.io \(.*new\.yaml:1:\d+\): trust true -> false, reason \(none\) -> "Use the mirror\."$/),
+    '',
     'DENIED     Deployment billing/report  3 Pods denied when recreated',
     '           docker.io/acme/report:1',
     '             trusted by "docker.io" -> untrusted by "docker.io"',
@@ -98,10 +100,96 @@ test('a change that allows more is no finding', async () => {
 
 test('no change changes nothing', async () => {
   const { out, exitCode } = await diff(manifest(inForce), ['--strict']);
-  expect(out).toContain(
-    '4 workloads with 7 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 4 unchanged',
+  expect(out).toBe(
+    'no differences between the rules\n\n' +
+      '4 workloads with 7 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 4 unchanged\n',
   );
   expect(exitCode).toBe(0);
+  expect((await diff(manifest(inForce), ['-q'])).out).toBe('');
+});
+
+describe('rules that allow more', () => {
+  const denying = `${inForce}- registry: bad.example.com\n  trust: false\n  reason: no\n`;
+  const rulesOf = (place: string) => world.map((object) => (object.metadata.name === 'regkeeper-rules' ? rulesConfigMap(place) : object));
+
+  test.each([
+    ['enforcement is switched off', inForce, `mode: audit\n${inForce}`, '~ setting mode: enforce -> audit'],
+    ['unconfigured images are allowed', inForce, `unconfigured: allow\n${inForce}`, '~ setting unconfigured: deny -> allow'],
+    ['every registry is trusted', inForce, inForce.replace('docker.io', '"*"'), '+ rule *'],
+    [
+      'a denying rule is removed',
+      denying,
+      inForce,
+      '- rule bad.example.com (ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 7:13): trust false, reason no',
+    ],
+    [
+      'a contact is changed',
+      inForce,
+      inForce.replace('platform', 'security'),
+      '~ setting contact: "the platform team" -> "the security team"',
+    ],
+    [
+      'an exemption is added',
+      inForce,
+      `${inForce}exemptions: [{image: x.example.com/x, until: 2027-03-31, reason: x}]\n`,
+      '+ exemption x.example.com/x',
+    ],
+    ['mode is overridden', inForce, `${inForce}overrides: [{namespaces: [shop], mode: audit}]\n`, '+ override for namespace shop'],
+  ])('are shown, and fail with --strict: %s', async (_name, before, after, line) => {
+    const run = (...argv: readonly string[]) => diff(manifest(after), argv, { objects: rulesOf(before) });
+    const { out, exitCode } = await run();
+    expect(out.split('\n').filter((each) => each.startsWith(line))).toHaveLength(1);
+    expect(out).toContain('0 newly denied');
+    expect(exitCode).toBe(0);
+    const strictly = await run('--strict', '-q');
+    expect(strictly.out).toContain(line);
+    expect(strictly.exitCode).toBe(1);
+  });
+});
+
+describe('trust that ends', () => {
+  const until = (day: string, head = '') => `${head}${inForce.replace('- registry: docker.io', `- {registry: docker.io, until: ${day}}`)}`;
+  const date = ['--date', '2026-11-30'];
+  const objectsWith = (text: string) => world.map((object) => (object.metadata.name === 'regkeeper-rules' ? rulesConfigMap(text) : object));
+
+  test.each([
+    ['months ahead', until('2027-06-30'), inForce, ['3 Pods', 'denied after 2027-06-30'], 0],
+    ['tomorrow', until('2026-12-01'), inForce, ['3 Pods', 'denied after 2026-12-01'], 1],
+    ['later than before', until('2027-12-31'), until('2027-06-30'), ['3 Pods', 'denied after 2027-12-31'], 0],
+    ['earlier than before', until('2027-03-31'), until('2027-06-30'), ['3 Pods', 'denied after 2027-03-31'], 0],
+    ['in warn mode', until('2027-06-30', 'mode: warn\n'), `mode: warn\n${inForce}`, ['3 Pods', 'denied in enforce mode after 2027-06-30'], 0],
+  ])('shows what is denied after a new last day: %s', async (_name, after, before, [pods, line], warned) => {
+    const { out, exitCode } = await diff(manifest(after), date, { objects: objectsWith(before) });
+    expect(out.split('\n')).toContain(`1 workload with ${pods} would be ${line}`);
+    expect(out).toContain(`0 newly denied, 0 newly allowed, ${warned} newly warned`);
+    expect(out).toContain('~ rule docker.io');
+    expect(out).toMatch(/until \S+ -> 202/);
+    expect(exitCode).toBe(0);
+  });
+
+  test('an exemption ends too', async () => {
+    const exempt = `${inForce}exemptions: [{image: quay.io/acme, until: 2027-03-31, reason: moving}]\n`;
+    const { out } = await diff(manifest(exempt), date);
+    expect(out).toContain('1 workload with 1 Pod would be denied after 2027-03-31\n');
+  });
+
+  test('each workload counts once, for the first new day after which it is denied', async () => {
+    const two = `${until('2027-06-30').trimEnd()}\n- {registry: quay.io, until: 2027-03-31}\n- {registry: registry.example.com/x, until: 2027-01-31}\n`;
+    const { out } = await diff(manifest(two), [...date, '-o', 'json']);
+    const affected = (workloads: number, pods: number) => ({ workloads, pods, namespaces: workloads });
+    expect(JSON.parse(out).summary.deniedAfter).toEqual([
+      { date: '2027-01-31', denied: affected(0, 0), deniedOnceEnforced: affected(0, 0) },
+      { date: '2027-03-31', denied: affected(1, 1), deniedOnceEnforced: affected(0, 0) },
+      { date: '2027-06-30', denied: affected(1, 3), deniedOnceEnforced: affected(0, 0) },
+    ]);
+  });
+
+  test('a last day that is not new is no part of the change', async () => {
+    const both = `${until('2027-06-30').trimEnd()}\n- {registry: quay.io, until: 2027-12-31}\n`;
+    const { out } = await diff(manifest(both), date, { objects: objectsWith(until('2027-06-30')) });
+    expect(out).not.toContain('after 2027-06-30');
+    expect(out).toContain('1 workload with 1 Pod would be denied after 2027-12-31\n');
+  });
 });
 
 test('live objects are compared by the secrets that they have', async () => {
@@ -228,6 +316,8 @@ test('a mode that denies nothing does not hide what enforce mode would newly den
   const file = await fileWith('mode: audit\nrules: []', 'audited.yaml');
   const { out, exitCode } = await runOnCluster(audited.client, 'diff', '--cluster', file);
   expect(out.split('\n')).toEqual([
+    '- rule docker.io (ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 2:20): trust true',
+    '',
     '2 workloads with 3 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 2 unchanged',
     '1 workload with 2 Pods would be newly denied in enforce mode. Set mode: enforce in the files to list them',
     '',
