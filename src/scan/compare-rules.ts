@@ -1,7 +1,15 @@
 /** Compares what two rule sets do to everything that runs: outcomes, secrets, and copies of delivered secrets. */
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import { comparePair, countChanges, type Effect, effectOf, type ObjectChange, type SecretAt } from '../evaluate/compare-evaluations.ts';
+import {
+  comparePair,
+  countChanges,
+  type Effect,
+  effectOf,
+  type ObjectChange,
+  type SecretAt,
+  severityOf,
+} from '../evaluate/compare-evaluations.ts';
 import { evaluateObject, type ObjectEvaluation, type ObjectResult, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { groupOf } from '../evaluate/platform-kinds.ts';
@@ -207,9 +215,7 @@ const effects: readonly (Effect | undefined)[] = [
 ];
 
 function bySeverity(one: WorkloadChange, other: WorkloadChange): number {
-  return (
-    effects.indexOf(one.effect) - effects.indexOf(other.effect) || compareTexts(renderSubject(one.object), renderSubject(other.object))
-  );
+  return severityOf(one) - severityOf(other) || compareTexts(renderSubject(one.object), renderSubject(other.object));
 }
 
 /** A change that is the same in the template and in its Pods is shown once. */

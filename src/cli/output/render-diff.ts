@@ -9,14 +9,26 @@ import type { RuleComparison, WorkloadChange } from '../../scan/compare-rules.ts
 import { type Meaning, type Paint, plain } from './paint.ts';
 import { renderHead } from './render-results.ts';
 
-export const effectLabels: Readonly<Record<Effect, readonly [label: string, meaning: Meaning]>> = {
+type Label = readonly [text: string, meaning: Meaning];
+
+const effectLabels: Readonly<Record<Effect, Label>> = {
   'newly-denied': ['DENIED', 'denied'],
   'newly-allowed': ['allowed', 'allowed'],
   'newly-warned': ['warned', 'warned'],
   'no-longer-warned': ['no warning', 'allowed'],
-  secrets: ['secrets', 'place'],
+  secrets: ['gains secret', 'place'],
 };
-const indent = 11;
+const losesSecret: Label = ['LOSES SECRET', 'removed'];
+const uncertainLabel: Label = ['UNCERTAIN', 'uncertain'];
+/** The width of the longest label, and two spaces. */
+export const indent = 14;
+
+/** The heading of a change. A lost secret comes before other effects, because it also causes exit code 1. */
+export function labelOf({ effect, secretsLost }: { readonly effect?: Effect; readonly secretsLost: readonly unknown[] }): Label {
+  if (effect === 'newly-denied') return effectLabels[effect];
+  if (secretsLost.length > 0) return losesSecret;
+  return effect ? effectLabels[effect] : uncertainLabel;
+}
 
 export type RenderDiffOptions = {
   readonly paint?: Paint;
@@ -103,7 +115,7 @@ function renderChange(
   { effect, secretsGained, secretsLost, images, messages, uncertain = [] }: Omit<ObjectChange, 'object'>,
   paint: Paint,
 ): string {
-  const [label, meaning] = effect ? effectLabels[effect] : (['UNCERTAIN', 'uncertain'] as const);
+  const [label, meaning] = labelOf({ ...(effect && { effect }), secretsLost });
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
     ...images.flatMap(({ path, image, before, after }) => [

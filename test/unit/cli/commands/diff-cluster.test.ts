@@ -75,11 +75,11 @@ test('shows what would be denied, with the Pods that run now', async () => {
   expect(out.split('\n')).toEqual([
     expect.stringMatching(/^~ rule docker\.io \(.*new\.yaml:1:\d+\): trust true -> false, reason \(none\) -> "Use the mirror\."$/),
     '',
-    'DENIED     Deployment billing/report  3 Pods denied when recreated',
-    '           docker.io/acme/report:1',
-    '             trusted by "docker.io" -> untrusted by "docker.io"',
+    'DENIED        Deployment billing/report  3 Pods denied when recreated',
+    '              docker.io/acme/report:1',
+    '                trusted by "docker.io" -> untrusted by "docker.io"',
     expect.stringMatching(
-      /^ {11}Deployment billing\/report: container "app": image .* is from an untrusted registry .*: Use the mirror\. Contact: /,
+      /^ {14}Deployment billing\/report: container "app": image .* is from an untrusted registry .*: Use the mirror\. Contact: /,
     ),
     '',
     '4 workloads with 7 Pods: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 3 unchanged',
@@ -92,7 +92,7 @@ test('shows what would be denied, with the Pods that run now', async () => {
 
 test('a change that allows more is no finding', async () => {
   const { out, exitCode } = await diff(manifest(`${inForce}- registry: quay.io\n`));
-  expect(out).toContain('allowed    Deployment billing/tool  1 Pod');
+  expect(out).toContain('allowed       Deployment billing/tool  1 Pod');
   expect(out).toContain('0 newly denied, 1 newly allowed');
   expect(exitCode).toBe(0);
   expect((await diff(manifest(`${inForce}- registry: quay.io\n`), ['--strict'])).exitCode).toBe(1);
@@ -157,7 +157,13 @@ describe('trust that ends', () => {
     ['tomorrow', until('2026-12-01'), inForce, ['3 Pods', 'denied after 2026-12-01'], 1],
     ['later than before', until('2027-12-31'), until('2027-06-30'), ['3 Pods', 'denied after 2027-12-31'], 0],
     ['earlier than before', until('2027-03-31'), until('2027-06-30'), ['3 Pods', 'denied after 2027-03-31'], 0],
-    ['in warn mode', until('2027-06-30', 'mode: warn\n'), `mode: warn\n${inForce}`, ['3 Pods', 'denied in enforce mode after 2027-06-30'], 0],
+    [
+      'in warn mode',
+      until('2027-06-30', 'mode: warn\n'),
+      `mode: warn\n${inForce}`,
+      ['3 Pods', 'denied in enforce mode after 2027-06-30'],
+      0,
+    ],
   ])('shows what is denied after a new last day: %s', async (_name, after, before, [pods, line], warned) => {
     const { out, exitCode } = await diff(manifest(after), date, { objects: objectsWith(before) });
     expect(out.split('\n')).toContain(`1 workload with ${pods} would be ${line}`);
@@ -192,14 +198,65 @@ describe('trust that ends', () => {
   });
 });
 
+test('changes are in order of severity, and their headings show what is lost and what is gained', async () => {
+  const before = `mode: enforce
+unconfigured: warn
+rules:
+- {registry: docker.io}
+- {registry: a.example.com, pullSecret: corp-pull}
+- {registry: b.example.com}
+- {registry: c.example.com}
+- {registry: e.example.com, trust: false, reason: moved}
+- {registry: g.example.com}
+`;
+  const after = `mode: enforce
+unconfigured: warn
+rules:
+- {registry: docker.io, trust: false, reason: moved}
+- {registry: a.example.com}
+- {registry: b.example.com, pullSecret: new-pull}
+- {registry: d.example.com}
+- {registry: e.example.com}
+- {registry: f.example.com, pullSecret: new-pull}
+- {registry: g.example.com, namespaces: {matchLabels: {team: a}}}
+`;
+  const workload = (name: string, image: string, place = 'shop') => deployment({ name, image, pods: 1, namespace: place });
+  const objects = [
+    namespace('shop'),
+    secret('shop', 'corp-pull'),
+    secret('shop', 'new-pull'),
+    rulesConfigMap(before),
+    ...workload('denied', 'docker.io/acme/x:1'),
+    ...injected(workload('loses', 'a.example.com/x:1'), 'corp-pull'),
+    ...workload('gains', 'b.example.com/x:1'),
+    ...workload('warned', 'c.example.com/x:1'),
+    ...workload('quiet', 'd.example.com/x:1'),
+    ...workload('allowed', 'e.example.com/x:1'),
+    ...workload('gains-too', 'f.example.com/x:1'),
+    // Its namespace cannot be read.
+    ...workload('uncertain', 'g.example.com/x:1', 'elsewhere'),
+  ];
+  const { out } = await diff(manifest(after), [], { objects });
+  expect(out.split('\n').flatMap((line) => /^(\S.*?) +Deployment \S+\/(\S+)/.exec(line)?.slice(1, 3).join(' ') ?? [])).toEqual([
+    'DENIED denied',
+    'LOSES SECRET loses',
+    'warned uncertain',
+    'warned warned',
+    'allowed allowed',
+    'no warning gains-too',
+    'no warning quiet',
+    'gains secret gains',
+  ]);
+});
+
 test('live objects are compared by the secrets that they have', async () => {
   const { out, exitCode } = await diff(manifest(inForce.replace('corp-pull', 'new-pull')));
   expect(out).toContain(
     [
-      'secrets    Deployment shop/web  2 Pods',
-      '           + spec.template.spec.imagePullSecrets: new-pull',
-      '           + spec.imagePullSecrets: new-pull',
-      '           - spec.template.spec.imagePullSecrets: corp-pull',
+      'LOSES SECRET  Deployment shop/web  2 Pods',
+      '              + spec.template.spec.imagePullSecrets: new-pull',
+      '              + spec.imagePullSecrets: new-pull',
+      '              - spec.template.spec.imagePullSecrets: corp-pull',
     ].join('\n'),
   );
   expect(out).toContain('1 gains secrets, 1 loses secrets');
@@ -209,7 +266,7 @@ test('live objects are compared by the secrets that they have', async () => {
 describe('the rules after the change', () => {
   test('a ConfigMap replaces the one of its name only', async () => {
     const { out } = await diff(manifest('rules: [{registry: x.example.com}]', 'other-rules'), ['-q']);
-    expect(out).toContain('DENIED     Pod shop/alone');
+    expect(out).toContain('DENIED        Pod shop/alone');
     expect(out).not.toContain('Deployment');
   });
 
@@ -220,7 +277,7 @@ describe('the rules after the change', () => {
 
   test('a rules document replaces all rules', async () => {
     const { out, err } = await diff(inForce);
-    expect(out).toContain('DENIED     Pod shop/alone');
+    expect(out).toContain('DENIED        Pod shop/alone');
     expect(err).toContain('alone, as if it replaced them');
   });
 
@@ -301,7 +358,7 @@ test('a Pod without an owner has only its own secrets when it is created again',
   const cluster = liveApi([namespace('shop'), secret('shop', 'corp-pull'), rulesConfigMap(inForce), ...alone]);
   const file = await fileWith('rules: [{registry: registry.example.com}]', 'without-secret.yaml');
   const { out, exitCode } = await runOnCluster(cluster.client, 'diff', '--cluster', file);
-  expect(out).toContain('secrets    Pod shop/alone  1 Pod');
+  expect(out).toContain('LOSES SECRET  Pod shop/alone  1 Pod');
   expect(out).toContain('- spec.imagePullSecrets: corp-pull');
   expect(exitCode).toBe(1);
 });
