@@ -66,9 +66,9 @@ class ManifestReader {
     problems: [] as Problem[],
     warnings: [] as Problem[],
   };
-  private readonly source: RuleSource;
+  private readonly source: RuleSource & { readonly kind: 'file' };
 
-  constructor(source: RuleSource) {
+  constructor(source: RuleSource & { readonly kind: 'file' }) {
     this.source = source;
   }
 
@@ -161,7 +161,9 @@ class ManifestReader {
   private readText(key: string, located: Located, description: string): ConfigMapInFile['documents'][number] | undefined {
     const { document, pointer, value } = located;
     if (value === null || typeof value === 'string') {
-      return { source: this.source, text: value ?? '', start: document.startOfText(pointer) };
+      const start = document.startOfText(pointer);
+      const within = { object: description, key, ...(!start.startOnly && { firstLine: start.line }) };
+      return { source: { ...this.source, within }, text: value ?? '', start };
     }
     const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'not a string';
     const message = `${key} of ${description} is ${actual}, but the data of a ConfigMap must be strings. Use "${key}: |" and indent the rules below it.`;

@@ -11,7 +11,7 @@ import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
 import { escapeControls } from '../../object/text.ts';
 import { auditOrigin, auditRule } from '../../observe/audit/audited-rule.ts';
-import { renderOrigin } from '../../rules/language/problem.ts';
+import { renderOrigin, renderOriginInConfigMap } from '../../rules/language/problem.ts';
 import { deliveredSecret, entitlement } from '../../rules/match/entitlement.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { DeliveredSecret, NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
@@ -338,7 +338,9 @@ function renderOutcome({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }:
 function describeRule({ rule }: RuleCandidate): string {
   const kind = rule.internal ? 'internal registry' : rule.trust ? 'trusts' : 'denies';
   const end = rule.until === undefined ? '' : ` until ${rule.until}`;
-  return `rule "${rule.name}", ${renderOrigin(rule.origin)}: ${kind} ${rule.pattern.text}${end}`;
+  const inConfigMap = renderOriginInConfigMap(rule.origin);
+  const position = `${renderOrigin(rule.origin)}${inConfigMap === undefined ? '' : ` (${inConfigMap})`}`;
+  return `rule "${rule.name}", ${position}: ${kind} ${rule.pattern.text}${end}`;
 }
 
 function because({ rule }: RuleCandidate, others: readonly RuleCandidate[]): string {

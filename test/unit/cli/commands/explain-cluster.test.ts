@@ -31,8 +31,8 @@ test('shows verdict, rule, position, reason and contact as an Event does', async
     expect.arrayContaining([
       'namespace    shop, labels kubernetes.io/metadata.name=shop',
       'verdict      untrusted: denied',
-      'decided by   rule "hub", ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 4:16: denies docker.io',
-      'message      "docker.io/acme/web:1" is from an untrusted registry (rule "hub", ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 4:16): Use the mirror.',
+      'decided by   rule "hub", ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 4:25: denies docker.io',
+      'message      "docker.io/acme/web:1" is from an untrusted registry (rule "hub", ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 4:25): Use the mirror.',
       '             Contact: the platform team (#platform). Help: https://wiki.example.com/images',
     ]),
   );
