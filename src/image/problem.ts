@@ -47,6 +47,7 @@ export function invalidImage(text: string, code: ImageProblemCode, what: string)
  * and log lines. Only an escape shows that a letter is Cyrillic or that a blank has no width.
  */
 export function quote(text: string): string {
+  if (text.length <= maxQuotedLength && needsNoEscape.test(text)) return `"${text}"`;
   let quoted = '';
   for (const character of text) {
     const next = escapeCharacter(character);
@@ -55,6 +56,9 @@ export function quote(text: string): string {
   }
   return `"${quoted}"`;
 }
+
+/** Printable ASCII without `"` and the backslash. */
+const needsNoEscape = /^[ !#-[\]-~]*$/;
 
 /**
  * Index of the `@` that ends `user:password@`, or -1 if there is none. The `@` of a digest is not followed by a slash, or is followed by

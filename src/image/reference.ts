@@ -1,4 +1,5 @@
 /** Parses image references as container tools do, and renders them in canonical form. */
+import { ownText, RecentValues } from '../cache/recent-values.ts';
 import { canonicalIpv6, isUnusualIpv4 } from './address.ts';
 import { dockerHub, dockerHubHost, dockerHubPath, isImageId, readsAsHost } from './docker-hub.ts';
 import { type ImageName, parseGrammar, pathLengthFault, splitDomain } from './grammar.ts';
@@ -30,6 +31,23 @@ export type ParsedImage = { readonly ok: true; readonly reference: ImageReferenc
  * and a password are errors and not repaired, since the kubelet would not repair them either.
  */
 export function parseImage(text: string): ParsedImage {
+  const known = recent.get(text);
+  if (known) return known;
+  // It may be a word of a long Dockerfile.
+  const own = text.length > longestKept ? text : ownText(text);
+  const parsed = parseUncached(own);
+  recent.set(own, parsed);
+  return parsed;
+}
+
+/** In characters. Most image names are far shorter. */
+const longestKept = 512;
+
+/** One request parses a name up to five times, both webhooks parse it, and a cluster uses few names. */
+const recent = new RecentValues<ParsedImage>({ entries: 1_000, size: 200_000, largest: longestKept });
+
+/** What {@link parseImage} remembers. */
+export function parseUncached(text: string): ParsedImage {
   const name = parseGrammar(text);
   if (!name.ok) return name;
   if (isImageId(name)) return invalidImage(text, 'image-id', 'is an image ID, not an image name. Use REGISTRY/REPOSITORY@sha256:DIGEST');

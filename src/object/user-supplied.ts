@@ -36,7 +36,7 @@ export function withoutUserSuppliedPaths(mark: BuildMark, root: JsonObject, path
 
 /** Those of the paths where the user sets a secret, rendered, whether or not the object still has it. */
 export function userSuppliedPaths(root: JsonObject, paths: readonly Path[]): ReadonlySet<string> {
-  const file = fileOf(root);
+  const file = fileOf(root, paths);
   const copied = readBuildMark(file, ['metadata']);
   const applied = new Set<string>();
   const tree = treeOf(paths);
@@ -78,16 +78,28 @@ function collectApplied(fields: unknown, { children, rendered }: PathTree, appli
 }
 
 function namesInFile(root: JsonObject, { spec, metadata }: TemplateLocation): readonly string[] {
-  const file = fileOf(root);
-  const secrets = valueAt(file, [...spec, 'imagePullSecrets']);
+  const list = [...spec, 'imagePullSecrets'];
+  const file = fileOf(root, [list]);
+  const secrets = valueAt(file, list);
   if (!Array.isArray(secrets)) return [];
   const copied = readPodMark(file, metadata);
   const ours = new Set([...copied.rules, ...copied.serviceAccount]);
   return secrets.flatMap((entry) => textAt(entry, ['name']) ?? []).filter((name) => !ours.has(name));
 }
 
-function fileOf(root: JsonObject): unknown {
-  return parseJsonText(textAt(root, ['metadata', 'annotations', 'kubectl.kubernetes.io/last-applied-configuration']));
+/** The user's file, which is parsed only if it may have a value at one of the paths. Most files have none, and they can be long. */
+function fileOf(root: JsonObject, paths: readonly Path[]): unknown {
+  const text = textAt(root, lastApplied);
+  return text !== undefined && mayHaveField(text, new Set(paths.map((path) => path.at(-1)))) ? parseJsonText(text) : undefined;
+}
+
+const lastApplied: Path = ['metadata', 'annotations', 'kubectl.kubernetes.io/last-applied-configuration'];
+
+/** False only if no object in the JSON text has any of the fields: a letter of a name can be escaped in no other way than with `\u`. */
+function mayHaveField(text: string, names: Iterable<unknown>): boolean {
+  if (text.includes('\\u')) return true;
+  for (const name of names) if (text.includes(String(name))) return true;
+  return false;
 }
 
 function namesApplied(root: JsonObject, { spec, metadata }: TemplateLocation): readonly string[] {

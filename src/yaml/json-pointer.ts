@@ -7,7 +7,7 @@ export function pointerTo(...path: readonly (string | number)[]): string {
 
 /** Escapes one field name for a pointer. */
 export function escapePointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+  return name.includes('~') || name.includes('/') ? name.replaceAll('~', '~0').replaceAll('/', '~1') : name;
 }
 
 /** The unescaped field names and indexes from the root to the value. */

@@ -12,7 +12,7 @@ const regkeeper = await installRegkeeper(controlPlane);
 process.stdout.write(`export KUBECONFIG=${controlPlane.kubeconfig}\n`);
 process.stderr.write(`The API server is at ${controlPlane.server}; kubectl is ${controlPlane.binaries.kubectl}.\n`);
 process.stderr.write(
-  `regkeeper answers on port ${regkeeper.port}, its rules are in ConfigMap regkeeper/regkeeper-rules (mode audit to begin with).\n`,
+  `regkeeper listens on port ${regkeeper.port}, its rules are in ConfigMap regkeeper/regkeeper-rules (mode audit to begin with).\n`,
 );
 process.stderr.write(`Logs are in ${controlPlane.directory}. Ctrl-C ends everything and removes it.\n`);
 // The open socket of the egress proxy keeps this process alive. The control plane's signal handlers end it.

@@ -8,6 +8,7 @@
  * `# syntax=` names an image too. Only BuildKit pulls it, and OpenShift's builds do not use BuildKit.
  */
 
+import { RecentValues } from '../../cache/recent-values.ts';
 import type { WorkCounter } from '../work-counter.ts';
 import { Budget } from './budget.ts';
 import { blanks, type Instruction, type Reading, readInstructions, triggerOf } from './lines.ts';
@@ -44,7 +45,29 @@ export type DockerfileContext = BuildArgs & {
 export type TooCostly = { readonly kind: 'too-costly'; readonly why: string };
 
 /** Images in the order of their lines. */
-export function readDockerfileImages(text: string, context: DockerfileContext, work?: WorkCounter): DockerfileImage[] | TooCostly {
+export function readDockerfileImages(text: string, context: DockerfileContext, work?: WorkCounter): DockerfileResult {
+  // Counted work must not depend on what was read before.
+  if (work) return readUncached(text, context, work);
+  const key = keyOf(text, context);
+  const known = recent.get(key);
+  if (known) return known;
+  const result = readUncached(text, context);
+  recent.set(key, result);
+  return result;
+}
+
+type DockerfileResult = DockerfileImage[] | TooCostly;
+
+/** Reading costs more than the rest of a request. Both webhooks read a Dockerfile, and every update and build of a BuildConfig has it again. */
+const recent = new RecentValues<DockerfileResult>({ entries: 200, size: 262_144, largest: 16_384 });
+
+/** Different for different inputs: JSON shows where the variables end, and the text follows. */
+function keyOf(text: string, { args, env, continued = false, mayGrow }: DockerfileContext): string {
+  return `${continued} ${mayGrow} ${JSON.stringify([[...args], [...(env ?? [])]])}${text}`;
+}
+
+/** What {@link readDockerfileImages} remembers. */
+export function readUncached(text: string, context: DockerfileContext, work?: WorkCounter): DockerfileResult {
   const budget = new Budget(work);
   const found = new FoundImages(budget);
   const byBuildArgs = buildArgExpander(context, budget);

@@ -31,8 +31,9 @@ export function indexNearestRules(rules: readonly Rule[], match: RuleSet['match'
   );
   return (reference, context) => {
     const near: { rule: Rule; distance: readonly number[] }[] = [];
+    const domain = registrableDomain(reference.host);
     for (const rule of proposable) {
-      const distance = distanceTo(rule, reference);
+      const distance = distanceTo(rule, reference, domain);
       if (distance && selects(rule.namespaces, context) === true) near.push({ rule, distance });
     }
     near.sort(
@@ -79,7 +80,7 @@ export function isNamesakeOf({ host, path }: Rule['pattern'], reference: ImageRe
 }
 
 /** Sort keys: what differs, wildcard host, path segments that match, most first. Undefined if more than one thing differs. */
-function distanceTo({ pattern }: Rule, reference: ImageReference): readonly number[] | undefined {
+function distanceTo({ pattern }: Rule, reference: ImageReference, domain: string | undefined): readonly number[] | undefined {
   if (isNamesakeOf(pattern, reference)) return [-1, 0, 0];
   const { host, port, path } = reference;
   const common = commonSegments(pattern.path, path);
@@ -89,7 +90,7 @@ function distanceTo({ pattern }: Rule, reference: ImageReference): readonly numb
     host: !hostMatches(pattern.host, host),
   };
   if (Number(different.port) + Number(different.path) + Number(different.host) !== 1) return undefined;
-  if (different.host && !isMisspelledHost(pattern.host, host)) return undefined;
+  if (different.host && (domain === undefined || !isMisspelledHost(pattern.host, host, domain))) return undefined;
   if (different.path && !isSiblingPath(pattern.path, common, host)) return undefined;
   return [different.port ? 0 : different.path ? 1 : 2, pattern.host.kind === 'exact' ? 0 : 1, -common];
 }
@@ -99,10 +100,10 @@ function isSiblingPath(pattern: readonly string[], common: number, host: string)
   return common === pattern.length - 1 && (common > 0 || !isSharedRegistry(host));
 }
 
-function isMisspelledHost(host: Rule['pattern']['host'], written: string): boolean {
-  if (host.kind !== 'exact') return false;
-  const domain = registrableDomain(host.name);
-  return domain !== undefined && domain === registrableDomain(written) && countTypingErrors(written, host.name, 1) === 1;
+/** `domain` is the registrable domain of the written host. What is cheap to find out comes first. */
+function isMisspelledHost(host: Rule['pattern']['host'], written: string, domain: string): boolean {
+  if (host.kind !== 'exact' || Math.abs(host.name.length - written.length) > 1 || !host.name.endsWith(domain)) return false;
+  return registrableDomain(host.name) === domain && countTypingErrors(written, host.name, 1) === 1;
 }
 
 function commonSegments(pattern: readonly string[], path: readonly string[]): number {

@@ -1,4 +1,5 @@
 /** Limits the memory that a JSON text would need, by counting structures in its bytes before it is parsed. */
+import { endianness } from 'node:os';
 
 export type StructureLimits = {
   /** Nesting of lists and objects. `[]` has depth 1, `[[]]` depth 2. */
@@ -18,7 +19,6 @@ export type Excess = keyof StructureLimits;
  * the syntax error, both see the same.
  */
 export function findExcess(text: Uint8Array, limits: StructureLimits): Excess | undefined {
-  if (!couldExceed(text, limits)) return undefined;
   let depth = 0;
   let structures = 0;
   for (let at = 0; at < text.length; at += 1) {
@@ -55,39 +55,63 @@ const openingBrace = 0x7b;
 const closingBrace = 0x7d;
 
 /**
- * A cheap check that is enough for every ordinary object: with no more opening brackets in the text than the allowed depth, nothing is
- * nested too deeply. It reads four bytes at a time, so a request of 5 KiB costs 2 µs instead of 7.
+ * A quick check that excludes an excess for every ordinary text, provided that it is JSON. It costs a quarter of {@link findExcess}, because
+ * it reads four bytes at a time and does not distinguish strings.
+ *
+ * The depth is never more than the number of brackets opened so far, and never more than the number that is still closed, since JSON closes
+ * all of them. So the first number is counted up to the limit, and the second one from there. An empty list or object, of which there are
+ * hundreds in managed fields, adds one level at most.
  */
-function couldExceed(text: Uint8Array, { depth, structures }: StructureLimits): boolean {
-  if (text.length > structures) return true;
+export function couldExceed(text: Uint8Array, { depth, structures }: StructureLimits): boolean {
+  // A very short text may not contain a whole word.
+  if (text.length > structures || text.length < 8 || !isLittleEndian) return true;
   // Words of an Int32Array start at an address that is divisible by four.
-  const before = Math.min(text.length, -text.byteOffset & 3);
+  const before = -text.byteOffset & 3;
   const words = new Int32Array(text.buffer, text.byteOffset + before, (text.length - before) >>> 2);
-  const after = before + words.length * 4;
-  return countOpening(text, 0, before) + countOpeningInWords(words) + countOpening(text, after, text.length) > depth;
+  // The bytes before and after the words may all be brackets, and an empty list may be the innermost one.
+  const limit = depth - 7;
+  return countClosed(words, placeOfLimit(words, limit), limit) > limit;
 }
 
-/** `[` and `{` differ only in this bit. */
-const withoutOneBit = 0xdf;
+/** The first byte of a text is the lowest one of its word. */
+const isLittleEndian = endianness() === 'LE';
 
-function countOpening(text: Uint8Array, from: number, end: number): number {
+/** The index of the word with which more brackets have been opened than the limit. */
+function placeOfLimit(words: Int32Array, limit: number): number {
   let count = 0;
-  for (let at = from; at < end; at += 1) if (((text[at] as number) & withoutOneBit) === openingBracket) count += 1;
-  return count;
+  let at = 0;
+  for (; at < words.length; at += 1) {
+    const word = words[at] as number;
+    const opening = marksOfZeros((word & 0xdfdfdfdf) ^ 0x5b5b5b5b);
+    if (opening === 0) continue;
+    const following = (word >>> 8) | ((words[at + 1] ?? 0) << 24);
+    // Not those that are closed at once. Nor those before a backslash or "|", which are in a string.
+    count += countMarks(opening & ~marksOfZeros((following & 0xdededede) ^ 0x5c5c5c5c));
+    if (count > limit) break;
+  }
+  return at;
 }
 
-/**
- * Never counts too few. A `Z` or `z` right after an opening bracket may be counted too, because of the borrow (Bit Twiddling Hacks,
- * "haszero").
- */
-function countOpeningInWords(words: Int32Array): number {
+/** The number of brackets that are closed, except empty lists and objects. Stops counting beyond the limit. */
+function countClosed(words: Int32Array, from: number, limit: number): number {
   let count = 0;
-  for (let at = 0; at < words.length; at += 1) {
-    const zeroWhereOpening = ((words[at] as number) & 0xdfdfdfdf) ^ 0x5b5b5b5b;
-    const marks = (zeroWhereOpening - 0x01010101) & ~zeroWhereOpening & 0x80808080;
-    if (marks !== 0) count += Math.imul(marks >>> 7, 0x01010101) >>> 24;
+  for (let at = from; at < words.length && count <= limit; at += 1) {
+    const word = words[at] as number;
+    const closing = marksOfZeros((word & 0xdfdfdfdf) ^ 0x5d5d5d5d);
+    if (closing === 0) continue;
+    const preceding = (word << 8) | ((words[at - 1] ?? 0) >>> 24);
+    count += countMarks(closing & ~marksOfZeros((preceding & 0xdfdfdfdf) ^ 0x5b5b5b5b));
   }
   return count;
+}
+
+/** Sets the highest bit of each byte that is zero. */
+function marksOfZeros(word: number): number {
+  return ~(((word & 0x7f7f7f7f) + 0x7f7f7f7f) | word | 0x7f7f7f7f);
+}
+
+function countMarks(marks: number): number {
+  return Math.imul(marks >>> 7, 0x01010101) >>> 24;
 }
 
 /** The index of the quotation mark that closes the string, or an index past the end if none does. */

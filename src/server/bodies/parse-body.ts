@@ -2,18 +2,25 @@
 import { errorMessage } from '../../errors/error-message.ts';
 import { RequestError } from '../error-bodies.ts';
 import type { BodyLimits } from '../limits.ts';
-import { findExcess } from './body-scan.ts';
+import { couldExceed, findExcess } from './body-scan.ts';
 
-/** @throws RequestError */
-export function parseBody(body: Buffer, limits: BodyLimits): unknown {
+/** `parse` parses JSON as JSON.parse does. @throws RequestError */
+export function parseBody(body: Buffer, limits: BodyLimits, parse: (text: string) => unknown): unknown {
   if (body.length === 0) throw new RequestError(400, 'BadRequest', 'the body is empty. Send an AdmissionReview.');
-  const excess = findExcess(body, limits);
-  if (excess) throw new RequestError(400, 'BadRequest', excessMessages[excess](limits), uidAtStart(body));
+  if (couldExceed(body, limits)) rejectExcess(body, limits);
   try {
-    return JSON.parse(body.toString('utf8'));
+    return parse(body.toString('utf8'));
   } catch (error) {
+    // The quick check is valid for JSON only.
+    rejectExcess(body, limits);
     throw new RequestError(400, 'BadRequest', `the body is not JSON: ${errorMessage(error)}`);
   }
+}
+
+/** @throws RequestError if the body exceeds a limit */
+function rejectExcess(body: Buffer, limits: BodyLimits): void {
+  const excess = findExcess(body, limits);
+  if (excess) throw new RequestError(400, 'BadRequest', excessMessages[excess](limits), uidAtStart(body));
 }
 
 const excessMessages = {

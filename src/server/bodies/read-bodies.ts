@@ -7,6 +7,7 @@ import type { BodyLimits } from '../limits.ts';
 import { type BodyReservation, createBodyBudget } from './body-budget.ts';
 import { Overloaded } from './body-errors.ts';
 import { createDeadlines, type Deadline } from './deadlines.ts';
+import { createParser } from './known-fields.ts';
 import { createOneAtATime } from './one-at-a-time.ts';
 import { parseBody } from './parse-body.ts';
 import { receiveBody } from './receive-body.ts';
@@ -28,6 +29,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   const largeBodies = createOneAtATime();
   const unreadAnswers = createBodyBudget({ total: limits.answers, reserved: 0, small: Number.POSITIVE_INFINITY }, clock.monotonic);
   const deadlines = createDeadlines(clock);
+  const parseJson = createParser();
   app.addHook('onClose', async () => deadlines.stop());
   app.decorateRequest('response', null as unknown as ServerResponse);
   app.decorateRequest('bodyResources', null as unknown as FastifyRequest['bodyResources']);
@@ -68,7 +70,7 @@ export function readBodies(app: FastifyInstance<Server>, limits: BodyLimits, clo
   function parse(body: Buffer, done: Done): void {
     let value: unknown;
     try {
-      value = parseBody(body, limits);
+      value = parseBody(body, limits, parseJson);
     } catch (error) {
       done(error as Error);
       return;

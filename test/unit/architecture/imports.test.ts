@@ -9,14 +9,15 @@ const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
 /** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
-const engineRooms = ['yaml', 'image', 'object', 'credentials', 'rules', 'delivery', 'decision', 'admission'] as const;
+const engineRooms = ['cache', 'yaml', 'image', 'object', 'credentials', 'rules', 'delivery', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
+  cache: [],
   contracts: [],
   errors: [],
   time: [],
   yaml: [],
-  image: [],
-  object: ['image'],
+  image: ['cache'],
+  object: ['cache', 'image'],
   credentials: ['image', 'object'],
   rules: ['yaml', 'image'],
   delivery: ['image', 'object', 'credentials', 'rules'],
@@ -164,8 +165,8 @@ describe('rooms import only what they may', () => {
 
   test('only the settings read the environment, and only the program ends the process', () => {
     const reads = (pattern: RegExp) => files.filter((file) => pattern.test(withoutComments(readFileSync(join(source, file), 'utf8'))));
-    expect(reads(/process\.env\b/)).toEqual(['main.ts']);
-    expect(reads(/process\.exit\b/)).toEqual(['main.ts']);
+    expect(reads(/process\.env\b/)).toEqual(['run.ts']);
+    expect(reads(/process\.exit\b/)).toEqual(['run.ts']);
   });
 });
 

@@ -27,7 +27,9 @@ describe.each([
   const rows = tables(section(page, heading)).flatMap((table) => table.rows);
 
   test('each row has a test or is a non-goal', () => {
-    const open = rows.filter((row) => citations(row['shown by'] ?? '').length === 0 && !row['what regkeeper does']?.includes('**Non-goal**'));
+    const open = rows.filter(
+      (row) => citations(row['shown by'] ?? '').length === 0 && !row['what regkeeper does']?.includes('**Non-goal**'),
+    );
     expect(open.map((row) => row[column])).toEqual([]);
     expect(rows.length).toBeGreaterThanOrEqual(count);
   });

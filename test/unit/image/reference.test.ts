@@ -7,6 +7,7 @@ import {
   formatReference,
   type ImageReference,
   parseImage,
+  parseUncached,
   upperCaseHost,
 } from '../../../src/image/reference.ts';
 import { runs } from '../../property.ts';
@@ -23,6 +24,20 @@ function parsed(text: string): ImageReference {
   if (!result.ok) throw new Error(result.problem.message);
   return result.reference;
 }
+
+test('a name that was parsed before has the same result', () => {
+  const part = fc.constantFrom('a', 'reg.io', ':5000', '/', ':v1', '@sha256:', 'A', ' ', 'localhost', '-', '\\', 'é', '\ud800', sha256);
+  const names = fc.array(
+    fc.array(part, { maxLength: 6 }).map((parts) => parts.join('')),
+    { minLength: 1, maxLength: 5 },
+  );
+  fc.assert(
+    fc.property(names, (each) => {
+      for (const name of [...each, ...each]) expect(parseImage(name)).toEqual(parseUncached(name));
+    }),
+    runs(1_000),
+  );
+});
 
 describe('an image name is understood as the container tools understand it', () => {
   const hub = { host: 'docker.io', qualified: true };

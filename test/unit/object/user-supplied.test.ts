@@ -37,6 +37,16 @@ describe('names that the author lists', () => {
     expect(parsing(() => userSuppliedNames(applied(undefined), location))).toEqual({ thrown: 0, characters: 0 });
   });
 
+  test.each([
+    ['is parsed if it has the field', file('a'), ['a'], true],
+    ['is parsed if it may have the field, with an escape', file('a').replace('imagePull', 'image\\u0050ull'), ['a'], true],
+    ['is not parsed without it', file('a').replace('imagePullSecrets', 'imagePulls'), [], false],
+    ['is not parsed for an escape that is no letter', '{"spec":{"a\\n\\"":1}}', [], false],
+  ])('the file of kubectl apply %s', (_what, text, names, isParsed) => {
+    expect([...userSuppliedNames(applied(text), location)]).toEqual(names);
+    expect(parsing(() => userSuppliedNames(applied(text), location)).characters > 0).toBe(isParsed);
+  });
+
   test('a file longer than annotations can be is not read', () => {
     expect([...userSuppliedNames(applied(file('a', 'x'.repeat(261_000))), location)]).toEqual(['a']);
     const long = applied(file('a', 'x'.repeat(263_000)));

@@ -8,9 +8,10 @@ import {
   type DockerfileContext,
   type DockerfileImage,
   readDockerfileImages,
+  readUncached,
 } from '../../../../src/object/dockerfile/images.ts';
 import { hostileDockerfiles } from '../../../hostile/dockerfiles.ts';
-import { runs } from '../../../property.ts';
+import { propertyTimeout, runs } from '../../../property.ts';
 
 const a = 'reg.io/a';
 const b = 'reg.io/b';
@@ -333,6 +334,27 @@ test('lines are counted from one, and the last FROM is known', () => {
     'FROM 4 true',
     'COPY --from 5 false',
   ]);
+});
+
+test('a Dockerfile that was read before has the same result, with the same variables only', { timeout: propertyTimeout }, () => {
+  const lines = fc.constantFrom('ARG a', 'ARG b=x', 'FROM $a', 'FROM ${b}', 'FROM reg.io/y AS s', 'COPY --from=s x y', 'COPY --from=${a}');
+  const variables = fc
+    .dictionary(fc.constantFrom('a', 'b', '"'), fc.constantFrom('reg.io/a', 'reg.io/b', 'null', '', undefined))
+    .map((each) => new Map(Object.entries(each)));
+  const context = fc.record(
+    { args: variables, env: variables, mayGrow: fc.boolean(), continued: fc.boolean() },
+    { requiredKeys: ['args', 'mayGrow'] },
+  );
+  const reading = fc.tuple(
+    fc.array(lines, { maxLength: 5 }).map((each) => each.join('\n')),
+    fc.array(context, { minLength: 1, maxLength: 4 }),
+  );
+  fc.assert(
+    fc.property(reading, ([text, contexts]) => {
+      for (const each of [...contexts, ...contexts]) expect(readDockerfileImages(text, each)).toEqual(readUncached(text, each));
+    }),
+    runs(1_500),
+  );
 });
 
 test('no text makes the reader throw', () => {

@@ -1,7 +1,7 @@
 /** The limits of depth and structures, compared with the parsed JSON. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findExcess } from '../../../../src/server/bodies/body-scan.ts';
+import { couldExceed, findExcess } from '../../../../src/server/bodies/body-scan.ts';
 import { structureOf } from '../../../hostile/bodies.ts';
 import { runs } from '../../../property.ts';
 
@@ -29,6 +29,28 @@ describe('the limits', () => {
       expect(findExcess(shifted, within(depth, structures))).toBeUndefined();
       if (depth > 0) expect(findExcess(shifted, within(depth - 1, structures))).toBe('depth');
       if (structures > 0) expect(findExcess(shifted, within(depth, structures - 1))).toBe('structures');
+      if (depth > 0) expect(couldExceed(shifted, within(depth - 1, 1_000))).toBe(true);
+      if (structures > 0) expect(couldExceed(shifted, within(depth, structures - 1))).toBe(true);
+    }
+  });
+
+  test.each([
+    ['600 objects side by side', `[${Array(600).fill('{"a":1}').join()}]`],
+    ['1,500 empty objects', `[${Array(1_500).fill('"a",{}').join()}]`],
+  ])('are quickly excluded for %s', (_name, text) => {
+    expect(couldExceed(bytes(text), within(500, 1_000_000))).toBe(false);
+  });
+
+  test('are not excluded for 501 levels between other values', () => {
+    for (const [before, after] of [
+      ['', ''],
+      ['"a",'.repeat(1_000), ''],
+      ['', ',"a"'.repeat(1_000)],
+      ['{},'.repeat(300), ',[]'.repeat(300)],
+    ]) {
+      const text = `[${before}${'['.repeat(500)}${']'.repeat(500)}${after}]`;
+      expect(JSON.parse(text)).toBeDefined();
+      expect(couldExceed(bytes(text), within(500, 1_000_000))).toBe(true);
     }
   });
 
@@ -60,6 +82,7 @@ test('agrees with what JSON.parse makes of the text', { timeout: 60_000 }, () =>
       expect(findExcess(body, within(depth, structures))).toBeUndefined();
       if (depth > 0) expect(findExcess(body, within(depth - 1, structures))).toBe('depth');
       if (structures > 0) expect(findExcess(body, within(depth, structures - 1))).toBe('structures');
+      if (depth > 0) expect(couldExceed(body, within(depth - 1, text.length * 4))).toBe(true);
     }),
     runs(3_000),
   );
@@ -84,6 +107,7 @@ test('agrees with it on bytes that are no valid UTF-8', { timeout: 60_000 }, () 
         expect(findExcess(body, within(depth, structures))).toBeUndefined();
         expect(findExcess(body, within(depth - 1, structures))).toBe('depth');
         expect(findExcess(body, within(depth, structures - 1))).toBe('structures');
+        expect(couldExceed(body, within(depth - 1, 1_000))).toBe(true);
       }
     }),
     runs(5_000),
