@@ -275,6 +275,41 @@ describe('the rules after the change', () => {
     expect((await diff(text)).out).toContain('1 newly denied');
   });
 
+  test('which is not where kubectl would write it, so there is a warning', async () => {
+    const text = manifest(strict).replace('"namespace":"regkeeper",', '');
+    const warning =
+      'regkeeper: ConfigMap regkeeper-rules has no metadata.namespace, so kubectl would write it to the current namespace. Add namespace: regkeeper, or use kubectl apply -n regkeeper\n';
+    expect((await diff(text)).err).toContain(warning);
+    expect((await diff(manifest(strict))).err).not.toContain('metadata.namespace');
+  });
+
+  describe('a ConfigMap without the label in the file', () => {
+    const unlabelled = (text: string, name?: string) => manifest(text, name).replace(',"labels":{"regkeeper.io/rules":"cluster"}', '');
+
+    test('has the label that it has in the cluster, as after kubectl apply --server-side', async () => {
+      const { out, err, exitCode } = await diff(unlabelled(strict));
+      expect(out).toContain('1 newly denied');
+      expect(err).toContain('regkeeper: comparing the rules in effect with those after regkeeper/regkeeper-rules is applied\n');
+      expect(err).toContain(
+        'regkeeper: ConfigMap regkeeper/regkeeper-rules has no label regkeeper.io/rules in the file. The label in the cluster is used, because kubectl apply --server-side keeps it. Add it to the file\n',
+      );
+      expect(exitCode).toBe(1);
+    });
+
+    test('has it also without a namespace', async () => {
+      expect((await diff(unlabelled(strict).replace('"namespace":"regkeeper"', '"x":"y"'))).out).toContain('1 newly denied');
+    });
+
+    test('contains no rules if the one in the cluster has no label', async () => {
+      await expect(diff(unlabelled(strict, 'notes'))).rejects.toThrow('contains no rules, only ConfigMap notes');
+    });
+
+    test('contains no rules without a cluster to apply it to', async () => {
+      const files = [await fileWith(inForce, 'before.yaml'), await fileWith(unlabelled(strict), 'after.yaml')];
+      await expect(runOnCluster(liveApi(world).client, 'diff', ...files, '--cluster')).rejects.toThrow('contains no rules');
+    });
+  });
+
   test('a rules document replaces all rules', async () => {
     const { out, err } = await diff(inForce);
     expect(out).toContain('DENIED        Pod shop/alone');
