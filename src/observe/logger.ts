@@ -156,7 +156,10 @@ export function openDestination(to: number | string, options: DestinationOptions
   }
 
   function gather(line: string, bytes: number): void {
-    if (gatherMilliseconds === 0) return writeBytes(line);
+    if (gatherMilliseconds === 0) {
+      writeBytes(line);
+      return;
+    }
     if (gathered.lines === 0) setTimeout(handOver, gatherMilliseconds).unref();
     gathered.text += line;
     gathered.lines += 1;
