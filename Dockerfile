@@ -11,11 +11,18 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # No package needs to run install scripts.
 RUN --mount=type=secret,id=npmrc,target=/root/.npmrc npm ci --ignore-scripts
-COPY tsconfig.json build.ts ./
+COPY tsconfig.json build.ts compile.ts ./
 COPY src ./src
-RUN node build.ts
+RUN node build.ts --image dist
 
-# Nothing runs in this stage, so it needs neither emulation nor a shell.
+# V8 compiles the program once here, with the Node.js of the image. So the server starts in half the time. The processor is that of the builder:
+# on another one, the program is compiled when it starts. In the exec form nothing needs a shell.
+FROM --platform=$BUILDPLATFORM ${RUNTIME_IMAGE} AS compile
+USER 0:0
+COPY --from=build /build/dist /app
+RUN ["/nodejs/bin/node", "/app/compile.mjs"]
+
+# Nothing runs in this stage, so it needs no emulation.
 FROM ${RUNTIME_IMAGE}
 ARG RUNTIME_IMAGE
 # Labels that differ between builds are set with --label, because buildah's cache (1.28 and 1.39) ignores build arguments in LABEL.
@@ -24,7 +31,7 @@ LABEL org.opencontainers.image.title="regkeeper" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.base.name="${RUNTIME_IMAGE}"
-COPY --from=build /build/dist/regkeeper.mjs /app/regkeeper.mjs
+COPY --from=compile /app/regkeeper.mjs /app/program.cjs /app/program.cache /app/
 # The home directory of the runtime image is readable only by its own user, and OpenShift runs containers as another user.
 WORKDIR /app
 # A number, so that the kubelet can verify that it is not root.
@@ -32,9 +39,6 @@ USER 65532:65532
 EXPOSE 8443 8080
 # Less memory for objects that die young, and for threads that have ended. `npm run bench:speed` shows the effect: a third of the memory of a
 # server with many rules, and no difference for requests.
-ENV NODE_ENV=production \
-    NODE_OPTIONS=--max-semi-space-size=8 \
-    MALLOC_ARENA_MAX=2 \
-    MALLOC_TRIM_THRESHOLD_=131072
+ENV NODE_ENV=production NODE_OPTIONS=--max-semi-space-size=8 MALLOC_ARENA_MAX=2 MALLOC_TRIM_THRESHOLD_=131072
 ENTRYPOINT ["/nodejs/bin/node", "/app/regkeeper.mjs"]
 CMD ["serve"]

@@ -1,15 +1,18 @@
-/** `npm run build`: bundles the program into one file, dist/regkeeper.mjs, which needs only Node. */
+/**
+ * `npm run build`: bundles the program into one file, dist/regkeeper.mjs, which needs only Node. With `--image DIRECTORY` it writes the files
+ * of the image instead, and `compile.mjs`, which compiles them in advance.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import ajv from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import standalone from 'ajv/dist/standalone/index.js';
-import { build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { schemaOptions } from './src/rules/language/compile-schema.ts';
 import { rulesSchema } from './src/rules/language/schema.ts';
 
 /** Other entry and output files can be passed as arguments. */
-const [entry = join(import.meta.dirname, 'src/main.ts'), outfile = join(import.meta.dirname, 'dist/regkeeper.mjs')] = process.argv.slice(2);
+const [entry = join(import.meta.dirname, 'src/main.ts'), output = join(import.meta.dirname, 'dist/regkeeper.mjs')] = process.argv.slice(2);
 
 /** Generates the validator of rules here, so that the program loads no ajv. Compiling the schema took 60 ms of each start. */
 const precompiledSchema: Plugin = {
@@ -44,12 +47,9 @@ const worker = await build({
   plugins: [precompiledSchema],
 });
 
-const { metafile, errors, outputFiles } = await build({
-  entryPoints: [entry],
-  outfile,
+const common = {
   bundle: true,
   platform: 'node',
-  format: 'esm',
   // The oldest version that package.json allows.
   target: 'node22.19',
   // Names stay as they are without `keepNames`, because identifiers are not minified. It would define the name of each closure again when it
@@ -60,16 +60,31 @@ const { metafile, errors, outputFiles } = await build({
   metafile: true,
   write: false,
   define: { parseWorkerProgram: JSON.stringify(worker.outputFiles[0]?.text) },
-  // CommonJS dependencies call require for Node's own modules, and an ES module has no require.
-  banner: {
-    js: "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);",
-  },
-});
-if (errors.length + worker.errors.length > 0) process.exitCode = 1;
-// The only characters beyond ASCII are in comments with licenses. Node.js decodes a file of ASCII in half the time, and needs 4 MiB less.
-const ascii = (text: string) => text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-mkdirSync(dirname(outfile), { recursive: true });
-for (const { path, text } of outputFiles) writeFileSync(path, ascii(text));
-for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
-  if (file.endsWith('.mjs')) process.stdout.write(`${file}: ${(bytes / 1_000_000).toFixed(1)} MB\n`);
+} as const satisfies BuildOptions;
+// CommonJS dependencies call require for Node's own modules, and an ES module has no require.
+const requireInModule =
+  "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);";
+
+if (worker.errors.length > 0) process.exitCode = 1;
+const source = (file: string) => join(import.meta.dirname, 'src', file);
+if (entry === '--image') {
+  // V8 saves compiled code only for scripts.
+  const script = { ...common, format: 'cjs', logOverride: { 'empty-import-meta': 'silent' } } as const;
+  await write({ ...script, entryPoints: [source('main-of-image.ts')], outfile: join(output, 'program.cjs') });
+  await write({ ...common, format: 'esm', entryPoints: [source('start-of-image.ts')], outfile: join(output, 'regkeeper.mjs') });
+  await write({ ...common, format: 'esm', entryPoints: [join(import.meta.dirname, 'compile.ts')], outfile: join(output, 'compile.mjs') });
+} else await write({ ...common, format: 'esm', entryPoints: [entry], outfile: output, banner: { js: requireInModule } });
+
+async function write(options: BuildOptions & typeof common): Promise<void> {
+  const { metafile, errors, outputFiles } = await build(options);
+  if (errors.length > 0) process.exitCode = 1;
+  // The only characters beyond ASCII are in comments with licenses. Node.js decodes a file of ASCII in half the time, and needs 4 MiB less.
+  const ascii = (text: string) => text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  for (const { path, text } of outputFiles) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, ascii(text));
+  }
+  for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
+    if (bytes > 100_000) process.stdout.write(`${file}: ${(bytes / 1_000_000).toFixed(1)} MB\n`);
+  }
 }

@@ -1,60 +1,86 @@
 /**
  * `npm run bench:replay`: processor time and memory of `diff --replay` for a million audit records, with few and with many different
- * requests. Prints results and asserts nothing. `-- 100000` takes fewer records.
+ * requests, and how much of it is reading the lines and JSON.parse. Prints results and asserts nothing. `-- 100000` takes fewer records.
+ * `AGAINST=FILE` measures another build in the same run.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { type ProgramActions, runProgram } from '../src/cli/program.ts';
+import { pathToFileURL } from 'node:url';
+import { readLines } from '../src/evaluate/replay/read-lines.ts';
 
 const targets = { seconds: 30, mebibytes: 400 };
-const [mode = '1000000', ...rest] = process.argv.slice(2);
-if (mode === 'measure') await measure(rest);
-else await compare(Number(mode));
+const [mode = '1000000'] = process.argv.slice(2);
+if (mode === 'floor') await parseLines();
+else compare(Number(mode));
 
-/** Runs the command in this process, then prints what it took. */
-async function measure(argv: readonly string[]): Promise<void> {
-  // The command starts nothing.
-  await runProgram(argv, {} as ProgramActions, {
-    out: (shown) => process.stdout.write(shown),
-    err: (shown) => process.stderr.write(shown),
+/** What no program that reads JSON can avoid. */
+async function parseLines(): Promise<void> {
+  let records = 0;
+  await readLines(['-'], {
+    line(_file, _number, text) {
+      JSON.parse(text);
+      records += 1;
+    },
+    tooLong: () => {},
   });
-  const { userCPUTime, systemCPUTime, maxRSS } = process.resourceUsage();
-  process.stdout.write(`\nseconds ${(userCPUTime + systemCPUTime) / 1e6}\nmebibytes ${maxRSS / 1024}\n`);
+  console.log(JSON.stringify({ summary: { records } }));
 }
 
-async function compare(records: number): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-bench-'));
-  try {
-    const [before, after] = [join(folder, 'before.yaml'), join(folder, 'after.yaml')];
-    await writeFile(before, rulesText(false));
-    await writeFile(after, rulesText(true));
-    console.log(`${records} records, half of them of the mutating webhook. Targets: ${targets.seconds} s, ${targets.mebibytes} MiB`);
-    for (const { name, images } of [
-      { name: 'images that repeat, as in a cluster', images: 5_000 },
-      { name: 'a different image in each request', images: records },
-    ]) {
-      const started = performance.now();
-      const argv = ['diff', before, after, '--replay', '-', '-o', 'json'];
-      const child = spawn(process.execPath, [import.meta.filename, 'measure', ...argv], { stdio: ['pipe', 'pipe', 'inherit'] });
-      const output = text(child.stdout);
-      for (const chunk of chunksOf(records, images)) if (!child.stdin.write(chunk)) await once(child.stdin, 'drain');
-      child.stdin.end();
-      const printed = await output;
-      const elapsed = (performance.now() - started) / 1_000;
-      const [, seconds = '?', mebibytes = '?'] = /\nseconds (.*)\nmebibytes (.*)\n$/.exec(printed) ?? [];
-      const { summary } = JSON.parse(printed.slice(0, printed.lastIndexOf('\nseconds'))) as { summary: Record<string, unknown> };
-      console.log(
-        `${name}: ${Number(seconds).toFixed(1)} s of processor time, ${elapsed.toFixed(1)} s elapsed, ${Math.round(Number(mebibytes))} MiB`,
-      );
-      console.log(`  ${JSON.stringify(summary)}`);
+function compare(records: number): void {
+  const folder = mkdtempSync(join(tmpdir(), 'regkeeper-bench-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const [before, after, log, usage] = ['before.yaml', 'after.yaml', 'audit.jsonl', 'usage.json'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  writeFileSync(before, rulesText(false));
+  writeFileSync(after, rulesText(true));
+  const built = spawnSync(process.execPath, [join(import.meta.dirname, '..', 'build.ts')], { encoding: 'utf8' });
+  if (built.status !== 0) throw new Error(`the build failed: ${built.stderr}`);
+  const line = ['diff', before, after, '--replay', '-', '-o', 'json'];
+  const programs = [
+    { name: 'lines and JSON.parse', argv: [import.meta.filename, 'floor'] },
+    { name: 'regkeeper', argv: [join(import.meta.dirname, '..', 'dist', 'regkeeper.mjs'), ...line] },
+    ...(process.env.AGAINST === undefined ? [] : [{ name: 'against', argv: [process.env.AGAINST, ...line] }]),
+  ];
+  const load = () => loadavg()[0]?.toFixed(1);
+  console.log(
+    `${process.version}. Targets for a million records: ${targets.seconds} s, ${targets.mebibytes} MiB. Load average ${load()}.\n`,
+  );
+  console.log('| records | program | CPU seconds | peak MiB | CPU × JSON.parse |');
+  console.log('|---|---|---|---|---|');
+  for (const { name, images, ofMutating } of [
+    { name: 'images that repeat, as in a cluster', images: 5_000, ofMutating: true },
+    { name: 'a different image in each request', images: records, ofMutating: true },
+    { name: 'the same, without records of the mutating webhook', images: 2 * records, ofMutating: false },
+  ]) {
+    const file = openSync(log, 'w');
+    for (const chunk of chunksOf(records, images, ofMutating)) writeSync(file, chunk);
+    closeSync(file);
+    let floor = 0;
+    for (const program of programs) {
+      const report = pathToFileURL(join(import.meta.dirname, 'report-usage.mjs')).href;
+      const input = openSync(log, 'r');
+      const child = spawnSync(process.execPath, ['--import', report, ...program.argv], {
+        stdio: [input, 'pipe', 'inherit'],
+        env: { ...process.env, USAGE_FILE: usage },
+        encoding: 'utf8',
+        maxBuffer: 1024 * 1024 * 1024,
+      });
+      closeSync(input);
+      const { summary } = JSON.parse(child.stdout) as { readonly summary: object };
+      const { cpuSeconds, peakMiB } = JSON.parse(readFileSync(usage, 'utf8')) as { readonly cpuSeconds: number; readonly peakMiB: number };
+      floor ||= cpuSeconds;
+      const columns = [name, program.name, cpuSeconds.toFixed(1), peakMiB.toFixed(0), (cpuSeconds / floor).toFixed(2)];
+      console.log(`| ${columns.join(' | ')} |`);
+      if (program.name === 'regkeeper') process.stderr.write(`${JSON.stringify(summary)}\n`);
     }
-  } finally {
-    await rm(folder, { recursive: true });
   }
+  console.log(`\nLoad average at the end: ${load()}.`);
 }
 
 /** 300 rules, some of them by labels. The change denies one registry in ten, and gives another one in ten a different secret. */
@@ -68,10 +94,10 @@ function rulesText(changed: boolean): string {
   return `mode: enforce\nrules:\n${rules.join('\n')}\n`;
 }
 
-function* chunksOf(records: number, images: number): Generator<string> {
+function* chunksOf(records: number, images: number, ofMutating: boolean): Generator<string> {
   let chunk = '';
   for (let index = 0; index < records; index++) {
-    chunk += `${recordOf(index, images)}\n`;
+    chunk += `${recordOf(ofMutating ? index : 2 * index + 1, images)}\n`;
     if (chunk.length < 256 * 1024) continue;
     yield chunk;
     chunk = '';

@@ -1,5 +1,5 @@
 /**
- * A scripted API server with ServiceAccounts and Namespaces that never change, in its own process. Their text is made before it listens,
+ * A scripted API server with ServiceAccounts and Namespaces that never change, in another process. Their text is made before it listens,
  * so that the server under test does not wait for it. It streams initial states as Kubernetes 1.34 and later do, and with `--paged` rejects
  * that as older ones do. Sends its URL and CA to the parent process.
  *

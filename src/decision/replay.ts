@@ -29,7 +29,7 @@ export type PastRequest = {
 };
 
 export type PastImage = {
-  /** As written. */
+  /** As written, possibly without its tag and digest, on which no result depends (`withoutVersion`). */
   readonly text: string;
   readonly action: 'pull' | 'push';
   readonly introduced: boolean;

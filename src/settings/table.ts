@@ -53,7 +53,7 @@ export const settingTable = {
   },
   namespaceRules: {
     group: 'Rules',
-    description: 'allow namespaces to add their own, stricter rules',
+    description: 'allow namespaces to have their own rules',
     default: false,
     excludes: ['rules', 'dev'],
   },

@@ -2,8 +2,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { runProgram } from '../../src/cli/program.ts';
+import { deliveredLabel, fencePolicy } from '../../src/delivery/names.ts';
 import type { Kubectl } from './kubectl.ts';
 import { ownNamespace, readiness, serviceAccountKubeconfig, spawnProgram } from './regkeeper.ts';
+import { deleteAll } from './target.ts';
 import { waitFor } from './wait-for.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
@@ -65,12 +67,20 @@ export async function deliveryRightsText(file: string, flags: readonly string[] 
 }
 
 export async function deleteDelivery(kubectl: Kubectl): Promise<void> {
+  const api = await kubectl.api();
+  const rbac = '/apis/rbac.authorization.k8s.io/v1';
   // First the permission, so that no copy is recreated.
   const roles = ['regkeeper-delivered-secrets', 'regkeeper-deliver'];
-  await kubectl(['delete', 'clusterrole,clusterrolebinding', ...roles, '--ignore-not-found']);
-  await kubectl(['delete', 'secrets', '-A', '-l', 'regkeeper.io/delivered=true', '--ignore-not-found']);
-  const names = ['regkeeper-delivery'];
-  await kubectl(['delete', 'validatingadmissionpolicy,validatingadmissionpolicybinding', ...names, '--ignore-not-found']);
+  await deleteAll(
+    kubectl,
+    roles.flatMap((name) => [`${rbac}/clusterroles/${name}`, `${rbac}/clusterrolebindings/${name}`]),
+  );
+  const { items } = await api.list('/api/v1/secrets', { labelSelector: `${deliveredLabel}=true` });
+  const policies = ['validatingadmissionpolicies', 'validatingadmissionpolicybindings'];
+  await deleteAll(kubectl, [
+    ...items.map(({ metadata }) => `/api/v1/namespaces/${metadata.namespace}/secrets/${metadata.name}`),
+    ...policies.map((plural) => `/apis/admissionregistration.k8s.io/v1/${plural}/${fencePolicy}`),
+  ]);
 }
 
 /** Starts the process, and returns when it listens. */

@@ -1,7 +1,7 @@
 /** The cluster as scenarios use it: kubectl, new namespaces, routes of Services, and the cleanup after each file. */
 
 import { afterAll, inject } from 'vitest';
-import type { ApiClient } from '../../src/kube/api-client.ts';
+import { type ApiClient, isNotFound } from '../../src/kube/api-client.ts';
 import { clusterOfWorker } from './clusters.ts';
 import { remoteServiceRoutes, type ServiceAddress } from './egress.ts';
 import { createKubectl, type Kubectl } from './kubectl.ts';
@@ -52,7 +52,10 @@ export function target(): Target {
   afterAll(async () => {
     for (const address of routed) await routes().unroute(address);
     // Does not wait: deletion of a namespace takes a while, and no other file uses these names.
-    if (namespaces.length > 0) await kubectl(['delete', 'namespace', '--wait=false', '--ignore-not-found', ...namespaces]);
+    await deleteAll(
+      kubectl,
+      namespaces.map((name) => `/api/v1/namespaces/${name}`),
+    );
   });
 
   return {
@@ -74,6 +77,20 @@ export function target(): Target {
     },
     unrouteService: async (address) => await routes().unroute(address),
   };
+}
+
+/** Deletes the objects at these paths, whether they exist or not. kubectl would send five requests per second. */
+export async function deleteAll(kubectl: Kubectl, paths: readonly string[]): Promise<void> {
+  const api = await kubectl.api();
+  const left = paths.values();
+  const deleteNext = async () => {
+    for (const path of left) {
+      await api.delete(path).catch((error: unknown) => {
+        if (!isNotFound(error)) throw error;
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: 10 }, deleteNext));
 }
 
 /** Namespaces of earlier scenarios are deleted in the background. Until then a scan finds what they contain. */

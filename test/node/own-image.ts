@@ -30,11 +30,11 @@ export async function readRecipe(): Promise<Recipe> {
   const ports = argument('EXPOSE').split(' ');
   return {
     node: entrypoint[0] ?? '',
-    program: argument('COPY').split(' ').at(-1) ?? '',
+    program: entrypoint.at(-1) ?? '',
     config: {
       Entrypoint: entrypoint,
       Cmd: JSON.parse(argument('CMD')) as string[],
-      Env: [argument('ENV')],
+      Env: argument('ENV').split(' '),
       User: argument('USER'),
       WorkingDir: argument('WORKDIR'),
       ExposedPorts: Object.fromEntries(ports.map((port) => [`${port}/tcp`, {}])),
@@ -42,7 +42,7 @@ export async function readRecipe(): Promise<Recipe> {
   };
 }
 
-/** `bundle` is the file that `npm run build` makes. */
+/** `bundle` is the file that `npm run build` makes. The image has the same program in two files, with its compiled code. */
 export async function makeOwnImage(bundle: string): Promise<Image> {
   const { node, program, config } = await readRecipe();
   const libraries = await Promise.all((await librariesOf(process.execPath)).map(async (path) => [path, await readFile(path)] as const));

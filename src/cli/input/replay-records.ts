@@ -5,16 +5,26 @@ import { maxLineBytes, readLines } from '../../evaluate/replay/read-lines.ts';
 import { formatCount } from '../../object/text.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
+import { limitGarbage } from './garbage-limit.ts';
 
 export function replayOption(): Option {
   return new Option('--replay <files...>', 'audit records of past requests, or - for standard input');
 }
 
+/** About 15 MB of records. */
+const linesPerCheck = 10_000;
+
 /** @throws ConfigurationError if a file cannot be read, or if the files contain no record of a request */
 export async function replayRecords(paths: readonly string[], before: RuleSet, after: RuleSet, now: number): Promise<ReplayComparison> {
   const run = compareReplays(before, after, () => now);
+  const checkGarbage = limitGarbage();
+  let lines = 0;
   const problems = await readLines(paths, {
-    line: run.add,
+    line(file, line, text) {
+      run.add(file, line, text);
+      lines += 1;
+      if (lines % linesPerCheck === 0) checkGarbage();
+    },
     tooLong: (file, line) =>
       run.addBroken({ file, line, message: `is longer than ${formatCount(maxLineBytes)} bytes, so it is not an audit record` }),
   });

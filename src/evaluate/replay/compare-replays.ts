@@ -3,6 +3,7 @@ import { type PastRequest, type Replay, type ReplayedImage, replay } from '../..
 import { type AuditedRule, auditRule } from '../../observe/audit/audited-rule.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { type Effect, effectOf } from '../compare-evaluations.ts';
+import { findUnaffected } from './find-unaffected.ts';
 import { type ReadRecord, type RecordGap, type RequestSubject, readRecord } from './read-record.ts';
 
 /** Requests of one kind of object that the change affects in the same way. Documented as `changes` of `diff --replay -o json`. */
@@ -72,7 +73,10 @@ const maxUsers = 10;
 const shownUsers = 5;
 const maxImages = 5;
 const maxBrokenLines = 100;
-/** Past requests repeat: the same images in the same namespace. Results of different ones are kept, up to this number of characters. */
+/**
+ * Past requests repeat: versions of the same images in the same namespace. Results of different ones are kept, up to this number of
+ * characters, and those that were used last as many again.
+ */
 const maxRemembered = 4 * 1024 * 1024;
 
 /** Names of secrets shown for one change. Rules can specify more. */
@@ -93,8 +97,10 @@ export function compareReplays(before: RuleSet, after: RuleSet, now: () => numbe
   const secretCounts = { gained: 0, lost: 0, notCompared: 0 };
   const gaps = new Map<RecordGap, { requests: number; readonly example?: RequestSubject }>();
   const groups = new Map<string, Group>();
+  const isUnaffected = findUnaffected(before, after);
   const brokenLines: BrokenLine[] = [];
   let remembered = new Map<string, ComparedRequest>();
+  let rememberedEarlier: ReadonlyMap<string, ComparedRequest> = new Map();
   let rememberedCharacters = 0;
   let requestsNotShown = 0;
   let broken = 0;
@@ -103,14 +109,16 @@ export function compareReplays(before: RuleSet, after: RuleSet, now: () => numbe
   let last: string | undefined;
 
   function compare(request: PastRequest): ComparedRequest {
+    if (isUnaffected(request)) return unchanged;
     const key = keyOf(request);
     const known = remembered.get(key);
     if (known) return known;
-    const compared = compareRequest(request, before, after, now);
     if (rememberedCharacters > maxRemembered) {
+      rememberedEarlier = remembered;
       remembered = new Map();
       rememberedCharacters = 0;
     }
+    const compared = rememberedEarlier.get(key) ?? compareRequest(request, before, after, now);
     remembered.set(key, compared);
     rememberedCharacters += key.length + 100;
     return compared;
@@ -135,7 +143,7 @@ export function compareReplays(before: RuleSet, after: RuleSet, now: () => numbe
         if (compared.secretsGained.length > 0) secretCounts.gained += 1;
         if (compared.secretsLost.length > 0) secretCounts.lost += 1;
         if (compared.secretsNotCompared) secretCounts.notCompared += 1;
-        if (compared.effect && subject) addChange(compared, compared.effect, subject);
+        if (compared.effect && record.kind === 'request') addChange(compared, compared.effect, record);
     }
   }
 
@@ -146,10 +154,11 @@ export function compareReplays(before: RuleSet, after: RuleSet, now: () => numbe
   }
 
   function addChange(
-    { images, imagesOmitted, secretsGained, secretsLost }: ComparedRequest & { kind: 'compared' },
+    { images: differing, secretsGained, secretsLost }: ComparedRequest & { kind: 'compared' },
     effect: Group['effect'],
-    { time, user, ...object }: RequestSubject,
+    { subject: { time, user, ...object }, written }: ReadRecord & { kind: 'request' },
   ): void {
+    const { images, imagesOmitted } = showImages(differing, written);
     // The name of a Pod is random, and that of its owner is what people know.
     const { owner, ...named } = object;
     const about = owner ? { ...named, name: '', owner } : object;
@@ -225,13 +234,15 @@ type ComparedRequest =
   | {
       readonly kind: 'compared';
       readonly effect: Group['effect'] | undefined;
-      readonly images: Group['images'];
-      readonly imagesOmitted: number;
+      /** Images that the rules evaluate differently, by their index in the request. */
+      readonly images: readonly DifferingImage[];
       readonly secretsGained: readonly string[];
       readonly secretsLost: readonly string[];
       readonly secretsNotCompared: boolean;
     }
   | { readonly kind: 'gap'; readonly gap: RecordGap };
+
+type DifferingImage = { readonly index: number; readonly before: ImageResult; readonly after: ImageResult; readonly key: string };
 
 function compareRequest(request: PastRequest, before: RuleSet, after: RuleSet, now: () => number): ComparedRequest {
   const [old, current] = [replay(request, before, now), replay(request, after, now)];
@@ -241,18 +252,11 @@ function compareRequest(request: PastRequest, before: RuleSet, after: RuleSet, n
   const effect =
     effectOf(old.outcome, current.outcome) ?? (secrets.secretsGained.length + secrets.secretsLost.length > 0 ? 'secrets' : undefined);
   if (!effect) return secrets.secretsNotCompared ? unknownSecrets : unchanged;
-  const images = changedImages(request, old, current);
-  return {
-    kind: 'compared',
-    effect,
-    images: images.slice(0, maxImages),
-    imagesOmitted: Math.max(0, images.length - maxImages),
-    ...secrets,
-  };
+  return { kind: 'compared', effect, images: differingImages(old, current), ...secrets };
 }
 
 const sameSecrets = { secretsGained: [], secretsLost: [], secretsNotCompared: false };
-const unchanged: ComparedRequest = { kind: 'compared', effect: undefined, images: [], imagesOmitted: 0, ...sameSecrets };
+const unchanged: ComparedRequest = { kind: 'compared', effect: undefined, images: [], ...sameSecrets };
 const unknownSecrets: ComparedRequest = { ...unchanged, secretsNotCompared: true };
 
 /** A denied object is not stored, so it gains and loses no secrets. */
@@ -271,18 +275,37 @@ function sameNames(one: readonly string[], other: readonly string[]): boolean {
 
 type Replayed = Replay & { kind: 'replayed' };
 
-/** Each image once. If only a setting differs, such as `mode`, the images that are not allowed. */
-function changedImages({ images }: PastRequest, old: Replayed, current: Replayed): Group['images'] {
-  const pairs = images.flatMap(({ text }, index) => {
-    const [before, after] = [old.images[index], current.images[index]];
-    return before && after ? [{ image: text, before, after }] : [];
+/** If only a setting differs, such as `mode`, the images that are not allowed. */
+function differingImages(old: Replayed, current: Replayed): readonly DifferingImage[] {
+  const pairs = current.images.flatMap((after, index) => {
+    const before = old.images[index];
+    return before ? [{ index, before, after }] : [];
   });
-  const changed = pairs.filter(
+  const differing = pairs.filter(
     ({ before, after }) => keyOfResult(before) !== keyOfResult(after) || !sameNames(before.secrets, after.secrets),
   );
-  const shown = changed.length > 0 ? changed : pairs.filter(({ after }) => after.outcomeBeforeMode !== 'allowed');
-  const byText = new Map(shown.map((pair) => [JSON.stringify([pair.image, keyOfResult(pair.before), keyOfResult(pair.after)]), pair]));
-  return [...byText.values()].map(({ image, before, after }) => ({ image, before: resultOf(before), after: resultOf(after) }));
+  const shown = differing.length > 0 ? differing : pairs.filter(({ after }) => after.outcomeBeforeMode !== 'allowed');
+  return shown.map(({ index, before, after }) => ({
+    index,
+    before: resultOf(before),
+    after: resultOf(after),
+    key: JSON.stringify([keyOfResult(before), keyOfResult(after)]),
+  }));
+}
+
+/** Each image once. */
+function showImages(
+  differing: readonly DifferingImage[],
+  written: readonly string[],
+): { readonly images: Group['images']; readonly imagesOmitted: number } {
+  const byText = new Map(
+    differing.map(({ index, before, after, key }) => {
+      const image = written[index] ?? '';
+      return [`${key}${image}`, { image, before, after }];
+    }),
+  );
+  const shown = [...byText.values()];
+  return { images: shown.slice(0, maxImages), imagesOmitted: Math.max(0, shown.length - maxImages) };
 }
 
 /** Without the position of the rule, because the two rule sets come from different files. */
@@ -294,18 +317,22 @@ function resultOf({ verdict, reason, rule }: ReplayedImage): ImageResult {
   return { verdict, reason, ...(rule && { rule: auditRule(rule) }) };
 }
 
-/** Everything that `replay` reads. */
+/** Everything that the result depends on. Each text has its length before it, so that different requests have different keys. */
 function keyOf(request: PastRequest): string {
   const { operation, namespace, isPod, isStaticPod, hasSecrets, namespaceLabels, shortNames, secrets, suppliedSecrets, images } = request;
-  let key = `${operation} ${isPod ? 'pod' : ''} ${isStaticPod ? 'static' : ''} ${hasSecrets ? 'writable' : ''} ${namespace}`;
-  if (suppliedSecrets) key += suppliedSecrets.length === 0 ? ' []' : JSON.stringify(suppliedSecrets);
-  if (namespaceLabels && namespaceLabels.size > 0) key += JSON.stringify([...namespaceLabels]);
-  else if (!namespaceLabels) key += ' ?';
-  if (shortNames !== 'docker.io') key += JSON.stringify(shortNames);
-  if (secrets.size > 0) key += JSON.stringify([...secrets]);
+  let key = `${operation}${isPod ? ' pod' : ''}${isStaticPod ? ' static' : ''}${hasSecrets ? ' writable' : ''} ${sized(namespace)}`;
+  key += suppliedSecrets ? suppliedSecrets.map(sized).join('') : '?';
+  if (namespaceLabels) for (const [name, value] of namespaceLabels) key += `\n${sized(name)}${value === null ? '' : sized(value)}`;
+  else key += '\n?';
+  if (shortNames !== 'docker.io') key += `\nshort ${typeof shortNames === 'string' ? shortNames : shortNames.map(sized).join('')}`;
+  for (const [name, state] of secrets) key += `\nsecret ${sized(name)}${state}`;
   for (const { text, action, introduced, imported, lookupOnly, trustedByCluster } of images)
-    key += `\n${action}${introduced ? ' new' : ''}${imported ? ' imported' : ''}${lookupOnly ? ' lookup' : ''}${trustedByCluster ? ' cluster' : ''} ${JSON.stringify(text)}`;
+    key += `\n${action}${introduced ? ' new' : ''}${imported ? ' imported' : ''}${lookupOnly ? ' lookup' : ''}${trustedByCluster ? ' cluster' : ''} ${sized(text)}`;
   return key;
+}
+
+function sized(text: string): string {
+  return `${text.length}:${text}`;
 }
 
 const importance: Readonly<Record<Group['effect'], number>> = {

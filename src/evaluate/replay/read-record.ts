@@ -1,5 +1,6 @@
 /** Reads one line of an audit log: a past request, a record that is no request, or why it cannot be evaluated again. */
 import { type PastImage, type PastRequest, replayGaps } from '../../decision/replay.ts';
+import { withoutVersion } from '../../image/without-version.ts';
 import { isObject, type JsonObject } from '../../object/json.ts';
 import { copiesOfOwners } from '../../object/workload.ts';
 
@@ -19,7 +20,8 @@ export type RequestSubject = {
 };
 
 export type ReadRecord =
-  | { readonly kind: 'request'; readonly subject: RequestSubject; readonly request: PastRequest }
+  /** `written`: the names of its images. The request has them without their versions, so that requests for different versions are equal. */
+  | { readonly kind: 'request'; readonly subject: RequestSubject; readonly request: PastRequest; readonly written: readonly string[] }
   /** A request that introduces nothing, whatever the rules are. */
   | { readonly kind: 'without-images'; readonly subject: RequestSubject }
   /** Another record, or a line of the log between the records. */
@@ -44,6 +46,7 @@ export type RecordGap = keyof typeof recordGaps;
 const schemaVersion = 2;
 
 export function readRecord(line: string): ReadRecord {
+  if (isOfMutatingWebhook(line)) return other;
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -61,6 +64,18 @@ export function readRecord(line: string): ReadRecord {
 }
 
 const other: ReadRecord = { kind: 'other' };
+
+/**
+ * Whether the line is one whole record of the mutating webhook, as the server writes it. Half of the records are, and need not be parsed. In
+ * doubt it returns false: also for a line in which `"webhook":` occurs again, as in two records of which one has lost its beginning.
+ */
+function isOfMutatingWebhook(line: string): boolean {
+  const [beginning] = mutating.exec(line) ?? [];
+  return beginning !== undefined && line.endsWith('}') && line.indexOf('"webhook":', beginning.length) < 0;
+}
+
+const mutating =
+  /^\{"log":"audit","schemaVersion":\d+,"time":"[^"\\]*","event":"decision","uid":"[^"\\]*",(?:"traceparent":"[^"\\]*",)?"webhook":"mutate",/;
 
 function broken(message: string): ReadRecord {
   return { kind: 'broken', message };
@@ -81,16 +96,19 @@ function readDecision(record: JsonObject): ReadRecord {
   if (record.truncated === true) return { kind: 'gap', gap: 'truncated', subject };
 
   const read: PastImage[] = [];
+  const written: string[] = [];
   for (const image of images) {
     const past = readImage(image);
     if (past === 'image-stream' || past === 'unresolved') return { kind: 'gap', gap: past, subject };
     if (past === undefined) return broken(`has an image without text, action or "introduced"`);
     read.push(past);
+    written.push((image as { readonly image: string }).image);
   }
   const { namespaceLabels, shortNames, secrets, suppliedSecrets } = record;
   return {
     kind: 'request',
     subject,
+    written,
     request: {
       operation,
       namespace: subject.namespace,
@@ -142,7 +160,7 @@ function readImage(value: unknown): PastImage | 'image-stream' | 'unresolved' | 
   const { image, action, introduced, imported, lookupOnly, rule } = value;
   if (typeof image !== 'string' || (action !== 'pull' && action !== 'push') || typeof introduced !== 'boolean') return undefined;
   return {
-    text: image,
+    text: withoutVersion(image),
     action,
     introduced,
     imported: imported === true,

@@ -115,7 +115,7 @@ const ruleSchema = {
     pullSecret: {
       anyOf: [secretName, { type: 'array', items: secretName, minItems: 1 }],
       description:
-        'The Secret for pulling from the registry, or a list of Secrets, which are tried in this order. Only in rules that trust.',
+        'The Secret for pulling from the registry, or a list of Secrets, which are added in this order. Only in rules that trust.',
     },
     pushSecret: { ...secretName, description: 'The Secret with which builds push to the registry. Only in rules that trust.' },
     onMissingSecret: {

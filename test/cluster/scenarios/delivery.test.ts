@@ -32,6 +32,10 @@ rules:
 - {registry: base.example.com, pullSecret: base-pull}
 secrets:${entitled}`;
 
+/** As in deploy/secret-delivery. Node derives the heap from the limit of the container. */
+const containerLimit = 512;
+const shippedMemory = ['--max-old-space-size=302', '--max-semi-space-size=4'];
+
 withRegkeeper(cluster, rules);
 let folder = '';
 let api: ApiClient;
@@ -44,7 +48,7 @@ beforeAll(async () => {
   await applyDeliveryRights(kubectl, folder, rules);
   await putSource('corp-source', { 'reg.example.com': 'robot:one', 'other.example.com': 'robot:other' });
   await putSource('base-source', { 'base.example.com': 'robot:base' });
-  delivery = await startDelivery({ kubectl, directory: join(folder, 'delivery') });
+  delivery = await startDelivery({ kubectl, directory: join(folder, 'delivery'), nodeFlags: shippedMemory });
 });
 
 afterAll(
@@ -69,7 +73,7 @@ async function putSourceText(name: string, text: string): Promise<void> {
       kind: 'Secret',
       metadata: { name, labels: { 'regkeeper.io/source': 'true' } },
       type: 'kubernetes.io/dockerconfigjson',
-      data: { '.dockerconfigjson': btoa(text) },
+      data: { '.dockerconfigjson': Buffer.from(text).toString('base64') },
     },
     { fieldManager: 'test', force: true },
   );
@@ -226,9 +230,12 @@ describe('a tenant', () => {
     );
   });
 
-  test('who edits it and makes it immutable gets a new one', async () => {
+  test.each([
+    ['', {}],
+    [' without managedFields', { managedFields: [{}] }],
+  ])('who edits it and makes it immutable%s gets a new one', async (_how, metadata) => {
     const { namespace, uid } = await started();
-    await patch(namespace, { immutable: true, data: { '.dockerconfigjson': btoa('{"auths":{}}') } });
+    await patch(namespace, { immutable: true, metadata, data: { '.dockerconfigjson': btoa('{"auths":{}}') } });
     await waitFor(async () => (await copy(namespace))?.metadata.uid !== uid && (await copy(namespace)) !== undefined, {
       deadlineSeconds: 20,
       what: 'a new copy',
@@ -295,18 +302,31 @@ const tamper = (namespace: string) =>
     })
     .catch(() => undefined);
 
-/** When the first and the last of the namespaces had a copy with the login, as a watch sees it. */
+/** When the first copy of all had the login, and the last one of these namespaces, as a watch sees it. Earlier tests have left others. */
 async function followRotation(namespaces: ReadonlySet<string>, login: string, resourceVersion: string) {
   const signal = AbortSignal.timeout(120_000);
-  const times = new Map<string, number>();
+  const left = new Set(namespaces);
+  let first: number | undefined;
   const query = { fieldSelector: 'metadata.name=corp-pull', resourceVersion };
   for await (const { type, object } of api.watch<Secret>('/api/v1/secrets', query, signal)) {
     const { namespace = '' } = object.metadata;
-    if (type !== 'MODIFIED' || !namespaces.has(namespace) || loginsOf(object)['reg.example.com'] !== login) continue;
-    times.set(namespace, times.get(namespace) ?? performance.now());
-    if (times.size === namespaces.size) break;
+    if (type !== 'MODIFIED' || loginsOf(object)['reg.example.com'] !== login) continue;
+    first ??= performance.now();
+    left.delete(namespace);
+    if (left.size === 0) break;
   }
-  return { first: Math.min(...times.values()), last: Math.max(...times.values()) };
+  return { first: first ?? Number.NaN, last: performance.now() };
+}
+
+/** The most that the data of a Secret may have, in bytes. */
+const mebibyte = 1024 * 1024;
+
+/** A source of so many bytes, with some 20,000 entries. */
+function sourceOfSize(bytes: number, login: string): string {
+  const padding = Array.from({ length: 20_000 }, (_, index) => [`team-${index}.example.com`, { auth: 'YTpi' }]);
+  const textWith = (email: string) =>
+    JSON.stringify({ auths: { ...Object.fromEntries(padding), 'reg.example.com': { auth: btoa(login) }, 'other.example.com': { email } } });
+  return textWith('x'.repeat(bytes - textWith('').length));
 }
 
 describe('the source', () => {
@@ -317,12 +337,32 @@ describe('the source', () => {
     await putSourceText('corp-source', '{"auths":{"reg.example.com":{"auth":"!"},"x":7}}');
     await api.delete(`${secretsOf(ownNamespace)}/corp-source`);
     expect(loginsOf(await waitForCopy(namespace))['reg.example.com']).toBe('robot:one');
-    const padding = Object.fromEntries(
-      Array.from({ length: 9_000 }, (_, index) => [`team-${index}.example.com`, `robot:${'x'.repeat(30)}`]),
-    );
-    await putSource('corp-source', { ...padding, 'reg.example.com': 'robot:large' });
+    await putSource('corp-source', { 'reg.example.com': 'robot:two' });
+    await waitForLogin(namespace, 'robot:two');
+  });
+
+  test('may be as large as a Secret can be: copies have what they need, and one that would be larger stays as it is', async () => {
+    const namespace = await cluster.namespace({ tier: 'prod' });
+    await create(namespace, 'pods', pod('one', image));
+    await waitForCopy(namespace);
+    await putSourceText('corp-source', sourceOfSize(mebibyte, 'robot:large'));
     await waitForLogin(namespace, 'robot:large');
     expect(Object.keys(loginsOf(await waitForCopy(namespace)))).toEqual(['reg.example.com']);
+    await expect(putSourceText('corp-source', sourceOfSize(mebibyte + 1, 'robot:larger'))).rejects.toThrow('Too long');
+    // In a copy each letter beyond ASCII is an escape of six characters. The source has half a MiB of them.
+    const own = { auth: btoa('robot:too-large'), email: 'é'.repeat(mebibyte / 4) };
+    await putSourceText('corp-source', JSON.stringify({ auths: { 'reg.example.com': own } }));
+    const unavailable = () => delivery.metric('regkeeper_delivery_findings{finding="content-unavailable"}');
+    await waitFor(async () => ((await unavailable()) ?? 0) > 0, { deadlineSeconds: 20, what: 'the finding' });
+    expect(delivery.log()).toContainEqual(expect.objectContaining({ msg: expect.stringContaining('larger than a Secret can be') }));
+    expect(loginsOf(await waitForCopy(namespace))['reg.example.com']).toBe('robot:large');
+    expect(await delivery.metric('regkeeper_delivery_writes_total{action="update",outcome="failed"}')).toBe(0);
+    const memory = (await delivery.metric('process_resident_memory_bytes')) ?? 0;
+    console.log(`after sources of 1 MiB: ${Math.round(memory / mebibyte)} MiB of resident memory`);
+    expect(memory).toBeLessThan(containerLimit * mebibyte);
+    await putSource('corp-source', { 'reg.example.com': 'robot:small' });
+    await waitForLogin(namespace, 'robot:small');
+    await waitFor(async () => (await unavailable()) === 0, { deadlineSeconds: 20, what: 'the end of the finding' });
   });
 
   test(
@@ -360,7 +400,7 @@ describe('the source', () => {
         await delivery.end('SIGKILL');
         // Otherwise the next process waits for the end of the Lease, as another replica would.
         await api.delete(`/apis/coordination.k8s.io/v1/namespaces/${ownNamespace}/leases/regkeeper-deliver`);
-        delivery = await startDelivery({ kubectl, directory: join(folder, 'delivery') });
+        delivery = await startDelivery({ kubectl, directory: join(folder, 'delivery'), nodeFlags: shippedMemory });
       }
       await untilAllHave(names, `robot:kill-${size.kills - 1}`);
       expect((await copy(foreign))?.data).toEqual({ mine: btoa('yes') });
@@ -375,4 +415,20 @@ test('a copy that nothing needs is deleted when it was retained', async () => {
   await waitForCopy(namespace);
   await api.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/one`, body: { gracePeriodSeconds: 0 } });
   await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 20, what: 'the copy to be deleted' });
+});
+
+test('a copy that a Deployment no longer needs is deleted, although the ReplicaSet of its earlier revision remains', async () => {
+  type Annotated = { readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> } };
+  const namespace = await cluster.namespace({ tier: 'prod' });
+  const apps = `/apis/apps/v1/namespaces/${namespace}`;
+  const needs = async () =>
+    (await api.list<Annotated>(`${apps}/replicasets`)).items.map(({ metadata }) => metadata.annotations?.['regkeeper.io/secrets']);
+  await api.create(`${apps}/deployments`, deployment('web', image, { replicas: 0 }));
+  await waitForCopy(namespace);
+  await waitFor(async () => (await needs()).join() === 'corp-pull', { deadlineSeconds: 20, what: 'the first ReplicaSet' });
+  const contentType = 'application/merge-patch+json';
+  const body = { spec: { template: { spec: running('base.example.com/web:1') } } };
+  await api.request({ method: 'PATCH', path: `${apps}/deployments/web`, body, contentType });
+  await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 20, what: 'the copy to be deleted' });
+  expect((await needs()).toSorted()).toEqual(['base-pull', 'corp-pull']);
 });

@@ -165,8 +165,8 @@ describe('rooms import only what they may', () => {
 
   test('only the settings read the environment, and only the program ends the process', () => {
     const reads = (pattern: RegExp) => files.filter((file) => pattern.test(withoutComments(readFileSync(join(source, file), 'utf8'))));
-    expect(reads(/process\.env\b/)).toEqual(['main.ts']);
-    expect(reads(/process\.exit\b/)).toEqual(['main.ts']);
+    expect(reads(/process\.env\b/)).toEqual(['run.ts']);
+    expect(reads(/process\.exit\b/)).toEqual(['run.ts']);
   });
 });
 

@@ -12,7 +12,7 @@ test("the image on the node has the Dockerfile's entry point, user and paths", a
     config: {
       Entrypoint: ['/nodejs/bin/node', '/app/regkeeper.mjs'],
       Cmd: ['serve'],
-      Env: ['NODE_ENV=production'],
+      Env: ['NODE_ENV=production', 'NODE_OPTIONS=--max-semi-space-size=8', 'MALLOC_ARENA_MAX=2', 'MALLOC_TRIM_THRESHOLD_=131072'],
       User: '65532:65532',
       WorkingDir: '/app',
       ExposedPorts: { '8443/tcp': {}, '8080/tcp': {} },

@@ -232,6 +232,24 @@ describe('lines that are no records of requests', () => {
     expect(brokenLines).toEqual([]);
   });
 
+  test('a record of the mutating webhook is skipped only if its line contains nothing else', () => {
+    const asWritten = (webhook: string) => record([image('reg.io/a')], { webhook }).replace('"webhook"', '"uid":"1f48d2eb","webhook"');
+    const [mutating, validating] = [asWritten('mutate'), asWritten('validate')];
+    const { summary } = compare([
+      mutating,
+      validating,
+      mutating.slice(0, 200),
+      mutating.slice(0, 200) + validating,
+      mutating.slice(0, 200) + validating.slice(80),
+    ]);
+    expect(summary).toMatchObject({ requests: 1, otherLines: 1, brokenLines: 3 });
+  });
+
+  test('requests for different versions of an image show their own versions', () => {
+    const { changes } = compare([record([image('hub.io/a:1')]), record([image('hub.io/a:2')], { time: '2026-10-31T10:00:00.000Z' })]);
+    expect(changes.map(({ images }) => images.map((each) => each.image))).toEqual([['hub.io/a:1'], ['hub.io/a:2']]);
+  });
+
   test.each([
     ['{"log":"audit","sche', 'not JSON: "{\\"log\\":\\"audit\\",\\"sche"'],
     ['2026-11-01T10:00:00Z stdout F {}', 'not JSON: "2026-11-01T10:00:00Z stdout F {}"'],
