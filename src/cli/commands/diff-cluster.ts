@@ -14,7 +14,7 @@ import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { type ConnectAction, type LiveOptions, readWithProgress, withClient } from '../input/live-objects.ts';
-import { readRulesOption } from '../input/rules-from-files.ts';
+import { readRulePair, renderInvalidPair } from '../input/rule-pair.ts';
 import { type MachineFormat, renderMachine } from '../output/machine-output.ts';
 import { renderProblems } from '../output/paint-problems.ts';
 import { renderWorkloadChanges, ruleChangeEntry } from '../output/render-diff.ts';
@@ -95,9 +95,9 @@ async function readPair(
   const [first = '', second] = paths;
   const ofServer = installation.server.notRead;
   if (second !== undefined) {
-    const before = await readRulesOption([first], terminal, options);
-    const after = await readRulesOption([second], terminal, options);
-    if (!before || !after) return undefined;
+    const pair = await readRulePair([first, second], options, terminal, true);
+    if (!pair) return undefined;
+    const { before, after } = pair;
     const remarks = ofServer.map(({ message }) => message);
     return { before: onPlatform(before, installation), after: onPlatform(after, installation), notRead: [], remarks };
   }
@@ -119,7 +119,10 @@ async function readPair(
   // Problems of the files would keep them from taking effect, so there is nothing to preview.
   const problems = [...content.problems, ...after.problems.filter(isOfFile)];
   terminal.err(renderProblems(options.quiet ? problems : [...problems, ...content.warnings], terminal.paint.err));
-  if (problems.length > 0) return undefined;
+  if (problems.length > 0) {
+    terminal.out(renderInvalidPair({ before: before.rules.revision, after: undefined }, problems, options.output, true));
+    return undefined;
+  }
   if (!after.ok) return fail(after.why, terminal);
   const { configMaps } = applied;
   const remark = configMaps

@@ -332,6 +332,9 @@ describe('the rules after the change', () => {
     expect(err).toContain('new.yaml');
     expect(out).toBe('');
     expect(exitCode).toBe(2);
+    const report = JSON.parse((await diff(manifest(text), ['-o', 'json'])).out);
+    expect(report).toMatchObject({ rulesRevision: { after: null }, rules: [], changes: [] });
+    expect(report.rulesProblems).toHaveLength(1);
   });
 
   test('a ConfigMap that the server would not read is an error', async () => {

@@ -266,6 +266,36 @@ test.each([
   expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });
 });
 
+describe('invalid rules: a report for programs', () => {
+  test.each([
+    ['for rules alone', [], {}],
+    ['for objects', ['-f', 'deploy/examples/objects'], { changes: [] }],
+    ['for past requests', ['--replay', 'deploy/examples/audit.jsonl'], { changes: [] }],
+  ])('%s, with the problems of both sets', async (_name, more, nothing) => {
+    const [good, bad, other] = [
+      await write('good.yaml', 'rules: []'),
+      await write('bad.yaml', 'rulez: []'),
+      await write('bad2.yaml', 'rulez: []'),
+    ];
+    const problem = (file: string) => expect.objectContaining({ file, line: 1, column: 1, code: 'unknown-field' });
+    const half = await runCommand('diff', good, bad, ...more, '-o', 'json');
+    expect(half.exitCode).toBe(2);
+    expect(JSON.parse(half.out)).toEqual({
+      rulesRevision: { before: expect.stringMatching(/^[\da-f]{12}$/), after: null },
+      rulesProblems: [problem(bad)],
+      rules: [],
+      ...nothing,
+    });
+    const both = await runCommand('diff', bad, other, ...more, '-o', 'yaml');
+    expect(parse(both.out)).toEqual({
+      rulesRevision: { before: null, after: null },
+      rulesProblems: [problem(bad), problem(other)],
+      rules: [],
+      ...nothing,
+    });
+  });
+});
+
 test('--quiet prints only what changes', async () => {
   const line = ['diff', 'deploy/starter-rules', 'deploy/examples/rules', '-f', 'deploy/examples/objects'];
   const [loud, quiet] = [await runCommand(...line), await runCommand(...line, '--quiet')];
