@@ -121,7 +121,8 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   }
   if (/openshift\.io/.test(path) || path.endsWith('regkeeper-rules-snapshot'))
     return send(response, 404, { kind: 'Status', code: 404, reason: 'NotFound' });
-  const collection = collections[path] ?? empty;
+  // Every ReplicaSet here belongs to a Deployment.
+  const collection = query.get('labelSelector') === '!pod-template-hash' ? empty : (collections[path] ?? empty);
   const one = path === '/api/v1/namespaces' ? /^metadata\.name=team-(\d+)$/.exec(query.get('fieldSelector') ?? '')?.[1] : undefined;
   if (one !== undefined) {
     return send(response, 200, { apiVersion: 'v1', kind: 'List', metadata: { resourceVersion: version }, items: [namespace(Number(one))] });

@@ -2,7 +2,7 @@
 
 import { soften } from '../decision/decide.ts';
 import type { Decision, ImageFinding, Notice, Outcome } from '../decision/decision.ts';
-import { mostListed, renderContact, renderHelp } from '../decision/message.ts';
+import { mostListed, renderContact, renderHelp, shortenImageName } from '../decision/message.ts';
 import { countOf } from '../image/wording.ts';
 import { renderPath, textAt } from '../object/json.ts';
 import { controllerOf } from '../object/owner.ts';
@@ -133,20 +133,19 @@ export const inEnforceMode = 'will be denied in enforce mode: ';
 
 /**
  * A warning with the contact, since the user should ask before the images are denied. The parts that matter less are left out first, so that
- * the API server does not cut the contact off: the location of the rule, then the help page, then the end of the finding.
+ * the API server does not cut off what to use instead: the location of the rule, the help page, the name of the rule, the contact, and the
+ * middle of the image name.
  */
-function renderWarning({ image, message, brief }: ImageFinding, rules: RuleSet): string {
+function renderWarning({ image, message, brief, terse }: ImageFinding, rules: RuleSet): string {
   const prefix = `regkeeper: ${image.outcomeBeforeMode === 'denied' ? inEnforceMode : ''}`;
   const contact = renderContact(rules);
   const briefContact = renderContact(rules, { brief: true });
   const help = renderHelp(rules);
-  const texts = [
-    [message, contact, help],
-    [brief, contact, help],
-    [brief, contact],
-    [brief, briefContact],
-  ].map((parts) => prefix + parts.filter(Boolean).join(' '));
-  return texts.find(fitsInWarning) ?? `${shorten(prefix + brief, longestWarning - Math.min(briefContact.length, 100) - 1)} ${briefContact}`;
+  const texts = [[message, contact, help], [brief, contact, help], [brief, contact], [terse, contact], [terse, briefContact], [terse]].map(
+    (parts) => prefix + parts.filter(Boolean).join(' '),
+  );
+  const shortest = prefix + terse;
+  return texts.find(fitsInWarning) ?? shortenImageName(shortest, image, shortest.length - longestWarning);
 }
 
 function renderNotice({ message, brief = message }: Notice): string {

@@ -308,7 +308,7 @@ function requireSecrets(decision: ImageDecision, context: SlotContext): ImageDec
     outcomeBeforeMode: 'denied',
     reason: 'secret-missing',
     rule: missing.rule,
-    missing: { message: missing.message, brief: missing.brief },
+    missing: { message: missing.message, brief: missing.brief, terse: missing.terse },
     ...(unsure && { unsure }),
   };
 }

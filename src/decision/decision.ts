@@ -59,7 +59,7 @@ export type ImageDecision = ImageEvaluation & {
   /** Whether the object had the image before the change. */
   readonly old?: true;
   /** The message about a missing secret, if the image is trusted and denied for that. */
-  readonly missing?: Message;
+  readonly missing?: ImageMessage;
   /** The current image of the image stream that the slot names. The evaluation is of that image. */
   readonly stream?: StreamResolution;
 };
@@ -77,6 +77,9 @@ export type Injection = {
  * with a full stop.
  */
 export type Message = { readonly message: string; readonly brief: string };
+
+/** `terse` also leaves out the name of the rule. */
+export type ImageMessage = Message & { readonly terse: string };
 
 /** A warning for the user that denies nothing. `brief` is absent if the message names no location. */
 export type Notice = { readonly reason: ReasonCode; readonly message: string; readonly brief?: string };
@@ -115,7 +118,7 @@ export type Decision =
   /** Our watches are behind the API server: the client should retry in a second. */
   | { readonly kind: 'not-yet'; readonly message: string };
 
-export type ImageFinding = Message & {
+export type ImageFinding = ImageMessage & {
   readonly image: ImageDecision;
   /** As the user may read it. That of the image can depend on an image stream that the user may not read. */
   readonly reason: ReasonCode;

@@ -1,11 +1,11 @@
 /** Renders the messages about images for the user. Each is one or more sentences, of which the first follows the name of the slot. */
-import { quote } from '../image/problem.ts';
+import { maxQuotedLength, quote } from '../image/problem.ts';
 import { canonicalName, completeRegistryHost, formatReference, upperCaseHost } from '../image/reference.ts';
 import { listOf } from '../image/wording.ts';
 import { type Origin, type RuleSource, renderOrigin } from '../rules/language/problem.ts';
 import { isNamesakeOf } from '../rules/match/similar-registries.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rules/rule-set.ts';
-import type { ImageDecision, ImageEvaluation, Message } from './decision.ts';
+import type { ImageDecision, ImageEvaluation, ImageMessage } from './decision.ts';
 import type { StreamResolution } from './resolve-stream.ts';
 
 /**
@@ -38,7 +38,7 @@ type Wording = Pick<FindingContext, 'newPodsDenied' | 'hideStreamContents'> & {
   readonly locate: Locate;
 };
 
-/** ` (rule "hub", ConfigMap …)` or ` (rule "hub")`, and the same for an origin alone. */
+/** ` (rule "hub", ConfigMap …)`, ` (rule "hub")` or nothing, and the same for an origin alone. */
 type Locate = { rule(rule: Rule): string; origin(origin: Origin): string };
 
 const withLocations: Locate = {
@@ -46,18 +46,41 @@ const withLocations: Locate = {
   origin: (origin) => ` (${renderOrigin(origin)})`,
 };
 const withoutLocations: Locate = { rule: ({ name }) => ` (rule "${name}")`, origin: () => '' };
+const withoutRules: Locate = { rule: () => '', origin: () => '' };
 
 /** One line about one image: its slot, the problem, the rule that decided and, with `nearest`, what may have been meant. */
-export function renderFinding(image: ImageDecision, context: FindingContext): Message {
+export function renderFinding(image: ImageDecision, context: FindingContext): ImageMessage {
   const { newPodsDenied, hideStreamContents } = context;
   const similar = similarRegistries(image, context);
   const namespace = namespaceIn(context);
-  return bothForms((locate) => renderLine(image, { newPodsDenied, hideStreamContents, ...similar, namespace, locate }));
+  return allForms((locate) => renderLine(image, { newPodsDenied, hideStreamContents, ...similar, namespace, locate }));
 }
 
-/** A message in full, and without the location of rules and the full name of the image, which are left out where a message must be short. */
-export function bothForms(render: (locate: Locate) => string): Message {
-  return { message: render(withLocations), brief: render(withoutLocations) };
+/** A message in full, and without what is left out where a message must be short: the location of rules and the full name of the image, then the rules. */
+export function allForms(render: (locate: Locate) => string): ImageMessage {
+  return { message: render(withLocations), brief: render(withoutLocations), terse: render(withoutRules) };
+}
+
+/** An image name is not cut to fewer characters, so that its registry and its tag remain recognizable. */
+const shortestImageName = 40;
+const ellipsis = '...';
+
+/** The message with the name of its image cut in the middle, so that it is shorter by `excess` characters if possible. */
+export function shortenImageName(message: string, image: ImageDecision, excess: number): string {
+  const name = shownName(image);
+  if (name === undefined) return message;
+  const shown = Math.min(name.length, maxQuotedLength);
+  const kept = Math.max(shortestImageName, shown - excess) - ellipsis.length;
+  if (kept >= shown - ellipsis.length) return message;
+  const end = Math.floor(kept / 3);
+  return message.replace(quote(name), () => quote(`${name.slice(0, kept - end)}${ellipsis}${name.slice(-end)}`));
+}
+
+/** The messages of names that cannot be parsed quote them in their own way. */
+function shownName({ slot: { content }, stream, reference, problem }: ImageDecision): string | undefined {
+  if (problem) return undefined;
+  if (stream?.kind === 'resolved') return reference ? canonicalName(reference) : stream.image;
+  return content.kind === 'image' ? content.text : undefined;
 }
 
 /** The evaluation of an image as a predicate with its full stop, to follow the name. Further sentences may follow. */
@@ -108,7 +131,7 @@ function remarkOn({ reason }: ImageDecision, { newPodsDenied }: Wording): string
     case 'not-introduced':
       return `already in use, so this update is allowed${newPodsDenied ? ', but new Pods will be denied' : ''}: `;
     case 'placeholder':
-      return 'allowed now, but will be denied when the image trigger sets the image: ';
+      return 'allowed now, but denied once a trigger sets the image: ';
     case 'mirror-pod':
       return 'the static Pod is already running, so it is not denied: ';
     default:
@@ -149,7 +172,7 @@ function renderTooLarge({ stream }: ImageDecision, { hideStreamContents }: Wordi
 function subject({ problem, reference, reason }: ImageDecision, text: string, { locate }: Wording): string {
   // The message of the problem begins with the image, where passwords are masked.
   if (problem) return 'image';
-  if (locate === withoutLocations) return `image ${quote(text)}`;
+  if (locate !== withLocations) return `image ${quote(text)}`;
   // A name that is denied for having no registry is not shown as one of Docker Hub.
   const canonical = reference && reason !== 'short-name' && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
   return `image ${quote(text)}${canonical}`;
@@ -158,9 +181,13 @@ function subject({ problem, reference, reason }: ImageDecision, text: string, { 
 type Described = ImageEvaluation & Partial<Pick<ImageDecision, 'missing' | 'slot'>>;
 
 function describe(image: Described, wording: Wording): string {
-  if (image.missing !== undefined)
-    return `cannot be pulled: ${wording.locate === withLocations ? image.missing.message : image.missing.brief}`;
+  if (image.missing !== undefined) return `cannot be pulled: ${missingIn(image.missing, wording)}`;
   return [verdictOf(image, wording), exemptionOf(image, wording), adviceOn(image, wording), oneOfSeveral(image)].filter(Boolean).join(' ');
+}
+
+function missingIn({ message, brief, terse }: ImageMessage, { locate }: Wording): string {
+  if (locate === withLocations) return message;
+  return locate === withoutLocations ? brief : terse;
 }
 
 function verdictOf({ verdict, reason, rule, problem }: Described, { namespace, near, locate }: Wording): string {

@@ -4,12 +4,12 @@ import { listOf, quoteAll } from '../image/wording.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { entitlementsOf } from '../rules/match/entitlement.ts';
 import type { NamespaceContext, Rule } from '../rules/rule-set.ts';
-import type { ImageDecision, Message } from './decision.ts';
+import type { ImageDecision, ImageMessage } from './decision.ts';
 import type { DeliveryFacts, Facts } from './facts.ts';
-import { bothForms } from './message.ts';
+import { allForms } from './message.ts';
 
 /** A rule whose secret the namespace lacks. Of several pull secrets, it lacks all. */
-export type MissingSecret = Message & {
+export type MissingSecret = ImageMessage & {
   readonly rule: Rule;
   readonly reason: 'secret-missing' | 'secret-pending';
   /** Those of the secrets that are delivered to the namespace. A Pod that is denied would not be stored, so nothing would deliver them. */
@@ -44,11 +44,11 @@ export function missingSecrets(
       const delivery = facts.delivery?.() ?? { kind: 'unknown' };
       const render = (where: string) => renderDelivered({ action, names: delivered, namespace, rule: where }, delivery);
       const reason = delivery.kind === 'stopped' ? 'secret-missing' : 'secret-pending';
-      return [{ rule, reason, delivered, ...bothForms((locate) => render(locate.rule(rule))) }];
+      return [{ rule, reason, delivered, ...allForms((locate) => render(locate.rule(rule))) }];
     }
     const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
     const unsure = answers.find((answer) => answer.unsure)?.unsure;
-    const text = bothForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule) }, wrongType));
+    const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule) }, wrongType));
     return [{ rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text }];
   });
 }

@@ -1,10 +1,11 @@
 /** Evaluates objects from files with the engine, for `check`, `test` and `diff`. */
 import { parseRegistrySecret, type RegistrySecretProblem } from '../credentials/registry-secret.ts';
-import type { Outcome } from '../decision/decision.ts';
+import type { ImageDecision, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
+import type { Position } from '../yaml/yaml-error.ts';
 import { countKinds, type KindCount } from './count-kinds.ts';
 import { evaluateObject, isClean, type ObjectResult, renderSubject, subjectOf } from './evaluate-object.ts';
 import { factsFromObjects } from './facts-from-objects.ts';
@@ -31,6 +32,8 @@ export type Evaluation = {
   readonly results: readonly ObjectResult[];
   /** The object of each result. */
   readonly evaluated: readonly Manifest[];
+  /** Where the first image is that decides each result. Undefined if no image does, or if its position is unknown. */
+  readonly decidingImages: readonly (() => Position | undefined)[];
   /** Evaluated objects that name no images: of kinds without images, or custom resources in which nothing looks like one. */
   readonly withoutImages: readonly KindCount[];
   /** Objects of unknown kinds that were accepted. */
@@ -65,6 +68,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
   const inputFacts = factsFromObjects(manifests, options);
   const results: ObjectResult[] = [];
   const evaluated: Manifest[] = [];
+  const decidingImages: (() => Position | undefined)[] = [];
   const admitted: JsonObject[] = [];
   const notEvaluated: NotEvaluated[] = [...problems];
   const unknownAccounts = new Set<string>();
@@ -93,6 +97,8 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     const { result } = outcome;
     results.push(result);
     evaluated.push(manifest);
+    const path = decidingImage(outcome.decisions)?.slot.path;
+    decidingImages.push(() => path && manifest.locate?.(path));
     if (isClean(result)) admitted.push(outcome.stored);
     // If we add no secret to an object, Kubernetes itself adds those of its service account.
     if (result.inject.length > 0) for (const account of accountsNotFound) unknownAccounts.add(account);
@@ -103,6 +109,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     rulesRevision: rules.revision,
     results,
     evaluated,
+    decidingImages,
     withoutImages: countKinds(withoutImages),
     skipped: countKinds(skipped),
     notEvaluated,
@@ -117,6 +124,12 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     malformedSecrets: manifests.flatMap((manifest) => problemsOfSecret(manifest, options.namespace)),
     admitted,
   };
+}
+
+/** The first one with the worst outcome. */
+function decidingImage(images: readonly ImageDecision[]): ImageDecision | undefined {
+  const worst = images.find(({ outcomeBeforeMode }) => outcomeBeforeMode === 'denied');
+  return worst ?? images.find(({ outcomeBeforeMode, unsure }) => outcomeBeforeMode === 'warned' || unsure !== undefined);
 }
 
 function notEvaluatedObject(manifest: Manifest, why: WhyUnread, defaultNamespace: string): NotEvaluated {

@@ -1,11 +1,11 @@
 /** Parses the Kubernetes objects in the text of one file. */
-import { isObject, type JsonObject, textAt } from '../object/json.ts';
+import { isObject, type JsonObject, type Path, textAt, valueAt } from '../object/json.ts';
 import { withApiDefaults } from '../object/openshift/api-defaults.ts';
 import { pointerTo } from '../yaml/json-pointer.ts';
 import { splitJsonStream, type TextPart } from '../yaml/json-stream.ts';
 import type { YamlDocument } from '../yaml/read-document.ts';
 import { readJson } from '../yaml/read-json.ts';
-import { readYaml } from '../yaml/read-yaml.ts';
+import { readEachYamlDocument, readYaml } from '../yaml/read-yaml.ts';
 import { describeYamlError, type Position, type YamlError } from '../yaml/yaml-error.ts';
 import type { NotEvaluated } from './not-evaluated.ts';
 import { groupOf } from './platform-kinds.ts';
@@ -19,6 +19,11 @@ export type Manifest = {
   readonly file: string;
   /** 1-based line of the file. */
   readonly line: number;
+  /**
+   * Position of a value of the object in the file, by its path. Undefined if the file does not contain it. The text of YAML is read again for
+   * that, because keeping the positions of all values would need ten times the memory of the objects.
+   */
+  readonly locate?: (path: Path) => Position | undefined;
 };
 
 export type ParsedManifests = { readonly manifests: readonly Manifest[]; readonly problems: readonly NotEvaluated[] };
@@ -30,7 +35,7 @@ export type ParsedManifests = { readonly manifests: readonly Manifest[]; readonl
 export function parseManifests(text: string, file: string): ParsedManifests {
   const reader = new ManifestReader(file);
   const json = readJson(text);
-  if (json) reader.readDocuments([json], text);
+  if (json) reader.readDocument(json, { text, line: 1 }, () => json);
   else for (const part of splitJsonStream(text)) reader.readPart(part);
   return reader.parsed;
 }
@@ -38,28 +43,47 @@ export function parseManifests(text: string, file: string): ParsedManifests {
 class ManifestReader {
   readonly parsed = { manifests: [] as Manifest[], problems: [] as NotEvaluated[] };
   private readonly file: string;
+  private lastRead: { readonly part: TextPart; readonly document: YamlDocument | undefined } | undefined;
 
   constructor(file: string) {
     this.file = file;
   }
 
-  readPart({ text, line }: TextPart): void {
+  readPart(part: TextPart): void {
+    const { text, line } = part;
     const start = { line, column: 1 };
     const json = readJson(text, start);
-    const { documents, error } = json ? { documents: [json] } : readYaml(text, { scalars: 'kubectl', start });
-    if (error) this.report(error.position, this.whyUnreadable(error, text));
-    else this.readDocuments(documents, text);
+    if (json) {
+      this.readDocument(json, part, () => json);
+      return;
+    }
+    const { manifests, problems } = this.parsed;
+    const before = [manifests.length, problems.length] as const;
+    let isReliable = true;
+    const failed = readEachYamlDocument(text, { scalars: 'kubectl', start }, (document, own) => {
+      if (isReliable) isReliable = this.readDocument(document, part, () => this.readAgain(own));
+    });
+    if (!failed) return;
+    [manifests.length, problems.length] = before;
+    this.report(failed.error.position, this.whyUnreadable(failed.error, text));
   }
 
-  /** Stops after the first syntax error, because what follows it cannot be read reliably. */
-  readDocuments(documents: readonly YamlDocument[], text: string): void {
-    for (const document of documents) {
-      const [error] = document.errors;
-      const why = error && this.whyUnreadable(error, text);
-      if (why) this.report(error.position, why);
-      else if (document.value !== null) this.readObject(document.value, { document, pointer: '' });
-      if (error?.code === 'syntax' || why?.code === 'not-rendered') return;
+  /** Keeps the last document, because positions in it are often requested one after the other. */
+  private readAgain(part: TextPart): YamlDocument | undefined {
+    if (this.lastRead?.part !== part) {
+      const { documents } = readYaml(part.text, { scalars: 'kubectl', start: { line: part.line, column: 1 } });
+      this.lastRead = { part, document: documents[0] };
     }
+    return this.lastRead.document;
+  }
+
+  /** Returns false after the first syntax error, because what follows it cannot be read reliably. */
+  readDocument(document: YamlDocument, { text }: TextPart, again: () => YamlDocument | undefined): boolean {
+    const [error] = document.errors;
+    const why = error && this.whyUnreadable(error, text);
+    if (why) this.report(error.position, why);
+    else if (document.value !== null) this.readObject(document.value, { document, pointer: '', again });
+    return error?.code !== 'syntax' && why?.code !== 'not-rendered';
   }
 
   report({ line, column }: Position, why: WhyNoObject): void {
@@ -71,7 +95,7 @@ class ManifestReader {
   }
 
   /** `list` is the list object that contains this one. */
-  private readObject(value: unknown, { document, pointer }: Location, list?: ListType): void {
+  private readObject(value: unknown, { document, pointer, again }: Location, list?: ListType): void {
     const position = document.locate(pointer);
     if (!isObject(value)) {
       this.report(position, notAnObject(`contains ${Array.isArray(value) ? 'a list' : 'a plain value'}, not a Kubernetes object`));
@@ -87,7 +111,9 @@ class ManifestReader {
     const kind = textAt(object, ['kind']) ?? '';
     if (kind !== 'List' && !(kind.endsWith('List') && Object.hasOwn(object, 'items'))) {
       const complete = withApiDefaults({ group: groupOf(apiVersion), kind }, object);
-      this.parsed.manifests.push({ apiVersion, kind, object: complete, file: this.file, line: position.line });
+      // The defaults of the API are not in the file.
+      const locate = (path: Path) => (valueAt(value, path) === undefined ? undefined : again()?.locate(pointer + pointerTo(...path)));
+      this.parsed.manifests.push({ apiVersion, kind, object: complete, file: this.file, line: position.line, locate });
       return;
     }
     const items = object.items ?? [];
@@ -96,12 +122,14 @@ class ManifestReader {
       return;
     }
     for (const [index, item] of items.entries()) {
-      this.readObject(item, { document, pointer: pointer + pointerTo('items', index) }, { apiVersion, kind });
+      this.readObject(item, { document, pointer: pointer + pointerTo('items', index), again }, { apiVersion, kind });
     }
   }
 }
 
-type Location = { readonly document: YamlDocument; readonly pointer: string };
+/** `again` reads the document when positions are requested later. Only a document of JSON needs little memory. */
+type Location = { readonly document: YamlDocument; readonly pointer: string; readonly again: () => YamlDocument | undefined };
+
 type ListType = { readonly apiVersion: string; readonly kind: string };
 
 type WhyNoObject = Pick<NotEvaluated, 'code' | 'message'>;

@@ -1,5 +1,6 @@
 /** Reads YAML and JSON into plain data with the position of every value and all errors. It is pure, so that the engine can use it. */
 import { Composer, type CST, type Document, Lexer, Parser } from 'yaml';
+import type { TextPart } from './json-stream.ts';
 import { Lines, type TextStart } from './lines.ts';
 import { type DocumentOptions, readDocument, type YamlDocument } from './read-document.ts';
 import { syntaxError, type YamlError, type YamlTrouble } from './yaml-error.ts';
@@ -54,18 +55,36 @@ export type YamlText = {
 
 /** Never throws, whatever the text. Takes time linear in the length of the text plus the number of values that its aliases add. */
 export function readYaml(text: string, options: YamlOptions = {}): YamlText {
+  const documents: YamlDocument[] = [];
+  const error = readEachYamlDocument(text, options, (document) => documents.push(document));
+  if (!error) return { documents };
+  return { documents: error.isFatal ? [] : documents, error: error.error };
+}
+
+/** `isFatal`: the text is unreadable, so the documents before the error do not count. */
+export type YamlTextError = { readonly error: YamlError; readonly isFatal: boolean };
+
+/**
+ * The same, except that each document is passed on as soon as it is read, with its text. So a stream of many documents needs the memory of the
+ * largest one. Returns the first error of the text as a whole.
+ */
+export function readEachYamlDocument(
+  text: string,
+  options: YamlOptions,
+  use: (document: YamlDocument, part: TextPart) => void,
+): YamlTextError | undefined {
   const { scalars = 'yaml-1.2', aliases = 'resolved', documents = 'many', start = { line: 1, column: 1 } } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const withoutBom = text.startsWith('\ufeff') ? text.slice(1) : text;
   const lines = new Lines(withoutBom, start);
   if (text.length > limits.maxLength) {
-    return { documents: [], error: { code: 'too-long', length: text.length, maxLength: limits.maxLength, position: lines.at(0) } };
+    return fatal({ code: 'too-long', length: text.length, maxLength: limits.maxLength, position: lines.at(0) });
   }
   // The YAML library turns each comment into tokens, which costs as much as a rule.
-  if (containsOnlyComments(withoutBom)) return { documents: [] };
+  if (containsOnlyComments(withoutBom)) return undefined;
 
   const settings = { text: withoutBom, lines, scalars, aliases, documents, limits };
-  return withoutStackTraces(() => readDocuments(settings));
+  return withoutStackTraces(() => readDocuments(settings, use));
 }
 
 /** Whether each line is blank or a comment, with spaces as its only indent. Any other text, also a tab, is left to the parser. */
@@ -100,30 +119,40 @@ function withoutStackTraces<T>(work: () => T): T {
 type Settings = DocumentOptions & Required<Pick<YamlOptions, 'documents'>> & { readonly limits: YamlLimits };
 
 /** Composes each document as soon as it is parsed. Keeping the tokens of all documents would double the memory. */
-function readDocuments(settings: Settings): YamlText {
+function readDocuments(settings: Settings, use: (document: YamlDocument, part: TextPart) => void): YamlTextError | undefined {
   const { text, lines, scalars, aliases, documents, limits } = settings;
-  const read: YamlDocument[] = [];
   let error: YamlError | undefined;
   // Duplicate fields are found later, because the composer's search for them is quadratic. `schema` overrides a directive %YAML 1.1.
   const schema = scalars === 'kubectl' ? 'failsafe' : 'core';
   const composer = new Composer({ version: '1.2', schema, uniqueKeys: false, prettyErrors: false });
-  const readAll = (composed: Iterable<Document>): void => {
+  const starts: number[] = [];
+  let read = 0;
+  /** A document is complete when the next one begins, at `end`. */
+  const readAll = (composed: Iterable<Document>, end: number): void => {
     for (const document of composed) {
-      if (read.length === 0 || documents === 'many') read.push(readDocument(document as Document.Parsed, settings));
+      if (read === 0 || documents === 'many') use(readDocument(document as Document.Parsed, settings), partOf(starts[read] ?? 0, end));
+      read += 1;
     }
   };
+  const partOf = (start: number, end: number): TextPart => {
+    const from = text.lastIndexOf('\n', start - 1) + 1;
+    return { text: text.slice(start === 0 ? 0 : from, end), line: lines.at(start).line };
+  };
 
-  let parsed = 0;
   for (const token of tokensOf(text, lines, limits)) {
-    if ('code' in token) return { documents: [], error: token };
-    if (token.type === 'document') parsed += 1;
+    if ('code' in token) return fatal(token);
+    if (token.type === 'document') starts.push(token.offset);
     // The composer drops errors that come before the first document.
-    error ??= errorOf(token, parsed, settings);
-    if (error && aliases === 'rejected') return { documents: [], error };
-    readAll(composer.next(token));
+    error ??= errorOf(token, starts.length, settings);
+    if (error && aliases === 'rejected') return fatal(error);
+    readAll(composer.next(token), token.offset);
   }
-  readAll(composer.end());
-  return { documents: read, ...(error && { error }) };
+  readAll(composer.end(), text.length);
+  return error && { error, isFatal: false };
+}
+
+function fatal(error: YamlError): YamlTextError {
+  return { error, isFatal: true };
 }
 
 /** Yields tokens, or the limit that the text exceeds. Parses one lexeme at a time, because unlimited nesting would overflow the stack. */

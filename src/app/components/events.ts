@@ -1,6 +1,6 @@
-/** Events on the owners of denied and warned Pods, and on rules ConfigMaps. They are written in the background. */
+/** Events on the owners of denied and warned objects, and on rules ConfigMaps. They are written in the background. */
 import type { AnsweredRequest } from '../../admission/response.ts';
-import { podEventOf } from '../../cluster/events/pod-event.ts';
+import { ownerEventOf } from '../../cluster/events/owner-event.ts';
 import { createEventRecorder } from '../../cluster/events/recorder.ts';
 import { createRuleEvents } from '../../cluster/events/rule-events.ts';
 import { createTopOwners } from '../../cluster/events/top-owner.ts';
@@ -45,7 +45,7 @@ export function createEvents({ settings, client, rules, store, ruleSource, metri
   const owners = createTopOwners(client);
   return {
     answered(answered) {
-      const event = podEventOf(answered, owners);
+      const event = ownerEventOf(answered, owners);
       if (event) recorder.offer(event);
     },
     recorder,

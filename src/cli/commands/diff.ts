@@ -19,7 +19,7 @@ import {
   userOption,
 } from '../input/options.ts';
 import { replayOption, replayRecords } from '../input/replay-records.ts';
-import { readRulesOption } from '../input/rules-from-files.ts';
+import { readRulePair } from '../input/rule-pair.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
@@ -43,7 +43,8 @@ type DiffOptions = LiveOptions & {
 
 export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   const command = new Command('diff')
-    .argument('<old>', 'rules before the change: a file or directory. With --cluster and one argument: the new rules')
+    .usage('[options] <old> [new]')
+    .argument('[old]', 'rules before the change: a file or directory. With --cluster and one argument: the new rules')
     .argument('[new]', 'rules after the change. Optional with --cluster: if omitted, <old> is compared with the rules in effect')
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(replayOption().conflicts('cluster'))
@@ -58,13 +59,17 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(outputOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
-    .action(async (old: string, now: string | undefined, options: DiffOptions) => {
+    .action(async (old: string | undefined, now: string | undefined, options: DiffOptions) => {
+      if (old === undefined) return command.error(`error: missing argument: ${options.cluster ? needsNew : needsBoth}`);
       if (!options.cluster) return finish(await diff(old, now, options, terminal));
       // Imported on demand, since most runs need no cluster.
       const { diffCluster } = await import('./diff-cluster.ts');
       finish(await diffCluster(now === undefined ? [old] : [old, now], options, terminal, connect));
     });
 }
+
+const needsBoth = 'specify the rules before and after the change, for example "regkeeper diff rules-now/ rules-next/"';
+const needsNew = 'specify the new rules, for example "regkeeper diff --cluster rules.yaml"';
 
 const examples = [
   { does: 'Compare two sets of rules', line: 'regkeeper diff deploy/starter-rules deploy/examples/rules' },
@@ -93,9 +98,9 @@ async function diff(old: string, now: string | undefined, options: DiffOptions, 
   if ([old, now, ...(options.filename ?? []), ...(options.replay ?? [])].filter((path) => path === '-').length > 1) {
     throw new ConfigurationError('standard input (-) can be used only once');
   }
-  const before = await readRulesOption([old], terminal, options);
-  const after = await readRulesOption([now], terminal, options);
-  if (!before || !after) return 2;
+  const pair = await readRulePair([old, now], options, terminal, options.filename !== undefined || options.replay !== undefined);
+  if (!pair) return 2;
+  const { before, after } = pair;
   const rules = compareRuleSets(before, after);
   if (options.replay) return diffReplay(options.replay, { before, after, rules }, options, terminal);
   if (!options.filename) {

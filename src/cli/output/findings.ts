@@ -79,10 +79,10 @@ export const evaluationCodes: readonly FindingCode[] = [
   }),
 ];
 
-type Findings = Pick<Evaluation, 'notEvaluated' | 'results' | 'malformedSecrets'>;
+type Findings = Pick<Evaluation, 'notEvaluated' | 'results' | 'decidingImages' | 'malformedSecrets'>;
 
-/** What was not evaluated comes first, because a gate must not pass it. */
-export function evaluationFindings({ notEvaluated, results, malformedSecrets }: Findings): readonly Finding[] {
+/** What was not evaluated comes first, because a gate must not pass it. An object's finding is at the image that decides it. */
+export function evaluationFindings({ notEvaluated, results, decidingImages, malformedSecrets }: Findings): readonly Finding[] {
   const missed = notEvaluated.map(
     ({ file, line, column, code, message, object }): Finding => ({
       place: { ...placeInFile(file, line), ...(column !== undefined && { column }) },
@@ -99,7 +99,11 @@ export function evaluationFindings({ notEvaluated, results, malformedSecrets }: 
     title: `Secret ${namespace}/${name}: malformed`,
     message,
   }));
-  return [...missed, ...results.flatMap((result) => objectFinding(result) ?? []), ...ofSecrets];
+  const ofObjects = results.flatMap((result, index): readonly Finding[] => {
+    const finding = objectFinding(result);
+    return finding ? [{ ...finding, place: { ...finding.place, ...decidingImages[index]?.() } }] : [];
+  });
+  return [...missed, ...ofObjects, ...ofSecrets];
 }
 
 /** Undefined if the object is allowed without a warning. */

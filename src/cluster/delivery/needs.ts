@@ -82,11 +82,19 @@ type WatchOptions = Omit<Parameters<typeof createInformer<KubeObject>>[0], 'path
 
 function watch(row: KindRow, options: WatchOptions) {
   if (groupsOfKubernetes.includes(row.group)) {
-    const informer = createInformer({ ...options, path: pathOf(row) });
+    const informer = createInformer({ ...options, ...selectionOf(row), path: pathOf(row) });
     return { informer, isRead: () => informer.synced };
   }
   const informer = createOptionalInformer({ ...options, groupVersion: `${row.group}/${row.version}`, plural: row.resource });
   return { informer, isRead: () => true };
+}
+
+/**
+ * Without the ReplicaSets of Deployments, which have this label. Each revision has one, so a cluster can have ten times as many as Deployments, and
+ * none of them counts.
+ */
+function selectionOf({ group, kind }: KindRow): { readonly labelSelector?: string } {
+  return group === 'apps' && kind === 'ReplicaSet' ? { labelSelector: '!pod-template-hash' } : {};
 }
 
 function pathOf({ group, version, resource }: KindRow, namespace?: string): string {
@@ -102,7 +110,12 @@ async function findUser(client: ApiClient, row: KindRow, namespace: string, secr
     if (secretsNeededBy({ ...object, kind: row.kind }).includes(secret)) throw new Found();
   };
   try {
-    await client.list(pathOf(row, namespace), {}, { accept: partialMetadata('PartialObjectMetadataList'), pageSize, keep, signal });
+    await client.list(pathOf(row, namespace), selectionOf(row), {
+      accept: partialMetadata('PartialObjectMetadataList'),
+      pageSize,
+      keep,
+      signal,
+    });
     return false;
   } catch (error) {
     if (error instanceof Found) return true;

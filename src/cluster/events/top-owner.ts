@@ -1,4 +1,4 @@
-/** Finds the object that people know, such as a Deployment, for a Pod whose owner is a ReplicaSet. */
+/** Finds the object that people know, such as a Deployment, for a Pod whose owner is a ReplicaSet, or for the ReplicaSet itself. */
 import type { ApiClient, KubeObject } from '../../kube/api-client.ts';
 import { isNotFound } from '../../kube/api-client.ts';
 import { controllerReferenceOf, type OwnerReference } from '../../object/owner.ts';
@@ -14,16 +14,19 @@ export type TopOwners = {
   find(namespace: string, owner: OwnerReference, signal: AbortSignal): Promise<Regarding | undefined>;
 };
 
-/** Kinds whose objects create Pods, with their collection. `passesOn`: another controller creates these objects. */
+/** Kinds whose objects create Pods, or objects that do, with their collection. `passesOn`: another controller creates these objects. */
 const kinds: Readonly<Record<string, { readonly collection: string; readonly passesOn: boolean }>> = {
+  'apps/v1 Deployment': { collection: 'deployments', passesOn: false },
   'apps/v1 ReplicaSet': { collection: 'replicasets', passesOn: true },
   'apps/v1 StatefulSet': { collection: 'statefulsets', passesOn: false },
   'apps/v1 DaemonSet': { collection: 'daemonsets', passesOn: false },
+  'batch/v1 CronJob': { collection: 'cronjobs', passesOn: false },
   'batch/v1 Job': { collection: 'jobs', passesOn: true },
   'v1 ReplicationController': { collection: 'replicationcontrollers', passesOn: true },
+  'apps.openshift.io/v1 DeploymentConfig': { collection: 'deploymentconfigs', passesOn: false },
 };
 
-/** Owners whose result is remembered. Owners of Pods change only when a controller adopts or releases them. */
+/** Owners whose result is remembered. Owners change only when a controller adopts or releases them. */
 const maxRemembered = 1_000;
 const requestMilliseconds = 5_000;
 /** The owners are in the metadata. The rest of the object is not requested. */

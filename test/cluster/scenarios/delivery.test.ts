@@ -416,3 +416,19 @@ test('a copy that nothing needs is deleted when it was retained', async () => {
   await api.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/one`, body: { gracePeriodSeconds: 0 } });
   await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 20, what: 'the copy to be deleted' });
 });
+
+test('a copy that a Deployment no longer needs is deleted, although the ReplicaSet of its earlier revision remains', async () => {
+  type Annotated = { readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> } };
+  const namespace = await cluster.namespace({ tier: 'prod' });
+  const apps = `/apis/apps/v1/namespaces/${namespace}`;
+  const needs = async () =>
+    (await api.list<Annotated>(`${apps}/replicasets`)).items.map(({ metadata }) => metadata.annotations?.['regkeeper.io/secrets']);
+  await api.create(`${apps}/deployments`, deployment('web', image, { replicas: 0 }));
+  await waitForCopy(namespace);
+  await waitFor(async () => (await needs()).join() === 'corp-pull', { deadlineSeconds: 20, what: 'the first ReplicaSet' });
+  const contentType = 'application/merge-patch+json';
+  const body = { spec: { template: { spec: running('base.example.com/web:1') } } };
+  await api.request({ method: 'PATCH', path: `${apps}/deployments/web`, body, contentType });
+  await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 20, what: 'the copy to be deleted' });
+  expect((await needs()).toSorted()).toEqual(['base-pull', 'corp-pull']);
+});

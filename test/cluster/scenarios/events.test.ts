@@ -1,4 +1,4 @@
-/** Events on a Deployment whose Pods are denied: one for two replicas, and with the words of the audit record and of `explain`. */
+/** Events on a Deployment whose Pods or ReplicaSets are denied: one for two replicas, and with the words of the audit record and of `explain`. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ afterAll(async () => {
 
 describe.runIf(cluster.local)('a Deployment whose Pods are denied', () => {
   test('shows one Event with image, reason and contact, which both replicas count', async () => {
-    await run.create(deployment('web', running(image), { replicas: 1 }));
+    await run.create(deployment('web', running(image), { replicas: 1 }), deployment('idle', running(image), { replicas: 0 }));
     await waitFor(async () => (await run.list('pods', '-l', 'app=web')).length === 1, {
       deadlineSeconds: 20,
       what: 'the Pod while it is allowed',
@@ -58,8 +58,16 @@ describe.runIf(cluster.local)('a Deployment whose Pods are denied', () => {
     );
   }, 60_000);
 
+  test('shows the Event after a restart, whose ReplicaSet is denied before any Pod is tried', async () => {
+    await run('rollout', 'restart', 'deployment', 'idle');
+    const [event] = await waitFor(async () => nonEmpty(await deniedEvents('idle')), { deadlineSeconds: 20, what: 'the Event' });
+    const [ofPods] = await deniedEvents('web');
+    expect(event?.involvedObject).toMatchObject({ kind: 'Deployment', name: 'idle' });
+    expect(event?.message).toBe(ofPods?.message);
+  });
+
   test('is explained by the Event, the audit record and explain in the same words', async () => {
-    const [event] = await deniedEvents();
+    const [event] = await deniedEvents('web');
     const [record] = records(second);
     const [message = ''] = record?.messages ?? [];
     expect(event?.message).toBe(`${message} Contact: the platform team (platform@example.com).`);
@@ -110,15 +118,18 @@ function pod() {
   return { apiVersion: 'v1', kind: 'Pod', metadata: { generateName: 'trial-' }, spec: running(image) };
 }
 
-async function deniedEvents(): Promise<CoreEvent[]> {
-  return await run.list<CoreEvent>('events', '--field-selector', 'reason=ImageDenied');
+/** About every object of the namespace, or about the ones with this name. */
+async function deniedEvents(name?: string): Promise<CoreEvent[]> {
+  const selector = `reason=ImageDenied${name === undefined ? '' : `,involvedObject.name=${name}`}`;
+  return await run.list<CoreEvent>('events', '--field-selector', selector);
 }
 
 /** Its denials of Pods that have an owner. */
 function records(server: Regkeeper | undefined): AuditRecord[] {
   const all = (server?.audit() ?? []) as unknown as AuditRecord[];
   return all.filter(
-    ({ event, webhook, outcome, owner }) => event === 'decision' && webhook === 'validate' && outcome === 'denied' && owner,
+    ({ event, webhook, outcome, kind, owner }) =>
+      event === 'decision' && webhook === 'validate' && outcome === 'denied' && kind === 'Pod' && owner,
   );
 }
 

@@ -80,12 +80,13 @@ afterAll(async () => {
 
 // One after the other and before the other tests, since such a Pod has a node for itself in a real cluster too.
 test(`in a namespace that is made from nothing, the first Pod of a Deployment runs, with no step but the rule (${namespaces} namespaces)`, async () => {
-  const pulls: FirstPull[] = [];
+  const pulls: WithCopy[] = [];
   for (let index = 0; index < namespaces; index++) {
     const repository = `first-${index}`;
     const { acting, name: namespace } = await newNamespace();
+    const copyAppears = timeOfCopy(namespace, 'delivered-pull');
     const pull = await firstPull(acting, deployment(repository, sleeping(`private.test/${repository}:1`)), '-l', `app=${repository}`);
-    pulls.push(pull);
+    pulls.push({ ...pull, copied: (await copyAppears) - pull.stored });
     used.push({ namespace, acting, repository });
   }
   console.log(`First Pods of Deployments, each in a new namespace: ${await describePulls(pulls)}.`);
@@ -97,7 +98,7 @@ test(`in a namespace that is made from nothing, the first Pod of a Deployment ru
 (full ? test : test.concurrent)(
   `a bare Pod in a new namespace runs, at the latest with its next pull (${bareNamespaces} namespaces)`,
   async () => {
-    const pulls: (FirstPull & { readonly copied: number })[] = [];
+    const pulls: WithCopy[] = [];
     for (let index = 0; index < bareNamespaces; index++) {
       const name = `bare-first-${index}`;
       const { acting, name: namespace } = await newNamespace();
@@ -200,6 +201,9 @@ interface FirstPull {
   readonly stored: number;
 }
 
+/** The copy existed so many milliseconds after the answer to the request, as a watch sees it. */
+type WithCopy = FirstPull & { readonly copied: number };
+
 /** Creates an object, and returns when its Pod runs or could not be pulled. */
 async function firstPull(acting: ActingOnNode, object: object, ...itsPod: readonly string[]): Promise<FirstPull> {
   await acting.create(object);
@@ -229,11 +233,14 @@ async function timeOfCopy(namespace: string, secret: string): Promise<number> {
   }
 }
 
-async function describePulls(pulls: readonly FirstPull[]): Promise<string> {
+async function describePulls(pulls: readonly WithCopy[]): Promise<string> {
   const times = await Promise.all(pulls.map(({ running }) => running));
-  const late = times.filter((_, index) => pulls[index]?.failed).map((time) => `${(time / 1000).toFixed(1)} s`);
+  const late = pulls.flatMap(({ failed, copied }, index) =>
+    failed ? [`${((times[index] ?? 0) / 1000).toFixed(1)} s (copy after ${copied.toFixed(0)} ms)`] : [],
+  );
   const failed = late.length === 0 ? '' : `. The others ran after ${late.join(', ')}`;
-  return `${pulls.length - late.length} of ${pulls.length} without a failed pull, Running after ${milliseconds(times)}${failed}`;
+  const copies = `copies after ${milliseconds(pulls.map(({ copied }) => copied))}`;
+  return `${pulls.length - late.length} of ${pulls.length} without a failed pull, ${copies}, Running after ${milliseconds(times)}${failed}`;
 }
 
 function milliseconds(times: readonly number[]): string {

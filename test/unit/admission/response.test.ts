@@ -146,8 +146,8 @@ test('a refusal carries the warnings of the other images', () => {
   expect(response.status?.message).not.toContain('bad.io/old');
 });
 
-/** What is left out of a warning first: the location, then the help page, then the end of the finding. The contact stays. */
-describe('a warning in mode warn keeps the contact', () => {
+/** What is left out of a warning first: the location, the help page, the rule, the contact, and the middle of the image. The remedy stays. */
+describe('a warning in mode warn that is too long', () => {
   const withReason = (reason: string, help = '') =>
     ruleSetOf(`mode: warn\ncontact: the platform team\n${help}rules:\n- {name: hub, registry: bad.io, trust: false, reason: ${reason}}`);
   const warningOf = (reason: string, help?: string) =>
@@ -158,12 +158,46 @@ describe('a warning in mode warn keeps the contact', () => {
     ['with everything', 20, help, /\(rule "hub", a\.yaml:\d+:\d+\).* Contact: the platform team\. Help: https:\S+registries$/],
     ['without the location', 62, help, /\(rule "hub"\): x+\. Contact: the platform team\. Help: https:\S+registries$/],
     ['without the help page', 100, help, /\(rule "hub"\): x+\. Contact: the platform team\.$/],
-    ['with the end of the finding cut off', 190, help, /\(rule "hub"\): x+… Contact: the platform team\.$/],
-  ] as const)('%s', (_sentence, length, helpUrl, expected) => {
+    ['without the rule', 115, help, /registry: x{115}\. Contact: the platform team\.$/],
+    ['without the contact', 130, help, /registry: x{130}\.$/],
+    ['with the end of the reason cut off, after everything else', 190, help, /registry: x{134,}…$/],
+  ] as const)('is %s', (_sentence, length, helpUrl, expected) => {
     const warning = warningOf('x'.repeat(length), helpUrl);
     expect(warning).toMatch(/^regkeeper: will be denied in enforce mode: container "c0": image "bad\.io\/x" is from an untrusted registry/);
     expect(warning).toMatch(expected);
     expect(warning.length).toBeLessThanOrEqual(256);
+  });
+
+  const suggesting = ruleSetOf(
+    'mode: warn\ncontact: the platform team (#platform)\nrules: [{registry: "external-registry.example.com:5000"}]',
+  );
+  const suggested = 'Did you mean external-registry.example.com:5000?';
+  test.each([
+    ['a short name', 'external-registry.example.com/shop/web:1.4', /Did you mean [^…]*$/],
+    [
+      'a digest',
+      `external-registry.example.com/shop/web@sha256:${'ab'.repeat(32)}`,
+      /image "external-registry\.example\.com\/shop\/web@sha256:[ab]+\.\.\.[ab]+" is not/,
+    ],
+    [
+      'a long path',
+      `external-registry.example.com/${'department/'.repeat(20)}web:1.4`,
+      /image "external-registry\.example\.com\/department[^"]*\.\.\.[^"]*" is not/,
+    ],
+  ])('shows what was meant after %s', (_name, image, expected) => {
+    const [warning = ''] = answer('validate', 'Pod', pod(image), { rules: suggesting }).response.warnings ?? [];
+    expect(warning).toContain(suggested);
+    expect(warning).toMatch(expected);
+    expect(warning).not.toMatch(/Contact:$/);
+    expect(warning.length).toBeLessThanOrEqual(256);
+  });
+
+  test('never ends with a part of the contact', () => {
+    const contact = `the platform team ${'and others '.repeat(15)}`.trim();
+    const rules = ruleSetOf(`mode: warn\ncontact: ${contact}\nrules: [{registry: bad.io, trust: false, reason: use good.io}]`);
+    expect(answer('validate', 'Pod', pod('bad.io/x'), { rules }).response.warnings).toEqual([
+      'regkeeper: will be denied in enforce mode: container "c0": image "bad.io/x" is from an untrusted registry: use good.io.',
+    ]);
   });
 
   test('an image with unconfigured: warn will not be denied', () => {
@@ -176,11 +210,11 @@ describe('a warning in mode warn keeps the contact', () => {
 
 describe('warnings', () => {
   const soft = ruleSetOf('unconfigured: warn');
-  test('are cut at 256 characters', () => {
+  test('have at most 256 characters', () => {
     const object = { spec: { containers: [{ name: 'n'.repeat(200), image: `elsewhere.example/${'x'.repeat(200)}` }] } };
     const { warnings } = answer('validate', 'Pod', object, { rules: soft }).response;
-    expect(warnings?.[0]).toHaveLength(256);
-    expect(warnings?.[0]).toMatch(/… Contact: the owners of the registry rules\.$/);
+    expect(warnings?.[0]?.length).toBeLessThanOrEqual(256);
+    expect(warnings?.[0]).toMatch(/image "elsewhere\.example\/x+\.\.\.x+" is not from a configured registry\.$/);
   });
 
   test('keep within 4,096 characters in all, and the last counts what is left out', () => {

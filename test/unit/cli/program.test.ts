@@ -55,6 +55,16 @@ describe('the command line', () => {
     ['a value of a switch', ['lint', 'a', '--strict=yes'], /^error: option '--strict' does not accept a value: '--strict=yes'\n/],
     ['an option instead of a value', ['check', '-f', '--rules', 'r'], /^error: option '-f, --filename <paths\.\.\.>' argument missing/],
     ['a colour', ['--color', 'blue', 'lint', 'a'], /Allowed choices are auto, always, never/],
+    [
+      'diff without rules',
+      ['diff'],
+      /^error: missing argument: specify the rules before and after the change, for example "regkeeper diff rules-now\/ rules-next\/"\nRun "regkeeper diff --help" for usage\.\n$/,
+    ],
+    [
+      'diff --cluster without rules',
+      ['diff', '--cluster'],
+      /^error: missing argument: specify the new rules, for example "regkeeper diff --cluster rules\.yaml"\nRun "regkeeper diff --help" for usage\.\n$/,
+    ],
     ['review without files', ['review'], /^error: missing required argument 'files'\nRun "regkeeper review --help" for usage\.\n$/],
   ])('%s: exit code 2, and what is wrong on standard error', async (_name, argv, message) => {
     expect(await run(...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message), served: [] });

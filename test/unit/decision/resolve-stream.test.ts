@@ -245,7 +245,7 @@ describe('a stream of another namespace', () => {
     [
       'for a placeholder',
       () => decided(change('DeploymentConfig', triggered('web', stream('base:1', 'other'))), rules, across('old.io/x:1')),
-      `allowed now, but will be denied when the image trigger sets the image: container "web": ${contained('other/base:1')}`,
+      `allowed now, but denied once a trigger sets the image: container "web": ${contained('other/base:1')}`,
     ],
     [
       'where the update does not introduce it',
@@ -416,7 +416,7 @@ describe('a placeholder that an image trigger fills', () => {
     const { outcome, findings, images } = decided(change('DeploymentConfig', deploymentConfig(image, stream('old:1'))), rules, withOld);
     expect([outcome, images[0]?.reason]).toEqual(['warned', 'placeholder']);
     expect(findings[0]?.message).toBe(
-      'allowed now, but will be denied when the image trigger sets the image: container "web": image stream "shop/old:1" contains "old.io/x", which is from an untrusted registry (rule "old.io", a.yaml:8:14): closed.',
+      'allowed now, but denied once a trigger sets the image: container "web": image stream "shop/old:1" contains "old.io/x", which is from an untrusted registry (rule "old.io", a.yaml:8:14): closed.',
     );
   });
 

@@ -4,14 +4,14 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { createEvents } from '../../../../src/app/components/events.ts';
 import { observeRequests, type RequestObservers } from '../../../../src/app/components/observe-requests.ts';
 import { maxNoteBytes } from '../../../../src/cluster/events/note.ts';
-import { podEventOf } from '../../../../src/cluster/events/pod-event.ts';
+import { ownerEventOf } from '../../../../src/cluster/events/owner-event.ts';
 import { createTopOwners } from '../../../../src/cluster/events/top-owner.ts';
 import { type ApiClient, ApiError } from '../../../../src/kube/api-client.ts';
 import type { EventDrop } from '../../../../src/observe/event-drops.ts';
 import { createRuleStore } from '../../../../src/rules/store/rule-store.ts';
 import { createRulesInForce } from '../../../../src/rules/store/rules-in-force.ts';
 import { runs } from '../../../property.ts';
-import { type AnsweredOptions, answered, eventsIn, owners, pass, replicaSet } from '../../cluster/events/events.ts';
+import { type AnsweredOptions, answered, deployment, eventsIn, owners, pass, replicaSet } from '../../cluster/events/events.ts';
 import { memoryApi } from '../../kube/memory-api.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 import { ruleSetOf, sha256 } from '../../rules/documents.ts';
@@ -81,6 +81,50 @@ describe('the Event about a Pod', () => {
     expect(eventsIn(api).map(({ involvedObject: { kind, name } }) => `${kind} ${name}`)).toEqual([regarding]);
   });
 
+  const creates = {
+    replicaSet: { apiVersion: 'apps/v1', kind: 'ReplicaSet' },
+    job: { apiVersion: 'batch/v1', kind: 'Job' },
+    controller: { apiVersion: 'v1', kind: 'ReplicationController' },
+  };
+  test.each([
+    ['ReplicaSet of a Deployment', creates.replicaSet, deployment],
+    ['Job of a CronJob', creates.job, { apiVersion: 'batch/v1', kind: 'CronJob', name: 'report', uid: 'cron-uid' }],
+    [
+      'ReplicationController of a DeploymentConfig',
+      creates.controller,
+      { apiVersion: 'apps.openshift.io/v1', kind: 'DeploymentConfig', name: 'old', uid: 'dc-uid' },
+    ],
+  ])('is also about a denied %s', async (_object, object, owner) => {
+    const { api, clock, answer } = replica();
+    answer({ creates: object, owner });
+    await pass(clock, 100);
+    expect(eventsIn(api)).toEqual([
+      expect.objectContaining({
+        involvedObject: { ...owner, namespace: 'shop' },
+        reason: 'ImageDenied',
+        message:
+          'container "c0": image "evil.example.com/x:1" is from an untrusted registry (rule "evil.example.com", a.yaml:5:14): it was hacked. Contact: the platform team.',
+      }),
+    ]);
+  });
+
+  test('is the same for the Pods and the ReplicaSets of a Deployment', async () => {
+    const { api, clock, answer, dropped } = replica();
+    answer();
+    answer({ creates: creates.replicaSet, owner: deployment });
+    await pass(clock, 2_000);
+    expect(eventsIn(api).map(({ involvedObject: { kind, name }, count }) => [kind, name, count])).toEqual([['Deployment', 'web', 2]]);
+    expect(dropped).toEqual([]);
+  });
+
+  test('is also about a ReplicaSet that is allowed with a warning', async () => {
+    const { api, clock, answer } = replica();
+    const warn = ruleSetOf('mode: warn\ncontact: ops\nrules: [{registry: evil.example.com, trust: false}]');
+    answer({ creates: creates.replicaSet, owner: deployment, rules: warn });
+    await pass(clock, 100);
+    expect(eventsIn(api).map(({ reason, involvedObject: { name } }) => [reason, name])).toEqual([['ImageWarned', 'web']]);
+  });
+
   test('is one for all Pods of the owner and all replicas, and counts them', async () => {
     const one = replica();
     const other = replica(one.api, one.clock);
@@ -139,6 +183,17 @@ describe('an Event is not always written', () => {
     ['in mode audit', { rules: audit }, []],
     ['for a Pod without an owner, whose author has read the answer', { owner: undefined }, []],
     ['for an update', { request: { operation: 'UPDATE' } }, []],
+    ['for a ReplicaSet that a user creates', { creates: { apiVersion: 'apps/v1', kind: 'ReplicaSet' }, owner: undefined }, []],
+    [
+      'for a ReplicaSet of a Deployment that does not exist',
+      { creates: { apiVersion: 'apps/v1', kind: 'ReplicaSet' }, owner: { ...deployment, uid: 'guess' } },
+      ['owner-unverified'],
+    ],
+    [
+      'for a Deployment of a custom resource, whose operator reads the response',
+      { creates: { apiVersion: 'apps/v1', kind: 'Deployment' }, owner: custom, callerAuthenticated: true },
+      [],
+    ],
     ['for the answer of /mutate', { webhook: 'mutate' }, []],
     ['for a static Pod', { owner: { apiVersion: 'v1', kind: 'Node', name: 'node-1', uid: 'node-uid' } }, []],
     ['if the owner has another uid', { owner: { ...replicaSet, uid: 'guess' } }, ['owner-unverified']],
@@ -156,7 +211,7 @@ describe('an Event is not always written', () => {
     expect(dropped).toEqual(drops);
   });
 
-  test('but one is, on any owner, for an authenticated caller', async () => {
+  test('for an authenticated caller, an Event is written on any owner', async () => {
     const { api, clock, answer } = replica();
     answer({ owner: custom, callerAuthenticated: true });
     await pass(clock, 200);
@@ -210,7 +265,7 @@ describe('the limits', () => {
   });
 });
 
-test('whatever names, images and contacts contain, a note is one line of at most 1,024 bytes that ends with the contact', () => {
+test('whatever names, images and contacts contain, the text of an Event is one line of at most 1,024 bytes that ends with the contact', () => {
   const nasty = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 300 }),
     fc.constantFrom('a\nWarning: b', '\u001b[2J', '\u202e', '\ud800', '💥'.repeat(400), `evil.example.com/${'a/'.repeat(2_000)}x`),
@@ -221,7 +276,7 @@ test('whatever names, images and contacts contain, a note is one line of at most
   fc.assert(
     fc.property(fc.array(fc.tuple(nasty, nasty), { minLength: 1, maxLength: 14 }), contact, (containers, team) => {
       const options = { containers: containers.map(([name, image]) => ({ name, image })), rules: ruleSetOf(`contact: ${team}\nrules: []`) };
-      const { note = '' } = podEventOf(answered(options), top) ?? {};
+      const { note = '' } = ownerEventOf(answered(options), top) ?? {};
       longest = Math.max(longest, Buffer.byteLength(note));
       expect(Buffer.byteLength(note)).toBeLessThanOrEqual(maxNoteBytes);
       expect(note).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u);

@@ -387,19 +387,65 @@ describe('for CI systems', () => {
   const softened = async (mode: string) => write('softened.yaml', `mode: ${mode}\n${rules}`);
   const objects = `${pod('web', 'reg.example.com/web:1')}${pod('bad', 'evil.example.com/x')}${pod('labelled', 'team.example.com/x')}`;
 
-  test('-o github: an annotation for each object that is not allowed, at its line', async () => {
+  test('-o github: an annotation for each object that is not allowed, at the image', async () => {
     const { exitCode, out } = await check(objects, '-o', 'github');
     const file = relative(process.cwd(), join(folder, 'objects.yaml'));
     expect(exitCode).toBe(1);
     expect(out.split('\n')).toEqual([
       expect.stringMatching(
-        `^::error file=${file},line=8,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
+        `^::error file=${file},line=12,col=35,title=Pod default/bad%3A denied::Pod default/bad: container "app": .*the platform team\\.$`,
       ),
       expect.stringMatching(
-        `^::error file=${file},line=14,title=Pod default/labelled%3A uncertain::.*Pass it with -f%0APod default/labelled: `,
+        `^::error file=${file},line=18,col=35,title=Pod default/labelled%3A uncertain::.*Pass it with -f%0APod default/labelled: `,
       ),
       '',
     ]);
+  });
+
+  const podJson = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web' }, spec: { containers: [{ name: 'a', image: 'evil.io/x' }] } };
+  const podYaml = `apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+  - name: good
+    image: reg.example.com/web:1
+  - name: bad
+    image: evil.io/x
+`;
+  const listYaml = `apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Pod, spec: {containers: [{name: a, image: "evil.io/x"}]}}
+- apiVersion: v1
+  kind: Pod
+  spec:
+    containers:
+    - {image: "evil.io/x", name: a}
+`;
+  const listJson = { apiVersion: 'v1', kind: 'List', items: [podJson, podJson] };
+  const podList = { apiVersion: 'v1', kind: 'PodList', items: [{ ...podJson, apiVersion: undefined, kind: undefined }] };
+
+  test.each([
+    ['a YAML document', podYaml, 'evil.io/x'],
+    ['the second and third document', `# first\n---\n${podYaml}---\n# more\n${podYaml}...\n`, 'evil.io/x'],
+    ['a List in YAML', listYaml, '"evil.io/x"'],
+    ['an alias', 'x: &image evil.io/x\napiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, image: *image}]}\n', '*image'],
+    ['one line of JSON', JSON.stringify(podJson), '"evil.io/x"'],
+    ['JSON', JSON.stringify(podJson, null, 2), '"evil.io/x"'],
+    ['a List in JSON', JSON.stringify(listJson, null, 1), '"evil.io/x"'],
+    ['a PodList', JSON.stringify(podList, null, 1), '"evil.io/x"'],
+    ['concatenated JSON objects', `${JSON.stringify(podJson)}\n${JSON.stringify(podJson, null, 2)}\n`, '"evil.io/x"'],
+    ['JSON with an escaped field name', JSON.stringify(podJson, null, 2).replace('"kind"', '"\\u006bind"'), '"evil.io/x"'],
+    ['JSON in a YAML stream', `---\n${JSON.stringify(podJson, null, 2)}\n---\n${JSON.stringify(podJson)}\n`, '"evil.io/x"'],
+  ])('-o github and -o sarif show the image itself in %s', async (_name, text, image) => {
+    const places = text.split('\n').flatMap((line, index) => (line.includes(image) ? [[index + 1, line.indexOf(image) + 1]] : []));
+    const { out } = await check(text, '-o', 'github');
+    expect([...out.matchAll(/,line=(\d+),col=(\d+),/g)].map(([, line, column]) => [Number(line), Number(column)])).toEqual(places);
+    const { results } = sarifRun((await check(text, '-o', 'sarif')).out);
+    expect(results).toMatchObject(
+      places.map(([startLine, startColumn]) => ({ locations: [{ physicalLocation: { region: { startLine, startColumn } } }] })),
+    );
   });
 
   test('-o github: an annotation for each problem of invalid rules, at its line', async () => {
@@ -487,7 +533,7 @@ describe('for CI systems', () => {
     );
     expect(exitCode).toBe(0);
     expect(out).toMatch(
-      /^::warning file=\S+objects\.yaml,line=2,title=Pod default\/bad%3A warned::regkeeper: will be denied in enforce mode: /,
+      /^::warning file=\S+objects\.yaml,line=6,col=35,title=Pod default\/bad%3A warned::regkeeper: will be denied in enforce mode: /,
     );
   });
 
@@ -529,7 +575,14 @@ describe('for CI systems', () => {
         ruleId: 'denied',
         level: 'error',
         message: { text: expect.stringContaining('is not from a registry configured for') },
-        locations: [{ physicalLocation: { artifactLocation: { uri: expect.stringMatching(/objects\.yaml$/) }, region: { startLine: 8 } } }],
+        locations: [
+          {
+            physicalLocation: {
+              artifactLocation: { uri: expect.stringMatching(/objects\.yaml$/) },
+              region: { startLine: 12, startColumn: 35 },
+            },
+          },
+        ],
       },
       { ruleId: 'uncertain', ruleIndex: 1, level: 'error' },
     ]);

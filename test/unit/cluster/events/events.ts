@@ -18,7 +18,7 @@ rules:
 - {registry: evil.example.com, trust: false, reason: it was hacked}
 `);
 
-/** A Deployment, its ReplicaSet, and other owners, in the namespace `shop`. */
+/** A Deployment, its ReplicaSet, and other owners, in the namespace `shop`. Their own owners exist too. */
 export const owners: Record<string, KubeObject> = {
   '/apis/apps/v1/namespaces/shop/replicasets/web-6d4c': ownedBy('web-6d4c', 'rs-uid', {
     apiVersion: 'apps/v1',
@@ -26,6 +26,9 @@ export const owners: Record<string, KubeObject> = {
     name: 'web',
     uid: 'deployment-uid',
   }),
+  '/apis/apps/v1/namespaces/shop/deployments/web': ownedBy('web', 'deployment-uid'),
+  '/apis/batch/v1/namespaces/shop/cronjobs/report': ownedBy('report', 'cron-uid'),
+  '/apis/apps.openshift.io/v1/namespaces/shop/deploymentconfigs/old': ownedBy('old', 'dc-uid'),
   '/apis/apps/v1/namespaces/shop/replicasets/lone': ownedBy('lone', 'lone-uid'),
   '/apis/apps/v1/namespaces/shop/statefulsets/db': ownedBy('db', 'db-uid'),
   '/apis/apps/v1/namespaces/shop/daemonsets/agent': ownedBy('agent', 'agent-uid'),
@@ -52,7 +55,11 @@ function ownedBy(name: string, uid: string, owner?: OwnerEntry): KubeObject {
 
 export const replicaSet: OwnerEntry = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-6d4c', uid: 'rs-uid' };
 
+export const deployment: OwnerEntry = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: 'deployment-uid' };
+
 export type AnsweredOptions = {
+  /** Instead of a Pod: an object with a Pod template, such as a ReplicaSet. */
+  readonly creates?: { readonly apiVersion: string; readonly kind: string };
   readonly images?: readonly string[];
   /** Instead of the images. */
   readonly containers?: readonly { readonly name: string; readonly image: string }[];
@@ -63,17 +70,16 @@ export type AnsweredOptions = {
   readonly rules?: typeof rules;
 };
 
-/** The request for a Pod of a controller, and the decision about it. */
+/** The request of a controller for a Pod or another object, and the decision about it. */
 export function answered(options: AnsweredOptions = {}): AnsweredRequest {
   const { images = ['evil.example.com/x:1'], request, webhook = 'validate', callerAuthenticated = false, rules: ruleSet = rules } = options;
   const owner = 'owner' in options ? options.owner : replicaSet;
-  const pod = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { generateName: 'web-6d4c-', ...(owner && { ownerReferences: [{ ...owner, controller: true }] }) },
-    spec: { containers: options.containers ?? images.map((image, index) => ({ name: `c${index}`, image })) },
-  };
-  const review = decodeReview(reviewOf(pod, request));
+  const metadata = owner && { ownerReferences: [{ ...owner, controller: true }] };
+  const spec = { containers: options.containers ?? images.map((image, index) => ({ name: `c${index}`, image })) };
+  const object = options.creates
+    ? { ...options.creates, metadata: { name: 'web-7f8d', ...metadata }, spec: { template: { spec } } }
+    : { apiVersion: 'v1', kind: 'Pod', metadata: { generateName: 'web-6d4c-', ...metadata }, spec };
+  const review = decodeReview(reviewOf(object, request));
   if (!review.ok) throw new Error(review.message);
   const change = changeOf(review.request);
   if (!change) throw new Error('the request introduces nothing');

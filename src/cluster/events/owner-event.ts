@@ -1,4 +1,4 @@
-/** Events about Pods that were denied, or allowed with a warning, on the object that their author knows. */
+/** Events about objects of controllers that were denied, or allowed with a warning, on the object that their author knows. */
 import { type AnsweredRequest, inEnforceMode } from '../../admission/response.ts';
 import { soften } from '../../decision/decide.ts';
 import type { Decision, ImageFinding, Outcome } from '../../decision/decision.ts';
@@ -10,10 +10,10 @@ import { renderNote } from './note.ts';
 import { canReadBack, type TopOwners } from './top-owner.ts';
 
 /**
- * Undefined where no Event is written: for dry runs, for Pods without a controller, whose author has read the answer, and for owners that cannot
- * be read back if the caller did not authenticate. Then anyone may have sent the request.
+ * Undefined where no Event is written: for dry runs, for objects without a controller, whose author has read the answer, and for owners that
+ * cannot be read back if the caller did not authenticate. Then anyone may have sent the request.
  */
-export function podEventOf(answered: AnsweredRequest, owners: TopOwners): OfferedEvent | undefined {
+export function ownerEventOf(answered: AnsweredRequest, owners: TopOwners): OfferedEvent | undefined {
   const owner = ownerToInform(answered);
   if (!owner) return undefined;
   const { callerAuthenticated, request, decision, rules } = answered;
@@ -31,10 +31,17 @@ export function podEventOf(answered: AnsweredRequest, owners: TopOwners): Offere
   };
 }
 
+/**
+ * What built-in controllers create, with the API group. If a ReplicaSet is denied, its Deployment never gets to the Pods. Other objects with
+ * an owner are created by operators, which report the response in their own way.
+ */
+const createdByControllers: ReadonlySet<string> = new Set(['Pod', 'ReplicationController', 'ReplicaSet.apps', 'Job.batch']);
+
 /** The Node that owns a static Pod is no object of the namespace, and its Pods are already running. */
 function ownerToInform({ webhook, request, decision }: AnsweredRequest): OwnerReference | undefined {
   const { operation, group, kind, subresource, dryRun, namespace, object } = request;
-  if (webhook !== 'validate' || dryRun || operation !== 'CREATE' || group !== '' || kind !== 'Pod' || subresource !== '') return undefined;
+  if (webhook !== 'validate' || dryRun || operation !== 'CREATE' || subresource !== '') return undefined;
+  if (!createdByControllers.has(group === '' ? kind : `${kind}.${group}`)) return undefined;
   if (decision.kind !== 'decided' || decision.outcome === 'allowed' || !isNamespaceName(namespace)) return undefined;
   const owner = controllerReferenceOf(object);
   return owner && owner.kind !== 'Node' && hasUsualLengths(owner) ? owner : undefined;
