@@ -11,6 +11,8 @@ const versions: readonly (readonly [file: string, pattern: RegExp])[] = [
   ['deploy/chart/Chart.yaml', /^version: "?([^"\n]*)"?$/m],
   ['deploy/chart/Chart.yaml', /^appVersion: "?([^"\n]*)"?$/m],
   ['deploy/program/deployment.yaml', /image: regkeeper\.invalid\/regkeeper:(.*)$/m],
+  ['deploy/secret-delivery/deployment.yaml', /image: regkeeper\.invalid\/regkeeper:(.*)$/m],
+  ['deploy/scan-report/cron-job.yaml', /image: regkeeper\.invalid\/regkeeper:(.*)$/m],
   ['README.md', /regkeeper\.invalid\/regkeeper:(\S+)/],
 ];
 

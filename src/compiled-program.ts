@@ -12,13 +12,17 @@ const compiler = `${process.version} ${process.arch}\n`;
 const program = (directory: string) => join(directory, 'program.cjs');
 export const compiledCode = (directory: string) => join(directory, 'program.cache');
 
+/** What the file of the program begins and ends with. */
+export const wrapper = { begin: '(function (exports, require, module, __filename, __dirname) {', end: '\n})' } as const;
+
 export type LoadedProgram = { readonly script: Script; readonly usesCompiledCode: boolean; run(): void };
 
 export function loadProgram(directory: string): LoadedProgram {
   const filename = program(directory);
   const cachedData = readCompiledCode(directory);
-  // The bundle is ASCII, which is decoded fastest as latin1.
-  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(filename, 'latin1')}\n})`;
+  // The bundle is ASCII, which is decoded fastest as latin1. It is a function expression, because a text that is made of parts would need its
+  // memory twice.
+  const source = readFileSync(filename, 'latin1');
   const script = new Script(source, { filename, cachedData, importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER });
   return {
     script,

@@ -5,10 +5,10 @@
  * them. CPU time is that of the server's process. A ratio is computed within each round, and the table has the median of all rounds with
  * its interval.
  *
- *     npm run bench:speed -- --rounds 9 --only Pod --tables requests,open-loop,scale,cluster,start,pauses --write
+ *     npm run bench:speed -- --rounds 9 --only Pod --tables requests,open-loop,scale,cluster,start,pauses,sustained --write
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -20,8 +20,8 @@ import { type ScriptedCluster, startCluster } from './cluster.ts';
 import { type JobResult, startLoad } from './load.ts';
 import { opaCommand, opaProgram } from './opa.ts';
 import { type Report, startReport, writeTable } from './results.ts';
-import { canPin, imageEnvironment, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
-import { type Estimate, estimate } from './statistics.ts';
+import { canPin, hasPriority, imageEnvironment, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
+import { type Estimate, estimate, type Point, slopeOf } from './statistics.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -29,11 +29,16 @@ const { values: options } = parseArgs({
     /** Only bodies whose name contains the text. */
     only: { type: 'string', default: '' },
     paths: { type: 'string', default: '/mutate,/validate' },
-    tables: { type: 'string', default: 'requests,open-loop,scale,cluster,start,pauses' },
+    tables: { type: 'string', default: 'requests,open-loop,scale,cluster,start,pauses,sustained' },
     /** Another build of regkeeper to measure in the same run. */
     against: { type: 'string' },
     /** Options of Node.js for the other build, or for the same build without `--against`. */
     'against-node': { type: 'string' },
+    /** Requests per second of the table "open-loop". */
+    rates: { type: 'string', default: '500,1000' },
+    /** Length of the table "sustained", and rate of "pauses" and "sustained". */
+    minutes: { type: 'string', default: '10' },
+    rate: { type: 'string', default: '1000' },
     'without-opa': { type: 'boolean', default: false },
     /** Replaces the tables in bench/RESULTS.md. */
     write: { type: 'boolean', default: false },
@@ -49,6 +54,8 @@ const rules = 100;
 const image = join(root, 'dist', 'image');
 const bundle = join(image, 'regkeeper.mjs');
 const environment = imageEnvironment();
+/** The thread that parses long rules ends after 10 s without work. */
+const restMilliseconds = 14_000;
 const large = { accounts: 20_000, namespaces: 5_000 };
 
 const folder = mkdtempSync(join(tmpdir(), 'regkeeper-bench-'));
@@ -65,6 +72,7 @@ const tables: Readonly<Record<string, (report: Report) => Promise<void>>> = {
   cluster: reportCluster,
   start: reportStart,
   pauses: reportPauses,
+  sustained: reportSustained,
 };
 for (const name of options.tables.split(',')) {
   const table = tables[name];
@@ -90,7 +98,8 @@ function build(): void {
 }
 
 function where(): string {
-  return canPin ? 'Servers on one core, load on another.' : 'Nothing is pinned to a core, because there is no taskset.';
+  const cores = canPin ? 'Servers on one core, load on another.' : 'Nothing is pinned to a core, because there is no taskset.';
+  return hasPriority ? `${cores} Both have priority over other work on the machine (nice -15).` : cores;
 }
 
 function loads(): string {
@@ -108,8 +117,7 @@ type Variant = {
 
 function ours(count: number, { name = 'regkeeper', program = bundle, node = [], cluster }: Variant = {}): ServerCommand {
   const file = join(folder, `rules-${count}.yaml`);
-  // The registries of the denied images are unknown.
-  writeFileSync(file, rulesText(count).replace('unconfigured: warn', 'unconfigured: deny'));
+  writeFileSync(file, rulesFor(count));
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
   const certificates = ['--tls-cert', tls.certificate, '--tls-key', tls.key];
   const watched = cluster ? ['--kubeconfig', cluster.kubeconfig, '--events', 'off'] : [];
@@ -119,6 +127,11 @@ function ours(count: number, { name = 'regkeeper', program = bundle, node = [], 
     env: environment,
     port: /"url":"https:\/\/[^"]*:(\d+)"/,
   };
+}
+
+/** The registries of the denied images are unknown. */
+function rulesFor(count: number): string {
+  return rulesText(count).replace('unconfigured: warn', 'unconfigured: deny');
 }
 
 /** The other version to compare with, if there is one. */
@@ -217,7 +230,7 @@ async function reportOpenLoop(report: Report): Promise<void> {
   report.line(`${set.name}, /mutate, ${rules} rules, open loop with Poisson arrivals. Milliseconds from the planned arrival.\n`);
   report.line('| rate | server | p50 | p99 | × parse-only | 95 % interval | longest | failed |');
   report.line('|---|---|---|---|---|---|---|---|');
-  for (const rate of [500, 1_000]) {
+  for (const rate of options.rates.split(',').map(Number)) {
     const results = new Map(servers.map(({ name }): [string, JobResult[]] => [name, []]));
     for (let round = -1; round < rounds; round += 1) {
       for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
@@ -287,9 +300,6 @@ function formatCount(count: number): string {
   return count.toLocaleString('en');
 }
 
-/** The thread that parses long rules ends after 10 s without work. */
-const restMilliseconds = 12_000;
-
 /** From the start of the process to its first answer, and memory at rest. */
 async function reportStart(report: Report): Promise<void> {
   const [small, big] = [await startCluster(folder, { accounts: 100, namespaces: 25 }), await startCluster(folder, large)];
@@ -317,7 +327,7 @@ async function reportStart(report: Report): Promise<void> {
   report.line(
     'Milliseconds from the start of the process until its first answer. CPU time counts all threads until then. MiB are resident memory.\n',
   );
-  report.line('| server | ms until the first answer | CPU ms until then | × parse-only | MiB after 12 s | MiB at most |');
+  report.line('| server | ms until the first answer | CPU ms until then | × parse-only | MiB after 14 s | MiB at most |');
   report.line('|---|---|---|---|---|---|');
   const base = (results.get('parse-only') ?? []).map(({ cpu }) => cpu);
   for (const [name, each] of results) {
@@ -341,12 +351,12 @@ async function rest(server: Server): Promise<Pick<Started, 'resident' | 'peak'>>
   return memory;
 }
 
-/** Pauses for garbage collection at 1,000 requests per second. */
+/** Pauses for garbage collection at a fixed rate. */
 async function reportPauses(report: Report): Promise<void> {
   const [set] = bodySets;
   if (!set) return;
   const cluster = await startCluster(folder, large);
-  const rate = 1_000;
+  const rate = Number(options.rate);
   const seconds = 30;
   const [server] = await startAll([ours(rules, { name: 'regkeeper', node: ['--trace-gc'], cluster })]);
   if (!server) return;
@@ -369,6 +379,49 @@ async function reportPauses(report: Report): Promise<void> {
   }
   await server.end();
   cluster.end();
+}
+
+/** A fixed rate for minutes, with an edit of the rules each second: failures, latency, and whether memory grows. */
+async function reportSustained(report: Report): Promise<void> {
+  const [set] = bodySets;
+  if (!set) return;
+  const rate = Number(options.rate);
+  const minutes = Number(options.minutes);
+  const cluster = await startCluster(folder, large);
+  const server = await startServer(ours(rules, { cluster }), tls);
+  const bodies = writeBodies(set);
+  const job = { ...jobFor(server, '/mutate'), connections: 64, bodies, rate };
+  await load.run({ ...job, requests: rate * 10 });
+  const running = load.run({ ...job, requests: rate * 60 * minutes });
+  const isDone = running.then(() => true);
+  const samples: Point[] = [];
+  const started = performance.now();
+  let edits = 0;
+  do {
+    edits += 1;
+    editRules(rules, edits);
+    samples.push({ x: (performance.now() - started) / 60_000, y: server.resident() });
+  } while (!(await Promise.race([isDone, pause(1_000).then(() => false)])));
+  const { requests, failed, seconds, p50, p99, max } = await running;
+  const second = samples.slice(samples.length / 2);
+  const { median, low, high } = slopeOf(second);
+  report.line(`${set.name}, /mutate, ${rules} rules, ${describe(large)}, an edit of the rules each second.\n`);
+  report.line(
+    '| requests | per second | failed | edits | p50 ms | p99 ms | longest ms | MiB at most | MiB per minute in the second half | 95 % interval |',
+  );
+  report.line('|---|---|---|---|---|---|---|---|---|---|');
+  const latencies = [p50, p99, max].map((each) => each.toFixed(1));
+  const peak = Math.max(...samples.map(({ y }) => y)).toFixed(0);
+  report.row([requests, (requests / seconds).toFixed(0), failed, edits, ...latencies, peak, median.toFixed(2), interval({ low, high }, 2)]);
+  await server.end();
+  cluster.end();
+}
+
+/** Replaces the file of the rules in one step, as an editor does. */
+function editRules(count: number, edit: number): void {
+  const file = join(folder, `rules-${count}.yaml`);
+  writeFileSync(`${file}.next`, `contact: edit ${edit}\n${rulesFor(count)}`);
+  renameSync(`${file}.next`, file);
 }
 
 async function startAll(commands: readonly ServerCommand[]): Promise<readonly Server[]> {

@@ -35,3 +35,24 @@ function medianOf(sorted: readonly number[]): number {
   const upper = sorted[Math.floor(middle)] ?? Number.NaN;
   return Number.isInteger(middle) ? ((sorted[middle - 1] ?? Number.NaN) + upper) / 2 : upper;
 }
+
+export type Point = { readonly x: number; readonly y: number };
+
+/**
+ * The slope of a series. The series is cut into twelve parts of equal length, since neighbouring samples depend on each other. The estimate is
+ * the median of the slopes between the means of a part and of the one half the series later, which share nothing.
+ */
+export function slopeOf(points: readonly Point[]): Estimate {
+  const parts = 12;
+  const means = Array.from({ length: parts }, (_, index) => {
+    const part = points.slice((index * points.length) / parts, ((index + 1) * points.length) / parts);
+    const mean = (of: 'x' | 'y') => part.reduce((sum, point) => sum + point[of], 0) / part.length;
+    return { x: mean('x'), y: mean('y') };
+  });
+  const half = parts / 2;
+  const slopes = means.slice(half).map((late, index) => {
+    const early = means[index] ?? late;
+    return (late.y - early.y) / (late.x - early.x);
+  });
+  return estimate(slopes);
+}

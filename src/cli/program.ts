@@ -59,7 +59,8 @@ const commands: readonly CommandEntry[] = [
   {
     name: 'explain',
     description: 'show which rule applies to an image, and why',
-    load: async ({ terminal, finish }) => (await import('./commands/explain.ts')).explainCommand(terminal, finish),
+    load: async ({ terminal, finish, actions }) =>
+      (await import('./commands/explain.ts')).explainCommand(terminal, finish, actions.connect),
   },
   {
     name: 'lint',

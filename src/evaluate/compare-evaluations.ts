@@ -99,6 +99,13 @@ export function effectOf(before: ObjectResult['outcome'], after: ObjectResult['o
   return after === 'warned' ? 'newly-warned' : 'no-longer-warned';
 }
 
+const severities = ['newly-denied', 'loses-secret', 'uncertain', 'newly-warned', 'newly-allowed', 'no-longer-warned', 'secrets'] as const;
+
+/** The rank in a list of changes, from 0: what causes exit code 1 comes first, secrets that are only gained come last. */
+export function severityOf({ effect, secretsLost }: { readonly effect?: Effect; readonly secretsLost: readonly unknown[] }): number {
+  return severities.indexOf(effect !== 'newly-denied' && secretsLost.length > 0 ? 'loses-secret' : (effect ?? 'uncertain'));
+}
+
 /** Leaves out the service account's secrets: Kubernetes itself adds them if we write none, so no object gains or loses them. */
 function secretsOnlyIn({ inject }: ObjectResult, other: ObjectResult): readonly SecretAt[] {
   const known = new Set(other.inject.map(({ path, secret }) => `${path} ${secret}`));

@@ -10,7 +10,7 @@ import { type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 import type { Clock } from '../time/clock.ts';
 import type { RuleLoader } from './rule-loader.ts';
-import { type ConfigMapInFile, readRulesManifest, type SourceInFile } from './rule-manifests.ts';
+import { type ConfigMapInFile, type LabelInCluster, readRulesManifest, type SourceInFile } from './rule-manifests.ts';
 
 export type RuleFilesOptions = {
   /** Files, and folders whose `.yaml`, `.yml` and `.json` files are read, including subfolders. */
@@ -88,17 +88,18 @@ export type RuleFilesContent = {
 
 /**
  * Reads rules documents, and rules ConfigMaps among other Kubernetes objects, which are ignored in folders. `-` is standard input.
- * `displayName` returns the name of a file in sources.
+ * `displayName` returns the name of a file in sources. `labelInCluster` is for files that will be applied to a cluster.
  *
  * @throws Error if paths cannot be read or contain no rules, with one sentence per line
  */
 export async function readRuleFiles(
   paths: readonly string[],
   displayName: (file: string) => string = (file) => file,
+  labelInCluster?: LabelInCluster,
 ): Promise<RuleFilesContent> {
   const found = (await allOrErrors(paths.map(filesAt))).flat();
   const files = [...new Map(found.map((place) => [place.file, place])).values()];
-  const contents = await allOrErrors(files.map(async ({ file }) => readContent(displayName(file), await readText(file))));
+  const contents = await allOrErrors(files.map(async ({ file }) => readContent(displayName(file), await readText(file), labelInCluster)));
   const errors = [
     ...files.flatMap((place, index) => explainFileWithoutRules(place, contents[index]) ?? []),
     ...paths.flatMap((path) => explainFolderWithoutRules(path, files, contents) ?? []),
@@ -168,8 +169,8 @@ async function filesAt(path: string): Promise<RuleFile[]> {
     .map((file) => ({ file, folder: path }));
 }
 
-function readContent(file: string, text: string): FileContent {
-  const manifest = readRulesManifest(text, file);
+function readContent(file: string, text: string, labelInCluster: LabelInCluster | undefined): FileContent {
+  const manifest = readRulesManifest(text, file, labelInCluster);
   if (manifest) return { kind: 'objects', ...manifest };
   return { kind: 'document', bundle: { id: file, documents: [{ source: { kind: 'file', file }, text }] } };
 }

@@ -32,22 +32,30 @@ export type ConfigMapInFile = {
   /** Empty if the manifest has none, so that the namespace depends on how it is applied. */
   readonly namespace: string;
   readonly scope: RuleScope;
+  /** Set if the manifest has no label, but the ConfigMap in the cluster has one, see `LabelInCluster`. */
+  readonly labelIsFromCluster?: true;
   readonly origin: Origin;
   /** The keys that contain rules, sorted by name, as the server reads them. */
   readonly documents: readonly { readonly source: RuleSource; readonly text: string; readonly start: TextStart }[];
 };
 
 /**
+ * The label of a ConfigMap in the cluster to which the files will be applied: a server-side apply keeps a label of another field manager.
+ * `namespace` is empty if the manifest has none.
+ */
+export type LabelInCluster = (name: string, namespace: string) => RuleScope['kind'] | undefined;
+
+/**
  * Reads a file of Kubernetes objects. Returns undefined if it contains none, so that it is a rules document. Never throws, whatever the
  * text.
  */
-export function readRulesManifest(text: string, file: string): RulesManifest | undefined {
+export function readRulesManifest(text: string, file: string, labelInCluster?: LabelInCluster): RulesManifest | undefined {
   if (!mentionsObjects(text)) return undefined;
   const { documents } = readYaml(text);
   if (!documents.some(({ value }) => textIn(value, ['apiVersion']) !== undefined && textIn(value, ['kind']) !== undefined))
     return undefined;
 
-  const reader = new ManifestReader({ kind: 'file', file });
+  const reader = new ManifestReader({ kind: 'file', file }, labelInCluster);
   for (const document of documents) reader.readDocument(document);
   return reader.manifest;
 }
@@ -66,10 +74,12 @@ class ManifestReader {
     problems: [] as Problem[],
     warnings: [] as Problem[],
   };
-  private readonly source: RuleSource;
+  private readonly source: RuleSource & { readonly kind: 'file' };
+  private readonly labelInCluster: LabelInCluster;
 
-  constructor(source: RuleSource) {
+  constructor(source: RuleSource & { readonly kind: 'file' }, labelInCluster: LabelInCluster = () => undefined) {
     this.source = source;
+    this.labelInCluster = labelInCluster;
   }
 
   readDocument(document: YamlDocument): void {
@@ -92,6 +102,12 @@ class ManifestReader {
       this.readConfigMap(object, name, label);
       return;
     }
+    const kept =
+      kind === 'ConfigMap' && label === undefined ? this.labelInCluster(name, textIn(value, ['metadata', 'namespace']) ?? '') : undefined;
+    if (kept !== undefined) {
+      this.readConfigMap(object, name, kept, { labelIsFromCluster: true });
+      return;
+    }
     if (label !== undefined && kind !== undefined && kind !== 'ConfigMap' && closestSpelling(kind, ['ConfigMap'])) {
       this.report('bad-manifest', positionOf(below(object, ['kind'])), `${JSON.stringify(kind)} is not a kind. Did you mean "ConfigMap"?`);
       return;
@@ -106,7 +122,7 @@ class ManifestReader {
       this.manifest.unlabelled.push(title);
   }
 
-  private readConfigMap(object: Located, name: string, label: string): void {
+  private readConfigMap(object: Located, name: string, label: string, kept: Pick<ConfigMapInFile, 'labelIsFromCluster'> = {}): void {
     // A value that is missing because of an error could be a rule.
     const [error] = object.document.errors;
     if (error) {
@@ -116,11 +132,13 @@ class ManifestReader {
     const namespace = textIn(object.value, ['metadata', 'namespace']) ?? '';
     const description = `ConfigMap ${namespace === '' ? '' : `${namespace}/`}${name}`;
     const position = positionOf(object);
-    const scope = this.scopeOf(label, namespace, description, positionOf(below(object, ['metadata', 'labels', rulesLabel])));
+    const labelled = kept.labelIsFromCluster ? object : below(object, ['metadata', 'labels', rulesLabel]);
+    const scope = this.scopeOf(label, namespace, description, positionOf(labelled));
     if (!scope) return;
     if (this.hasBinary(below(object, ['binaryData']), description)) return;
     const documents = this.readData(below(object, ['data']), description, position);
-    if (documents) this.manifest.configMaps.push({ name, namespace, scope, origin: { source: this.source, ...position }, documents });
+    if (documents)
+      this.manifest.configMaps.push({ name, namespace, scope, ...kept, origin: { source: this.source, ...position }, documents });
   }
 
   private scopeOf(label: string, namespace: string, description: string, position: Position): RuleScope | undefined {
@@ -161,7 +179,9 @@ class ManifestReader {
   private readText(key: string, located: Located, description: string): ConfigMapInFile['documents'][number] | undefined {
     const { document, pointer, value } = located;
     if (value === null || typeof value === 'string') {
-      return { source: this.source, text: value ?? '', start: document.startOfText(pointer) };
+      const start = document.startOfText(pointer);
+      const within = { object: description, key, ...(!start.startOnly && { firstLine: start.line }) };
+      return { source: { ...this.source, within }, text: value ?? '', start };
     }
     const actual = isObject(value) ? 'a mapping' : Array.isArray(value) ? 'a list' : 'not a string';
     const message = `${key} of ${description} is ${actual}, but the data of a ConfigMap must be strings. Use "${key}: |" and indent the rules below it.`;

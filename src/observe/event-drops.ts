@@ -2,10 +2,10 @@
 export const eventDrops = {
   'queue-full':
     'Too many Events are already queued, for the namespace or in total. The limits are 1 per second per namespace, and 20 per second in total.',
-  'owner-unverified': "The Pod's owner does not exist, has another uid, or is of a kind that regkeeper cannot read.",
+  'owner-unverified': "The Pod's owner does not exist, has a different UID, or is of a kind that regkeeper cannot read.",
   'namespace-deleted': 'The namespace is being deleted.',
   forbidden: 'regkeeper lacks a permission. See the log.',
-  failed: 'The API server rejected the Event, or could not be reached three times.',
+  failed: 'The API server rejected the Event, or could not be reached in three attempts.',
 } as const;
 
 export type EventDrop = keyof typeof eventDrops;

@@ -7,7 +7,7 @@ export type TrustPhase = 'lasting' | 'ending' | 'ended';
 /** How many days before its end a rule warns, unless `warnFrom` says otherwise. Lint announces the end as early. */
 export const usualNoticeDays = 30;
 
-const millisecondsPerDay = 86_400_000;
+export const millisecondsPerDay = 86_400_000;
 
 /** The day from which a rule warns if its author writes no `warnFrom`. */
 export function usualWarnFrom(until: string): string {

@@ -1,7 +1,15 @@
 /** Compares what two rule sets do to everything that runs: outcomes, secrets, and copies of delivered secrets. */
 import type { Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
-import { comparePair, countChanges, type Effect, effectOf, type ObjectChange, type SecretAt } from '../evaluate/compare-evaluations.ts';
+import {
+  comparePair,
+  countChanges,
+  type Effect,
+  effectOf,
+  type ObjectChange,
+  type SecretAt,
+  severityOf,
+} from '../evaluate/compare-evaluations.ts';
 import { evaluateObject, type ObjectEvaluation, type ObjectResult, renderSubject, subjectOf } from '../evaluate/evaluate-object.ts';
 import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { groupOf } from '../evaluate/platform-kinds.ts';
@@ -12,7 +20,9 @@ import { readNeededSecrets } from '../object/needed-secrets.ts';
 import { controllerOf } from '../object/owner.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
+import { compareRuleSets, type RuleChange } from '../rules/store/compare-rule-sets.ts';
 import { type CopyChange, compareCopies, createNeeds } from './compare-copies.ts';
+import { findDeniedAfter, newLastDays } from './denied-after.ts';
 import type { LiveInputs } from './live-cluster.ts';
 import { type LiveObjects, type ReadWorkloads, readWorkloads, type Workload, type WorkloadName } from './read-workloads.ts';
 import { type Affected, affected } from './summarize.ts';
@@ -21,6 +31,8 @@ export type RuleComparisonOptions = LiveObjects &
   Pick<LiveInputs, 'facts' | 'namespaces'> & { readonly before: RuleSet; readonly after: RuleSet };
 
 export type RuleComparison = Omit<ReadWorkloads<unknown>, 'workloads'> & {
+  /** What differs between the rules themselves, whether or not it changes a result. */
+  readonly rules: readonly RuleChange[];
   /** The worst first. */
   readonly changes: readonly WorkloadChange[];
   readonly copies: readonly CopyChange[];
@@ -39,10 +51,15 @@ export type RuleComparison = Omit<ReadWorkloads<unknown>, 'workloads'> & {
     readonly newlyDeniedWhenRecreated: Affected;
     /** What `mode: enforce` would newly deny, without what is newly denied already. */
     readonly newlyDeniedOnceEnforced: Affected;
+    /** One for each last day that the new rules add or move. */
+    readonly deniedAfter: readonly DeniedAfter[];
     readonly copiesGained: number;
     readonly copiesLost: number;
   };
 };
+
+/** What will be denied from the day after `date`, and is not denied earlier. `deniedOnceEnforced`: what only `mode: enforce` would deny. */
+export type DeniedAfter = { readonly date: string; readonly denied: Affected; readonly deniedOnceEnforced: Affected };
 
 /** The changes of a workload's templates and Pods in one: the worst effect, and everything that differs. */
 export type WorkloadChange = Omit<ObjectChange, 'object'> & {
@@ -54,16 +71,23 @@ export type WorkloadChange = Omit<ObjectChange, 'object'> & {
 };
 
 type Change = Omit<ObjectChange, 'object'>;
-type Compared = { readonly change: Change | undefined; readonly deniedOnceEnforced: boolean };
+type Compared = {
+  readonly change: Change | undefined;
+  readonly deniedOnceEnforced: boolean;
+  /** A last day that the new rules add or move. */
+  readonly deniedAfter?: { readonly date: string; readonly outcome: Outcome } | undefined;
+};
 
 /** @throws ApiError if the API server cannot be reached, or rejects the credential */
 export async function compareRulesOnCluster(options: RuleComparisonOptions): Promise<RuleComparison> {
   const { before, after, facts, namespaces, ...live } = options;
   const notEvaluated: string[] = [];
   const needs = { before: createNeeds(), after: createNeeds() };
+  const rules = compareRuleSets(before, after);
+  const lastDays = newLastDays(rules, facts.now());
   const { workloads, ...read } = await readWorkloads<Compared>(live, (found, user) => {
     const manifest = asSupplied(found);
-    const [old, now] = [before, after].map((rules) => evaluateObject(manifest, rules, facts, { namespace: '', user, source: 'cluster' }));
+    const [old, now] = [before, after].map((each) => evaluateObject(manifest, each, facts, { namespace: '', user, source: 'cluster' }));
     if (old?.kind !== 'evaluated' || now?.kind !== 'evaluated') {
       if (now?.kind === 'not-evaluated') notEvaluated.push(`${renderSubject(subjectOf(manifest, ''))} ${now.why.message}`);
       return { change: undefined, deniedOnceEnforced: false };
@@ -74,8 +98,20 @@ export async function compareRulesOnCluster(options: RuleComparisonOptions): Pro
     const [had, has] = [secretsOf(manifest, old.stored, facts), secretsOf(manifest, now.stored, facts)];
     const change = comparePair(old.result, now.result, { gained: without(has, had), lost: without(had, has) });
     const effect = effectOf(ifEnforced(old.result), ifEnforced(now.result));
-    return { change, deniedOnceEnforced: effect === 'newly-denied' && now.result.outcome !== 'denied' };
+    const deniedOnceEnforced = effect === 'newly-denied' && now.result.outcome !== 'denied';
+    return { change, deniedOnceEnforced, deniedAfter: ifEnforced(now.result) === 'denied' ? undefined : deniedAfter(manifest, user) };
   });
+
+  function deniedAfter(manifest: Manifest, user: string): Compared['deniedAfter'] {
+    let outcome: Outcome = 'allowed';
+    const date = findDeniedAfter(lastDays, (time) => {
+      const then = evaluateObject(manifest, after, { ...facts, now: () => time }, { namespace: '', user, source: 'cluster' });
+      if (then.kind !== 'evaluated' || ifEnforced(then.result) !== 'denied') return false;
+      outcome = then.result.outcome;
+      return true;
+    });
+    return date === undefined ? undefined : { date, outcome };
+  }
 
   const changes = workloads.flatMap((workload): readonly WorkloadChange[] => {
     const parts = [
@@ -99,20 +135,27 @@ export async function compareRulesOnCluster(options: RuleComparisonOptions): Pro
   const copies = compareCopies({ before, after, needs, namespaces: namespaces(), isCovered: live.isCovered });
   const total = affected(workloads.map((workload) => ({ workload, pods: sumOf(workload.pods) })));
   const sorted = changes.toSorted(bySeverity);
-  const summary = { ...total, ...summarize(changes, copies, workloads.length), newlyDeniedOnceEnforced: onceEnforced(workloads) };
-  return { ...read, changes: sorted, copies, notEvaluated, summary };
+  const summary = {
+    ...total,
+    ...summarize(changes, copies, workloads.length),
+    newlyDeniedOnceEnforced: affectedBy(workloads, ({ deniedOnceEnforced }) => deniedOnceEnforced),
+    deniedAfter: lastDays.map((date) => ({
+      date,
+      denied: affectedBy(workloads, ({ deniedAfter: end }) => end?.date === date && end.outcome === 'denied'),
+      deniedOnceEnforced: affectedBy(workloads, ({ deniedAfter: end }) => end?.date === date && end.outcome !== 'denied'),
+    })),
+  };
+  return { ...read, rules, changes: sorted, copies, notEvaluated, summary };
 }
 
 function ifEnforced({ outcome, outcomeIfEnforced = outcome }: Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced'>): Outcome {
   return outcomeIfEnforced;
 }
 
-/** Also of workloads without Pods, such as CronJobs. */
-function onceEnforced(workloads: readonly Workload<Compared>[]): Affected {
-  const denied = workloads.filter(({ templates, pods }) =>
-    [...templates, ...pods.map(({ value }) => value)].some(({ deniedOnceEnforced }) => deniedOnceEnforced),
-  );
-  return affected(denied.map((workload) => ({ workload, pods: sumOf(workload.pods.filter(({ value }) => value.deniedOnceEnforced)) })));
+/** Also workloads without Pods, such as CronJobs. */
+function affectedBy(workloads: readonly Workload<Compared>[], matches: (compared: Compared) => boolean): Affected {
+  const found = workloads.filter(({ templates, pods }) => templates.some(matches) || pods.some(({ value }) => matches(value)));
+  return affected(found.map((workload) => ({ workload, pods: sumOf(workload.pods.filter(({ value }) => matches(value))) })));
 }
 
 function sumOf(groups: readonly { readonly count: number }[]): number {
@@ -172,9 +215,7 @@ const effects: readonly (Effect | undefined)[] = [
 ];
 
 function bySeverity(one: WorkloadChange, other: WorkloadChange): number {
-  return (
-    effects.indexOf(one.effect) - effects.indexOf(other.effect) || compareTexts(renderSubject(one.object), renderSubject(other.object))
-  );
+  return severityOf(one) - severityOf(other) || compareTexts(renderSubject(one.object), renderSubject(other.object));
 }
 
 /** A change that is the same in the template and in its Pods is shown once. */

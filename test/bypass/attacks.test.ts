@@ -64,7 +64,7 @@ describe.each(Object.entries(themes))('%s', (_theme, attacks) => {
   });
 });
 
-test('every theme refuses something and admits something', () => {
+test('every theme has names that are denied and names that are allowed', () => {
   for (const attacks of Object.values(themes)) {
     expect(new Set(attacks.map(({ right }) => right))).toEqual(new Set(['refused', 'admitted']));
   }

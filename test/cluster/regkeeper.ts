@@ -61,15 +61,16 @@ export async function applyBase(kubectl: Kubectl): Promise<void> {
   base ??= kubectl(['kustomize', join(root, 'deploy/base')]).then(({ stdout }) =>
     parseAllDocuments(stdout).map((document) => document.toJS() as KubeObject),
   );
-  const api = await kubectl.api();
-  const apply = (object: KubeObject) => api.patchApply(pathOf(object), object, { fieldManager: 'regkeeper-install', force: true });
-  const [namespaces = [], others = []] = partition(await base, ({ kind }) => kind === 'Namespace');
-  await Promise.all(namespaces.map(apply));
-  await Promise.all(others.map(apply));
+  await applyAll(kubectl, await base, 'regkeeper-install');
 }
 
-function partition<T>(all: readonly T[], isFirst: (each: T) => boolean): readonly (readonly T[])[] {
-  return [all.filter(isFirst), all.filter((each) => !isFirst(each))];
+/** Applies the objects on the server side at the same time, but namespaces first. */
+export async function applyAll(kubectl: Kubectl, objects: readonly KubeObject[], fieldManager = 'test'): Promise<void> {
+  const api = await kubectl.api();
+  for (const isFirst of [true, false]) {
+    const now = objects.filter(({ kind }) => (kind === 'Namespace') === isFirst);
+    await Promise.all(now.map((object) => api.patchApply(pathOf(object), object, { fieldManager, force: true })));
+  }
 }
 
 function pathOf({ apiVersion = '', kind = '', metadata: { name, namespace } }: KubeObject): string {

@@ -4,12 +4,12 @@ import type { ApiClient } from '../../kube/api-client.ts';
 import { readRuleFiles } from '../../loading/rule-files.ts';
 import type { Problem } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { compareRuleSets } from '../../rules/store/compare-rule-sets.ts';
+import type { Bundle } from '../../rules/store/rule-store.ts';
 import { compareRulesOnCluster, type RuleComparison } from '../../scan/compare-rules.ts';
 import { type Installation, readInstallation } from '../../scan/installation.ts';
 import { onPlatform, readLiveInputs, readRulesInCluster } from '../../scan/live-cluster.ts';
 import { distinctNotRead, type NotRead } from '../../scan/not-read.ts';
-import { afterApply } from '../../scan/rules-after-apply.ts';
+import { afterApply, labelsOf } from '../../scan/rules-after-apply.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { readCustomKindsOption } from '../input/kinds-from-files.ts';
@@ -76,9 +76,12 @@ async function compare(
   return isFinding(complete, strict) ? 1 : 0;
 }
 
-/** As without a cluster. A namespace that loses its copy of a secret counts too. */
-function isFinding({ changes, copies, summary }: RuleComparison, strict: boolean): boolean {
-  if (strict) return changes.length + copies.length > 0;
+/**
+ * As without a cluster. A namespace that loses its copy of a secret counts too. A loosened rule changes nothing of what runs, since that is
+ * allowed already, so `strict` considers the rules themselves.
+ */
+function isFinding({ rules, changes, copies, summary }: RuleComparison, strict: boolean): boolean {
+  if (strict) return rules.length + changes.length + copies.length > 0;
   return summary.newlyDenied + summary.secretsLost + summary.uncertain + summary.copiesLost > 0;
 }
 
@@ -99,12 +102,19 @@ async function readPair(
     return { before: onPlatform(before, installation), after: onPlatform(after, installation), notRead: [], remarks };
   }
 
-  const content = await readRuleFiles([first]).catch(asConfigurationError);
-  const applied = applyTo(content, regkeeperNamespace);
   const read = { client, installation, namespace: regkeeperNamespace };
-  const before = await readRulesInCluster(read);
+  let present: readonly Bundle[] = [];
+  const before = await readRulesInCluster({
+    ...read,
+    change: (bundles) => {
+      present = bundles;
+      return bundles;
+    },
+  });
   terminal.err(renderProblems(before.problems, terminal.paint.err));
   if (!before.ok) return fail(before.why, terminal);
+  const content = await readRuleFiles([first], undefined, labelsOf(present, regkeeperNamespace)).catch(asConfigurationError);
+  const applied = applyTo(content, regkeeperNamespace);
   const after = await readRulesInCluster({ ...read, change: applied.change });
   // Problems of the files would keep them from taking effect, so there is nothing to preview.
   const problems = [...content.problems, ...after.problems.filter(isOfFile)];
@@ -118,7 +128,12 @@ async function readPair(
   const remark = configMaps
     ? `comparing the rules in effect with those after ${configMaps.join(', ')} is applied`
     : `comparing all rules in effect with ${first} alone, as if it replaced them`;
-  return { before: before.rules, after: after.rules, notRead: [...before.notRead, ...after.notRead], remarks: [remark] };
+  return {
+    before: before.rules,
+    after: after.rules,
+    notRead: [...before.notRead, ...after.notRead],
+    remarks: [remark, ...applied.warnings],
+  };
 }
 
 function applyTo(...[content, namespace]: Parameters<typeof afterApply>): ReturnType<typeof afterApply> {
@@ -145,10 +160,10 @@ function render(
   { paint }: Terminal,
 ): string {
   if (output === 'table') return renderWorkloadChanges(comparison, { paint: paint.out, quiet: quiet === true });
-  const { changes, copies, excluded, notEvaluated, notRead, summary } = comparison;
+  const { rules, changes, copies, excluded, notEvaluated, notRead, summary } = comparison;
   const document = {
     rulesRevision: { before: before.revision, after: after.revision },
-    rules: compareRuleSets(before, after).map(ruleChangeEntry),
+    rules: rules.map(ruleChangeEntry),
     changes,
     copies,
     excluded,

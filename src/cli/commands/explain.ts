@@ -5,18 +5,27 @@ import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
 import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
-import { describeEvaluation, registriesVary } from '../../decision/message.ts';
+import { describeEvaluation, registriesVary, renderContact, renderHelp } from '../../decision/message.ts';
 import { readStandardInput } from '../../evaluate/read-manifests.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
 import { canonicalName, type ImageReference } from '../../image/reference.ts';
 import { escapeControls } from '../../object/text.ts';
 import { auditOrigin, auditRule } from '../../observe/audit/audited-rule.ts';
-import { renderOrigin } from '../../rules/language/problem.ts';
+import { renderOrigin, renderOriginInConfigMap } from '../../rules/language/problem.ts';
 import { deliveredSecret, entitlement } from '../../rules/match/entitlement.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { DeliveredSecret, NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
-import { dateOption, namespaceOption, quietOption, rulesOption } from '../input/options.ts';
+import { type ClusterChoice, type ConnectAction, rejectLiveOptions } from '../input/live-objects.ts';
+import {
+  contextOption,
+  dateOption,
+  kubeconfigOption,
+  namespaceOption,
+  quietOption,
+  regkeeperNamespaceOption,
+  rulesOption,
+} from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { explainImageName } from '../output/explain-image-name.ts';
@@ -24,8 +33,10 @@ import { type MachineFormat, outputOption, renderMachine } from '../output/machi
 import type { Paint } from '../output/paint.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
-type ExplainOptions = {
-  readonly rules: readonly string[];
+type ExplainOptions = ClusterChoice & {
+  readonly rules?: readonly string[];
+  readonly cluster?: true;
+  readonly regkeeperNamespace: string;
   readonly namespace?: string;
   readonly namespaceLabel?: Readonly<Record<string, string>>;
   /** False for `--no-namespace-labels`. */
@@ -36,23 +47,28 @@ type ExplainOptions = {
   readonly quiet?: true;
 };
 
-export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
+export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   return new Command('explain')
     .argument('<images...>', 'images, or - to read one per line from standard input')
-    .addOption(rulesOption().makeOptionMandatory())
+    .addOption(rulesOption())
+    .addOption(new Option('--cluster', 'use the rules and namespace labels of a cluster').conflicts('rules'))
     .addOption(namespaceOption('namespace of the workload (default: default)'))
     .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
     .addOption(new Option('--no-namespace-labels', 'evaluate as if the namespace had no labels').conflicts('namespaceLabel'))
     .addOption(new Option('--push', 'evaluate the image as pushed by a build'))
     .addOption(dateOption())
+    .addOption(kubeconfigOption())
+    .addOption(contextOption())
+    .addOption(regkeeperNamespaceOption())
     .addOption(outputOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
-    .action(async (images: readonly string[], options: ExplainOptions) => finish(await explainImages(images, options, terminal)));
+    .action(async (images: readonly string[], options: ExplainOptions) => finish(await explainImages(images, options, terminal, connect)));
 }
 
 const examples = [
   { does: 'Explain an image', line: 'regkeeper explain --rules deploy/examples/rules nginx' },
+  { does: 'Explain a denial in a cluster', line: 'regkeeper explain --cluster -n shop docker.io/acme/report:1.4' },
   {
     does: 'Explain an image in a namespace with labels',
     line: 'regkeeper explain --rules deploy/examples/rules -n payments --namespace-label team=payments quay.io/payments/api:1.0',
@@ -63,24 +79,29 @@ const examples = [
 const exitCodes = [
   'every image is allowed',
   'an image is denied or invalid, or its result is uncertain',
-  'invalid rules or usage, or an unreadable file',
+  'invalid rules or usage, or an unreadable file. With --cluster: something could not be read',
 ];
 
-async function explainImages(words: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<ExitCode> {
-  const { output, quiet } = options;
+async function explainImages(
+  words: readonly string[],
+  options: ExplainOptions,
+  terminal: Terminal,
+  connect: ConnectAction,
+): Promise<ExitCode> {
+  const { output, quiet, rules: paths = [] } = options;
+  if (!options.cluster) rejectLiveOptions(options);
+  if (!options.cluster && paths.length === 0) {
+    throw new ConfigurationError('specify --rules FILES, or --cluster for the rules in effect in a cluster');
+  }
   const inputs = words.filter((word) => word === '-').length;
-  if (inputs + options.rules.filter((path) => path === '-').length > 1)
-    throw new ConfigurationError('standard input (-) can be used only once');
-  rejectFiles(words, options.rules);
-  const rules = await readRulesOption(options.rules, terminal, options).catch((error: unknown) => {
-    if (!(error instanceof ConfigurationError) || options.rules.length === 1) throw error;
-    throw new ConfigurationError(`${error.message}. Put images before --rules, or right after its first path`);
-  });
-  if (!rules) return 2;
+  if (inputs + paths.filter((path) => path === '-').length > 1) throw new ConfigurationError('standard input (-) can be used only once');
+  rejectFiles(words, paths);
+  const basis = await (options.cluster ? readFromCluster(options, terminal, connect) : readFromFiles(paths, options, terminal));
+  if (!basis) return 2;
   const listed = inputs > 0 ? linesOf(await readStandardInput().catch(asConfigurationError)) : [];
   const images = words.flatMap((word) => (word === '-' ? listed : [word]));
   if (images.length === 0) throw new ConfigurationError('standard input contains no images');
-  const explanations = images.map((image) => explain(image, rules, options));
+  const explanations = images.map((image) => explain(image, basis, options));
   if (output === 'table') {
     const shown = quiet ? explanations.filter(isFinding) : explanations;
     terminal.out(shown.map((explanation) => renderExplanation(explanation, options, terminal.paint.out)).join('\n'));
@@ -89,7 +110,34 @@ async function explainImages(words: readonly string[], options: ExplainOptions, 
     // One argument is one object, so that scripts need not unpack it. A list stays a list, however many lines it has.
     terminal.out(renderMachine(words.length === 1 && inputs === 0 ? documents[0] : documents, output));
   }
+  if (basis.incomplete) return 2;
   return explanations.some(isFinding) ? 1 : 0;
+}
+
+/** What an image is evaluated with. `labels` are those of the namespace, undefined if they are unknown. */
+type Basis = {
+  readonly rules: RuleSet;
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  /** Whether some rules could not be read. */
+  readonly incomplete?: boolean;
+};
+
+async function readFromFiles(paths: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<Basis | undefined> {
+  const rules = await readRulesOption(paths, terminal, options).catch((error: unknown) => {
+    if (!(error instanceof ConfigurationError) || paths.length === 1) throw error;
+    throw new ConfigurationError(`${error.message}. Put images before --rules, or right after its first path`);
+  });
+  return rules && { rules, labels: labelsIn(options) };
+}
+
+async function readFromCluster(options: ExplainOptions, terminal: Terminal, connect: ConnectAction): Promise<Basis | undefined> {
+  // Imported on demand, since most runs need no cluster.
+  const { readRulesAndLabels } = await import('./explain-cluster.ts');
+  return readRulesAndLabels({ ...options, namespace: options.namespace ?? 'default', labels: labelsIn(options) }, terminal, connect);
+}
+
+function labelsIn({ namespaceLabel, namespaceLabels }: ExplainOptions): Basis['labels'] {
+  return namespaceLabel ?? (namespaceLabels ? undefined : {});
 }
 
 function isFinding({ evaluation, unsure }: Explanation): boolean {
@@ -140,16 +188,15 @@ type Explanation = {
   /** Positions of rules and settings that select by the namespace's unknown labels. */
   readonly unsure: readonly string[];
   readonly message: string;
+  readonly contact: string | undefined;
+  /** Whom to ask and where to read more, as denials and Events show it. Empty for an allowed image. */
+  readonly remedy: string;
 };
 
 type SecretDelivery = { readonly secret: DeliveredSecret; readonly entitled: boolean | 'unknown' };
 
-function explain(
-  image: string,
-  rules: RuleSet,
-  { namespace = 'default', namespaceLabel, namespaceLabels, push, date }: ExplainOptions,
-): Explanation {
-  const place: NamespaceContext = { namespace, labels: namespaceLabel ?? (namespaceLabels ? undefined : {}) };
+function explain(image: string, { rules, labels }: Basis, { namespace = 'default', push, date }: ExplainOptions): Explanation {
+  const place: NamespaceContext = { namespace, labels };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const evaluation = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
   const { reference, problem, trustedBy } = evaluation;
@@ -175,6 +222,8 @@ function explain(
     unsure: [...new Set(origins)],
     // The message of a problem already begins with the image.
     message: problem ? description : `${quote(maskUserinfo(image))} ${description}`,
+    contact: rules.settings.contact,
+    remedy: evaluation.outcomeBeforeMode === 'allowed' ? '' : [renderContact(rules), renderHelp(rules)].filter(Boolean).join(' '),
   };
 }
 
@@ -210,6 +259,7 @@ function machineOutput({ image, action, place, evaluation, settings, ...explanat
       .map(({ rule: other, lost }) => ({ ...auditRule(other), pattern: other.pattern.text, trust: other.trust, why: lost })),
     uncertain: unsure,
     message,
+    contact: explanation.contact ?? null,
   };
 }
 
@@ -233,6 +283,7 @@ function renderExplanation(explanation: Explanation, { namespace }: ExplainOptio
       `mode ${settings.mode}, unconfigured ${settings.unconfigured}, inject ${settings.inject}${settingsCertain ? '' : ' (may differ by namespace labels)'}`,
     ],
     ['message', message],
+    ...(explanation.remedy === '' ? [] : [['', explanation.remedy] as const]),
     ...unsure.map(
       (origin) =>
         [
@@ -287,7 +338,9 @@ function renderOutcome({ outcomeBeforeMode, reason }: ImageEvaluation, { mode }:
 function describeRule({ rule }: RuleCandidate): string {
   const kind = rule.internal ? 'internal registry' : rule.trust ? 'trusts' : 'denies';
   const end = rule.until === undefined ? '' : ` until ${rule.until}`;
-  return `rule "${rule.name}", ${renderOrigin(rule.origin)}: ${kind} ${rule.pattern.text}${end}`;
+  const inConfigMap = renderOriginInConfigMap(rule.origin);
+  const position = `${renderOrigin(rule.origin)}${inConfigMap === undefined ? '' : ` (${inConfigMap})`}`;
+  return `rule "${rule.name}", ${position}: ${kind} ${rule.pattern.text}${end}`;
 }
 
 function because({ rule }: RuleCandidate, others: readonly RuleCandidate[]): string {

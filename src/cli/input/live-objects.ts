@@ -39,7 +39,7 @@ export function addLiveOptions(command: Command, namespace = namespaceOption('on
 const liveFlags = { allNamespaces: '--all-namespaces', selector: '--selector', kubeconfig: '--kubeconfig', context: '--context' } as const;
 
 /** Without --cluster. @throws ConfigurationError for an option that would have no effect */
-export function rejectLiveOptions(options: LiveOptions): void {
+export function rejectLiveOptions(options: Partial<LiveOptions>): void {
   const names = Object.keys(liveFlags) as (keyof typeof liveFlags)[];
   const useless = names.find((name) => options[name] !== undefined);
   if (useless !== undefined) throw new ConfigurationError(`${liveFlags[useless]} can be used with --cluster only`);

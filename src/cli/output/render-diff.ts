@@ -9,14 +9,26 @@ import type { RuleComparison, WorkloadChange } from '../../scan/compare-rules.ts
 import { type Meaning, type Paint, plain } from './paint.ts';
 import { renderHead } from './render-results.ts';
 
-export const effectLabels: Readonly<Record<Effect, readonly [label: string, meaning: Meaning]>> = {
+type Label = readonly [text: string, meaning: Meaning];
+
+const effectLabels: Readonly<Record<Effect, Label>> = {
   'newly-denied': ['DENIED', 'denied'],
   'newly-allowed': ['allowed', 'allowed'],
   'newly-warned': ['warned', 'warned'],
   'no-longer-warned': ['no warning', 'allowed'],
-  secrets: ['secrets', 'place'],
+  secrets: ['gains secret', 'place'],
 };
-const indent = 11;
+const losesSecret: Label = ['LOSES SECRET', 'removed'];
+const uncertainLabel: Label = ['UNCERTAIN', 'uncertain'];
+/** The width of the longest label, and two spaces. */
+export const indent = 14;
+
+/** The heading of a change. A lost secret comes before other effects, because it also causes exit code 1. */
+export function labelOf({ effect, secretsLost }: { readonly effect?: Effect; readonly secretsLost: readonly unknown[] }): Label {
+  if (effect === 'newly-denied') return effectLabels[effect];
+  if (secretsLost.length > 0) return losesSecret;
+  return effect ? effectLabels[effect] : uncertainLabel;
+}
 
 export type RenderDiffOptions = {
   readonly paint?: Paint;
@@ -29,18 +41,20 @@ export function renderObjectChanges({ changes, summary }: Comparison, { paint = 
   return quiet ? blocks : `${blocks}${countOf(changes.length + summary.unchanged, 'object')}: ${renderCounts(summary)}\n`;
 }
 
-/** The changes of workloads in a cluster, and of delivered copies. */
+/** The changes of the rules, of workloads in a cluster, and of delivered copies. */
 export function renderWorkloadChanges(
-  { changes, copies, summary }: Pick<RuleComparison, 'changes' | 'copies' | 'summary'>,
+  { rules, changes, copies, summary }: Pick<RuleComparison, 'rules' | 'changes' | 'copies' | 'summary'>,
   { paint = plain, quiet = false }: RenderDiffOptions = {},
 ): string {
+  const ruleLines = rules.length > 0 ? renderRuleChanges(rules, { paint }) : quiet ? '' : 'no differences between the rules\n';
+  const ruleBlock = ruleLines === '' ? '' : `${ruleLines}\n`;
   const blocks = changes.map((change) => renderChange(renderWorkloadHead(change), change, paint)).join('');
   const copyLines = copies.flatMap(({ secret, gained, lost }) => [
     ...renderCopies('added', `+ copies of secret ${secret} are delivered to`, gained, paint),
     ...renderCopies('removed', `- copies of secret ${secret} are removed from`, lost, paint),
   ]);
   const copyBlock = copyLines.length === 0 ? '' : `${copyLines.join('\n')}\n\n`;
-  if (quiet) return blocks + copyBlock;
+  if (quiet) return ruleBlock + blocks + copyBlock;
   const { workloads, pods, newlyDeniedWhenRecreated: denied, newlyDeniedOnceEnforced: onceEnforced } = summary;
   const lines = [
     `${countOf(workloads, 'workload')} with ${countOf(pods, 'Pod')}: ${renderCounts(summary)}`,
@@ -55,8 +69,18 @@ export function renderWorkloadChanges(
           ),
         ]
       : []),
+    ...summary.deniedAfter.flatMap(({ date, ...affected }) => [
+      ...renderDeniedAfter(affected.denied, `would be denied after ${date}`, 'denied', paint),
+      ...renderDeniedAfter(affected.deniedOnceEnforced, `would be denied in enforce mode after ${date}`, 'warned', paint),
+    ]),
   ];
-  return `${blocks}${copyBlock}${lines.join('\n')}\n`;
+  return `${ruleBlock}${blocks}${copyBlock}${lines.join('\n')}\n`;
+}
+
+type Affected = RuleComparison['summary']['deniedAfter'][number]['denied'];
+
+function renderDeniedAfter({ workloads, pods }: Affected, predicate: string, meaning: Meaning, paint: Paint): readonly string[] {
+  return workloads === 0 ? [] : [paint(meaning, `${countOf(workloads, 'workload')} with ${countOf(pods, 'Pod')} ${predicate}`)];
 }
 
 function renderWorkloadHead({ object, pods, podsNewlyDenied }: WorkloadChange): string {
@@ -91,7 +115,7 @@ function renderChange(
   { effect, secretsGained, secretsLost, images, messages, uncertain = [] }: Omit<ObjectChange, 'object'>,
   paint: Paint,
 ): string {
-  const [label, meaning] = effect ? effectLabels[effect] : (['UNCERTAIN', 'uncertain'] as const);
+  const [label, meaning] = labelOf({ ...(effect && { effect }), secretsLost });
   const shownMessages = effect === 'newly-denied' || effect === 'newly-warned' ? messages.flatMap((message) => message.split('\n')) : [];
   const lines = [
     ...images.flatMap(({ path, image, before, after }) => [

@@ -4,9 +4,8 @@ import { type RequestSubject, recordGaps } from '../../evaluate/replay/read-reco
 import { countOf, inputName } from '../../image/wording.ts';
 import { escapeControls, formatCount } from '../../object/text.ts';
 import { type Paint, plain } from './paint.ts';
-import { effectLabels, renderImageResult } from './render-diff.ts';
+import { indent, labelOf, renderImageResult } from './render-diff.ts';
 
-const indent = 11;
 const shownBrokenLines = 10;
 
 /** A block for each object whose requests fare differently, then a line with the numbers. */
@@ -19,7 +18,7 @@ export function renderReplay({ changes, requestsNotShown, summary }: ReplayCompa
 function renderChange(change: ReplayChange, paint: Paint): string {
   const { effect, object, images, imagesOmitted = 0, secretsGained, secretsLost, requests, first, last } = change;
   const { users, requestsOfOtherUsers = 0 } = change;
-  const [label, meaning] = effectLabels[effect];
+  const [label, meaning] = labelOf(change);
   const when = requests === 1 ? `on ${renderTime(last)}` : `last on ${renderTime(last)}, first on ${renderTime(first)}`;
   const lines = [
     `${countOf(requests, 'request')}, ${when}`,

@@ -2,7 +2,7 @@
 import { type PastRequest, type Replay, type ReplayedImage, replay } from '../../decision/replay.ts';
 import { type AuditedRule, auditRule } from '../../observe/audit/audited-rule.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { type Effect, effectOf } from '../compare-evaluations.ts';
+import { type Effect, effectOf, severityOf } from '../compare-evaluations.ts';
 import { findUnaffected } from './find-unaffected.ts';
 import { type ReadRecord, type RecordGap, type RequestSubject, readRecord } from './read-record.ts';
 
@@ -30,7 +30,7 @@ type ImageResult = Pick<ReplayedImage, 'verdict' | 'reason'> & { readonly rule?:
 export type BrokenLine = { readonly file: string; readonly line: number; readonly message: string };
 
 export type ReplayComparison = {
-  /** Newly denied ones first, then the most frequent. */
+  /** Newly denied ones first, then those that lose a secret. Of those with the same effect, the most frequent first. */
   readonly changes: readonly ReplayChange[];
   /** Requests with a changed outcome that `changes` does not show, because too many objects differ. */
   readonly requestsNotShown: number;
@@ -335,16 +335,8 @@ function sized(text: string): string {
   return `${text.length}:${text}`;
 }
 
-const importance: Readonly<Record<Group['effect'], number>> = {
-  'newly-denied': 0,
-  'newly-warned': 1,
-  'newly-allowed': 2,
-  'no-longer-warned': 3,
-  secrets: 4,
-};
-
 function byImportance(one: ReplayChange, another: ReplayChange): number {
-  return importance[one.effect] - importance[another.effect] || another.requests - one.requests || (one.last < another.last ? 1 : -1);
+  return severityOf(one) - severityOf(another) || another.requests - one.requests || (one.last < another.last ? 1 : -1);
 }
 
 function changeOf({ users, ofOtherUsers, ...group }: Group): ReplayChange {

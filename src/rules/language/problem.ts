@@ -5,7 +5,16 @@ import type { Position } from '../../yaml/yaml-error.ts';
 /** The source of a rules document: a key of a ConfigMap, or a file (the path that the user passed). */
 export type RuleSource =
   | { readonly kind: 'configMap'; readonly namespace: string; readonly name: string; readonly key: string }
-  | { readonly kind: 'file'; readonly file: string };
+  | { readonly kind: 'file'; readonly file: string; readonly within?: KeyInFile };
+
+/** A key of a ConfigMap whose manifest is in a file. Positions are those in the file. */
+export type KeyInFile = {
+  /** `ConfigMap namespace/name`, without the namespace if the manifest has none. */
+  readonly object: string;
+  readonly key: string;
+  /** The line of the file with the first line of the text. Absent if the text is not written line by line, as in JSON. */
+  readonly firstLine?: number;
+};
 
 /** An object of the cluster that has the effect of a rule, such as `images.config.openshift.io/cluster`. */
 export type ClusterObject = { readonly kind: 'cluster'; readonly object: string };
@@ -217,6 +226,16 @@ export function renderOrigin({ source, line, column }: Origin): string {
     case 'cluster':
       return source.object;
   }
+}
+
+/**
+ * For an origin in a file with a ConfigMap: its position as the server shows it, which reads the ConfigMap. `ConfigMap ns/name, key
+ * rules.yaml, line 22`. Undefined for other origins.
+ */
+export function renderOriginInConfigMap({ source, line }: Origin): string | undefined {
+  if (source.kind !== 'file' || !source.within) return undefined;
+  const { object, key, firstLine } = source.within;
+  return `${object}, key ${key}${firstLine === undefined ? '' : `, line ${line - firstLine + 1}`}`;
 }
 
 /** A document as a path for tools that expect a file: its file, or `namespace/name/key` of a ConfigMap. */

@@ -19,7 +19,7 @@ describe.each(Object.entries({ hosts, paths, pods, templates, builds, json }))('
     ({ notOnCluster, oldObject, text }) => notOnCluster === undefined && oldObject === undefined && text === undefined,
   );
 
-  test(`of ${sent.length} attacks, those are let in that may be`, async () => {
+  test(`of ${sent.length} attacks, only those that may be allowed are allowed`, async () => {
     const manifests = sent.map((row, index) => manifestOf(row, `row-${index}`));
     const { stdout, stderr } = await cluster.kubectl(
       ['create', '-f', '-', '-n', keeper.namespace, '--dry-run=server', '-o', 'name', '--validate=ignore'],

@@ -67,7 +67,7 @@ async function run(name: string): Promise<string> {
 }
 
 describe('the API server', () => {
-  test('is answered: the webhooks are registered, secrets are added and images are denied', async () => {
+  test('an authenticated API server is served: webhooks are registered, secrets are added and images are denied', async () => {
     expect(await run(image)).toContain('corp-pull');
     expect(await run('docker.io/library/nginx')).toContain('is not from a configured registry');
   });

@@ -4,11 +4,12 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';
+import type { KubeObject } from '../../../src/kube/api-client.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
-import { ownNamespace } from '../regkeeper.ts';
-import { target, waitFor } from '../target.ts';
+import { applyAll, ownNamespace } from '../regkeeper.ts';
+import { deleteAll, target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
 const cluster = target();
@@ -17,7 +18,10 @@ const keeper = withRegkeeper(cluster, 'contact: the platform team\nrules: []\n')
 
 const namespaces: string[] = [];
 afterAll(async () => {
-  if (namespaces.length > 0) await kubectl(['delete', 'namespace', '--wait=false', '--ignore-not-found', ...namespaces]);
+  await deleteAll(
+    kubectl,
+    namespaces.map((name) => `/api/v1/namespaces/${name}`),
+  );
 });
 
 describe('in the cluster as everywhere', () => {
@@ -100,7 +104,7 @@ async function prepare(each: Case): Promise<void> {
   const plain = others.map((name) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }));
   const made = [...named, ...plain];
   namespaces.push(...made.map(nameOf));
-  await apply(made);
+  await applyAll(kubectl, made as KubeObject[]);
   const api = await kubectl.api();
   for (const namespace of made) {
     await waitFor(() => api.get<object>(`/api/v1/namespaces/${nameOf(namespace)}/serviceaccounts/default`), {
@@ -108,7 +112,8 @@ async function prepare(each: Case): Promise<void> {
       what: 'the default account',
     });
   }
-  await apply(each.manifests.filter(({ kind }) => ['ServiceAccount', 'Secret'].includes(kind)).map(({ object }) => object));
+  const supporting = each.manifests.filter(({ kind }) => ['ServiceAccount', 'Secret'].includes(kind)).map(({ object }) => object);
+  await applyAll(kubectl, supporting as KubeObject[]);
 
   const { data: before } = await kubectl.json<{ data: Record<string, string> }>([
     'get',
@@ -124,12 +129,6 @@ async function prepare(each: Case): Promise<void> {
   const { revision } = await ruleSetOfCase(each);
   const inForce = () => keeper.server?.audit().findLast(({ event }) => event === 'rules')?.rulesRevision === revision;
   await waitFor(inForce, { deadlineSeconds: 10, what: `the rules of ${each.name}, revision ${revision}` });
-}
-
-async function apply(objects: readonly unknown[]): Promise<void> {
-  if (objects.length === 0) return;
-  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
-  await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { stdin: list });
 }
 
 function callOf({ kind, object }: Manifest): string {

@@ -88,13 +88,13 @@ describe.runIf(cluster.local)(`the credentials of ${objects.length} random objec
     await kubectl(['delete', 'namespace', baseline, '--wait=false', '--ignore-not-found']);
   });
 
-  test('are those that they had, and the secrets of their images, when they are new', async () => {
+  test('new Pods have the credentials that they have without regkeeper, and the secrets of their images', async () => {
     const manifests = objects.map((each) => manifestOf(each, each.images, 1));
     for (const act of both) await act.create(...manifests);
     await compare(objects, 1);
   });
 
-  test('and when other images come into their templates, by the file of their author', async () => {
+  test('after a replace with different images, Pods have their previous credentials and the secrets of the new images', async () => {
     const changed = objects.filter(({ kind }) => kind === rollsOut).map((each) => ({ ...each, images: each.imagesThen }));
     const file = JSON.stringify(listOf(changed.map((each) => manifestOf(each, each.images, 2))));
     for (const namespace of [keeper.namespace, baseline]) await kubectl(['replace', '-f', '-', '-n', namespace], { stdin: file });

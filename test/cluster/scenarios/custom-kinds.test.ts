@@ -51,7 +51,7 @@ describe.runIf(cluster.local)('custom resources', () => {
       return { generation: metadata.generation, template: spec.template, secrets: spec.template.spec.imagePullSecrets };
     };
 
-    test('that lists no secret gets it, and keeps it while its file is applied again', async () => {
+    test('a custom resource that lists no secret gets one, and keeps it when its file is applied again', async () => {
       await apply(object('web', 'good.example.com/web:1'));
       const first = await stored('web');
       expect(first.secrets).toEqual([{ name: 'corp-pull' }]);
@@ -63,7 +63,7 @@ describe.runIf(cluster.local)('custom resources', () => {
       expect(await stored('web')).toEqual(first);
     });
 
-    test('that lists secrets is left to its Pods, or each apply would take ours out again', async () => {
+    test('a custom resource that lists secrets is left alone, because each apply would remove added ones', async () => {
       const listed = object('listed', 'good.example.com/web:1', { imagePullSecrets: [{ name: 'mine' }] });
       await apply(listed);
       const first = await stored('listed');

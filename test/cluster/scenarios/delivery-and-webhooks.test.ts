@@ -104,7 +104,7 @@ describe('while secret delivery is running', () => {
     expect(await acting.list('pods')).toEqual([]);
   });
 
-  test('a namespace that may not have the secret is denied, and gets none', async () => {
+  test('a Pod in a namespace without entitlement is denied, and the namespace gets no copy', async () => {
     const { acting, hasCopy } = await newNamespace({ tier: 'sandbox' });
     const { code, stderr } = await acting.tryCreate(pod('web', running(image), { annotations: { 'regkeeper.io/secrets': 'corp-pull' } }));
     expect([code, stderr]).toEqual([1, expect.stringContaining('pull secret "corp-pull" does not exist in namespace')]);

@@ -88,7 +88,7 @@ describe('an image that came in before, and would be refused today', () => {
     });
   });
 
-  test('is no reason against labels, annotations, finalizers and status, of no kind, and there are no words about it', async () => {
+  test('an earlier untrusted image causes no message when labels, annotations, finalizers or status change, for any kind', async () => {
     const finalizers = '{"metadata":{"finalizers":["example.com/wait"]}}';
     const said = [
       await acting('label', '-f', file, 'a=b'),
@@ -100,7 +100,7 @@ describe('an image that came in before, and would be refused today', () => {
     expect(said.map(({ stderr }) => stderr)).toEqual(said.map(() => ''));
   });
 
-  test('is no reason against scaling, by hand and by what autoscalers write to; the new Pods are judged, whoever owns them', async () => {
+  test('an earlier untrusted image does not prevent scaling by users and autoscalers, but new Pods are evaluated, whatever their owner', async () => {
     for (const each of ['deployment/old', 'statefulset/old', 'replicaset/old-set', 'replicationcontroller/old-controller']) {
       expect(await acting('scale', each, '--replicas=2')).toMatchObject({ stderr: '' });
       const autoscaled = await acting('patch', each, '--subresource=scale', '--type=merge', '-p', '{"spec":{"replicas":3}}');
@@ -129,11 +129,14 @@ describe('an image that came in before, and would be refused today', () => {
     expect(denials, 'one Event counts all attempts').toHaveLength(1);
   });
 
-  test.each(templates.map(({ kind, metadata }) => `${kind}/${metadata.name}`))('is told when the template of %s changes', async (what) => {
-    const change = '{"spec":{"template":{"metadata":{"annotations":{"a":"b"}}}}}';
-    const { stderr } = await acting('patch', what, '--type=merge', '-p', change);
-    expect(stderr).toContain('already in use, so this update is allowed, but new Pods will be denied');
-  });
+  test.each(templates.map(({ kind, metadata }) => `${kind}/${metadata.name}`))(
+    'an earlier untrusted image causes a warning when the template of %s changes',
+    async (what) => {
+      const change = '{"spec":{"template":{"metadata":{"annotations":{"a":"b"}}}}}';
+      const { stderr } = await acting('patch', what, '--type=merge', '-p', change);
+      expect(stderr).toContain('already in use, so this update is allowed, but new Pods will be denied');
+    },
+  );
 
   test('is told when a CronJob, a BuildConfig, an image stream or a PodTemplate changes beside it', async () => {
     const changes = {
@@ -147,7 +150,7 @@ describe('an image that came in before, and would be refused today', () => {
     }
   });
 
-  test('may move to another place of the object, but not change its tag', async () => {
+  test('an earlier image can move within the object, but its tag cannot change', async () => {
     const move = [
       { op: 'add', path: '/spec/template/spec/initContainers', value: [{ name: 'init', image: fallen }] },
       { op: 'replace', path: '/spec/template/spec/containers/0/image', value: good },
@@ -159,13 +162,13 @@ describe('an image that came in before, and would be refused today', () => {
     expect(stderr).toContain(`container "app": image "${fallen.replace(':1', ':2')}" is from an untrusted registry`);
   });
 
-  test('may be spelled with the default port and tag', async () => {
+  test('an earlier image can be spelled with the default port and tag', async () => {
     const [host = '', path = ''] = fallen.replace(':1', '').split(/\/(.*)/);
     const { stderr } = await acting('set', 'image', 'deployment/spelled', `app=${host}:443/${path}:latest`);
     expect(stderr).toContain('already in use, so this update is allowed');
   });
 
-  test('does not carry another in: that one is refused, and it alone', async () => {
+  test('next to an earlier image, only the new image is denied', async () => {
     const withSideContainer = { spec: { template: { spec: { containers: [{ name: 'side', image: unknown }] } } } };
     const { code, stderr } = await attempt(['patch', 'deployment/old', '--type=strategic', '-p', JSON.stringify(withSideContainer)]);
     expect(code).not.toBe(0);
@@ -176,7 +179,7 @@ describe('an image that came in before, and would be refused today', () => {
     expect((await attempt(['set', 'image', 'pod/old', `app=${unknown}`])).stderr).toContain('denied the request');
   });
 
-  test('is told in warnings that a client will show: short ones, not too many, and how many are left out', async () => {
+  test('warnings are short enough for clients to show, limited in number, and count those left out', async () => {
     const { stderr } = await acting(
       'patch',
       'deployment/crowd',
@@ -194,7 +197,7 @@ describe('an image that came in before, and would be refused today', () => {
     expect(warnings.at(-1)).toMatch(/^regkeeper: and \d+ more warnings$/);
   });
 
-  test('is no reason against a debug container, against eviction, against deletion', async () => {
+  test('an earlier untrusted image does not prevent debug containers, eviction and deletion', async () => {
     const debug = await attempt(['debug', 'pod/old', `--image=${good}`, '--attach=false', '--profile=general', '-c', 'tools']);
     expect(debug).toMatchObject({ code: 0, stderr: expect.stringContaining('already in use, so this update is allowed') });
     const eviction = { apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name: 'old', namespace: keeper.namespace } };
@@ -211,7 +214,7 @@ describe('an image that came in before, and would be refused today', () => {
 });
 
 describe('a Pod is judged when it is created, whatever it says of itself', () => {
-  test('that it is owned, labelled, or a copy', async () => {
+  test('a Pod is evaluated even if it has an owner or labels, or is a copy', async () => {
     const controller = {
       apiVersion: 'apps/v1',
       kind: 'ReplicaSet',
@@ -241,7 +244,7 @@ describe('a Pod is judged when it is created, whatever it says of itself', () =>
     expect(copy.stderr).toContain(`container "app": image "${unknown}"`);
   });
 
-  test('and while it is being deleted', async () => {
+  test('a Pod is evaluated while it is being deleted', async () => {
     await create(pod('leaving', running(good), { finalizers: ['example.com/wait'] }));
     await acting('delete', 'pod/leaving', '--wait=false');
     const debug = await attempt(['debug', 'pod/leaving', `--image=${unknown}`, '--attach=false', '--profile=general', '-c', 'tools']);
@@ -249,7 +252,7 @@ describe('a Pod is judged when it is created, whatever it says of itself', () =>
     await acting('patch', 'pod/leaving', '--type=merge', '-p', '{"metadata":{"finalizers":null}}');
   });
 
-  test('and so is a template in a namespace that is being deleted', async () => {
+  test('a template in a namespace that is being deleted is evaluated', async () => {
     const namespace = await cluster.namespace();
     const there = actingIn(kubectl, () => namespace);
     const held = deployment('held', running(good), { replicas: 0 });
@@ -269,7 +272,7 @@ describe('a Pod is judged when it is created, whatever it says of itself', () =>
 });
 
 describe('a dry run', () => {
-  test('is answered like the change itself, stores nothing, and its records say what it was', async ({ skip }) => {
+  test('a dry run gets the same response as the change, stores nothing, and is marked in its records', async ({ skip }) => {
     const tried = await tryCreate(pod('dry', running(good)), '--dry-run=server', '-o', 'json');
     expect(secretsIn(JSON.parse(tried.stdout))).toEqual(['good-pull']);
     expect((await attempt(['get', 'pod/dry'])).code).not.toBe(0);
@@ -287,7 +290,7 @@ describe('a dry run', () => {
     expect((await dry(6)).at(-1)).toMatchObject({ webhook: 'validate', dryRun: false });
   });
 
-  test('changes nothing for the next request', async () => {
+  test('a dry run does not affect the next request', async () => {
     const file = await write('compared', deployment('compared', running(good), { replicas: 0 }));
     await acting('apply', '-f', file);
     const other = await write('other', deployment('compared', running(second), { replicas: 0 }));
@@ -344,12 +347,12 @@ describe.runIf(cluster.local)('what another webhook adds', () => {
   const withSidecar = (sidecar: string, ...flags: string[]) =>
     tryCreate(pod(`beside-${sidecar}`, running(good), { labels: { sidecar } }), '-o', 'json', ...flags);
 
-  test('after regkeeper was asked gets its secret', async () => {
+  test('an image that another webhook adds after regkeeper was called gets its secret', async () => {
     const { stdout } = await withSidecar('second');
     expect(secretsIn(JSON.parse(stdout))).toEqual(['good-pull', 'second-pull']);
   });
 
-  test('is judged, and refused where it has to be, by the validating answer alone', async () => {
+  test('an image that another webhook adds is evaluated and denied by the validating webhook alone', async () => {
     const { code, stderr } = await withSidecar('unknown');
     expect(code).not.toBe(0);
     expect(stderr).toContain('container "side": image "unknown.example.com/side"');
@@ -370,7 +373,7 @@ describe('a place that is filled later', () => {
     return { ...made, metadata: { ...made.metadata, annotations: annotation(fieldPath) } };
   };
 
-  test('passes blank or with a placeholder, where a trigger fills it', async () => {
+  test('a blank image or a placeholder that a trigger fills is allowed', async () => {
     await create(
       config('blank', ' ', { triggers }),
       config('placeholder', 'app', { triggers }),
@@ -385,7 +388,7 @@ describe('a place that is filled later', () => {
     );
   });
 
-  test('is judged by what is put in, and gets its secret then', async () => {
+  test('the image that a trigger writes is evaluated, and gets its secret', async () => {
     expect((await attempt(['set', 'image', 'deployment/placeholder', `app=${unknown}`])).stderr).toContain('denied the request');
     await acting('set', 'image', 'deployment/placeholder', `app=${good}`);
     expect(secretsIn((await get<Workload>('deployment/placeholder')).spec.template)).toEqual(['good-pull']);
@@ -395,7 +398,7 @@ describe('a place that is filled later', () => {
     expect(secretsIn((await get<Workload>('deploymentconfig/blank')).spec.template)).toEqual(['good-pull']);
   });
 
-  test('is an image of Docker Hub where no trigger fills it: in the wrong place, in a ReplicaSet, in a Pod', async () => {
+  test('a placeholder is a Docker Hub image where no trigger fills it: in another field, a ReplicaSet or a Pod', async () => {
     const objects = [
       deployment('unfilled', running('app')),
       annotated('unfilled', 'app', 'spec.template.spec.containers[?(@.name=="side")].image'),
@@ -412,7 +415,7 @@ describe('a place that is filled later', () => {
     );
   });
 
-  test('is refused blank in a Pod, by the API server already', async () => {
+  test('a blank image in a Pod is already rejected by the API server', async () => {
     for (const blank of ['', ' ']) expect((await tryCreate(pod('blank', running(blank)))).stderr).toMatch(/spec\.containers\[0\]\.image/);
   });
 });
@@ -421,7 +424,7 @@ describe('an inline Dockerfile', () => {
   const inline = (name: string, lines: readonly string[], dockerStrategy: object = {}) =>
     buildConfig(name, { source: { dockerfile: lines.join('\n') }, strategy: { dockerStrategy } });
 
-  test('names images in FROM, COPY --from and RUN --mount, each denied with its line; earlier stages and here-documents name none, the stage itself does', async () => {
+  test('images in FROM, COPY --from and RUN --mount are denied with their lines, earlier stages and here-documents are not images, and the current stage is one', async () => {
     const lines = [
       'ARG HOST=bad.example.com',
       'ARG TAG=1',
@@ -449,7 +452,7 @@ describe('an inline Dockerfile', () => {
     ]);
   });
 
-  test('counts build arguments as the build has them, and lets pass what nobody can see', async () => {
+  test('build arguments have the values of the build, and images with unknown values are allowed', async () => {
     const lines = ['ARG HOST=bad.example.com', 'FROM $HOST/base'];
     const withArgument = (value: object) => ({ buildArgs: [{ name: 'HOST', ...value }] });
     await create(inline('overridden', lines, withArgument({ value: 'good.example.com' })));
@@ -461,7 +464,7 @@ describe('an inline Dockerfile', () => {
     );
   });
 
-  test('has its last FROM replaced by the strategy, and its images by those of the source', async () => {
+  test('the strategy replaces the last FROM, and source images replace images of the same name', async () => {
     const replaced = buildConfig('replaced', {
       source: {
         dockerfile: 'FROM bad.example.com/base AS build\nFROM bad.example.com/runtime',
@@ -480,7 +483,7 @@ describe('an inline Dockerfile', () => {
   });
 });
 
-test('a refusal is a Status 403, Forbidden, with one cause for each image', async () => {
+test('a denial is a Status 403, Forbidden, with one cause for each image', async () => {
   const spec = { containers: [{ name: 'app', image: unknown }], initContainers: [{ name: 'init', image: 'other.example.com/x' }] };
   const { stderr } = await tryCreate(deployment('causes', spec), '-v=10');
   const [text = '{}'] = /\{"kind":"Status".*\}/.exec(stderr) ?? [];

@@ -15,7 +15,7 @@ rules:
 `;
 const regkeeper = withRegkeeper(cluster, rules);
 
-test('inline Dockerfiles that would be expensive hold up no other namespace, and are denied with the reason', {
+test('expensive inline Dockerfiles are denied with the reason, and delay no other namespace', {
   timeout: 300_000,
 }, async () => {
   const { kubectl, kubeconfig } = cluster;

@@ -23,7 +23,7 @@ const keeper = withRegkeeper(cluster, rules(0), {
 });
 const honestImages = { image: 'good.example.com/app', deniedImage: 'bad.example.com/app', pullSecret: 'corp' };
 
-test('twenty ConfigMaps of a megabyte of commas are all denied with the reason, and hold up nobody', async () => {
+test('twenty ConfigMaps of a megabyte of commas are all denied with the reason, and delay no other request', async () => {
   const tenant = await newTenant();
   const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...honestImages });
   const answers = await Promise.all(

@@ -85,12 +85,12 @@ describe('an account with more pull secrets than are held', () => {
     );
   const listOf = ({ spec }: Pod) => (spec.imagePullSecrets ?? []).map(({ name }) => name);
 
-  test('gives its Pods all of them, and the secret of the rule after them', async () => {
+  test('Pods of a too large account get all of its secrets, followed by the secret of the rule', async () => {
     await waitFor(async () => listOf(await dryRun('fat-0')).length === 2_001, { deadlineSeconds: 10, what: 'the account to be known' });
     expect(listOf(await dryRun('fat-0')).slice(-2)).toEqual(['p1999', 'corp']);
   });
 
-  test('leaves templates alone, so that the API server copies its list into their Pods', async () => {
+  test('templates with a too large account are left alone, so that the API server copies its list into their Pods', async () => {
     const template = { metadata: { labels: { app: 'web' } }, spec: pod('fat-0') };
     const deployment = {
       apiVersion: 'apps/v1',
@@ -106,7 +106,7 @@ describe('an account with more pull secrets than are held', () => {
     expect(listOf(created.spec.template)).toEqual([]);
   });
 
-  test('that allows only what it lists gets nothing else, and its Pods are created', async () => {
+  test('Pods of a too large account that allows only listed secrets get no others, and are created', async () => {
     expect(listOf(await dryRun('strict'))).toHaveLength(2_000);
   });
 });

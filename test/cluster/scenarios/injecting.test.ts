@@ -46,7 +46,7 @@ const acting = actingIn(kubectl, () => keeper.namespace);
 const { create, tryCreate, get, list } = acting;
 
 describe('the list of a Pod', () => {
-  test('grows at its end: what the author listed stays where it is, and nothing comes twice', async () => {
+  test('secrets are appended, what the author listed stays in place, and nothing is duplicated', async () => {
     const lists = [['z', 'a'], ['a', 'corp-pull', 'b'], ['twice', 'twice'], []];
     const pods = lists.map((names, index) =>
       pod(`listed-${index}`, { ...running(corp), imagePullSecrets: names.map((name) => ({ name })) }),
@@ -58,7 +58,7 @@ describe('the list of a Pod', () => {
     expect(fourth).toEqual(['corp-pull']);
   });
 
-  test('is complete after one pass: an object that was read back and is created anew stays as it is', async () => {
+  test('one pass is enough: an object that is read and created again does not change', async () => {
     await accounts({ again: ['again-own'] });
     const spec = { ...running(corp), serviceAccountName: 'again' };
     const [made, template] = await create<PodLike & Workload>(pod('once', spec), deployment('once', spec, { replicas: 0 }));
@@ -68,7 +68,7 @@ describe('the list of a Pod', () => {
     );
   });
 
-  test('holds what the account has, also what it has got since the template was written', async () => {
+  test('a Pod has the secrets of its account, including those that are newer than its template', async () => {
     await accounts({ growing: ['before'] });
     await create(deployment('growing', { ...running(corp), serviceAccountName: 'growing' }, { replicas: 0 }));
     const [template] = await list<Workload>('deployments', '--field-selector=metadata.name=growing');
@@ -81,7 +81,7 @@ describe('the list of a Pod', () => {
     expect(made && markIn(made)).toEqual({ rules: ['corp-pull'], serviceAccount: ['before', 'after'] });
   });
 
-  test('keeps what the account has where nobody asks regkeeper any more, since the template holds it', async () => {
+  test('a Pod has the secrets of its account from its template even if regkeeper is not called any more', async () => {
     await accounts({ alone: ['alone-own'] });
     const [template] = await create<Workload>(deployment('alone', { ...running(corp), serviceAccountName: 'alone' }, { replicas: 0 }));
     // The webhooks exclude kube-system.
@@ -97,7 +97,7 @@ describe('the list of a Pod', () => {
     expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull', 'alone-own']);
   });
 
-  test('with a forged mark gains what its own account has, and loses nothing', async () => {
+  test('a Pod with a forged mark only gains secrets of its own account, and loses none', async () => {
     await accounts({ forger: ['forger-own'], victim: ['victim-own'] });
     const annotations = { 'regkeeper.io/injected': '{"rules":["mine"],"serviceAccount":["victim-own"]}' };
     const spec = { ...running(open), serviceAccountName: 'forger', imagePullSecrets: [{ name: 'mine' }] };
@@ -105,13 +105,13 @@ describe('the list of a Pod', () => {
     expect(forged && secretsIn(forged)).toEqual(['mine', 'forger-own']);
   });
 
-  test('grows for a default port that is written too, with a warning that the secret has to say it alike', async () => {
+  test('an image with the default port gets the secret, with a warning about the spelling of its key', async () => {
     const { stdout, stderr } = await tryCreate(pod('ported', running('corp.example.com:443/app')), '-o', 'json');
     expect(secretsIn(JSON.parse(stdout))).toEqual(['corp-pull']);
     expect(stderr).toContain('Warning: regkeeper: image "corp.example.com:443/app" uses a non-canonical registry name');
   });
 
-  test('of a Pod is put back where its own file is sent again, beside an image that may change', async () => {
+  test('if the file of a Pod is applied again without added secrets, they are restored, even if an image changes', async () => {
     const file = (image: string) =>
       pod('replaced', { ...running(image), serviceAccountName: 'default', automountServiceAccountToken: false });
     await create(file(corp));
@@ -122,7 +122,7 @@ describe('the list of a Pod', () => {
     }
   });
 
-  test('stays when its mark is taken away', async () => {
+  test('the secrets of a Pod stay when its mark is removed', async () => {
     await create(pod('unmarked', running(corp)));
     await acting('annotate', 'pod/unmarked', 'regkeeper.io/injected-');
     const unmarked = await get('pod/unmarked');
@@ -131,7 +131,7 @@ describe('the list of a Pod', () => {
 });
 
 describe('a template that the request leaves as it is', () => {
-  test('has the generation that it would have without us, and one ReplicaSet, whatever is sent', async () => {
+  test('an unchanged template has the same generation as without regkeeper, and one ReplicaSet, whatever request is sent', async () => {
     await accounts({ steady: ['steady-own'] });
     const name = `steady-${keeper.namespace}`;
     const file = await write('steady', deployment(name, { ...running(corp), serviceAccountName: 'steady' }, { replicas: 0 }));
@@ -166,7 +166,7 @@ describe('a template that the request leaves as it is', () => {
     await twin('delete', 'deployment', name);
   });
 
-  test('of the other kinds keeps its generation too', async () => {
+  test('unchanged templates of other kinds keep their generation too', async () => {
     const kinds = [
       ['apps/v1', 'StatefulSet', { serviceName: 'held' }],
       ['apps/v1', 'DaemonSet', {}],
@@ -185,7 +185,7 @@ describe('a template that the request leaves as it is', () => {
     expect(await templates()).toEqual(before);
   });
 
-  test('of a Job can be sent without ours, also beside what may change in it', async () => {
+  test('the file of a Job can be applied without the added secrets, even with an allowed change', async () => {
     const job = (more: object) =>
       workload(
         'batch/v1',
@@ -202,7 +202,7 @@ describe('a template that the request leaves as it is', () => {
 });
 
 describe('a template from before its rule named a secret', () => {
-  test('is left alone until it changes; its Pods have the secret before; undoing makes one ReplicaSet, once', async () => {
+  test('an older template is left alone until it changes, its Pods already have the secret, and undo creates exactly one ReplicaSet', async () => {
     const file = await write('old', deployment('old', running(later), { replicas: 1 }));
     await acting('apply', '-f', file);
     const [bare] = await podsOf('old');
@@ -246,7 +246,7 @@ describe('a template from before its rule named a secret', () => {
 });
 
 describe('a template that changes', () => {
-  test('loses ours that nothing asks for, gets what it asks for, and keeps what the author listed', async () => {
+  test('a changed template loses added secrets that it no longer needs, gets those that it needs, and keeps those of its author', async () => {
     await create(deployment('mixed', { ...running(corp), imagePullSecrets: [{ name: 'mine' }] }, { replicas: 0 }));
     await acting('set', 'image', 'deployment/mixed', `app=${second}`);
     expect(secretsIn((await get<Workload>('deployment/mixed')).spec.template)).toEqual(['mine', 'second-pull']);
@@ -255,7 +255,7 @@ describe('a template that changes', () => {
     expect([secretsIn(spec.template), markIn(spec.template)]).toEqual([['mine'], undefined]);
   });
 
-  test("to another service account has that account's secrets, and those of the first no more", async () => {
+  test('a template that switches to another service account has the secrets of the new account, and no longer those of the old one', async () => {
     await accounts({ first: ['first-own'], next: ['next-own'], bare: [] });
     await create(deployment('moving', { ...running(corp), serviceAccountName: 'first' }, { replicas: 0 }));
     const move = async (account: string) => {
@@ -267,7 +267,7 @@ describe('a template that changes', () => {
     expect(await move('first')).toEqual(['corp-pull', 'first-own']);
   });
 
-  test('and loses nothing but its mark gets it back, without a rollout, and keeps following its images', async () => {
+  test('a template that loses only its mark gets it back without a rollout, and secrets still follow its images', async () => {
     const name = `remembered-${keeper.namespace}`;
     await create(deployment(name, running(corp), { replicas: 0 }));
     await replicaSets(name, 1);
@@ -283,7 +283,7 @@ describe('a template that changes', () => {
     expect(secretsIn((await get<Workload>(`deployment/${name}`)).spec.template)).toEqual([]);
   });
 
-  test("and loses its mark beside another change keeps its secrets, which are the author's from then on", async () => {
+  test('a template that loses its mark in a change keeps its secrets, which then belong to the author', async () => {
     await create(deployment('vanished', running(corp), { replicas: 0 }));
     const edit = [
       { op: 'remove', path: '/spec/template/metadata/annotations' },
@@ -297,7 +297,7 @@ describe('a template that changes', () => {
 });
 
 describe('the Pods that controllers make', () => {
-  test('of a StatefulSet, a ReplicationController, a DaemonSet, a Job, and a CronJob by its Job', async () => {
+  test('Pods of a StatefulSet, a ReplicationController, a DaemonSet, a Job and a CronJob have all secrets', async () => {
     // The DaemonSet controller needs a Node, and the local cluster has none.
     const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: `node-${keeper.namespace}` } };
     if (cluster.local) await kubectl(['create', '-f', '-'], { stdin: JSON.stringify(node) });
@@ -339,7 +339,7 @@ describe('the Pods that controllers make', () => {
 });
 
 describe('left alone', () => {
-  test.each(['ReplicaSet', 'ReplicationController', 'Job'])('is a %s with a controller', async (kind) => {
+  test.each(['ReplicaSet', 'ReplicationController', 'Job'])('a %s with a controller is left alone', async (kind) => {
     const [apiVersion, more] = {
       ReplicaSet: ['apps/v1', {}],
       ReplicationController: ['v1', { selector: { app: 'owned' } }],
@@ -353,7 +353,7 @@ describe('left alone', () => {
     expect([stderr, secretsIn(spec.template), markIn(spec.template)]).toEqual(['', [], undefined]);
   });
 
-  test('is a Pod that exists: a debug container comes in with a warning that its secret is missing', async () => {
+  test('an existing Pod is left alone: a debug container is allowed with a warning that its secret is missing', async () => {
     await create(pod('debugged', running(corp)));
     const debug = (image: string) =>
       acting.attempt(['debug', 'debugged', `--image=${image}`, '--attach=false', '--profile=general', '-c', image.slice(0, 4)]);
@@ -366,7 +366,7 @@ describe('left alone', () => {
     expect(secretsIn(await get('pod/debugged'))).toEqual(['corp-pull']);
   });
 
-  test('is the mirror Pod of a node: it runs already', async ({ skip }) => {
+  test('the mirror Pod of a node is left alone, because it is already running', async ({ skip }) => {
     if (!cluster.local) return skip('acts as a node, which only the local cluster lets anybody do');
     const name = `node-${keeper.namespace}`;
     await kubectl(['create', 'clusterrolebinding', name, '--clusterrole=system:node', `--user=system:node:${name}`]);
@@ -389,7 +389,7 @@ describe('left alone', () => {
     await kubectl(['delete', 'clusterrolebinding', name]);
   });
 
-  test('is what belongs to an account that allows only what it lists, or its Pods would be refused', async () => {
+  test('objects whose account allows only listed secrets get no others, because the API server would reject their Pods', async () => {
     await create(serviceAccount('strict', ['second-pull'], { 'kubernetes.io/enforce-mountable-secrets': 'true' }));
     const spec = { ...running(corp), serviceAccountName: 'strict' };
     const warning = 'service account "strict" allows only the pull secrets that it lists';
@@ -424,61 +424,61 @@ describe('the secrets of a build', () => {
   type Row = { sentence: string; spec: object; secrets: Record<string, string>; warning?: string };
   const rows: readonly Row[] = [
     {
-      sentence: 'fill empty places, each with its own',
+      sentence: 'empty fields get their secrets',
       spec: { strategy: { sourceStrategy: from(corp) }, output: { to: image(corp) } },
       secrets: { sourceStrategy: 'corp-pull', output: 'corp-push' },
     },
     {
-      sentence: 'stay what the author chose',
+      sentence: 'fields that the author has set are kept',
       spec: { strategy: { sourceStrategy: from(corp, mine) }, output: { to: image(corp), pushSecret: { name: 'mine' } } },
       secrets: { sourceStrategy: 'mine', output: 'mine' },
     },
-    { sentence: 'are none for a stream', spec: { strategy: { sourceStrategy: { from: stream } } }, secrets: {} },
+    { sentence: 'an image from a stream needs no secret', spec: { strategy: { sourceStrategy: { from: stream } } }, secrets: {} },
     {
-      sentence: 'are mounted into a custom build',
+      sentence: 'secrets are mounted into a custom build',
       spec: { strategy: { customStrategy: from(corp) } },
       secrets: { customStrategy: 'corp-pull' },
     },
     {
-      sentence: 'serve an incremental build as any other',
+      sentence: 'an incremental build gets its secrets like any other build',
       spec: { strategy: { sourceStrategy: from(corp, { incremental: true }) }, output: { to: image(corp) } },
       secrets: { sourceStrategy: 'corp-pull', output: 'corp-push' },
     },
     {
-      sentence: 'are one that serves all images, where there is one',
+      sentence: 'if one secret covers all images, it is used',
       spec: inline(`FROM ${corp} AS build`, 'FROM both.example.com/runtime', 'COPY --from=build /a /a'),
       secrets: { dockerStrategy: 'corp-pull' },
     },
     {
-      sentence: 'are those of the last FROM where one place serves two registries, and the other is told',
+      sentence: 'if one field is for two registries, it gets the secret of the last FROM, and a warning names the other image',
       spec: inline(`FROM ${corp} AS build`, `FROM ${second}`, 'COPY --from=build /a /a'),
       secrets: { dockerStrategy: 'second-pull' },
       warning: `Images without a secret: "${corp}"`,
     },
     {
-      sentence: 'never displace those of the internal registry',
+      sentence: 'no secret is set if images may come from the internal registry',
       spec: inline(`FROM ${internal}/openshift/base AS build`, `FROM ${corp}`),
       secrets: {},
       warning: 'was left empty, because other images of this build may come from the internal registry',
     },
     {
-      sentence: 'serve the strategy’s own base although a stream comes in, and that is told',
+      sentence: 'the base image of the strategy gets its secret although a stream is used too, with a warning',
       spec: { source: { images: [{ from: stream, as: ['x'] }] }, strategy: { dockerStrategy: from(corp) } },
       secrets: { dockerStrategy: 'corp-pull' },
       warning: 'are pulled without the secrets of the builder service account',
     },
     {
-      sentence: 'serve the base of a Dockerfile that nobody sees, without words',
+      sentence: 'a build of a Dockerfile in Git gets the secret of its base image, without a warning',
       spec: { strategy: { dockerStrategy: from(corp) } },
       secrets: { dockerStrategy: 'corp-pull' },
     },
     {
-      sentence: 'stand beside an image that is extracted',
+      sentence: 'a source image with paths has its own field',
       spec: { source: { images: [extract(second), extract(open)] }, strategy: { sourceStrategy: from(corp) } },
       secrets: { sourceStrategy: 'corp-pull', 'images[0]': 'second-pull' },
     },
     {
-      sentence: 'are the strategy’s for an image that is not extracted',
+      sentence: 'a source image without paths uses the secret of the strategy',
       spec: {
         ...inline(`FROM ${corp}`, 'COPY --from=x /a /a'),
         source: { dockerfile: `FROM ${corp}\nCOPY --from=x /a /a`, images: [{ from: image('both.example.com/x'), as: ['x'] }] },
@@ -494,7 +494,7 @@ describe('the secrets of a build', () => {
     expect(stderr).toEqual(warning === undefined ? '' : expect.stringContaining(warning));
   });
 
-  test('follow their images: another registry, none, a stream, gone', async () => {
+  test('secrets follow their images: a different registry, no secret needed, a stream, no image', async () => {
     await create(build('moving', { strategy: { sourceStrategy: from(corp) }, output: { to: image(corp) } }));
     const change = async (...operations: object[]) => {
       await acting('patch', 'buildconfig/moving', '--type=json', '-p', JSON.stringify(operations));
@@ -509,7 +509,7 @@ describe('the secrets of a build', () => {
     expect(markIn(await get('buildconfig/moving'))).toBeUndefined();
   });
 
-  test("stay when the mark is taken away, and are the author's from then on", async () => {
+  test('secrets of a build stay when its mark is removed, and then belong to the author', async () => {
     await create(build('unmarked', { strategy: { sourceStrategy: from(corp) } }));
     await acting('annotate', 'buildconfig/unmarked', 'regkeeper.io/injected-');
     await acting(
@@ -522,7 +522,7 @@ describe('the secrets of a build', () => {
     expect(secretsOfBuild(await get('buildconfig/unmarked'))).toEqual({ sourceStrategy: 'corp-pull' });
   });
 
-  test('come into the Pod of a custom build as into any Pod', async () => {
+  test('the Pod of a custom build gets its secrets like any Pod', async () => {
     const [made] = await create(pod('custom-build', running(corp), { labels: { 'openshift.io/build.name': 'custom-1' } }));
     expect(made && secretsIn(made)).toEqual(['corp-pull']);
   });

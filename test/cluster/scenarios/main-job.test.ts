@@ -48,13 +48,13 @@ describe('Pods', () => {
     expect(await secretsOf('pod/with-other')).toEqual(['mine', 'external-registry']);
   });
 
-  test("the service account's own secrets stay on the pod", async () => {
+  test('the secrets of the service account stay on the Pod', async () => {
     await serviceAccount('has-own', ['own-a', 'own-b']);
     await created(pod('with-account', image, { serviceAccountName: 'has-own' }));
     expect(await secretsOf('pod/with-account')).toEqual(['own-a', 'own-b', 'external-registry']);
   });
 
-  test('each image counts: init containers and image volumes too', async () => {
+  test('each image counts, including those of init containers and image volumes', async () => {
     await created(
       pod('many', image, {
         initContainers: [{ name: 'init', image: 'second.example.com/init:1' }],
@@ -81,7 +81,7 @@ describe('Pods', () => {
     expect(stderr).toContain('regkeeper/regkeeper-rules');
   });
 
-  test('a debug container is a way in like any other', async () => {
+  test('debug containers are evaluated like all others', async () => {
     await created(pod('debugged', image));
     const debug = await kubectl(
       ['debug', 'debugged', '-n', keeper.namespace, '--image=unknown.example.com/tools', '--attach=false', '-c', 'tools'],
@@ -116,7 +116,7 @@ describe('Deployments', () => {
     ]);
   });
 
-  test('nothing that leaves the template alone makes a rollout: label, scale, replace, apply, server-side apply', async () => {
+  test('requests that leave the template unchanged cause no rollout: label, scale, replace, apply, server-side apply', async () => {
     const manifest = deployment('steady', image);
     const file = join(keeper.folder, 'steady.json');
     await writeFile(file, JSON.stringify(manifest));
@@ -147,7 +147,7 @@ describe('Deployments', () => {
   });
 });
 
-describe('every other kind with a pod template', () => {
+describe('all other kinds with a pod template get secrets', () => {
   const podTemplate = (restartPolicy = 'Always') => ({
     metadata: { labels: { app: 'any' } },
     spec: { restartPolicy, containers: [{ name: 'app', image }] },

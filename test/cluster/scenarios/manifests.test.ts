@@ -55,7 +55,7 @@ describe("the author's own file", () => {
     },
   ];
 
-  test('can be applied, compared, replaced and applied on the server side, and every template stays', async () => {
+  test('a file can be applied, diffed, replaced and applied server-side, and no template changes', async () => {
     const file = await write('workloads.json', { apiVersion: 'v1', kind: 'List', items });
     await run(['apply', '-f', file]);
     const templates = await templatesOf(file);
@@ -74,23 +74,26 @@ describe("the author's own file", () => {
     expect(secretsIn(await template('job/by-hand'))).toEqual(['corp-pull']);
   });
 
-  test.each(['client', 'server'] as const)('may name a secret that was ours, and keeps it from then on (%s side)', async (side) => {
-    const name = `claims-${side}`;
-    const how = side === 'server' ? ['--server-side'] : [];
-    const apply = async (image: string, imagePullSecrets?: object[]) => {
-      const spec = { containers: [{ name: 'app', image }], ...(imagePullSecrets && { imagePullSecrets }) };
-      await run([
-        'apply',
-        ...how,
-        '-f',
-        await write(`${name}.json`, workload('apps/v1', 'Deployment', name, { template: pods(name, spec) })),
-      ]);
-    };
-    await apply(second);
-    await apply(second, [{ name: 'second-pull' }]);
-    await apply(corp, [{ name: 'second-pull' }]);
-    expect(secretsIn(await template(`deployment/${name}`))).toEqual(['second-pull', 'corp-pull']);
-  });
+  test.each(['client', 'server'] as const)(
+    'the author can list a secret that regkeeper added, and keeps it from then on (%s side)',
+    async (side) => {
+      const name = `claims-${side}`;
+      const how = side === 'server' ? ['--server-side'] : [];
+      const apply = async (image: string, imagePullSecrets?: object[]) => {
+        const spec = { containers: [{ name: 'app', image }], ...(imagePullSecrets && { imagePullSecrets }) };
+        await run([
+          'apply',
+          ...how,
+          '-f',
+          await write(`${name}.json`, workload('apps/v1', 'Deployment', name, { template: pods(name, spec) })),
+        ]);
+      };
+      await apply(second);
+      await apply(second, [{ name: 'second-pull' }]);
+      await apply(corp, [{ name: 'second-pull' }]);
+      expect(secretsIn(await template(`deployment/${name}`))).toEqual(['second-pull', 'corp-pull']);
+    },
+  );
 });
 
 describe('rollouts', () => {
@@ -184,7 +187,7 @@ describe('BuildConfigs', () => {
     run(['patch', `buildconfig/${name}`, '--type=json', '-p', JSON.stringify(operations)]);
   const read = async (name: string) => (await kubectl.json<{ spec: object }>(['get', `buildconfig/${name}`, '-n', keeper.namespace])).spec;
 
-  test('whose strategy is renamed and then built from a stream keep no secret of ours, which would switch off the builder account', async () => {
+  test('a BuildConfig whose strategy changes and then builds from a stream keeps no added secret, which would disable the builder account', async () => {
     await create(build('renamed', { strategy: { sourceStrategy: { from: image(corp) } }, output: { to: image(corp) } }));
     await change('renamed', { op: 'move', from: '/spec/strategy/sourceStrategy', path: '/spec/strategy/dockerStrategy' });
     expect(await read('renamed')).toMatchObject({ strategy: { dockerStrategy: { pullSecret: { name: 'corp-pull' } } } });

@@ -35,7 +35,7 @@ function neededBy({ metadata }: Pick<PodLike, 'metadata'> | undefined = { metada
 }
 
 describe('the secrets with delivery that an object needs', () => {
-  test('are on a Deployment and its Pod, and in no template', async () => {
+  test('needs are recorded on a Deployment and its Pod, and in no template', async () => {
     await create(deployment('web', running(corp), { replicas: 1 }));
     const made = await get<Workload>('deployment/web');
     expect([neededBy(made), made.spec.template.metadata.annotations]).toEqual([
@@ -52,7 +52,7 @@ describe('the secrets with delivery that an object needs', () => {
     expect(pods.map(neededBy)).toEqual(['corp-pull']);
   });
 
-  test('are on every kind with a template, on builds and on image streams', async () => {
+  test('needs are recorded on every kind with a template, on builds and on image streams', async () => {
     const image = (name: string) => ({ kind: 'DockerImage', name });
     const template = { metadata: { labels: { app: 'kinds' } }, spec: { ...running(corp), restartPolicy: 'Never' } };
     const named = { metadata: { name: 'kinds' } };
@@ -84,7 +84,7 @@ describe('the secrets with delivery that an object needs', () => {
     ]);
   });
 
-  test('follow the images of a template', async () => {
+  test('needs follow the images of a template', async () => {
     await create(deployment('moving', running(corp), { replicas: 0 }));
     for (const [image, needed] of [
       [second, 'second-pull'],
@@ -96,14 +96,14 @@ describe('the secrets with delivery that an object needs', () => {
     }
   });
 
-  test('are those that the author lists, or that come by the service account', async () => {
+  test('needs include secrets that the author lists or that come from the service account', async () => {
     await create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'robot' }, imagePullSecrets: [{ name: 'corp-pull' }] });
     const listing = { ...running(corp), imagePullSecrets: [{ name: 'corp-pull' }] };
     const made = await create(pod('listing', listing), pod('of-robot', { ...running(corp), serviceAccountName: 'robot' }));
     expect(made.map(neededBy)).toEqual(['corp-pull', 'corp-pull']);
   });
 
-  test('are not what somebody forges', async () => {
+  test('forged needs are replaced', async () => {
     const annotations = { [key]: 'second-pull' };
     const made = await create(pod('forged', running(open), { annotations }), pod('forged-too', running(corp), { annotations }));
     expect(made.map(neededBy)).toEqual([undefined, 'corp-pull']);
@@ -111,7 +111,7 @@ describe('the secrets with delivery that an object needs', () => {
 });
 
 describe('the annotation of a Deployment', () => {
-  test('stays, with one ReplicaSet and the generation that it would have without us, whatever is sent', async () => {
+  test('the annotation stays, with one ReplicaSet and the same generation as without regkeeper, whatever request is sent', async () => {
     const name = `steady-${keeper.namespace}`;
     const file = await write('steady', deployment(name, running(corp), { replicas: 0 }));
     // The webhooks exclude kube-system.
@@ -139,7 +139,7 @@ describe('the annotation of a Deployment', () => {
     await twin('delete', 'deployment', name);
   });
 
-  test('makes no difference to kubectl diff, and a second apply of each kind changes nothing', async () => {
+  test('the annotation causes no difference in kubectl diff, and a second apply of each kind changes nothing', async () => {
     const file = await write('same', deployment('same', running(corp), { replicas: 0 }));
     await acting('apply', '-f', file);
     expect((await attempt(['diff', '-f', file])).stdout).toBe('');
@@ -159,7 +159,7 @@ describe('the annotation of a Deployment', () => {
     expect(metadata.annotations?.[key]).toBe('corp-pull');
   });
 
-  test('that a user removes or forges stays so until the template changes, and requests that bring no image pass alike', async () => {
+  test('an annotation that a user removes or forges stays that way until the template changes, and requests without images are allowed alike', async () => {
     await create(deployment('edited', running(corp), { replicas: 0 }));
     await acting('annotate', 'deployment/edited', `${key}-`);
     expect(neededBy(await get('deployment/edited'))).toBeUndefined();

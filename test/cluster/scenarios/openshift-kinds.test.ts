@@ -50,7 +50,7 @@ describe.each(naming)('$kind', ({ kind, resource, naming }) => {
   });
 });
 
-test('an ImageStreamImport that only looks an image up is stored nowhere by OpenShift, and is let in', async () => {
+test('an ImageStreamImport that only queries an image stores nothing, and is allowed', async () => {
   await create({
     apiVersion: 'image.openshift.io/v1',
     kind: 'ImageStreamImport',
@@ -74,7 +74,7 @@ describe('an ImageStream that exists', () => {
     await kubectl(['label', 'imagestream.image.openshift.io', 'labelled', 'a=b', '-n', keeper.namespace]);
   });
 
-  test('is refused an image of an unknown registry in its status too, from where builds would take it', async () => {
+  test('an image from an unknown registry is denied in the status of a stream too, from which builds would use it', async () => {
     const holding = (...references: string[]) =>
       JSON.stringify({
         status: {
@@ -113,7 +113,7 @@ describe('a Build', () => {
   const specOf = async (name: string) =>
     (await kubectl.json<{ spec: object }>(['get', 'build.build.openshift.io', name, '-n', keeper.namespace])).spec;
 
-  test('that somebody creates directly gets its secrets', async () => {
+  test('a Build that a user creates directly gets its secrets', async () => {
     await create(build('direct', 'good.example.com/builder'));
     expect(await specOf('direct')).toMatchObject({
       strategy: { sourceStrategy: { pullSecret: { name: 'corp-pull' } } },
@@ -131,7 +131,7 @@ describe('a Build', () => {
     expect(stderr).toContain('spec.strategy.sourceStrategy.from');
   });
 
-  test('that exists gets back what its own file lacks', async () => {
+  test('an existing Build keeps secrets that its own file lacks', async () => {
     const file = build('again', 'good.example.com/builder');
     await create(file);
     const before = await specOf('again');
@@ -150,7 +150,7 @@ describe('a Build', () => {
     expect(await specOf('again')).toEqual(before);
   });
 
-  test('that exists is not written to', async () => {
+  test('an existing Build is not changed', async () => {
     const before = await specOf('filled');
     const patch = JSON.stringify({ spec: { output: { pushSecret: { name: 'set-by-controller' } } } });
     await kubectl(['patch', 'build.build.openshift.io', 'filled', '-n', keeper.namespace, '--type=merge', '-p', patch]);

@@ -148,7 +148,7 @@ describe('a build from an image stream', () => {
     },
   });
 
-  test('by a name without a registry is judged by what the stream of that name holds, where its policy is to be found by it', async () => {
+  test('a name without a registry is evaluated as the image in the stream of that name, if its lookup policy is local', async () => {
     const { namespace } = keeper;
     await apply({
       apiVersion: 'image.openshift.io/v1',
@@ -162,7 +162,7 @@ describe('a build from an image stream', () => {
     await waitUntil('the stream to be found', async () => (await tryBuild(image)) === undefined);
   });
 
-  test('is judged by what the stream holds, of its own namespace and of another, while that changes', async () => {
+  test('a build is evaluated with the current image of its stream, in its own namespace and in another one', async () => {
     const { namespace } = keeper;
     const other = await cluster.namespace();
     for (const place of [namespace, other]) {

@@ -222,7 +222,7 @@ test('a namespace that is being deleted takes its webhooks along before nobody a
   await kubectl(['wait', '--for=delete', `namespace/${ownNamespace}`, '--timeout=30s']);
 });
 
-test('a Service that leads nowhere stops nobody: nothing is registered before a dry run came through', async () => {
+test('a Service without a working target blocks no request: nothing is registered before a dry run has succeeded', async () => {
   await applyBase(kubectl);
   const client = connectApi(
     await loadKubeConfig({ file: await serviceAccountKubeconfig({ kubectl, directory: plane.directory }), env: {} }),

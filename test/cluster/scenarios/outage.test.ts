@@ -229,7 +229,7 @@ describe('while nobody listens, what a cluster runs on is left alone:', () => {
     ]);
   });
 
-  test('Pods of kube-system: those of a DaemonSet, and mirror Pods of static ones', async () => {
+  test('Pods in kube-system are allowed: those of a DaemonSet, and mirror Pods of static Pods', async () => {
     const daemon = workload('apps/v1', 'DaemonSet', 'outage', running(image, { tolerations: [{ operator: 'Exists' }] }));
     await make(daemon, ['-n', 'kube-system']);
     onTestFinished(async () => void (await kubectl(['delete', 'daemonset', 'outage', '-n', 'kube-system'])));
@@ -333,7 +333,7 @@ describe("while nobody listens, regkeeper's own namespace", () => {
   const uids = async () =>
     (await kubectl.json<{ items: { metadata: { uid: string } }[] }>(['get', 'pods', ...own])).items.map(({ metadata }) => metadata.uid);
 
-  test('gets new Pods for those that are gone, all at once: a cold start', async () => {
+  test('regkeeper gets new Pods after all of its Pods are gone: a cold start', async () => {
     const before = await uids();
     expect(before).toHaveLength(2);
     await kubectl(['delete', 'pods', '--all', ...own]);
@@ -368,7 +368,7 @@ describe.each<[string, () => Promise<Server>, RegExp, string]>([
     return () => void listening.close();
   });
 
-  test('an image is refused, in a new object and in one that was there', async () => {
+  test('images are denied in new and in existing objects', async () => {
     const [added, changed] = await Promise.all([
       errorOf(create('Pod', 'new', image)),
       errorOf(
@@ -381,7 +381,7 @@ describe.each<[string, () => Promise<Server>, RegExp, string]>([
     }
   });
 
-  test('labels, finalizers, scaling, status and deletion pass', async () => {
+  test('labels, finalizers, scaling, status and deletion are allowed', async () => {
     const scaled = `${collectionOf(rowOf('Deployment'), namespace)}/scaled`;
     await merge(scaled, { metadata: { labels: { outage: 'yes' }, finalizers: ['example.com/hold'] } });
     await merge(scaled, { metadata: { finalizers: null } });

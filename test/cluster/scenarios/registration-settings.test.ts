@@ -94,7 +94,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
   });
 
   // Must be the last test, because no server runs afterwards.
-  test('with Ignore images are let in while nobody answers, which the log has said at the start', async () => {
+  test('with Ignore, images are allowed while no replica responds, and the log warns about that at startup', async () => {
     const warnings = keeper.server?.log().filter(({ level }) => level === 'warn') ?? [];
     expect(warnings.map(({ msg }) => msg)).toContain(
       '--failure-policy is Ignore: while no replica is available, all images are allowed and no secrets are injected',

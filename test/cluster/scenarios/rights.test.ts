@@ -238,7 +238,7 @@ describe('what the server asks the API server for', () => {
     expect(denied.map(({ verb, requestURI }) => `${verb} ${requestURI}`)).toEqual([]);
   });
 
-  test('is all that it is granted', async () => {
+  test('the server uses exactly the permissions that it is granted', async () => {
     const used = await events();
     const idle = (await grantedRights()).filter((right) => !used.some((event) => uses(event, right))).map(render);
     expect(idle.filter((right) => !usedInRaces.includes(right)).sort()).toEqual(unused.map(({ right }) => right).sort());

@@ -162,7 +162,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       expect(kinds.sort()).toEqual(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration']);
     });
 
-    test('that asks for no annotation is put back each time, four times a second at most', async () => {
+    test('a CA injector without an annotation is reverted each time, at most four times a second', async () => {
       const [lines, generations] = [logged(), await generationsOf(admin)];
       const since = performance.now();
       writer = await startCaInjector(kubeconfig, foreign(), { always: true });
@@ -224,7 +224,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
     (watched + 60) * 1_000,
   );
 
-  test('what is weakened meanwhile is repaired at once all the same', async () => {
+  test('weakening changes in between are still reverted at once', async () => {
     writer = await startNarrower(kubeconfig);
     const repair = await timeRepair({
       breakIt: () => changeConfiguration(admin, paths.validating, empty),

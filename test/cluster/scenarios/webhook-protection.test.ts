@@ -62,7 +62,7 @@ describe.each(both)('the %s', (kind) => {
     ['a selector', narrow],
     ['the rules', forget],
     ['the list of entries', empty],
-  ])('keeps %s from anyone but regkeeper and its administrators', async (_what, operations) => {
+  ])('only regkeeper and its administrators can change it: %s', async (_what, operations) => {
     expect(await patch(kind, operations, eve)).toContain(onlyAdministrators);
     expect(await patch(kind, operations, [])).toBe('');
   });
@@ -73,12 +73,12 @@ describe.each(both)('the %s', (kind) => {
     ['another port', service('port', 8080)],
     ['a URL', url],
     ['another entry that calls elsewhere', addEntry],
-  ])('is not directed to %s, by administrators neither', async (_where, operations) => {
+  ])('even administrators cannot direct the webhooks to %s', async (_where, operations) => {
     expect(await patch(kind, operations, [])).toContain(onlyOurService);
     expect(await patch(kind, operations, eve)).toContain(onlyOurService);
   });
 
-  test('is not directed elsewhere with the token of regkeeper itself', async () => {
+  test('the token of regkeeper cannot direct the webhooks elsewhere', async () => {
     const { stdout } = await kubectl(['create', 'token', 'regkeeper', '-n', 'regkeeper']);
     const api = await cluster.kubectlAs(stdout.trim()).api();
     const path = `/apis/admissionregistration.k8s.io/v1/${kind}s/regkeeper`;
@@ -131,7 +131,7 @@ test('regkeeper puts back what an administrator has changed', async () => {
   });
 });
 
-test('the emergency exit is open to whoever may delete, and applying the installation brings the webhooks back', async () => {
+test('users with permission to delete can use the emergency exit, and applying the installation restores the webhooks', async () => {
   const image = ['run', 'try', '--image=docker.io/library/nginx', '--dry-run=server', '-n', keeper.namespace];
   const denied = async () => (await kubectl(image, { allowFailure: true })).stderr.includes('denied the request');
   await waitFor(denied, { deadlineSeconds: 30, what: 'the image to be denied' });

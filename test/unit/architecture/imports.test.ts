@@ -141,7 +141,7 @@ describe('rooms import only what they may', () => {
     expect(loaded.filter(({ specifier }) => !Object.hasOwn(dependencies, packageOf(specifier)))).toEqual([]);
   });
 
-  test('the engine is synchronous, and asks no clock and no chance', () => {
+  test('the engine is synchronous, and uses neither a clock nor random numbers', () => {
     const guilty = files
       .filter((file) => engine.includes(roomOf(file)))
       .filter((file) => impure.test(withoutComments(readFileSync(join(source, file), 'utf8'))));

@@ -20,7 +20,7 @@ const tomorrow = new Date(Date.now() + 86_400_000);
 const ca = sampleCa({ notBefore, notAfter: new Date(tomorrow.getTime() + 3_600_000) });
 
 test.each([{ servername: 'localhost' }, { servername: 'regkeeper.regkeeper.svc' }, { servername: '127.0.0.1' }])(
-  'Node accepts the certificate for $servername by the authority',
+  'Node accepts the certificate for $servername with the CA',
   async ({ servername }) => {
     const port = await serve(
       createCertificateSource(server({ dnsNames: ['localhost', 'regkeeper.regkeeper.svc'], ipAddresses: ['127.0.0.1'] })),

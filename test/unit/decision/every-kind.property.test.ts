@@ -121,7 +121,7 @@ describe.each(rows)('any $kind ($group)', ({ kind, group }) => {
   );
   const seen = { decided: 0 };
 
-  test('is answered: a second pass finds nothing to do, and both passes say the same', () => {
+  test('every object gets a response: a second pass changes nothing, and both passes have the same result', () => {
     fc.assert(
       fc.property(anyObject, old, anyRules, anyFacts, user, (object, before, rules, facts, who) => {
         const oldObject = before === 'itself' ? structuredClone(object) : before;

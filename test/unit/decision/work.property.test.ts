@@ -120,7 +120,7 @@ function workOf(request: ChangeRequest, facts: Facts): number {
 const small = 32;
 const large = 192;
 
-describe('what an object costs grows at most as its bytes do', () => {
+describe('the cost of an object grows at most in proportion to its bytes', () => {
   test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
     '$kind of $group',
     ({ kind, group }) => {

@@ -92,7 +92,7 @@ describe('the Deployment', () => {
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownDelayMilliseconds + 5_000);
   });
 
-  test('go last when a node runs full, and have the quota that GKE requires', () => {
+  test('the Pods are evicted last from a full node, and have the quota that GKE requires', () => {
     expect(pod.priorityClassName).toBe('system-cluster-critical');
     expect(ofKind('ResourceQuota').spec).toMatchObject({
       scopeSelector: { matchExpressions: [{ scopeName: 'PriorityClass', values: expect.arrayContaining([pod.priorityClassName]) }] },
@@ -114,9 +114,12 @@ test('the Secret has no data, so that applying it again keeps what the server wr
   expect(ofKind('Secret').metadata.labels).toEqual({ 'regkeeper.io/certificate': 'self' });
 });
 
-test.each(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])('the %s asks nobody before the server fills it', (kind) => {
-  expect(ofKind(kind).webhooks).toEqual([]);
-});
+test.each(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])(
+  'the %s calls no webhook before the server fills it',
+  (kind) => {
+    expect(ofKind(kind).webhooks).toEqual([]);
+  },
+);
 
 test('deploy/README.md patches the variables of the policy by their places', () => {
   const [policy] = parseAllDocuments(read('deploy/webhook-protection/policy.yaml')).map(

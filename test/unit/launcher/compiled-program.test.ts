@@ -6,15 +6,19 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
-import { compiledCode, encodeCompiledCode, loadProgram } from '../../../src/compiled-program.ts';
+import { compiledCode, encodeCompiledCode, loadProgram, wrapper } from '../../../src/compiled-program.ts';
 
 const root = join(import.meta.dirname, '../../..');
 
 function folderWith(program: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'regkeeper-program-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, 'program.cjs'), program);
+  writeProgram(folder, program);
   return folder;
+}
+
+function writeProgram(folder: string, program: string): void {
+  writeFileSync(join(folder, 'program.cjs'), `${wrapper.begin}${program}${wrapper.end}`);
 }
 
 const answers = (folder: string) => {
@@ -50,7 +54,7 @@ test.each([
 test('compiled code of another program is not used', () => {
   const folder = folderWith('globalThis.answer = 3;');
   writeFileSync(compiledCode(folder), encodeCompiledCode(loadProgram(folder)));
-  writeFileSync(join(folder, 'program.cjs'), 'globalThis.answer = 3 + 1;');
+  writeProgram(folder, 'globalThis.answer = 3 + 1;');
   expect(answers(folder)).toEqual({ usesCompiledCode: false, answer: 4 });
 });
 

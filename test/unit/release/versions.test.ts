@@ -1,5 +1,5 @@
 /** The check that a tag, the package, the chart, the manifests and the changelog have the same version. */
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { versionOfTag, versionProblems } from '../../../release/versions.ts';
@@ -24,10 +24,20 @@ test('another tag is a problem of every file', () => {
       'deploy/chart/Chart.yaml',
       'deploy/chart/Chart.yaml',
       'deploy/program/deployment.yaml',
+      'deploy/secret-delivery/deployment.yaml',
+      'deploy/scan-report/cron-job.yaml',
       'README.md',
     ].map((file) => `${file} has version ${version}, but the tag is v9.8.7`),
     'CHANGELOG.md has no section for 9.8.7',
   ]);
+});
+
+test('every manifest in deploy that contains an image of regkeeper is checked', () => {
+  const root = join(import.meta.dirname, '../../..');
+  const manifests = globSync('deploy/**/*.yaml', { cwd: root }).filter((file) => /image: regkeeper\.invalid\/regkeeper:/.test(read(file)));
+  const checked = new Set(versionProblems('v9.8.7', released).map(({ file }) => file));
+  expect(manifests.length).toBeGreaterThan(0);
+  expect(manifests.filter((file) => !checked.has(file))).toEqual([]);
 });
 
 test.each([
@@ -37,6 +47,8 @@ test.each([
   ['deploy/chart/Chart.yaml', `version: ${version}\nappVersion: 0.0.1\n`],
   ['deploy/chart/Chart.yaml', `version: 0.0.1\nappVersion: "${version}"\n`],
   ['deploy/program/deployment.yaml', '        image: regkeeper.invalid/regkeeper:0.0.1\n'],
+  ['deploy/secret-delivery/deployment.yaml', '        image: regkeeper.invalid/regkeeper:0.0.1\n'],
+  ['deploy/scan-report/cron-job.yaml', '            image: regkeeper.invalid/regkeeper:0.0.1\n'],
   ['README.md', 'docker build -t regkeeper.invalid/regkeeper:0.0.1 .\n'],
   ['CHANGELOG.md', `## [${version}] - unreleased\n`],
 ])('%s alone is a problem', (changed, text) => {

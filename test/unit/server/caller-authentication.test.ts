@@ -136,7 +136,7 @@ describe('with a client CA', () => {
   });
 
   test.each(['/mutate', '/validate', '/guard', '/probe', '/nothing', '/%zz'])(
-    '%s answers others with 401, and records nothing',
+    '%s responds to other callers with 401, and leaves no record',
     async (path) => {
       const running = await run(inMemory(ours.certificate));
       const { status, body } = await post(running, undefined, path);
@@ -166,7 +166,7 @@ describe('with a client CA', () => {
     expect(running.records).toEqual([]);
   });
 
-  test('the answer comes before the body, and ends the connection', async () => {
+  test('the response is sent before the body is read, and closes the connection', async () => {
     const running = await run(inMemory(ours.certificate));
     const socket = await open(running);
     socket.write(head('/validate', 1_000_000, 'keep-alive'));
@@ -200,7 +200,7 @@ describe('with a client CA', () => {
     expect(await postAgain(socket)).toBe('HTTP/1.1 401 Unauthorized');
   });
 
-  test('nor its CA, and goes on while the bundle still has it', async () => {
+  test('a connection ends when its CA is removed, and continues while the bundle has it', async () => {
     const clientCa = inMemory(ours.certificate);
     const running = await run(clientCa);
     const socket = await open(running, apiServer);
@@ -242,7 +242,7 @@ describe('with a client CA', () => {
     expect(running.records).toEqual([]);
   });
 
-  test('TLS sessions are not resumed, so that none outlives its CA', async () => {
+  test('TLS sessions are not resumed, so no session outlives its CA', async () => {
     const clientCa = inMemory(ours.certificate);
     const running = await run(clientCa);
     const socket = await open(running, apiServer);

@@ -116,7 +116,7 @@ describe('one connection too many ends another', () => {
     expect(first.destroyed).toBe(false);
   });
 
-  test('of the address that has the most, so that one with few keeps even a connection without a request', async () => {
+  test('a connection from the address with the most connections is closed, so an address with few keeps even an idle one', async () => {
     const { open, request, answer } = await setUp(4);
     const few = await open('127.0.0.2');
     const many = [await open(), await open(), await open()] as const;

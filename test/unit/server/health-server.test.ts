@@ -31,7 +31,7 @@ describe('the health port', () => {
     });
   });
 
-  test.each(['/healthz', '/readyz', '/metrics'])('%s answers GET alone', async (url) => {
+  test.each(['/healthz', '/readyz', '/metrics'])('%s serves only GET requests', async (url) => {
     const server = setUp();
     for (const method of ['HEAD', 'POST', 'DELETE'] as const) expect((await server.inject({ method, url })).statusCode).toBe(404);
   });

@@ -94,7 +94,7 @@ exemptions:
   });
   const tags = ['untrusted', 'unconfigured', 'invalid', 'expired'];
 
-  test.each(['enforce', 'warn', 'audit'])('in mode %s no answer has what a stream contains, and the record has it', async (mode) => {
+  test.each(['enforce', 'warn', 'audit'])('in mode %s no response shows the image of a stream, but the record does', async (mode) => {
     for (const object of tags.flatMap((tag) => [build(tag), triggered(tag)])) {
       for (const url of ['/mutate', '/validate']) {
         const { answers, records } = await send(rulesIn(mode), facts, url, reviewOf(object));
@@ -191,7 +191,7 @@ describe('of rules ConfigMaps', () => {
     ],
   ];
 
-  test.each(cases)('the answer has not %s, and names its place', async (_what, theirs, ours, hidden) => {
+  test.each(cases)('the response does not contain %s, only its position', async (_what, theirs, ours, hidden) => {
     const answerTo = async (authenticated: boolean) => JSON.stringify((await review(theirs, ours, authenticated)).answer);
     expect(await answerTo(true)).toMatch(hidden);
     expect(await answerTo(false)).not.toMatch(hidden);
@@ -203,7 +203,7 @@ describe('of rules ConfigMaps', () => {
     expect(problems).toEqual([expect.stringContaining('hidden people')]);
   });
 
-  test('the answer has not how much a namespace has of rules', async () => {
+  test('the response does not show how many rules a namespace has', async () => {
     const documents = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`${index}.yaml`, 'rules: []']));
     const answerTo = async (authenticated: boolean) =>
       JSON.stringify((await review('rules: []', documents, authenticated, 'namespace')).answer);
@@ -214,7 +214,7 @@ describe('of rules ConfigMaps', () => {
   });
 });
 
-test('an answer to what is no AdmissionReview has only what was sent', async () => {
+test('the response to a body that is not an AdmissionReview contains only what was sent', async () => {
   const rules = ruleSetOf('contact: hidden people\nrules: [{registry: hidden.example.com, pullSecret: hidden-secret}]');
   const facts: Facts = { ...unwatched, secrets: () => expect.unreachable('no facts are needed') } as Facts;
   const bodies = ['', '{', '[]', 'null', { kind: 'Pod' }, { kind: 'AdmissionReview' }, { ...reviewOf(pod('x')), apiVersion: 'v9' }];

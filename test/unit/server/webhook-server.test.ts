@@ -223,7 +223,7 @@ describe('trouble of our own', () => {
     },
   };
 
-  test('a bug refuses with code 500 in HTTP 200, with the uid and without details', async () => {
+  test('a bug denies the request with code 500 in HTTP 200, with the uid and without details', async () => {
     const { post, bugs, records, failures } = setUp({ facts: broken });
     const response = await post('/mutate', reviewOf(pod('reg.example.com:5000/web')));
     expect(response.code).toBe(200);
@@ -334,7 +334,7 @@ describe('trouble of our own', () => {
 });
 
 describe('the audit record', () => {
-  test('tells who asked, what was decided and why, and nothing that could hide a password', async () => {
+  test('the record shows the user, the decision and the reason, and nothing that could contain a password', async () => {
     const { answer, records } = setUp();
     const object = {
       ...pod('evil.example.com/web:1'),

@@ -211,7 +211,7 @@ describe('an Event is not always written', () => {
     expect(dropped).toEqual(drops);
   });
 
-  test('but one is, on any owner, for an authenticated caller', async () => {
+  test('for an authenticated caller, an Event is written on any owner', async () => {
     const { api, clock, answer } = replica();
     answer({ owner: custom, callerAuthenticated: true });
     await pass(clock, 200);
@@ -265,7 +265,7 @@ describe('the limits', () => {
   });
 });
 
-test('whatever names, images and contacts contain, a note is one line of at most 1,024 bytes that ends with the contact', () => {
+test('whatever names, images and contacts contain, the text of an Event is one line of at most 1,024 bytes that ends with the contact', () => {
   const nasty = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 300 }),
     fc.constantFrom('a\nWarning: b', '\u001b[2J', '\u202e', '\ud800', '💥'.repeat(400), `evil.example.com/${'a/'.repeat(2_000)}x`),

@@ -73,11 +73,13 @@ const strict = inForce.replace('- registry: docker.io', '- registry: docker.io\n
 test('shows what would be denied, with the Pods that run now', async () => {
   const { out, err, exitCode } = await diff(manifest(strict));
   expect(out.split('\n')).toEqual([
-    'DENIED     Deployment billing/report  3 Pods denied when recreated',
-    '           docker.io/acme/report:1',
-    '             trusted by "docker.io" -> untrusted by "docker.io"',
+    expect.stringMatching(/^~ rule docker\.io \(.*new\.yaml:1:\d+\): trust true -> false, reason \(none\) -> "Use the mirror\."$/),
+    '',
+    'DENIED        Deployment billing/report  3 Pods denied when recreated',
+    '              docker.io/acme/report:1',
+    '                trusted by "docker.io" -> untrusted by "docker.io"',
     expect.stringMatching(
-      /^ {11}Deployment billing\/report: container "app": image .* is from an untrusted registry .*: Use the mirror\. Contact: /,
+      /^ {14}Deployment billing\/report: container "app": image .* is from an untrusted registry .*: Use the mirror\. Contact: /,
     ),
     '',
     '4 workloads with 7 Pods: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 3 unchanged',
@@ -90,7 +92,7 @@ test('shows what would be denied, with the Pods that run now', async () => {
 
 test('a change that allows more is no finding', async () => {
   const { out, exitCode } = await diff(manifest(`${inForce}- registry: quay.io\n`));
-  expect(out).toContain('allowed    Deployment billing/tool  1 Pod');
+  expect(out).toContain('allowed       Deployment billing/tool  1 Pod');
   expect(out).toContain('0 newly denied, 1 newly allowed');
   expect(exitCode).toBe(0);
   expect((await diff(manifest(`${inForce}- registry: quay.io\n`), ['--strict'])).exitCode).toBe(1);
@@ -98,20 +100,163 @@ test('a change that allows more is no finding', async () => {
 
 test('no change changes nothing', async () => {
   const { out, exitCode } = await diff(manifest(inForce), ['--strict']);
-  expect(out).toContain(
-    '4 workloads with 7 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 4 unchanged',
+  expect(out).toBe(
+    'no differences between the rules\n\n' +
+      '4 workloads with 7 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 4 unchanged\n',
   );
   expect(exitCode).toBe(0);
+  expect((await diff(manifest(inForce), ['-q'])).out).toBe('');
+});
+
+describe('rules that allow more', () => {
+  const denying = `${inForce}- registry: bad.example.com\n  trust: false\n  reason: no\n`;
+  const rulesOf = (place: string) => world.map((object) => (object.metadata.name === 'regkeeper-rules' ? rulesConfigMap(place) : object));
+
+  test.each([
+    ['enforcement is switched off', inForce, `mode: audit\n${inForce}`, '~ setting mode: enforce -> audit'],
+    ['unconfigured images are allowed', inForce, `unconfigured: allow\n${inForce}`, '~ setting unconfigured: deny -> allow'],
+    ['every registry is trusted', inForce, inForce.replace('docker.io', '"*"'), '+ rule *'],
+    [
+      'a denying rule is removed',
+      denying,
+      inForce,
+      '- rule bad.example.com (ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 7:13): trust false, reason no',
+    ],
+    [
+      'a contact is changed',
+      inForce,
+      inForce.replace('platform', 'security'),
+      '~ setting contact: "the platform team" -> "the security team"',
+    ],
+    [
+      'an exemption is added',
+      inForce,
+      `${inForce}exemptions: [{image: x.example.com/x, until: 2027-03-31, reason: x}]\n`,
+      '+ exemption x.example.com/x',
+    ],
+    ['mode is overridden', inForce, `${inForce}overrides: [{namespaces: [shop], mode: audit}]\n`, '+ override for namespace shop'],
+  ])('are shown, and fail with --strict: %s', async (_name, before, after, line) => {
+    const run = (...argv: readonly string[]) => diff(manifest(after), argv, { objects: rulesOf(before) });
+    const { out, exitCode } = await run();
+    expect(out.split('\n').filter((each) => each.startsWith(line))).toHaveLength(1);
+    expect(out).toContain('0 newly denied');
+    expect(exitCode).toBe(0);
+    const strictly = await run('--strict', '-q');
+    expect(strictly.out).toContain(line);
+    expect(strictly.exitCode).toBe(1);
+  });
+});
+
+describe('trust that ends', () => {
+  const until = (day: string, head = '') => `${head}${inForce.replace('- registry: docker.io', `- {registry: docker.io, until: ${day}}`)}`;
+  const date = ['--date', '2026-11-30'];
+  const objectsWith = (text: string) => world.map((object) => (object.metadata.name === 'regkeeper-rules' ? rulesConfigMap(text) : object));
+
+  test.each([
+    ['months ahead', until('2027-06-30'), inForce, ['3 Pods', 'denied after 2027-06-30'], 0],
+    ['tomorrow', until('2026-12-01'), inForce, ['3 Pods', 'denied after 2026-12-01'], 1],
+    ['later than before', until('2027-12-31'), until('2027-06-30'), ['3 Pods', 'denied after 2027-12-31'], 0],
+    ['earlier than before', until('2027-03-31'), until('2027-06-30'), ['3 Pods', 'denied after 2027-03-31'], 0],
+    [
+      'in warn mode',
+      until('2027-06-30', 'mode: warn\n'),
+      `mode: warn\n${inForce}`,
+      ['3 Pods', 'denied in enforce mode after 2027-06-30'],
+      0,
+    ],
+  ])('shows what is denied after a new last day: %s', async (_name, after, before, [pods, line], warned) => {
+    const { out, exitCode } = await diff(manifest(after), date, { objects: objectsWith(before) });
+    expect(out.split('\n')).toContain(`1 workload with ${pods} would be ${line}`);
+    expect(out).toContain(`0 newly denied, 0 newly allowed, ${warned} newly warned`);
+    expect(out).toContain('~ rule docker.io');
+    expect(out).toMatch(/until \S+ -> 202/);
+    expect(exitCode).toBe(0);
+  });
+
+  test('an exemption ends too', async () => {
+    const exempt = `${inForce}exemptions: [{image: quay.io/acme, until: 2027-03-31, reason: moving}]\n`;
+    const { out } = await diff(manifest(exempt), date);
+    expect(out).toContain('1 workload with 1 Pod would be denied after 2027-03-31\n');
+  });
+
+  test('each workload counts once, for the first new day after which it is denied', async () => {
+    const two = `${until('2027-06-30').trimEnd()}\n- {registry: quay.io, until: 2027-03-31}\n- {registry: registry.example.com/x, until: 2027-01-31}\n`;
+    const { out } = await diff(manifest(two), [...date, '-o', 'json']);
+    const affected = (workloads: number, pods: number) => ({ workloads, pods, namespaces: workloads });
+    expect(JSON.parse(out).summary.deniedAfter).toEqual([
+      { date: '2027-01-31', denied: affected(0, 0), deniedOnceEnforced: affected(0, 0) },
+      { date: '2027-03-31', denied: affected(1, 1), deniedOnceEnforced: affected(0, 0) },
+      { date: '2027-06-30', denied: affected(1, 3), deniedOnceEnforced: affected(0, 0) },
+    ]);
+  });
+
+  test('a last day that is not new is no part of the change', async () => {
+    const both = `${until('2027-06-30').trimEnd()}\n- {registry: quay.io, until: 2027-12-31}\n`;
+    const { out } = await diff(manifest(both), date, { objects: objectsWith(until('2027-06-30')) });
+    expect(out).not.toContain('after 2027-06-30');
+    expect(out).toContain('1 workload with 1 Pod would be denied after 2027-12-31\n');
+  });
+});
+
+test('changes are in order of severity, and their headings show what is lost and what is gained', async () => {
+  const before = `mode: enforce
+unconfigured: warn
+rules:
+- {registry: docker.io}
+- {registry: a.example.com, pullSecret: corp-pull}
+- {registry: b.example.com}
+- {registry: c.example.com}
+- {registry: e.example.com, trust: false, reason: moved}
+- {registry: g.example.com}
+`;
+  const after = `mode: enforce
+unconfigured: warn
+rules:
+- {registry: docker.io, trust: false, reason: moved}
+- {registry: a.example.com}
+- {registry: b.example.com, pullSecret: new-pull}
+- {registry: d.example.com}
+- {registry: e.example.com}
+- {registry: f.example.com, pullSecret: new-pull}
+- {registry: g.example.com, namespaces: {matchLabels: {team: a}}}
+`;
+  const workload = (name: string, image: string, place = 'shop') => deployment({ name, image, pods: 1, namespace: place });
+  const objects = [
+    namespace('shop'),
+    secret('shop', 'corp-pull'),
+    secret('shop', 'new-pull'),
+    rulesConfigMap(before),
+    ...workload('denied', 'docker.io/acme/x:1'),
+    ...injected(workload('loses', 'a.example.com/x:1'), 'corp-pull'),
+    ...workload('gains', 'b.example.com/x:1'),
+    ...workload('warned', 'c.example.com/x:1'),
+    ...workload('quiet', 'd.example.com/x:1'),
+    ...workload('allowed', 'e.example.com/x:1'),
+    ...workload('gains-too', 'f.example.com/x:1'),
+    // Its namespace cannot be read.
+    ...workload('uncertain', 'g.example.com/x:1', 'elsewhere'),
+  ];
+  const { out } = await diff(manifest(after), [], { objects });
+  expect(out.split('\n').flatMap((line) => /^(\S.*?) +Deployment \S+\/(\S+)/.exec(line)?.slice(1, 3).join(' ') ?? [])).toEqual([
+    'DENIED denied',
+    'LOSES SECRET loses',
+    'warned uncertain',
+    'warned warned',
+    'allowed allowed',
+    'no warning gains-too',
+    'no warning quiet',
+    'gains secret gains',
+  ]);
 });
 
 test('live objects are compared by the secrets that they have', async () => {
   const { out, exitCode } = await diff(manifest(inForce.replace('corp-pull', 'new-pull')));
   expect(out).toContain(
     [
-      'secrets    Deployment shop/web  2 Pods',
-      '           + spec.template.spec.imagePullSecrets: new-pull',
-      '           + spec.imagePullSecrets: new-pull',
-      '           - spec.template.spec.imagePullSecrets: corp-pull',
+      'LOSES SECRET  Deployment shop/web  2 Pods',
+      '              + spec.template.spec.imagePullSecrets: new-pull',
+      '              + spec.imagePullSecrets: new-pull',
+      '              - spec.template.spec.imagePullSecrets: corp-pull',
     ].join('\n'),
   );
   expect(out).toContain('1 gains secrets, 1 loses secrets');
@@ -121,7 +266,7 @@ test('live objects are compared by the secrets that they have', async () => {
 describe('the rules after the change', () => {
   test('a ConfigMap replaces the one of its name only', async () => {
     const { out } = await diff(manifest('rules: [{registry: x.example.com}]', 'other-rules'), ['-q']);
-    expect(out).toContain('DENIED     Pod shop/alone');
+    expect(out).toContain('DENIED        Pod shop/alone');
     expect(out).not.toContain('Deployment');
   });
 
@@ -130,9 +275,44 @@ describe('the rules after the change', () => {
     expect((await diff(text)).out).toContain('1 newly denied');
   });
 
+  test('which is not where kubectl would write it, so there is a warning', async () => {
+    const text = manifest(strict).replace('"namespace":"regkeeper",', '');
+    const warning =
+      'regkeeper: ConfigMap regkeeper-rules has no metadata.namespace, so kubectl would write it to the current namespace. Add namespace: regkeeper, or use kubectl apply -n regkeeper\n';
+    expect((await diff(text)).err).toContain(warning);
+    expect((await diff(manifest(strict))).err).not.toContain('metadata.namespace');
+  });
+
+  describe('a ConfigMap without the label in the file', () => {
+    const unlabelled = (text: string, name?: string) => manifest(text, name).replace(',"labels":{"regkeeper.io/rules":"cluster"}', '');
+
+    test('has the label that it has in the cluster, as after kubectl apply --server-side', async () => {
+      const { out, err, exitCode } = await diff(unlabelled(strict));
+      expect(out).toContain('1 newly denied');
+      expect(err).toContain('regkeeper: comparing the rules in effect with those after regkeeper/regkeeper-rules is applied\n');
+      expect(err).toContain(
+        'regkeeper: ConfigMap regkeeper/regkeeper-rules has no label regkeeper.io/rules in the file. The label in the cluster is used, because kubectl apply --server-side keeps it. Add it to the file\n',
+      );
+      expect(exitCode).toBe(1);
+    });
+
+    test('has it also without a namespace', async () => {
+      expect((await diff(unlabelled(strict).replace('"namespace":"regkeeper"', '"x":"y"'))).out).toContain('1 newly denied');
+    });
+
+    test('contains no rules if the one in the cluster has no label', async () => {
+      await expect(diff(unlabelled(strict, 'notes'))).rejects.toThrow('contains no rules, only ConfigMap notes');
+    });
+
+    test('contains no rules without a cluster to apply it to', async () => {
+      const files = [await fileWith(inForce, 'before.yaml'), await fileWith(unlabelled(strict), 'after.yaml')];
+      await expect(runOnCluster(liveApi(world).client, 'diff', ...files, '--cluster')).rejects.toThrow('contains no rules');
+    });
+  });
+
   test('a rules document replaces all rules', async () => {
     const { out, err } = await diff(inForce);
-    expect(out).toContain('DENIED     Pod shop/alone');
+    expect(out).toContain('DENIED        Pod shop/alone');
     expect(err).toContain('alone, as if it replaced them');
   });
 
@@ -216,7 +396,7 @@ test('a Pod without an owner has only its own secrets when it is created again',
   const cluster = liveApi([namespace('shop'), secret('shop', 'corp-pull'), rulesConfigMap(inForce), ...alone]);
   const file = await fileWith('rules: [{registry: registry.example.com}]', 'without-secret.yaml');
   const { out, exitCode } = await runOnCluster(cluster.client, 'diff', '--cluster', file);
-  expect(out).toContain('secrets    Pod shop/alone  1 Pod');
+  expect(out).toContain('LOSES SECRET  Pod shop/alone  1 Pod');
   expect(out).toContain('- spec.imagePullSecrets: corp-pull');
   expect(exitCode).toBe(1);
 });
@@ -231,6 +411,8 @@ test('a mode that denies nothing does not hide what enforce mode would newly den
   const file = await fileWith('mode: audit\nrules: []', 'audited.yaml');
   const { out, exitCode } = await runOnCluster(audited.client, 'diff', '--cluster', file);
   expect(out.split('\n')).toEqual([
+    '- rule docker.io (ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 2:20): trust true',
+    '',
     '2 workloads with 3 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 2 unchanged',
     '1 workload with 2 Pods would be newly denied in enforce mode. Set mode: enforce in the files to list them',
     '',

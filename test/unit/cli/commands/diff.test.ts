@@ -89,10 +89,10 @@ describe('a change that takes the trust from one path', () => {
     const { out } = await diff(before, after, pod('inside', 'reg.io/team/web:1'));
     expect(out).toBe(
       [
-        'DENIED     Pod shop/inside  objects.yaml:2',
-        '           reg.io/team/web:1',
-        '             trusted by "reg.io" -> untrusted by "reg.io/team"',
-        '           Pod shop/inside: container "c0": image "reg.io/team/web:1" is from an untrusted registry (rule "reg.io/team", new.yaml:1:61): moved to quay.io/team. Contact: the owners of the registry rules in new.yaml.',
+        'DENIED        Pod shop/inside  objects.yaml:2',
+        '              reg.io/team/web:1',
+        '                trusted by "reg.io" -> untrusted by "reg.io/team"',
+        '              Pod shop/inside: container "c0": image "reg.io/team/web:1" is from an untrusted registry (rule "reg.io/team", new.yaml:1:61): moved to quay.io/team. Contact: the owners of the registry rules in new.yaml.',
         '',
         '1 object: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 0 unchanged',
         '',
@@ -336,11 +336,11 @@ describe('the effect on past requests', () => {
     );
     expect(out).toBe(
       [
-        'DENIED     Pod shop/web',
-        '           2 requests, last on 2026-11-20 04:02, first on 2026-11-02 09:14',
-        '             by alice: 2',
-        '           hub.io/a',
-        '             trusted by "hub.io" -> untrusted by "hub.io"',
+        'DENIED        Pod shop/web',
+        '              2 requests, last on 2026-11-20 04:02, first on 2026-11-02 09:14',
+        '                by alice: 2',
+        '              hub.io/a',
+        '                trusted by "hub.io" -> untrusted by "hub.io"',
         '',
         '3 past requests, 2026-11-02 to 2026-11-20: 2 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 1 unchanged',
         '',
@@ -369,13 +369,13 @@ describe('the effect on past requests', () => {
     const { out, err, exitCode } = await runCommand('diff', ...files, '--replay', await write('audit.jsonl', text));
     expect(out).toBe(
       [
-        'secrets    Pod shop/web',
-        '           1 request, on 2026-11-20 04:02',
-        '             by alice',
-        '           reg.io/a',
-        '             trusted by "reg.io"',
-        '           + next',
-        '           - corp',
+        'LOSES SECRET  Pod shop/web',
+        '              1 request, on 2026-11-20 04:02',
+        '                by alice',
+        '              reg.io/a',
+        '                trusted by "reg.io"',
+        '              + next',
+        '              - corp',
         '',
         '2 past requests, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gains secrets, 1 loses secrets, 1 unchanged',
         '',

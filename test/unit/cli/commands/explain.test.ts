@@ -47,6 +47,33 @@ test('names rule, file and line for the example of the README', async () => {
   expect(out).toMatch(/decided by +rule "team-a at quay", deploy\/examples\/rules\/registries\.yaml:\d+:13: trusts quay\.io\/team-a/);
 });
 
+describe('rules in the manifest of a ConfigMap', () => {
+  const rules = 'contact: the platform team\nrules:\n- {name: hub, registry: docker.io, trust: false, reason: Use the mirror.}\n';
+  const head = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: r, namespace: regkeeper, labels: {regkeeper.io/rules: cluster}}\n';
+  const block = `${head}data:\n  rules.yaml: |\n${rules.replace(/^(?=.)/gm, '    ')}`;
+  const explainIn = async (text: string) => {
+    const file = join(folder, 'manifest.yaml');
+    await writeFile(file, text);
+    return (await runCommand('explain', 'docker.io/acme/x', '--rules', file)).out;
+  };
+
+  test.each([
+    ['with the key and the line in it, as the server shows them', block, ':8:29 (ConfigMap regkeeper/r, key rules.yaml, line 3)'],
+    ['without a namespace', block.replace(' namespace: regkeeper,', ''), ':8:29 (ConfigMap r, key rules.yaml, line 3)'],
+    [
+      'with the key alone, if its text is on one line',
+      `${head}data: {rules.yaml: ${JSON.stringify(rules)}}\n`,
+      ':4:20 (ConfigMap regkeeper/r, key rules.yaml)',
+    ],
+  ])('have their position in the file, %s', async (_name, text, position) => {
+    expect(await explainIn(text)).toContain(`decided by   rule "hub", ${join(folder, 'manifest.yaml')}${position}: denies docker.io\n`);
+  });
+
+  test('a denial ends with the contact', async () => {
+    expect(await explainIn(block)).toMatch(/\nmessage .*: Use the mirror\.\n {13}Contact: the platform team\.\n/);
+  });
+});
+
 test.each([
   ['2027-02-28', 0, /verdict +trusted: allowed\n/, /"old\.io\/x" is trusted until 2027-03-31 \(rule "old", /],
   [
@@ -151,6 +178,7 @@ describe('explain -o json', () => {
       others: [],
       uncertain: [],
       message: expect.stringMatching(/^"reg\.example\.com:5000\/x\/y:1" is trusted \(rule "corp", /),
+      contact: null,
     });
   });
 
@@ -366,7 +394,7 @@ test('short names that may mean several registries are all told', async () => {
 
 describe('what cannot be explained is exit code 2', () => {
   test.each([
-    ['no rules', [], /required option '--rules/],
+    ['a cluster and rules', ['--rules', 'deploy/examples', '--cluster'], /'--cluster' cannot be used with option '--rules/],
     ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Use key=value/],
     [
       'labels, and none of them',

@@ -256,7 +256,7 @@ test('the same need is met where the namespace is entitled, so that the attempts
   expect(world.writes()).toEqual(['apply mine/secrets/corp']);
 });
 
-test('a rotated credential is not written to a copy whose namespace lost its label, though no watch has reported that', async () => {
+test('a rotated credential is not written to a copy whose namespace lost its label, even before a watch reports that', async () => {
   const world = await shop();
   world.putNamespace('mine', prod);
   world.putPod('mine', 'web');

@@ -24,7 +24,7 @@ describe('the desired entries', () => {
   const { mutating, validating } = desiredWebhooks({ ...desiredOptions, guard: false });
   const mutatingNamed = (name: string) => mutating.find((each) => each.name === `${name}.mutate.regkeeper.io`);
 
-  test('are one for each kind with images, by names that the API server takes', () => {
+  test('there is one entry for each kind with images, with a name that the API server accepts', () => {
     expect(mutating).toHaveLength(kindsWithImages.length);
     expect(validating.map(({ name }) => name)).toContain('deployments.apps.validate.regkeeper.io');
     for (const { name } of [...mutating, ...validating]) expect(name).toMatch(/^([a-z0-9-]+\.){2,}[a-z0-9-]+$/);
@@ -38,7 +38,7 @@ describe('the desired entries', () => {
     expect(validating[0]?.clientConfig).toEqual({ service: { ...service, path: '/validate' }, caBundle });
   });
 
-  test('close the door while nobody answers, and wait no longer than 5 s', () => {
+  test('the entries fail closed while no replica responds, with a timeout of 5 s', () => {
     for (const entry of [...mutating, ...validating]) {
       expect(entry).toMatchObject({
         failurePolicy: 'Fail',
@@ -50,19 +50,19 @@ describe('the desired entries', () => {
     }
   });
 
-  test('ask the mutating side again when another webhook has changed the object', () => {
+  test('the mutating webhook is called again when another webhook has changed the object', () => {
     expect(mutating.every((each) => each.reinvocationPolicy === 'IfNeeded')).toBe(true);
     expect(validating.some((each) => 'reinvocationPolicy' in each)).toBe(false);
   });
 
-  test('never intercept the own namespace, the system, and what was excluded', () => {
+  test("regkeeper's namespace, system namespaces and excluded ones are never intercepted", () => {
     for (const entry of [...mutating, ...validating]) {
       const values = ['regkeeper', 'kube-system', 'kube-node-lease', 'cert-manager'];
       expect(entry.namespaceSelector).toEqual({ matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values }] });
     }
   });
 
-  test('leave out the namespaces of OpenShift on OpenShift only, because elsewhere anybody may make one of such a name', () => {
+  test('OpenShift namespaces are excluded only on OpenShift, because elsewhere any user may create a namespace with such a name', () => {
     expect(conditionOf(mutating[0], 'not-of-the-platform')).toBeUndefined();
     const there = desiredWebhooks({ ...desiredOptions, openshift: true });
     expect(conditionOf(there.validating[0], 'not-of-the-platform')).toContain("startsWith('openshift-')");
@@ -89,7 +89,7 @@ describe('the desired entries', () => {
     expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(entryPoints);
   });
 
-  test('name every subresource, and no status but that of image streams', () => {
+  test('the entries list every subresource, and no status but that of image streams', () => {
     const resources = mutating.flatMap(({ rules }) => (rules as { resources: string[] }[]).flatMap((rule) => rule.resources));
     const subresources = resources.filter((resource) => resource.includes('/'));
     expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone', 'imagestreams/status']);
@@ -157,7 +157,7 @@ describe('the desired entries', () => {
   describe('of the rules', () => {
     const guards = desiredWebhooks(desiredOptions).validating.filter(({ name }) => name === 'configmaps.guard.regkeeper.io');
 
-    test('are one more, which asks about labelled ConfigMaps of every namespace when they are written', () => {
+    test('one more entry covers labelled ConfigMaps in every namespace when they are written', () => {
       expect(desiredWebhooks(desiredOptions).validating).toHaveLength(validating.length + 1);
       expect(guards).toMatchObject([
         {

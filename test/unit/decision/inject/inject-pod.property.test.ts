@@ -54,7 +54,7 @@ const factsOf = (known: Account, robot: Account): Facts => ({
   serviceAccount: (_namespace, name) => ({ kind: 'known', ...(name === 'robot' ? robot : known) }),
 });
 
-test('a pod ends with all credentials it had, and a second pass adds none', () => {
+test('a Pod keeps all credentials that it had, and a second pass adds none', () => {
   fc.assert(
     fc.property(templates, ruleSets, account, (object, rules, known) => {
       const before = effectiveCredentials(object, known);
@@ -66,7 +66,7 @@ test('a pod ends with all credentials it had, and a second pass adds none', () =
   );
 });
 
-test('a template keeps all that its author listed in order, and a second pass changes nothing', () => {
+test('a template keeps what its author listed, in order, and a second pass changes nothing', () => {
   fc.assert(
     fc.property(templates, ruleSets, account, (object, rules, known) => {
       const ours = marked(object);

@@ -84,7 +84,7 @@ describe('a namespace may have a copy where a cluster rule and the entry both ap
 });
 
 describe('rules of the namespace itself', () => {
-  test('never entitle', () => {
+  test('namespace rules never entitle a namespace to a secret', () => {
     const own = [rule({ registry: 'reg.io/team', pullSecrets: ['s'], ownerNamespace: 'shop' })];
     const ruleSet = withOwnRules(
       ruleSetOf('delegate: [reg.io]\nrules: [{registry: other.io, namespaces: x, pullSecret: s}]', everywhere),
@@ -133,7 +133,7 @@ rules:
   ]);
 });
 
-test('whatever the namespace and its own rules: a secret that decides for an image by a cluster rule is entitled, and no other', () => {
+test('in every namespace, exactly the secrets of cluster rules that decide about an image are entitled', () => {
   const anySecret = fc.constantFrom('s', 't');
   const anySecretRule = fc.record({ rule: anyRule, secret: fc.option(anySecret, { nil: undefined }) }).map(({ rule: each, secret }) => ({
     ...each,

@@ -242,7 +242,7 @@ describe('a body in chunks', () => {
     expect(bugs).toEqual([]);
   });
 
-  test('each counts as 256 bytes at least, so that many tiny ones make room for an honest body', async () => {
+  test('each chunk counts as at least 256 bytes, so that many tiny ones are dropped in favor of an honest body', async () => {
     const { server, open, post, clock, failures } = setUp({ bodies: { total: 3_000, reserved: 0, evictionGrace: 0 } });
     const socket = await open();
     const nextAnswer = answersOn(socket);
