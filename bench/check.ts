@@ -41,7 +41,14 @@ const programs = [{ name: 'regkeeper', file: join(root, 'dist', 'regkeeper.mjs')
 if (options.against !== undefined) programs.push({ name: 'against', file: options.against });
 
 const inputs = writeInputs();
-const cases = [
+type Case = {
+  readonly name: string;
+  readonly line: readonly string[];
+  /** Another program, which is measured alone. */
+  readonly file?: string;
+};
+
+const allCases: readonly Case[] = [
   {
     name: `check a JSON List of 4,000 objects, ${megabytes(inputs.list)}`,
     line: ['check', '-f', inputs.list, '--rules', inputs.rules, '-q'],
@@ -51,28 +58,31 @@ const cases = [
     line: ['check', '-f', inputs.stream, '--rules', inputs.rules, '-q'],
   },
   { name: 'check 1,000 YAML files', line: ['check', '-f', inputs.files, '--rules', inputs.rules, '-q'] },
+  { name: 'the yaml library alone, 1,000 YAML files', line: [inputs.files], file: join(import.meta.dirname, 'parse-yaml.mjs') },
   { name: `check a YAML stream, ${megabytes(inputs.yaml)}`, line: ['check', '-f', inputs.yaml, '--rules', inputs.rules, '-q'] },
+  { name: 'the yaml library alone, YAML stream', line: [inputs.yaml], file: join(import.meta.dirname, 'parse-yaml.mjs') },
   { name: 'diff for 1,000 YAML files', line: ['diff', inputs.rules, inputs.rules, '-f', inputs.files] },
   { name: 'lint 10,000 rules', line: ['lint', inputs.manyRules] },
   { name: 'explain with 10,000 rules', line: ['explain', 'quay.io/team/app:v1', '-n', 'shop', '--rules', inputs.manyRules] },
-].filter(({ name }) => name.includes(options.only));
+];
+const cases = allCases.filter(({ name }) => name.includes(options.only));
 
 console.log(
   `${process.version}, ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown'}, ${rounds} rounds. Load average ${loads()}.\n`,
 );
 const results = new Map<string, Measured[]>();
 for (let round = 0; round < rounds; round += 1) {
-  for (const { name, line } of cases) {
-    for (const program of round % 2 === 0 ? programs : programs.toReversed()) {
+  for (const { name, line, file } of cases) {
+    for (const program of file ? programs.slice(0, 1) : round % 2 === 0 ? programs : programs.toReversed()) {
       const key = `${name} ${program.name}`;
-      results.set(key, [...(results.get(key) ?? []), run(program.file, line)]);
+      results.set(key, [...(results.get(key) ?? []), run(file ?? program.file, line)]);
     }
   }
 }
 console.log('| command | program | seconds | CPU seconds | 95 % interval | peak MiB | CPU × the other |');
 console.log('|---|---|---|---|---|---|---|');
-for (const { name } of cases) {
-  for (const program of programs) {
+for (const { name, file } of cases) {
+  for (const program of file ? programs.slice(0, 1) : programs) {
     const measured = results.get(`${name} ${program.name}`) ?? [];
     const other = programs.find((each) => each !== program);
     const others = results.get(`${name} ${other?.name}`) ?? [];
@@ -80,12 +90,12 @@ for (const { name } of cases) {
     const ratio = estimate(measured.map(({ cpuSeconds }, round) => cpuSeconds / (others[round]?.cpuSeconds ?? Number.NaN)));
     const columns = [
       name,
-      program.name,
+      file ? '' : program.name,
       estimate(measured.map(({ seconds }) => seconds)).median.toFixed(2),
       cpu.median.toFixed(2),
       `${cpu.low.toFixed(2)} to ${cpu.high.toFixed(2)}`,
       estimate(measured.map(({ peakMiB }) => peakMiB)).median.toFixed(0),
-      other ? ratio.median.toFixed(2) : '',
+      other && !file ? ratio.median.toFixed(2) : '',
     ];
     console.log(`| ${columns.join(' | ')} |`);
   }

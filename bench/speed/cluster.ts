@@ -2,13 +2,16 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
+import { hasPriority } from './servers.ts';
 
 export type ClusterSize = { readonly accounts: number; readonly namespaces: number };
 export type ScriptedCluster = { readonly kubeconfig: string; end(): void };
 
 export async function startCluster(folder: string, { accounts, namespaces }: ClusterSize): Promise<ScriptedCluster> {
   const child = fork(join(import.meta.dirname, 'cluster-api.ts'), [String(accounts), String(namespaces)]);
+  if (hasPriority && child.pid !== undefined) setPriority(child.pid, -15);
   const end = () => void child.kill();
   process.once('exit', end);
   const [{ url, ca }] = (await once(child, 'message')) as [{ url: string; ca: string }];

@@ -38,5 +38,7 @@ export function opaCommand(
     env: { GOMAXPROCS: '1' },
     port,
     readyPath: '/health',
+    // Here OPA evaluates `data.system.main`.
+    path: '/',
   };
 }

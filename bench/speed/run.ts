@@ -206,8 +206,8 @@ async function measureRounds(servers: readonly Server[], set: BodySet, path: str
   return times;
 }
 
-function jobFor({ port }: Server, path: string) {
-  return { address: `localhost:${port}`, path, caFile: tls.ca, connections };
+function jobFor({ port, path: onlyPath }: Server, path: string) {
+  return { address: `localhost:${port}`, path: onlyPath ?? path, caFile: tls.ca, connections };
 }
 
 function writeBodies({ name, bodies }: BodySet): string {

@@ -11,6 +11,7 @@ import { issueCa, issueServerCertificate } from '../../src/certificates/issue.ts
 export type Server = {
   readonly name: string;
   readonly port: number;
+  readonly path: string | undefined;
   /** Milliseconds from the start of the process to its first answer, or until it is ready. */
   readonly readyMilliseconds: number;
   /** CPU time in microseconds, of all threads. */
@@ -37,6 +38,8 @@ export type ServerCommand = {
   readonly port: RegExp | number;
   /** The request that shows that the server is ready. By default a review is posted to `/`. */
   readonly readyPath?: string;
+  /** The only path of a server that has one for all reviews. */
+  readonly path?: string;
 };
 
 export type Tls = { readonly ca: string; readonly certificate: string; readonly key: string };
@@ -68,7 +71,7 @@ export const hasPriority = process.env.BENCH_PRIORITY === '1';
 export const serverCore = 0;
 export const loadCore = 1;
 
-export async function startServer({ name, command, env, port, readyPath }: ServerCommand, tls: Tls): Promise<Server> {
+export async function startServer({ name, command, env, port, readyPath, path }: ServerCommand, tls: Tls): Promise<Server> {
   const started = performance.now();
   const [program = '', ...args] = onCore(serverCore, command);
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
@@ -101,6 +104,7 @@ export async function startServer({ name, command, env, port, readyPath }: Serve
   return {
     name,
     port: found,
+    path,
     readyMilliseconds: performance.now() - started,
     cpu: () => cpuOf(child),
     resident: () => mebibytesOf(child, 'VmRSS'),

@@ -45,17 +45,17 @@ export type Kinds = {
 };
 
 export function kindsOf(rows: readonly KindRow[]): Kinds {
-  const byName = new Map<string, KindRow>();
+  const byGroup = new Map<string, Map<string, KindRow>>();
+  const add = (group: string, row: KindRow) => {
+    const ofGroup = byGroup.get(group) ?? new Map<string, KindRow>();
+    byGroup.set(group, ofGroup.set(row.kind, row));
+  };
   for (const row of rows) {
-    byName.set(nameOf(row), row);
+    add(row.group, row);
     // Old files have OpenShift's kinds with `apiVersion: v1`, from before its API had groups. API servers do not serve these.
-    if (row.group.endsWith('.openshift.io')) byName.set(nameOf({ group: '', kind: row.kind }), row);
+    if (row.group.endsWith('.openshift.io')) add('', row);
   }
-  return { rows, find: (kind) => byName.get(nameOf(kind)) };
-}
-
-function nameOf({ group, kind }: GroupKind): string {
-  return `${kind}.${group}`;
+  return { rows, find: ({ group, kind }) => byGroup.get(group)?.get(kind) };
 }
 
 const builds = 'build.openshift.io';

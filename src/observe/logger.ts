@@ -79,17 +79,19 @@ const schemaVersion = 2;
 export type AuditLog = { write(record: object): void };
 
 /**
- * The audit records, with one line of JSON each. They are never filtered by a level, and JSON.stringify costs half as much as pino. `text`: a
- * line of text for each decision, for a developer at a terminal.
+ * The audit records, with one line of JSON each. A record has at least one field. They are never filtered by a level, and JSON.stringify costs
+ * half as much as pino. `text`: a line of text for each decision, for a developer at a terminal.
  */
 export function createAuditLog(destination: DestinationStream, format: LogFormat = 'json'): AuditLog {
   return {
     write(record) {
       const time = new Date().toISOString();
-      if (format === 'text') {
-        const line = renderDecisionLine(record, time);
-        if (line !== undefined) destination.write(line);
-      } else destination.write(`${JSON.stringify({ log: 'audit', schemaVersion, time, ...record })}\n`);
+      // A copy of the record with these fields would cost as much as its JSON.
+      const line =
+        format === 'text'
+          ? renderDecisionLine(record, time)
+          : `{"log":"audit","schemaVersion":${schemaVersion},"time":"${time}",${JSON.stringify(record).slice(1)}\n`;
+      if (line !== undefined) destination.write(line);
     },
   };
 }
@@ -140,7 +142,10 @@ export function openDestination(to: number | string, options: DestinationOptions
   // pino.destination is not used: at the exit it would write synchronously, and retry forever if the disk is full. With a minimum length of
   // 0, sonic-boom would report a flush as done while a write is still running. It would also drop a long line even if nothing waits, so the
   // limit is applied here.
-  const stream = new sonicBoom.SonicBoom({ dest: descriptor, sync: false, minLength: 1 });
+  // It gets bytes, because it would encode a text twice.
+  const stream = new sonicBoom.SonicBoom({ dest: descriptor, sync: false, minLength: 1, contentMode: 'buffer' });
+  // Its types know only texts.
+  const writeBytes = (text: string) => void stream.write(Buffer.from(text) as never);
   let lost = 0;
   let waitingLines = 0;
   let waitingBytes = 0;
@@ -155,11 +160,14 @@ export function openDestination(to: number | string, options: DestinationOptions
     const { text } = gathered;
     if (text === '') return;
     gathered = { text: '', lines: 0, bytes: 0 };
-    stream.write(text);
+    writeBytes(text);
   }
 
   function gather(line: string, bytes: number): void {
-    if (gatherMilliseconds === 0) return void stream.write(line);
+    if (gatherMilliseconds === 0) {
+      writeBytes(line);
+      return;
+    }
     if (gathered.lines === 0) setTimeout(handOver, gatherMilliseconds).unref();
     gathered.text += line;
     gathered.lines += 1;
@@ -196,7 +204,7 @@ export function openDestination(to: number | string, options: DestinationOptions
     lostBeforeFailure = undefined;
     onRecovered?.(lostMeanwhile);
   });
-  if (typeof to === 'string' && endsInsideLine(to, descriptor)) stream.write('\n');
+  if (typeof to === 'string' && endsInsideLine(to, descriptor)) writeBytes('\n');
 
   return {
     write(line) {

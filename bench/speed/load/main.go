@@ -190,6 +190,10 @@ func openLoop(wanted job, connections []*connection, requests [][]byte) (result,
 	times := make([]float64, wanted.Requests)
 	var failed atomic.Int64
 	var lastError atomic.Value
+	config, err := trust(wanted.CaFile)
+	if err != nil {
+		return result{}, err
+	}
 	started := time.Now()
 	go func() {
 		for i, at := range planned {
@@ -202,13 +206,18 @@ func openLoop(wanted job, connections []*connection, requests [][]byte) (result,
 		for i := range arrivals {
 			if err := c.send(requests[i%len(requests)]); err != nil {
 				failed.Add(1)
-				lastError.Store(err)
+				lastError.Store(fmt.Errorf("%w", err))
+				// As an API server does. The old connection would fail for every later request.
+				if next, err := open(wanted.Address, config); err == nil {
+					c.tls.Close()
+					*c = *next
+				}
 			}
 			times[i] = time.Since(started.Add(planned[i])).Seconds() * 1000
 		}
 		return nil
 	})
-	err, _ := lastError.Load().(error)
+	err, _ = lastError.Load().(error)
 	return summarize(wanted.Requests, int(failed.Load()), time.Since(started), times), err
 }
 

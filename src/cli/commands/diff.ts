@@ -23,7 +23,7 @@ import { readRulePair } from '../input/rule-pair.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderObjectChanges, renderRuleChanges, ruleChangeEntry } from '../output/render-diff.ts';
-import { renderReplay, renderReplayGaps } from '../output/render-replay.ts';
+import { renderNoRecords, renderReplay, renderReplayGaps } from '../output/render-replay.ts';
 import { renderMalformedSecrets, renderNotEvaluatedList, renderRemarks } from '../output/render-results.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -92,7 +92,7 @@ const exitCodes = [
 ];
 
 async function diff(old: string, now: string | undefined, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
-  if (now === undefined) throw new ConfigurationError('specify two sets of rules, or --cluster to compare with those of a cluster');
+  if (now === undefined) throw new ConfigurationError(describeMissingRules(old, options));
   rejectLiveOptions(options);
   if (options.filename && options.replay) throw new ConfigurationError('-f and --replay cannot be used together');
   if ([old, now, ...(options.filename ?? []), ...(options.replay ?? [])].filter((path) => path === '-').length > 1) {
@@ -124,17 +124,24 @@ async function diff(old: string, now: string | undefined, options: DiffOptions, 
   return isFinding(comparison, options.strict === true) ? 1 : 0;
 }
 
+/** An argument after an option was its value. */
+function describeMissingRules(old: string, { replay, filename }: DiffOptions): string {
+  const [option, values] = replay ? ['--replay', replay] : ['-f', filename];
+  if (!values) return 'specify two sets of rules, or --cluster to compare with those of a cluster';
+  return `specify two sets of rules, before and after the change. ${option} has the value ${values.join(' ')}, so only ${old} is left`;
+}
+
 async function diffReplay(paths: readonly string[], difference: Difference, options: DiffOptions, terminal: Terminal): Promise<ExitCode> {
   const { before, after, rules } = difference;
   const { output, quiet = false, strict = false, date = Date.now() } = options;
   const comparison = await replayRecords(paths, before, after, date);
   const document = { rulesRevision: { before: before.revision, after: after.revision }, rules: rules.map(ruleChangeEntry), ...comparison };
   terminal.out(output === 'table' ? renderReplay(comparison, { paint: terminal.paint.out, quiet }) : renderMachine(document, output));
-  terminal.err(renderReplayGaps(comparison));
   if (comparison.summary.requests === 0) {
-    terminal.err('regkeeper: no audit records of requests found\n');
+    terminal.err(renderNoRecords(comparison));
     return 2;
   }
+  terminal.err(renderReplayGaps(comparison));
   const { newlyDenied, newlyWarned, newlyAllowed, noLongerWarned, secretsGained, secretsLost } = comparison.summary;
   const { notReplayable, brokenLines } = comparison.summary;
   if (newlyDenied + secretsLost > 0 || (strict && newlyWarned + newlyAllowed + noLongerWarned + secretsGained > 0)) return 1;

@@ -3,10 +3,20 @@ import type { Option } from 'commander';
 import { closestSpelling } from '../../rules/closest-spelling.ts';
 import { hasName } from './has-name.ts';
 
+/** Options that users expect from the fields of rules or from other tools. */
+const otherNames: Readonly<Record<string, string>> = {
+  '--until': '--date',
+  '--as-of': '--date',
+  '--day': '--date',
+  '--file': '--filename',
+};
+
 /** Names the option that was most likely meant. */
 export function describeUnknownOption(word: string, options: readonly Option[]): string {
   const [name = word] = word.split('=');
   if (options.some((option) => hasName(option, name))) return `error: option '${name}' does not accept a value: '${word}'`;
+  const other = otherNames[name];
+  if (other && options.some((option) => hasName(option, other))) return `error: unknown option '${name}'${suggest(other)}`;
   const nearest = word.startsWith('--')
     ? nearestName(
         name.slice(2),

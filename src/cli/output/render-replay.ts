@@ -76,6 +76,12 @@ function renderSummary(summary: Summary): string {
 
 type Summary = ReplayComparison['summary'];
 
+/** For input without any record of a request, which is most likely another file. Its first line shows why. */
+export function renderNoRecords({ brokenLines: [first], summary }: ReplayComparison): string {
+  const found = `regkeeper: no audit records of requests found in ${countOf(summary.brokenLines + summary.otherLines, 'line')}`;
+  return first ? `${found}. ${escapeControls(`${inputName(first.file)}:${first.line}: ${first.message}`)}\n` : `${found}\n`;
+}
+
 /** What could not be replayed or read, for standard error. Empty if nothing. */
 export function renderReplayGaps({ notReplayable, brokenLines, summary }: ReplayComparison): string {
   const gaps = notReplayable.map(

@@ -59,7 +59,12 @@ export function readDockerfileImages(text: string, context: DockerfileContext, w
 type DockerfileResult = DockerfileImage[] | TooCostly;
 
 /** Reading costs more than the rest of a request. Both webhooks read a Dockerfile, and every update and build of a BuildConfig has it again. */
-const recent = new RecentValues<DockerfileResult>({ entries: 200, size: 262_144, largest: 16_384 });
+const recent = new RecentValues<DockerfileResult>({ entries: 200, size: 524_288, largest: 65_536, sizeOf: sizeOfResult });
+
+/** In bytes, roughly. Short lines can name many images. */
+function sizeOfResult(key: string, result: DockerfileResult): number {
+  return 2 * key.length + 256 * ('why' in result ? 1 : result.length);
+}
 
 /** Different for different inputs: JSON shows where the variables end, and the text follows. */
 function keyOf(text: string, { args, env, continued = false, mayGrow }: DockerfileContext): string {

@@ -54,8 +54,8 @@ function syntaxProblems(errors: readonly YamlError[]): DocumentProblem[] {
     if (error.code !== 'syntax' || problems.at(-1)?.position.line === error.position.line) continue;
     // The library reports an alias without a name twice: as a syntax error and as a value.
     if (error.cause !== 'BAD_ALIAS' || !error.text.startsWith('*')) problems.push(problemOf(error));
-    // What follows is inside the string or the brackets.
-    if (error.cause === 'UNCLOSED_QUOTE' || error.cause === 'UNCLOSED_BRACKET') break;
+    // What follows is inside the string or the brackets. After a tab, the indentation of all lines is misread.
+    if (error.cause === 'UNCLOSED_QUOTE' || error.cause === 'UNCLOSED_BRACKET' || error.cause === 'TAB_AS_INDENT') break;
   }
   return problems;
 }

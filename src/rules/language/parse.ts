@@ -30,7 +30,7 @@ import {
   type WrittenOverride,
   type WrittenRule,
 } from './schema.ts';
-import { checkSchema, renderPointer } from './schema-problems.ts';
+import { checkSchema, meantTrust, renderPointer } from './schema-problems.ts';
 
 /** A setting in a document, and its position. */
 export type WrittenSetting<Value> = { readonly value: Value; readonly origin: Origin };
@@ -276,7 +276,9 @@ class DocumentReader {
 
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
     const location = renderPointer(pointer);
-    if (trust && rule.reason !== undefined && rule.until === undefined) {
+    // A rule with `action: deny` may have a reason. The unknown field is reported already.
+    const meansDenial = Object.entries(rule).some(([field, value]) => meantTrust(field, value) === false);
+    if (trust && rule.reason !== undefined && rule.until === undefined && !meansDenial) {
       const message = `${location} trusts its registry, but a reason is shown only in denials. Add "trust: false" or "until", or make the reason a comment.`;
       this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
     }

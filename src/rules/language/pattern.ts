@@ -186,6 +186,14 @@ function badPort(text: string, hostText: string, portText: string): PatternResul
       `${quote(text)} has the invalid port ${quote(portText)}. Use a number from 1 to 65535 without leading zeros, or * for every port.`,
     );
   }
+  const meant = /\d/.test(portText) ? portText.replaceAll(/o/gi, '0').replaceAll(/[il]/gi, '1') : '';
+  if (parsePort(meant) !== undefined) {
+    const corrected = quote(text.replace(`:${portText}`, `:${meant}`));
+    return invalidPattern(
+      'pattern-port',
+      `${quote(text)} has the invalid port ${quote(portText)}. A port is a number. Did you mean ${corrected}?`,
+    );
+  }
   if (portText.includes('*'))
     return invalidPattern('pattern-port', `${quote(text)} has a * as part of a port. Use one number, or only * for every port.`);
   const withTag = /^[1-9][0-9]{0,4}(?=:[\w.-]+$)/.exec(portText)?.[0];

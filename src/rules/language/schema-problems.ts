@@ -234,14 +234,25 @@ function renderLevels(found: readonly Level[]): string {
 /** Names that authors confuse with those of a level, and that differ in more than a typing error. */
 const otherNames: { readonly [Name in Level]?: Readonly<Record<string, string>> } = {
   document: { internalRegistry: 'internalRegistries', registries: 'rules' },
-  rule: { image: 'registry', imagePullSecret: 'pullSecret', imagePullSecrets: 'pullSecret' },
-  exemption: { registry: 'image' },
+  rule: { image: 'registry', images: 'registry', registries: 'registry', imagePullSecret: 'pullSecret', imagePullSecrets: 'pullSecret' },
+  exemption: { registry: 'image', registries: 'image', images: 'image' },
   secret: { secret: 'name', from: 'source' },
 };
 
 function meantField(level: Level, field: string, fields: FieldsOfLevel): string | undefined {
   const otherName = otherNames[level];
   return otherName && Object.hasOwn(otherName, field) ? otherName[field] : closestSpelling(field, fields[level]);
+}
+
+/** What other tools call the field, and the values that they have there. */
+const namesOfTrust: ReadonlySet<string> = new Set(['action', 'effect', 'policy', 'verdict', 'type']);
+
+/** The value of `trust` that an author means by `deny: true` or `action: deny`. Undefined for other fields. */
+export function meantTrust(field: string, value: unknown): boolean | undefined {
+  if (field === 'deny' || field === 'allow') return String(value) === String(field === 'allow');
+  if (!namesOfTrust.has(field) || typeof value !== 'string') return undefined;
+  if (/^(deny|denied|reject|block|forbid)$/i.test(value)) return false;
+  return /^(allow|allowed|accept|trust)$/i.test(value) ? true : undefined;
 }
 
 /** A rule that is written as `- reg.io: ...`. */
@@ -270,7 +281,10 @@ function specialFix({ level, field, value, fields }: UnknownField): string | und
     return 'Put its fields at the top level.';
   }
   if (isRegistryAsField(level, field)) return `Use "registry: ${shorten(field)}".`;
-  if (level === 'rule' && (field === 'deny' || field === 'allow')) return `Use "trust: ${String(value) === String(field === 'allow')}".`;
+  const trust = level === 'rule' ? meantTrust(field, value) : undefined;
+  if (trust !== undefined) return `Use "trust: ${trust}".`;
+  if (level === 'rule' && meantField(level, field, fields) === 'registry' && Array.isArray(value))
+    return `Did you mean "registry"? It can be a list.`;
   if (level !== 'selector' || !namesOfNamespaces.has(field)) return undefined;
   const names = Array.isArray(value) ? `[${value.join(', ')}]` : String(value);
   return `To select by name, use ${/^[\w*\-[\], ]+$/.test(names) ? quote(`namespaces: ${names}`) : '"namespaces: NAME"'}.`;
@@ -445,9 +459,15 @@ function describeChoice(place: string, value: unknown, errors: readonly ErrorObj
   const allowed = allowedValues(errors);
   if (value === null) return emptyValue(place, listOf(allowed, 'or'));
   if (typeof value !== 'string') return wrongType(`${place} is ${kindOf(value)}. Use ${listOf(allowed, 'or')}.`);
-  const near = closestSpelling(value, allowed);
+  const near = closestSpelling(value, allowed) ?? otherForm(value, allowed);
   const fix = near ? `Did you mean ${quote(near)}?` : `Use ${listOf(allowed, 'or')}.`;
   return { code: 'unknown-value', message: `${place} is ${quote(value)}. ${fix}` };
+}
+
+/** Another form of the same verb: `denied` and `denies` for `deny`, `enforcing` for `enforce`. */
+function otherForm(value: string, allowed: readonly string[]): string | undefined {
+  const stem = value.toLowerCase().replace(/(ied|ies|ing|ed|es|s)$/, '');
+  return allowed.find((word) => stem.length >= 3 && word.startsWith(stem) && word.length - stem.length <= 1);
 }
 
 function describeShortNames(place: string, value: unknown, errors: readonly ErrorObject[]): Description {

@@ -32,6 +32,7 @@ export function createParser(): (text: string) => unknown {
   // It cannot be guessed, so no body contains it.
   const placeholder = `known ${randomUUID()}`;
   return (text) => {
+    if (text.length > longestText) return JSON.parse(text);
     const found: Occurrence[] = [];
     for (const start of startsIn(text)) {
       const match = known.find(text, start);
@@ -40,6 +41,9 @@ export function createParser(): (text: string) => unknown {
     return (found.length > 0 && parseWithout(text, found, placeholder)) || JSON.parse(text);
   };
 }
+
+/** Characters. A longer text has longer values, and the text without them would need memory too. */
+const longestText = 1_048_576;
 
 /** Characters of a value. Shorter ones save nothing. */
 const shortest = 512;
@@ -93,7 +97,7 @@ class KnownValues {
   }
 }
 
-/** Real objects have a handful of managers. */
+/** Real objects have a handful of managers. Others could have any number. */
 const mostOccurrences = 32;
 
 /** The search is for the end of what precedes a value, because it begins with a rare letter. */
@@ -103,8 +107,10 @@ const end = 'V1":{';
 /** Where values of `fieldsV1` begin, if the text is JSON. */
 function startsIn(text: string): readonly number[] {
   const starts: number[] = [];
-  for (let at = text.indexOf(end); at >= 0 && starts.length < mostOccurrences; at = text.indexOf(end, at + end.length)) {
+  let at = text.indexOf(end);
+  for (let count = 0; at >= 0 && count < mostOccurrences; count += 1) {
     if (text.startsWith(before, at - before.length)) starts.push(at + end.length - 1);
+    at = text.indexOf(end, at + end.length);
   }
   return starts;
 }

@@ -26,7 +26,7 @@ const lastStage = instructions.slice(instructions.findLastIndex(({ name }) => na
 
 describe('the Dockerfile', () => {
   test('is read by the tests as it is meant', () => {
-    expect(all('FROM')).toHaveLength(2);
+    expect(all('FROM')).toHaveLength(3);
     expect(instructions.every(({ name }) => /^[A-Z]+$/.test(name))).toBe(true);
   });
 
@@ -39,8 +39,8 @@ describe('the Dockerfile', () => {
       const found = readDockerfileImages(read('Dockerfile'), { args, mayGrow: false });
       return Array.isArray(found) ? found.map(({ image }) => image) : found.why;
     };
-    expect(images(mirrors)).toEqual([...mirrors.values()]);
-    expect(images(new Map())).toEqual(['docker.io/library/node:24', 'gcr.io/distroless/nodejs24-debian13:nonroot']);
+    expect(new Set(images(mirrors))).toEqual(new Set(mirrors.values()));
+    expect(new Set(images(new Map()))).toEqual(new Set(['docker.io/library/node:24', 'gcr.io/distroless/nodejs24-debian13:nonroot']));
   });
 
   test('labels the image with what package.json says', () => {
@@ -58,7 +58,8 @@ describe('the Dockerfile', () => {
   });
 
   test('names its user by number, which a kubelet needs for runAsNonRoot', () => {
-    expect(all('USER')).toEqual([expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
+    const users = lastStage.filter(({ name }) => name === 'USER').map(({ words }) => words);
+    expect(users).toEqual([expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
   });
 
   test('starts the program without a shell', () => {

@@ -380,6 +380,14 @@ test('the JSON has everything', async () => {
 
 test.each([
   [['diff', 'deploy/examples/rules'], 'specify two sets of rules, or --cluster to compare with those of a cluster'],
+  [
+    ['diff', '--replay', 'audit.jsonl', 'deploy/examples/rules'],
+    'specify two sets of rules, before and after the change. --replay has the value audit.jsonl, so only deploy/examples/rules is left',
+  ],
+  [
+    ['diff', '-f', 'old.yaml', 'deploy/examples/rules'],
+    'specify two sets of rules, before and after the change. -f has the value old.yaml, so only deploy/examples/rules is left',
+  ],
   [['diff', 'deploy/examples/rules', 'deploy/examples/rules', '-l', 'a=b'], '--selector can be used with --cluster only'],
 ])('%j is a usage error', async (argv, message) => {
   await expect(runOnCluster(liveApi(world).client, ...argv)).rejects.toThrow(message);

@@ -385,9 +385,16 @@ describe('the effect on past requests', () => {
     expect(exitCode).toBe(1);
   });
 
-  test('without any record names the lines and the reason', async () => {
-    const { err, out } = await replay('{\n');
-    expect(err).toMatch(/^audit\.jsonl:1: not JSON: .*\nregkeeper: no audit records of requests found\n$/);
+  test.each([
+    ['a line', '{\n', /^regkeeper: no audit records of requests found in 1 line\. audit\.jsonl:1: not JSON: .*\n$/],
+    [
+      'a file of something else',
+      'a: b\n'.repeat(40),
+      /^regkeeper: no audit records of requests found in 40 lines\. audit\.jsonl:1: not JSON: "a: b"\n$/,
+    ],
+  ])('without any record is one sentence with the first reason: %s', async (_name, text, sentence) => {
+    const { err, out } = await replay(text);
+    expect(err).toMatch(sentence);
     expect(out).toContain('0 past requests');
   });
 

@@ -15,6 +15,7 @@ async function read(name: keyof typeof commands, line: string) {
     .option('-f, --filename <paths...>')
     .option('--rules <paths...>')
     .option('-n, --namespace <name>')
+    .option('--date <date>')
     .option('-q, --quiet')
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
@@ -55,6 +56,8 @@ describe('an option with several values', () => {
 describe('problems that commander would report late, or not at all', () => {
   test.each([
     ['check', '-f a --rule r', "error: unknown option '--rule'\n(Did you mean --rules?)"],
+    ['check', '--until 2027-01-01', "error: unknown option '--until'\n(Did you mean --date?)"],
+    ['diff', 'a b --as-of=2027-01-01', "error: unknown option '--as-of'\n(Did you mean --date?)"],
     ['explain', 'nginx -z --rule r', "error: unknown option '-z'"],
     ['check', '-f --rules r', "error: option '-f, --filename <paths...>' argument missing"],
     ['check', 'm --rules r', "error: unexpected argument 'm'\n(Did you mean -f m?)"],
