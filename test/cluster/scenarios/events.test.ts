@@ -74,7 +74,7 @@ describe.runIf(cluster.local)('a Deployment whose Pods are denied', () => {
 
     const file = join(keeper.folder, 'rules.yaml');
     await writeFile(file, (await kubectl(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '-o', 'yaml'])).stdout);
-    const explained = await explain(file);
+    const explained = await explain('--rules', file);
     // The server knows the place in the ConfigMap, and explain that in the file.
     const withoutPlace = (text: string) => text.replace(/(\(rule "[^"]*"), [^)]*\)/, '$1)');
     expect(withoutPlace(message)).toBe(`container "app": image ${withoutPlace(explained.message)}`);
@@ -85,6 +85,11 @@ describe.runIf(cluster.local)('a Deployment whose Pods are denied', () => {
       rule: { name: explained.rule.name },
     });
     expect(explained.outcome).toBe(record?.outcome);
+
+    const inCluster = await explain('--cluster', '--kubeconfig', kubeconfig, '--regkeeper-namespace', ownNamespace);
+    expect(message).toBe(`container "app": image ${inCluster.message}`);
+    expect(event?.message).toBe(`${message} Contact: ${inCluster.contact}.`);
+    expect(record?.images[0]).toMatchObject({ rule: inCluster.rule });
   });
 
   test('can be replayed from the audit records', async () => {
@@ -140,10 +145,12 @@ type Explanation = {
   readonly reason: string;
   readonly outcome: string;
   readonly rule: { readonly name: string };
+  /** With `--cluster`. */
+  readonly contact?: string;
 };
 
-async function explain(rules: string): Promise<Explanation> {
-  const args = [programFile(), 'explain', '--rules', rules, '-n', keeper.namespace, '-o', 'json', image];
+async function explain(...rules: string[]): Promise<Explanation> {
+  const args = [programFile(), 'explain', ...rules, '-n', keeper.namespace, '-o', 'json', image];
   // Exit code 1: the image is denied.
   const { stdout } = await promisify(execFile)(process.execPath, args).catch((error: { stdout: string }) => error);
   return JSON.parse(stdout) as Explanation;
