@@ -47,7 +47,7 @@ const { values: options } = parseArgs({
 
 const root = join(import.meta.dirname, '..', '..');
 const rounds = Number(options.rounds);
-const warmUpRounds = 2;
+const warmUpRounds = 5;
 /** About as many connections as one busy API server keeps open. */
 const connections = 16;
 const rules = 100;

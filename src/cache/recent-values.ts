@@ -11,16 +11,19 @@ export type RecentLimits<Value> = {
   sizeOf?(key: string, value: Value): number;
 };
 
+type Entry<Value> = { readonly key: string; readonly value: Value };
+
 /**
  * When one generation is full it becomes the old one, and the old one before it is dropped. An entry that is used moves to the young one. So
  * a lookup costs one or two Map lookups, and entries that are used all the time stay.
  *
- * Keys and values must not contain parts of a larger text, because V8 keeps that text as long as the part. See {@link ownText}.
+ * Keys and values that are set must not contain parts of a larger text, because V8 keeps that text as long as the part. See {@link ownText}.
+ * The key of a lookup may: an entry keeps the key with which it was set.
  */
 export class RecentValues<Value extends NonNullable<unknown>> {
   private readonly limits: RecentLimits<Value>;
-  private young = new Map<string, Value>();
-  private old = new Map<string, Value>();
+  private young = new Map<string, Entry<Value>>();
+  private old = new Map<string, Entry<Value>>();
   /** Of the young generation. */
   private size = 0;
 
@@ -29,24 +32,28 @@ export class RecentValues<Value extends NonNullable<unknown>> {
   }
 
   get(key: string): Value | undefined {
-    const value = this.young.get(key);
-    if (value !== undefined) return value;
+    const young = this.young.get(key);
+    if (young !== undefined) return young.value;
     const older = this.old.get(key);
-    if (older !== undefined) this.set(key, older);
-    return older;
+    if (older !== undefined) this.add(older);
+    return older?.value;
   }
 
   /** Replaces the value of the key. */
   set(key: string, value: Value): void {
+    this.add({ key, value });
+  }
+
+  private add(entry: Entry<Value>): void {
     const { entries, size, largest, sizeOf = lengthOfKey } = this.limits;
-    const added = sizeOf(key, value);
+    const added = sizeOf(entry.key, entry.value);
     if (added > largest) return;
     if (this.young.size >= entries || this.size + added > size) {
       this.old = this.young;
       this.young = new Map();
       this.size = 0;
     }
-    this.young.set(key, value);
+    this.young.set(entry.key, entry);
     this.size += added;
   }
 

@@ -1,16 +1,23 @@
 /** Finds the end of a list or object in a JSON text. */
 
-/** The index after the list or object that begins at `start`. Undefined if it does not end before `limit`. */
+/**
+ * The index after the list or object that begins at `start`. Undefined if it does not end before `limit`. Takes time linear in the characters up
+ * to `limit`, whatever the text is.
+ */
 export function endOfValue(text: string, start: number, limit: number): number | undefined {
-  structure.lastIndex = start;
+  const part = text.slice(start, limit);
   let depth = 0;
-  for (let match = structure.exec(text); match && structure.lastIndex <= limit; match = structure.exec(text)) {
-    const [found] = match;
-    if (found === '{' || found === '[') depth += 1;
-    else if (found.length === 1 && --depth === 0) return structure.lastIndex;
+  structure.lastIndex = 0;
+  while (structure.test(part)) {
+    const last = part[structure.lastIndex - 1];
+    if (last === '{' || last === '[') depth += 1;
+    else if (last !== '"' && --depth === 0) return start + structure.lastIndex;
   }
   return undefined;
 }
 
-/** A bracket, or a whole string with its quotation marks. */
-const structure = /[[\]{}]|"(?:[^"\\]|\\.)*"/g;
+/**
+ * The next bracket, or whole string with its quotation marks, and what is before it. Sticky, so that nothing is searched behind a string that
+ * does not end.
+ */
+const structure = /[^[\]{}"]*(?:[[\]{}]|"(?:[^"\\]|\\.)*")/y;

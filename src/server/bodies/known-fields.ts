@@ -34,11 +34,16 @@ export function createParser(): (text: string) => unknown {
   return (text) => {
     if (text.length > longestText) return JSON.parse(text);
     const found: Occurrence[] = [];
+    const unknown: number[] = [];
     for (const start of startsIn(text)) {
       const match = known.find(text, start);
       if (match) found.push({ start, known: match });
+      else unknown.push(start);
     }
-    return (found.length > 0 && parseWithout(text, found, placeholder)) || JSON.parse(text);
+    const parsed = (found.length > 0 && parseWithout(text, found, placeholder)) || JSON.parse(text);
+    // Now the text is certainly JSON. Nothing is learned from others.
+    for (const start of unknown) known.consider(text, start);
+    return parsed;
   };
 }
 
@@ -75,14 +80,17 @@ class KnownValues {
   private credit = mostCredit;
   private notLearned = 0;
 
-  /** The known value that begins at `start`. Another value there may be known the next time. */
+  /** The known value that begins at `start`. */
   find(text: string, start: number): Known | undefined {
-    const key = text.slice(start, start + beginning);
-    const candidates = this.values.get(key) ?? [];
-    const found = candidates.find((each) => text.slice(start, start + each.text.length) === each.text);
+    const candidates = this.values.get(text.slice(start, start + beginning));
+    const found = candidates?.find((each) => text.slice(start, start + each.text.length) === each.text);
     if (found) this.credit = Math.min(this.credit + 1, mostCredit);
-    else if (this.mayLearn()) this.learn(text, start, key, candidates);
     return found;
+  }
+
+  /** The value that begins at `start` may be known the next time. The text must be JSON. */
+  consider(text: string, start: number): void {
+    if (this.mayLearn()) this.learn(text, start);
   }
 
   private mayLearn(): boolean {
@@ -91,9 +99,12 @@ class KnownValues {
     return true;
   }
 
-  private learn(text: string, start: number, key: string, candidates: readonly Known[]): void {
+  private learn(text: string, start: number): void {
     const learned = parseValue(text, start);
-    if (learned) this.values.set(ownText(key), [learned, ...candidates.slice(0, mostPerBeginning - 1)]);
+    if (!learned) return;
+    const key = ownText(text.slice(start, start + beginning));
+    const others = (this.values.get(key) ?? []).filter((each) => each.text !== learned.text);
+    this.values.set(key, [learned, ...others.slice(0, mostPerBeginning - 1)]);
   }
 }
 
