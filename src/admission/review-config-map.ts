@@ -44,7 +44,7 @@ export function readReviewedConfigMap(request: ReviewRequest, settings: RulesRev
   const { data: texts, binaryData } = request.object;
   const unchanged = roleBefore?.label === role.label && sameJson(oldObject?.data, texts) && sameJson(oldObject?.binaryData, binaryData);
   const warnings = [...role.warnings, ...warnOfRemovedRules(roleBefore, role)];
-  const wasRules = roleBefore !== undefined && roleBefore.scope === role.scope && hasDocuments(oldObject?.data);
+  const wasRules = roleBefore !== undefined && roleBefore.scope === role.scope && hasTexts(oldObject?.data);
   const mistake =
     role.mistake ??
     (role.scope === 'none'
@@ -105,14 +105,28 @@ function hasDocuments(data: unknown): boolean {
   return isObject(data) && Object.keys(data).some(isDocumentKey);
 }
 
-/** A renamed key would silently remove the rules. If they are the last ones, the running servers keep them, which only the log shows. */
+/** Whether a document has more than blank lines, comments and marks of YAML documents. */
+function hasTexts(data: unknown): boolean {
+  return isObject(data) && Object.keys(data).some((key) => isDocumentKey(key) && !isBlank(data[key]));
+}
+
+function isBlank(text: unknown): boolean {
+  return typeof text !== 'string' || text.split('\n').every((line) => /^(?:---|\.\.\.)?\s*(?:#|$)/.test(line));
+}
+
+const howToHaveNoRules = 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.';
+
+/**
+ * A renamed key, or a file that became empty, would silently remove the rules. If they are the last ones, the running servers keep them,
+ * which only the log shows.
+ */
 function removedDocumentsMistake(data: unknown): Mistake | undefined {
-  if (hasDocuments(data)) return undefined;
+  if (hasTexts(data)) return undefined;
+  if (hasDocuments(data)) {
+    return { message: `every document of this ConfigMap is blank now, so its rules would be removed. ${howToHaveNoRules}`, field: 'data' };
+  }
   const renamed = isObject(data) ? Object.keys(data).find((key) => key.startsWith('rules')) : undefined;
-  const fix =
-    renamed === undefined
-      ? 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'
-      : 'Did you mean "rules.yaml"?';
+  const fix = renamed === undefined ? howToHaveNoRules : 'Did you mean "rules.yaml"?';
   return {
     message: `no key of this ConfigMap ends in .yaml, .yml or .json any more, so its rules would be removed. ${fix}`,
     field: 'data',

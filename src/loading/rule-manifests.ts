@@ -32,18 +32,24 @@ export type ConfigMapInFile = {
   /** Empty if the manifest has none, so that the namespace depends on how it is applied. */
   readonly namespace: string;
   readonly scope: RuleScope;
-  /** Set if the manifest has no label, but the ConfigMap in the cluster has one, see `LabelInCluster`. */
-  readonly labelIsFromCluster?: true;
+  /** Set if the manifest has no label, but the ConfigMap in the cluster has one. If that is removed, `documents` is empty. */
+  readonly labelInCluster?: LabelAfterApply;
   readonly origin: Origin;
   /** The keys that contain rules, sorted by name, as the server reads them. */
   readonly documents: readonly { readonly source: RuleSource; readonly text: string; readonly start: TextStart }[];
 };
 
+/** What an apply does to a label that the manifest does not have: it keeps that of another field manager, and removes its own. */
+export type LabelAfterApply = 'kept' | 'removed';
+
 /**
- * The label of a ConfigMap in the cluster to which the files will be applied: a server-side apply keeps a label of another field manager.
- * `namespace` is empty if the manifest has none.
+ * The label of a ConfigMap in the cluster to which the files will be applied. Undefined if it has none. `namespace` is empty if the manifest
+ * has none.
  */
-export type LabelInCluster = (name: string, namespace: string) => RuleScope['kind'] | undefined;
+export type LabelInCluster = (
+  name: string,
+  namespace: string,
+) => { readonly scope: RuleScope['kind']; readonly afterApply: LabelAfterApply } | undefined;
 
 /**
  * Reads a file of Kubernetes objects. Returns undefined if it contains none, so that it is a rules document. Never throws, whatever the
@@ -102,10 +108,10 @@ class ManifestReader {
       this.readConfigMap(object, name, label);
       return;
     }
-    const kept =
+    const inCluster =
       kind === 'ConfigMap' && label === undefined ? this.labelInCluster(name, textIn(value, ['metadata', 'namespace']) ?? '') : undefined;
-    if (kept !== undefined) {
-      this.readConfigMap(object, name, kept, { labelIsFromCluster: true });
+    if (inCluster) {
+      this.readConfigMap(object, name, inCluster.scope, { labelInCluster: inCluster.afterApply });
       return;
     }
     if (label !== undefined && kind !== undefined && kind !== 'ConfigMap' && closestSpelling(kind, ['ConfigMap'])) {
@@ -122,7 +128,7 @@ class ManifestReader {
       this.manifest.unlabelled.push(title);
   }
 
-  private readConfigMap(object: Located, name: string, label: string, kept: Pick<ConfigMapInFile, 'labelIsFromCluster'> = {}): void {
+  private readConfigMap(object: Located, name: string, label: string, fromCluster: Pick<ConfigMapInFile, 'labelInCluster'> = {}): void {
     // A value that is missing because of an error could be a rule.
     const [error] = object.document.errors;
     if (error) {
@@ -132,13 +138,17 @@ class ManifestReader {
     const namespace = textIn(object.value, ['metadata', 'namespace']) ?? '';
     const description = `ConfigMap ${namespace === '' ? '' : `${namespace}/`}${name}`;
     const position = positionOf(object);
-    const labelled = kept.labelIsFromCluster ? object : below(object, ['metadata', 'labels', rulesLabel]);
+    const labelled = fromCluster.labelInCluster ? object : below(object, ['metadata', 'labels', rulesLabel]);
     const scope = this.scopeOf(label, namespace, description, positionOf(labelled));
     if (!scope) return;
+    const read = { name, namespace, scope, ...fromCluster, origin: { source: this.source, ...position } };
+    if (read.labelInCluster === 'removed') {
+      this.manifest.configMaps.push({ ...read, documents: [] });
+      return;
+    }
     if (this.hasBinary(below(object, ['binaryData']), description)) return;
     const documents = this.readData(below(object, ['data']), description, position);
-    if (documents)
-      this.manifest.configMaps.push({ name, namespace, scope, ...kept, origin: { source: this.source, ...position }, documents });
+    if (documents) this.manifest.configMaps.push({ ...read, documents });
   }
 
   private scopeOf(label: string, namespace: string, description: string, position: Position): RuleScope | undefined {

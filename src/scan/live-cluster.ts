@@ -6,11 +6,10 @@ import type { Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
 import { withPlatform } from '../rules/store/add-platform-rules.ts';
 import { namedSecrets } from '../rules/store/named-secrets.ts';
-import type { Bundle } from '../rules/store/rule-store.ts';
 import type { NamespaceWithLabels } from './compare-copies.ts';
 import type { Installation } from './installation.ts';
 import { type LiveFacts, readLiveFacts } from './live-facts.ts';
-import { readLiveRules } from './live-rules.ts';
+import { type LiveRulesOptions, readLiveRules } from './live-rules.ts';
 import type { NotRead } from './not-read.ts';
 
 export type RulesInCluster =
@@ -31,16 +30,17 @@ export type RulesInClusterOptions = {
   /** The namespace of regkeeper. */
   readonly namespace: string;
   /** Replaces bundles, for a preview. */
-  readonly change?: (bundles: readonly Bundle[]) => readonly Bundle[];
+  readonly change?: LiveRulesOptions['change'];
+  readonly onConfigMap?: LiveRulesOptions['onConfigMap'];
 };
 
 /** The rules that the server has in force, with the same revision. */
 export async function readRulesInCluster(options: RulesInClusterOptions): Promise<RulesInCluster> {
-  const { client, installation, namespace, change } = options;
+  const { client, installation, namespace, change, onConfigMap } = options;
   if (!installation.server.rulesFromCluster)
     return { ok: false, problems: [], why: ['the server loads its rules from files. Pass them with --rules'] };
   const { namespaceRules, notRead: ofServer } = installation.server;
-  const { written, missing, problems, notRead, ...read } = await readLiveRules({ client, namespace, namespaceRules, change });
+  const { written, missing, problems, notRead, ...read } = await readLiveRules({ client, namespace, namespaceRules, change, onConfigMap });
   if (written) {
     const place = `the rules in effect come from the snapshot, ConfigMap ${namespace}/${snapshotName}`;
     const fromSnapshot = read.fromSnapshot.map((why) => `${place}: ${why}`);

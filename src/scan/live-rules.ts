@@ -6,7 +6,7 @@ import { type ApiClient, ApiError } from '../kube/api-client.ts';
 import { createDocumentParser } from '../loading/document-parser.ts';
 import { hashRules } from '../loading/load-rules.ts';
 import { createRuleLoader } from '../loading/rule-loader.ts';
-import { configMapBundle, rulesLabel } from '../rules/language/config-map.ts';
+import { configMapBundle, idOf, rulesLabel } from '../rules/language/config-map.ts';
 import type { RuleScope } from '../rules/language/parse.ts';
 import type { Problem } from '../rules/language/problem.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
@@ -21,6 +21,8 @@ export type LiveRulesOptions = {
   readonly namespaceRules: boolean;
   /** Replaces bundles, for a preview. */
   readonly change?: ((bundles: readonly Bundle[]) => readonly Bundle[]) | undefined;
+  /** Is called for each ConfigMap with all its metadata. `id` is that of its bundle. */
+  readonly onConfigMap?: ((configMap: ConfigMap, id: Bundle['id']) => void) | undefined;
 };
 
 export type LiveRules = {
@@ -36,12 +38,18 @@ export type LiveRules = {
 };
 
 /** Loads the bundles with the code of the server, so that the rules and their revision are the same. */
-export async function readLiveRules({ client, namespace, namespaceRules, change = (same) => same }: LiveRulesOptions): Promise<LiveRules> {
+export async function readLiveRules(options: LiveRulesOptions): Promise<LiveRules> {
+  const { client, namespace, namespaceRules, change = (same) => same, onConfigMap } = options;
   const notRead: NotRead[] = [];
   const list = async (scope: RuleScope['kind'], path: string, place: string | undefined) => {
     try {
       const query = { labelSelector: `${rulesLabel}=${scope}` };
-      const { items } = await client.list<ConfigMap>(path, query, { keep: trimRulesConfigMap(scope) });
+      const trim = trimRulesConfigMap(scope);
+      const keep = (configMap: ConfigMap) => {
+        onConfigMap?.(configMap, idOf(configMap, scope));
+        return trim(configMap);
+      };
+      const { items } = await client.list<ConfigMap>(path, query, { keep });
       return items.sort(byAge).map((configMap) => configMapBundle(configMap, scope));
     } catch (error) {
       notRead.push(describeNotRead(error, { resource: 'configmaps', namespace: place, path, verb: 'list' }));

@@ -2,6 +2,7 @@
 import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import { readRuleFiles } from '../../loading/rule-files.ts';
+import type { LabelAfterApply } from '../../loading/rule-manifests.ts';
 import type { Problem } from '../../rules/language/problem.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import type { Bundle } from '../../rules/store/rule-store.ts';
@@ -9,7 +10,7 @@ import { compareRulesOnCluster, type RuleComparison } from '../../scan/compare-r
 import { type Installation, readInstallation } from '../../scan/installation.ts';
 import { onPlatform, readLiveInputs, readRulesInCluster } from '../../scan/live-cluster.ts';
 import { distinctNotRead, type NotRead } from '../../scan/not-read.ts';
-import { afterApply, labelsOf } from '../../scan/rules-after-apply.ts';
+import { afterApply, labelAfterApply, labelFinder } from '../../scan/rules-after-apply.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { readCustomKindsOption } from '../input/kinds-from-files.ts';
@@ -103,18 +104,15 @@ async function readPair(
   }
 
   const read = { client, installation, namespace: regkeeperNamespace };
-  let present: readonly Bundle[] = [];
-  const before = await readRulesInCluster({
-    ...read,
-    change: (bundles) => {
-      present = bundles;
-      return bundles;
-    },
-  });
+  const labels = new Map<Bundle['id'], LabelAfterApply>();
+  const onConfigMap = (live: unknown, id: Bundle['id']) => void labels.set(id, labelAfterApply(live));
+  const before = await readRulesInCluster({ ...read, onConfigMap });
   terminal.err(renderProblems(before.problems, terminal.paint.err));
-  if (!before.ok) return fail(before.why, terminal);
-  const content = await readRuleFiles([first], undefined, labelsOf(present, regkeeperNamespace)).catch(asConfigurationError);
+  if (!before.ok) return fail('the rules of the cluster', before.why, terminal);
+  const content = await readRuleFiles([first], undefined, labelFinder(labels, regkeeperNamespace)).catch(asConfigurationError);
   const applied = applyTo(content, regkeeperNamespace);
+  // Without this reason, a reader would look for the rules in the file.
+  for (const sentence of applied.removals) terminal.err(`regkeeper: ${sentence}\n`);
   const after = await readRulesInCluster({ ...read, change: applied.change });
   // Problems of the files would keep them from taking effect, so there is nothing to preview.
   const problems = [...content.problems, ...after.problems.filter(isOfFile)];
@@ -123,7 +121,7 @@ async function readPair(
     terminal.out(renderInvalidPair({ before: before.rules.revision, after: undefined }, problems, options.output, true));
     return undefined;
   }
-  if (!after.ok) return fail(after.why, terminal);
+  if (!after.ok) return fail('the rules of the cluster after the change', after.why, terminal);
   const { configMaps } = applied;
   const remark = configMaps
     ? `comparing the rules in effect with those after ${configMaps.join(', ')} is applied`
@@ -148,8 +146,8 @@ function isOfFile({ origin }: Problem): boolean {
   return origin.source.kind === 'file';
 }
 
-function fail(why: readonly string[], { err }: Terminal): undefined {
-  for (const sentence of why) err(`regkeeper: cannot load the rules of the cluster: ${sentence}\n`);
+function fail(what: string, why: readonly string[], { err }: Terminal): undefined {
+  for (const sentence of why) err(`regkeeper: cannot load ${what}: ${sentence}\n`);
 }
 
 function render(

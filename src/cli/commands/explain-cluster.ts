@@ -20,7 +20,13 @@ export type ClusterExplainOptions = ClusterChoice & {
   readonly quiet?: true;
 };
 
-export type RulesAndLabels = { readonly rules: RuleSet; readonly labels: Labels | undefined; readonly incomplete: boolean };
+export type RulesAndLabels = {
+  readonly rules: RuleSet;
+  readonly labels: Labels | undefined;
+  /** Whether the webhooks exclude the namespace. */
+  readonly excluded: boolean;
+  readonly incomplete: boolean;
+};
 
 /** Undefined if no rules are in effect, or they cannot be read. What could not be read is on standard error. */
 export function readRulesAndLabels(
@@ -42,13 +48,11 @@ export function readRulesAndLabels(
     terminal.err(renderNotRead(notRead, []));
     const { scope } = installation;
     const excluded = !scope.covers(namespace, labels);
-    const gaps = [
-      ...(scope.gap === undefined ? [] : [scope.gap]),
-      ...(gap === undefined ? [] : [gap]),
-      ...(excluded ? [`namespace ${namespace} is excluded from the webhooks, so its images are not evaluated`] : []),
-    ];
+    const gaps = [...(scope.gap === undefined ? [] : [scope.gap]), ...(gap === undefined ? [] : [gap])];
     if (!options.quiet) terminal.err(renderLiveRemarks(installation, gaps));
-    return { rules: inEffect.rules, labels, incomplete: notRead.length > 0 };
+    // Then the result has no effect, so this is no remark.
+    if (excluded) terminal.err(`regkeeper: namespace ${namespace} is excluded from the webhooks, so its images are not evaluated\n`);
+    return { rules: inEffect.rules, labels, excluded, incomplete: notRead.length > 0 };
   });
 }
 

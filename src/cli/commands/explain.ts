@@ -106,7 +106,7 @@ async function explainImages(
     const shown = quiet ? explanations.filter(isFinding) : explanations;
     terminal.out(shown.map((explanation) => renderExplanation(explanation, options, terminal.paint.out)).join('\n'));
   } else {
-    const documents = explanations.map(machineOutput);
+    const documents = explanations.map((explanation) => ({ ...machineOutput(explanation), ...(basis.excluded && { excluded: true }) }));
     // One argument is one object, so that scripts need not unpack it. A list stays a list, however many lines it has.
     terminal.out(renderMachine(words.length === 1 && inputs === 0 ? documents[0] : documents, output));
   }
@@ -118,6 +118,8 @@ async function explainImages(
 type Basis = {
   readonly rules: RuleSet;
   readonly labels: Readonly<Record<string, string>> | undefined;
+  /** Whether the webhooks exclude the namespace. */
+  readonly excluded?: boolean;
   /** Whether some rules could not be read. */
   readonly incomplete?: boolean;
 };

@@ -126,6 +126,11 @@ describe('warnings', () => {
 });
 
 describe('refusals', () => {
+  const inBothScopes = [
+    ['cluster', 'regkeeper'],
+    ['namespace', 'shop'],
+  ] as const;
+
   test.each(['clutser', '', 'Cluster', true])('an unknown label (%j) in the own namespace would silently take the rules out', (value) => {
     expect(answer(requestOf(configMap(labelled(value))))).toMatchObject({
       allowed: false,
@@ -143,10 +148,7 @@ describe('refusals', () => {
     ['removed', {}, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
     ['removed with all data', undefined, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
   ])('the last key with rules is %s', (_how, data, fix) => {
-    for (const [label, namespace] of [
-      ['cluster', 'regkeeper'],
-      ['namespace', 'shop'],
-    ] as const) {
+    for (const [label, namespace] of inBothScopes) {
       const before = configMap(labelled(label));
       const request = updateOf(before, { ...configMap(labelled(label)), data }, namespace);
       expect(answer(request)).toMatchObject({
@@ -155,6 +157,29 @@ describe('refusals', () => {
           message: `ConfigMap ${namespace}/the-rules: no key of this ConfigMap ends in .yaml, .yml or .json any more, so its rules would be removed. ${fix}`,
           details: { causes: [{ field: 'data' }] },
         },
+      });
+    }
+  });
+
+  test.each([
+    ['empty', ''],
+    ['white space', ' \n\t\r\n'],
+    ['a comment', '# rules:\n  # - registry: docker.io\n'],
+    ['an empty YAML document', '---\n# moved\n...\n'],
+  ])('all texts become blank: %s', (_how, text) => {
+    for (const [label, namespace] of inBothScopes) {
+      const before = configMap(labelled(label));
+      const blank = { ...before, data: { 'rules.yaml': text, 'more.json': '' } };
+      expect(answer(updateOf(before, blank, namespace))).toMatchObject({
+        allowed: false,
+        status: {
+          message: `ConfigMap ${namespace}/the-rules: every document of this ConfigMap is blank now, so its rules would be removed. To have no rules, use a document that contains "rules: []", or delete the ConfigMap.`,
+          details: { causes: [{ field: 'data' }] },
+        },
+      });
+      expect(answer(updateOf(blank, { ...blank, data: { 'rules.yaml': '' } }, namespace))).toMatchObject({ allowed: true });
+      expect(answer(updateOf(before, { ...blank, data: { 'a.yaml': text, 'b.yaml': `${text}rules: []` } }, namespace))).toMatchObject({
+        allowed: true,
       });
     }
   });

@@ -58,6 +58,13 @@ test('compiled code of another program is not used', () => {
   expect(answers(folder)).toEqual({ usesCompiledCode: false, answer: 4 });
 });
 
+test('compiled code of another program of equal length is not used', async () => {
+  const folder = folderWith('globalThis.answer = (() => 3)();');
+  writeFileSync(compiledCode(folder), encodeCompiledCode(loadProgram(folder)));
+  writeProgram(folder, 'globalThis.answer = (() => 4)();');
+  expect(await elsewhere(folder, 'loaded.run(); console.log(loaded.usesCompiledCode, answer);')).toBe('false 4\n');
+});
+
 test('the files of the image start a server and compile it', { timeout: 60_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'regkeeper-image-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));

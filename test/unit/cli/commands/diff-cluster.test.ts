@@ -285,19 +285,82 @@ describe('the rules after the change', () => {
 
   describe('a ConfigMap without the label in the file', () => {
     const unlabelled = (text: string, name?: string) => manifest(text, name).replace(',"labels":{"regkeeper.io/rules":"cluster"}', '');
+    const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
+    const ofLabel = { 'f:metadata': { 'f:labels': { 'f:regkeeper.io/rules': {} } } };
+    const ofData = { 'f:data': { 'f:rules.yaml': {} } };
+    const entry = (manager: string, operation: 'Apply' | 'Update', fieldsV1: object) => ({ manager, operation, fieldsV1 });
+    const lastAppliedWith = (labels: object) => ({ [lastApplied]: JSON.stringify({ metadata: { labels } }) });
+    const written = (metadata: object) =>
+      world.map((object) =>
+        object.metadata.name === 'regkeeper-rules' ? { ...object, metadata: { ...object.metadata, ...metadata } } : object,
+      );
+    const ofAnother = { managedFields: [entry('kubectl', 'Apply', ofData), entry('kubectl-label', 'Update', ofLabel)] };
 
-    test('has the label that it has in the cluster, as after kubectl apply --server-side', async () => {
-      const { out, err, exitCode } = await diff(unlabelled(strict));
+    test.each([
+      ['kubectl label', ofAnother],
+      ['an apply of the label only', { managedFields: [entry('kubectl', 'Apply', ofData), entry('labeler', 'Apply', ofLabel)] }],
+      ['kubectl label, after a client-side apply without it', { ...ofAnother, annotations: lastAppliedWith({}) }],
+    ])('keeps that of the cluster if its owner is another one: %s', async (_name, metadata) => {
+      const { out, err, exitCode } = await diff(unlabelled(inForce), ['--strict'], { objects: written(metadata) });
+      expect(out).toContain('no differences between the rules\n');
+      expect(err).toContain('The label in the cluster is used');
+      expect(exitCode).toBe(0);
+    });
+
+    const bothAt = (manager: string, operation: 'Apply' | 'Update') => entry(manager, operation, { ...ofLabel, ...ofData });
+    const csaFields = { ...ofData, 'f:metadata': { ...ofLabel['f:metadata'], 'f:annotations': { [`f:${lastApplied}`]: {} } } };
+
+    test.each([
+      ['a server-side apply of the same manager', { managedFields: [bothAt('kubectl', 'Apply')] }],
+      ['a server-side apply with --field-manager', { managedFields: [bothAt('ci', 'Apply')] }],
+      [
+        'a client-side apply',
+        {
+          managedFields: [entry('kubectl-client-side-apply', 'Update', csaFields)],
+          annotations: lastAppliedWith({ 'regkeeper.io/rules': 'cluster' }),
+        },
+      ],
+      [
+        'a client-side apply that kubectl converts',
+        { managedFields: [entry('kubectl-client-side-apply', 'Update', csaFields)], annotations: lastAppliedWith({}) },
+      ],
+      ['kubectl label and a client-side apply', { ...ofAnother, annotations: lastAppliedWith({ 'regkeeper.io/rules': 'cluster' }) }],
+      ['an unreadable last-applied annotation', { ...ofAnother, annotations: { [lastApplied]: '{' } }],
+      ['nobody', { managedFields: [bothAt('kubectl-label', 'Update')].map(({ manager }) => ({ manager })) }],
+      ['an unknown writer', {}],
+    ])('loses that of the cluster, and its rules, if its owner is %s', async (_name, metadata) => {
+      const { out, err, exitCode } = await diff(unlabelled(inForce), ['--strict', '-q'], { objects: written(metadata) });
+      expect(out).toContain('- rule registry.example.com (ConfigMap regkeeper/regkeeper-rules');
+      expect(out).not.toContain('rule other.example.com');
+      expect(err).toContain(
+        'regkeeper: ConfigMap regkeeper/regkeeper-rules has no label regkeeper.io/rules in the file. No other field manager is known to own the label in the cluster, so kubectl apply removes it and the rules are no longer in effect. Add it to the file\n',
+      );
+      expect(exitCode).toBe(1);
+    });
+
+    test('loses the only rules of the cluster', async () => {
+      const objects = world.filter(({ metadata }) => metadata.name !== 'other-rules');
+      const { out, err, exitCode } = await diff(unlabelled(inForce), ['--strict', '-q'], { objects });
+      expect(out).toBe('');
+      expect(err).toContain('so kubectl apply removes it and the rules are no longer in effect. Add it to the file\n');
+      expect(err).toContain('regkeeper: cannot load the rules of the cluster after the change: there are no rules\n');
+      expect(exitCode).toBe(2);
+    });
+
+    test('has the label that it has in the cluster, as after kubectl apply', async () => {
+      const { out, err, exitCode } = await diff(unlabelled(strict), [], { objects: written(ofAnother) });
       expect(out).toContain('1 newly denied');
       expect(err).toContain('regkeeper: comparing the rules in effect with those after regkeeper/regkeeper-rules is applied\n');
       expect(err).toContain(
-        'regkeeper: ConfigMap regkeeper/regkeeper-rules has no label regkeeper.io/rules in the file. The label in the cluster is used, because kubectl apply --server-side keeps it. Add it to the file\n',
+        'regkeeper: ConfigMap regkeeper/regkeeper-rules has no label regkeeper.io/rules in the file. The label in the cluster is used, because another field manager owns it and kubectl apply keeps it. Add it to the file\n',
       );
       expect(exitCode).toBe(1);
     });
 
     test('has it also without a namespace', async () => {
-      expect((await diff(unlabelled(strict).replace('"namespace":"regkeeper"', '"x":"y"'))).out).toContain('1 newly denied');
+      expect(
+        (await diff(unlabelled(strict).replace('"namespace":"regkeeper"', '"x":"y"'), [], { objects: written(ofAnother) })).out,
+      ).toContain('1 newly denied');
     });
 
     test('contains no rules if the one in the cluster has no label', async () => {

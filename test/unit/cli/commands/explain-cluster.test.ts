@@ -96,7 +96,12 @@ test('rules that cannot be read are reported', async () => {
 
 test('a namespace that the webhooks exclude is reported', async () => {
   const objects = [...world, namespace('kube-system')];
-  const { err } = await explain(['-n', 'kube-system', 'docker.io/x/y'], { objects });
-  expect(err).toContain('regkeeper: namespace kube-system is excluded from the webhooks, so its images are not evaluated\n');
+  const excluded = ['-n', 'kube-system', 'docker.io/x/y'];
+  for (const more of [[], ['-q'], ['-o', 'json']]) {
+    const { err } = await explain([...excluded, ...more], { objects });
+    expect(err).toBe('regkeeper: namespace kube-system is excluded from the webhooks, so its images are not evaluated\n');
+  }
+  expect(JSON.parse((await explain([...excluded, '-o', 'json'], { objects })).out)).toMatchObject({ verdict: 'untrusted', excluded: true });
   expect((await explain(['-n', 'shop', 'docker.io/x/y'], { objects })).err).toBe('');
+  expect(JSON.parse((await explain(['-n', 'shop', 'docker.io/x/y', '-o', 'json'], { objects })).out)).not.toHaveProperty('excluded');
 });
