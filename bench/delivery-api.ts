@@ -70,7 +70,7 @@ const copy = (index: number) => ({
     uid: uid(index),
     resourceVersion: '1',
     labels: { 'regkeeper.io/delivered': 'true' },
-    annotations: { 'regkeeper.io/source-version': '0123456789abcdef' },
+    annotations: { 'regkeeper.io/source-version': '0123456789abcdef', 'regkeeper.io/copy-rules': '0123456789abcdef' },
     managedFields: [{ manager: 'regkeeper-deliver', operation: 'Apply', fieldsV1: { 'f:data': { 'f:.dockerconfigjson': {} } } }],
   },
 });

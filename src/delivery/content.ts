@@ -3,7 +3,8 @@
 import type { RegistryCredential } from '../credentials/registry-secret.ts';
 import type { JsonObject } from '../object/json.ts';
 import { copyKey } from './names.ts';
-import { createSelector, type NamingRule, type SelectedEntries, type Selector } from './select-entries.ts';
+import { ruleIds, ruleIdsText } from './rule-ids.ts';
+import { createSelector, type NamingRule, type SelectedEntries, type Selector, selectEntries } from './select-entries.ts';
 import type { UsableSource } from './source.ts';
 
 export type CopyContent = {
@@ -18,10 +19,16 @@ export type CopyContent = {
   readonly data: { readonly [copyKey]: string } | undefined;
   /** Whether the entries are more than a Secret can contain. */
   readonly tooLarge: boolean;
+  /** Whether there are no entries because those for the rules are malformed. */
+  readonly malformed: boolean;
+  /** The rules, as they are recorded on the copy. */
+  readonly rules: string;
+  /** Without data: all that copies written for these rules, or for some of them, may have recorded. */
+  readonly ruleIds: ReadonlySet<string>;
 } & Pick<SelectedEntries<unknown>, 'rulesWithout' | 'wider'>;
 
 /** Changed when the same source and rules give other data, so that existing copies are written again. */
-const format = 1;
+const format = 2;
 
 /**
  * In bytes. The API server accepts no larger Secret. A copy can be larger than its source, for instance because of letters beyond ASCII.
@@ -37,12 +44,23 @@ export function createContent(
 ): CopyContent {
   const { entries, rulesWithout, wider } = select(rules);
   const version = hash(JSON.stringify([format, source.version, entries.map(({ key }) => key)]));
-  const made = { version, entries: entries.length, rulesWithout, wider };
-  if (entries.length === 0) return { ...made, data: undefined, tooLarge: false };
+  const made = { version, entries: entries.length, rulesWithout, wider, rules: ruleIdsText(rules, hash) };
+  if (entries.length === 0) {
+    return { ...made, data: undefined, tooLarge: false, malformed: hasMalformedEntry(source, rules), ruleIds: ruleIds(rules, hash) };
+  }
   const auths = Object.fromEntries(entries.map(({ key, content }) => [key, onlyTexts(content)]));
   const text = asciiJson({ auths });
   const tooLarge = text.length > maxSecretBytes;
-  return { ...made, data: tooLarge ? undefined : { [copyKey]: btoa(text) }, tooLarge };
+  if (tooLarge) return { ...made, data: undefined, tooLarge, malformed: false, ruleIds: ruleIds(rules, hash) };
+  return { ...made, data: { [copyKey]: btoa(text) }, tooLarge, malformed: false, ruleIds: none };
+}
+
+const none: ReadonlySet<string> = new Set();
+
+/** Whether a malformed entry of the source would be copied for the rules if it were not malformed. */
+function hasMalformedEntry({ problems }: UsableSource, rules: readonly NamingRule[]): boolean {
+  const malformed = problems.flatMap(({ entry }) => (entry === undefined ? [] : [{ key: entry }]));
+  return malformed.length > 0 && selectEntries(malformed, rules).entries.length > 0;
 }
 
 /** Every field that kubelets and builders read is a string. Another type in a field that only one of them reads would break the other. */

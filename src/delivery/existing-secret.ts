@@ -3,7 +3,14 @@
  * it since it was delivered.
  */
 import { isObject, type JsonObject, textAt, valueAt } from '../object/json.ts';
-import { copyKey, deliveredLabel, deliveryFieldManager, sourceVersionAnnotation, unusedSinceAnnotation } from './names.ts';
+import {
+  copyKey,
+  copyRulesAnnotation,
+  deliveredLabel,
+  deliveryFieldManager,
+  sourceVersionAnnotation,
+  unusedSinceAnnotation,
+} from './names.ts';
 
 export type ExistingSecret = {
   readonly uid: string;
@@ -19,6 +26,8 @@ export type ExistingSecret = {
   /** Whether it is being deleted and waits for a finalizer. */
   readonly terminating: boolean;
   readonly sourceVersion: string | undefined;
+  /** The rules for which it was written, as in the annotation. */
+  readonly rules: string | undefined;
   /** Epoch milliseconds. Undefined if the annotation is absent, or is no time. */
   readonly unusedSince: number | undefined;
 };
@@ -37,6 +46,7 @@ export function readExistingSecret(secret: { readonly metadata: object }): Exist
     immutable: managers.some((manager) => valueAt(fieldsOf(manager), ['f:immutable']) !== undefined),
     terminating: valueAt(metadata, ['deletionTimestamp']) !== undefined,
     sourceVersion: textAt(metadata, ['annotations', sourceVersionAnnotation]),
+    rules: textAt(metadata, ['annotations', copyRulesAnnotation]),
     unusedSince: Number.isNaN(unusedSince) ? undefined : unusedSince,
   };
 }

@@ -6,6 +6,8 @@ export { sourceLabel } from '../rules/language/config-map.ts';
 
 /** On a copy: the version of the source and of the selected entries. It contains nothing of the content. */
 export const sourceVersionAnnotation = 'regkeeper.io/source-version';
+/** On a copy: hashes of the rules for which it was written. */
+export const copyRulesAnnotation = 'regkeeper.io/copy-rules';
 /** On a copy that no object needs: since when, in RFC 3339. */
 export const unusedSinceAnnotation = 'regkeeper.io/unused-since';
 

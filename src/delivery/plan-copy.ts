@@ -3,6 +3,7 @@
  * exists. The same input always gives the same plan, so a plan that was not completed is made again from what is then the case.
  */
 import type { ExistingSecret } from './existing-secret.ts';
+import { areAllAmong } from './rule-ids.ts';
 import type { UnusableSourceCode } from './source.ts';
 
 export type PlanInput = {
@@ -13,7 +14,7 @@ export type PlanInput = {
   readonly excluded: boolean;
   /** Whether a rule of the cluster gives the secret to the namespace. */
   readonly entitled: boolean;
-  /** Milliseconds since this process noticed that the namespace is not entitled. */
+  /** Milliseconds since this process noticed that the namespace is not entitled, or that the copy is obsolete (`isObsolete`). */
   readonly notEntitledFor: number;
   /** Whether an object of the namespace needs the secret. */
   readonly needed: boolean;
@@ -28,8 +29,10 @@ export type PlanInput = {
 /** The content that a copy should have. */
 export type ContentState =
   | { readonly state: 'ready'; readonly version: string }
-  /** The source is unusable, has nothing for the rules, or has more for them than a Secret can contain. */
-  | { readonly state: 'unavailable'; readonly code: UnusableSourceCode | 'source-without-entry' | 'copy-too-large' };
+  /** The source is unusable, or has nothing for the rules. */
+  | { readonly state: 'unavailable'; readonly code: UnusableSourceCode | 'source-without-entry' }
+  /** The entries for the rules are malformed, or more than a Secret can contain. `rules` are `ruleIds` of the rules in force. */
+  | { readonly state: 'unavailable'; readonly code: 'entry-malformed' | 'copy-too-large'; readonly rules: ReadonlySet<string> };
 
 /** The Secret with which the plan was made. A write to any other version of it fails. */
 export type Precondition = Pick<ExistingSecret, 'uid' | 'resourceVersion'>;
@@ -81,8 +84,20 @@ export function planCopy(input: PlanInput): CopyPlan {
   if (existing?.terminating) return leave('terminating', isWanted ? 'stuck-deletion' : undefined);
   if (excluded) return existing ? leave('excluded-namespace', 'excluded-copy') : leave('absent');
   if (!isEntitled) return existing ? planNotEntitled(input, existing) : leave('absent');
-  if (isWanted) return planWanted(input, existing);
-  return existing ? planUnused(input, existing, secret.retainSeconds * 1_000) : leave('absent');
+  if (!existing) return isWanted ? planWanted(input, existing) : leave('absent');
+  const plan = isWanted ? planWanted(input, existing) : planUnused(input, existing, secret.retainSeconds * 1_000);
+  if (plan.action.do === 'delete' || !isObsolete(input.content, existing)) return plan;
+  return { ...planNotEntitled(input, existing), ...(plan.finding && { finding: plan.finding }) };
+}
+
+/**
+ * Whether a copy may contain entries to which the namespace is no longer entitled, and cannot be rewritten. While the source is unusable, an
+ * older copy is better than none. With a usable source, the copy stays only if all rules for which it was written still apply.
+ */
+export function isObsolete(content: ContentState, existing: ExistingSecret): boolean {
+  if (content.state === 'ready') return false;
+  if ('rules' in content) return !areAllAmong(existing.rules, content.rules);
+  return content.code === 'source-without-entry';
 }
 
 function leave(because: LeaveReason, finding?: CopyFinding): CopyPlan {
@@ -109,7 +124,7 @@ function planWanted(input: PlanInput, existing: ExistingSecret | undefined): Cop
   return finding ? leave('content-unavailable', finding) : leave('up-to-date');
 }
 
-/** A copy is written if its content differs from the source. If the source is unusable, an older copy is better than none. */
+/** A copy is written if its content differs from the source. */
 function planWrite({ content }: PlanInput, existing: ExistingSecret): CopyPlan | undefined {
   if (content.state !== 'ready') return undefined;
   const because = !existing.intact ? 'tampered' : existing.sourceVersion !== content.version ? 'content-changed' : undefined;

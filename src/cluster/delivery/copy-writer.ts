@@ -2,6 +2,7 @@
 import type { CopyContent } from '../../delivery/content.ts';
 import { readExistingSecret } from '../../delivery/existing-secret.ts';
 import {
+  copyRulesAnnotation,
   copyType,
   deliveredLabel,
   deliveryFieldManager,
@@ -89,17 +90,22 @@ async function apply(client: ApiClient, copy: CopyToWrite, of?: Precondition): P
     query: { fieldManager: deliveryFieldManager, force: true },
     contentType: 'application/apply-patch+yaml',
     accept: metadataOnly,
-    body: copyObject(name, content.version, content.data, of),
+    body: copyObject(name, content, content.data, of),
   });
 }
 
 /** The Secret as it is applied. */
-export function copyObject(name: string, version: string, data: Readonly<Record<string, string>>, of?: Precondition): KubeObject {
+export function copyObject(
+  name: string,
+  { version, rules }: Pick<CopyContent, 'version' | 'rules'>,
+  data: Readonly<Record<string, string>>,
+  of?: Precondition,
+): KubeObject {
   const metadata = {
     name,
     ...preconditionsOf(of),
     labels: { [deliveredLabel]: 'true', 'app.kubernetes.io/managed-by': 'regkeeper' },
-    annotations: { [sourceVersionAnnotation]: version },
+    annotations: { [sourceVersionAnnotation]: version, [copyRulesAnnotation]: rules },
   };
   return { apiVersion: 'v1', kind: 'Secret', metadata, type: copyType, data } as KubeObject;
 }

@@ -111,7 +111,7 @@ export function createFence({ client, subject, onChange, log, clock }: FenceOpti
  * @throws ApiError where the answer comes from something else, such as a missing permission or another admission plugin
  */
 async function findGap(client: ApiClient, { name, allowedNamespace, excludedNamespaces }: FenceSubject): Promise<string | undefined> {
-  const copy = copyObject(name, 'probe', { [copyKey]: btoa('{"auths":{}}') });
+  const copy = copyObject(name, { version: 'probe', rules: 'probe' }, { [copyKey]: btoa('{"auths":{}}') });
   const withoutLabel = { ...copy, metadata: { ...copy.metadata, labels: {} } };
   const opaque = { ...copy, type: 'Opaque' };
   const probes = [

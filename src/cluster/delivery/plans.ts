@@ -1,7 +1,7 @@
 /** Makes the plan for one copy from everything that is watched at this moment. */
 
 import type { CopyContent } from '../../delivery/content.ts';
-import { type ContentState, type CopyPlan, planCopy } from '../../delivery/plan-copy.ts';
+import { type ContentState, type CopyPlan, isObsolete, planCopy } from '../../delivery/plan-copy.ts';
 import type { SourceState } from '../../delivery/source.ts';
 import { deliveredSecret, isEntitled, rulesNaming } from '../../rules/match/entitlement.ts';
 import type { DeliveredSecret, NamespaceContext, RuleSet } from '../../rules/rule-set.ts';
@@ -46,7 +46,7 @@ export type PlansOptions = {
 
 export function createPlans(options: PlansOptions): Plans {
   const { rules, namespaces, needs, copies, sourceOf, contents, isExcluded, isSelected, now, monotonic } = options;
-  /** Since when a copy is not entitled, and since when it is not needed, by the monotonic clock. */
+  /** Since when a copy is not entitled or obsolete, and since when it is not needed, by the monotonic clock. */
   const notEntitled = createStopwatch(monotonic);
   const notNeeded = createStopwatch(monotonic);
 
@@ -83,7 +83,7 @@ export function createPlans(options: PlansOptions): Plans {
         namespace: !known ? 'absent' : known.terminating ? 'terminating' : 'active',
         excluded,
         entitled,
-        notEntitledFor: notEntitled.measure(key, existing !== undefined && !entitled),
+        notEntitledFor: notEntitled.measure(key, existing !== undefined && (!entitled || isObsolete(made.state, existing))),
         needed,
         notNeededFor: notNeeded.measure(key, existing !== undefined && !needed),
         content: made.state,
@@ -115,7 +115,8 @@ const absent: CopyPlan = { action: { do: 'leave', because: 'absent' } };
 /** The plan does not depend on the content. */
 const noContent = { source: undefined, content: undefined, state: { state: 'unavailable', code: 'source-missing' } } as const;
 
-function stateOf({ data, version, tooLarge }: CopyContent): ContentState {
+function stateOf({ data, version, tooLarge, malformed, ruleIds }: CopyContent): ContentState {
   if (data !== undefined) return { state: 'ready', version };
-  return { state: 'unavailable', code: tooLarge ? 'copy-too-large' : 'source-without-entry' };
+  if (tooLarge || malformed) return { state: 'unavailable', code: tooLarge ? 'copy-too-large' : 'entry-malformed', rules: ruleIds };
+  return { state: 'unavailable', code: 'source-without-entry' };
 }

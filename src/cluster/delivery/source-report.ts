@@ -21,6 +21,12 @@ export function createSourceReport(log: Log): SourceReport {
   const compared = new Map<string, { readonly source: SourceState; readonly rules: RuleSet }>();
   return {
     update(rules, sourceOf) {
+      const names = new Set(rules.deliveredSecrets.map(({ name }) => name));
+      for (const name of compared.keys()) {
+        if (names.has(name)) continue;
+        compared.delete(name);
+        reported.delete(name);
+      }
       for (const secret of rules.deliveredSecrets) {
         const source = sourceOf(secret.source);
         if (!source) continue;

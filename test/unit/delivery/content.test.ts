@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseRegistrySecret, registrySecretProblems } from '../../../src/credentials/registry-secret.ts';
 import { createContent } from '../../../src/delivery/content.ts';
+import { areAllAmong } from '../../../src/delivery/rule-ids.ts';
 import { readSource, type UsableSource } from '../../../src/delivery/source.ts';
 import { parsePattern, resolvePattern } from '../../../src/rules/language/pattern.ts';
 import { propertyTimeout, runs } from '../../property.ts';
@@ -95,6 +96,23 @@ describe('a copy', () => {
   });
 });
 
+describe('without data', () => {
+  const malformed = secret({ auths: { 'a.io': { auth: '!' }, 'b.io': { auth } } });
+  test('a malformed entry for the rules is distinguished from an entry that does not exist', () => {
+    expect(copyOf(malformed, 'a.io')).toMatchObject({ data: undefined, malformed: true });
+    expect(copyOf(malformed, 'c.io')).toMatchObject({ data: undefined, malformed: false });
+  });
+
+  test.each([1, 16, 17, 40])('the content names the rules for which an earlier copy was written, for %i rules', (count) => {
+    const all = Array.from({ length: count }, (_, index) => `r${index}.io`);
+    const source = secret({ auths: Object.fromEntries(all.map((registry) => [registry, { auth }])) });
+    const { rules } = copyOf(source, ...all);
+    expect(areAllAmong(rules, copyOf(malformed, ...all).ruleIds)).toBe(true);
+    expect(areAllAmong(rules, copyOf(malformed, ...all.slice(1)).ruleIds)).toBe(false);
+    expect(areAllAmong(rules, copyOf(malformed, ...all, 'added.io').ruleIds)).toBe(count <= 16);
+  });
+});
+
 describe('the version of a copy', () => {
   const source = secret({ auths: { 'a.io': { auth }, 'b.io': { auth } } });
   test('is equal for equal sources and selections, whichever rules select them', () => {
@@ -105,7 +123,7 @@ describe('the version of a copy', () => {
     expect(new Set([copyOf(source, 'a.io'), copyOf(written, 'a.io'), copyOf(source, 'b.io')].map(({ version }) => version)).size).toBe(3);
   });
   test('has nothing of the content', () => {
-    expect(copyOf(source, 'a.io').version).toBe('[1,"u1 7",["a.io"]]');
+    expect(copyOf(source, 'a.io').version).toBe('[2,"u1 7",["a.io"]]');
   });
 });
 

@@ -4,7 +4,7 @@ import { readExistingSecret } from '../../../src/delivery/existing-secret.ts';
 
 const ours = { manager: 'regkeeper-deliver', operation: 'Apply', fieldsV1: { 'f:data': { 'f:.dockerconfigjson': {} } } };
 const labels = { 'regkeeper.io/delivered': 'true' };
-const annotations = { 'regkeeper.io/source-version': 'v1' };
+const annotations = { 'regkeeper.io/source-version': 'v1', 'regkeeper.io/copy-rules': 'r1 r2' };
 const copy = { uid: 'u', resourceVersion: '1', labels, annotations, managedFields: [ours] };
 const asDelivered = {
   uid: 'u',
@@ -15,6 +15,7 @@ const asDelivered = {
   immutable: false,
   terminating: false,
   sourceVersion: 'v1',
+  rules: 'r1 r2',
   unusedSince: undefined,
 };
 
@@ -58,7 +59,7 @@ test.each<[string, object, object]>([
   [
     'of another writer',
     { labels: undefined, annotations: undefined, managedFields: [{ ...ours, manager: 'kubectl' }] },
-    { delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined },
+    { delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined, rules: undefined },
   ],
   ['without managedFields, as from a backup', { managedFields: undefined }, { writtenByDelivery: false, intact: false }],
   ['with managedFields of a wrong type', { managedFields: { 0: ours } }, { writtenByDelivery: false, intact: false }],

@@ -14,9 +14,10 @@ const copy: ExistingSecret = {
   immutable: false,
   terminating: false,
   sourceVersion: 'v1',
+  rules: 'b',
   unusedSince: undefined,
 };
-const foreign = { ...copy, delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined };
+const foreign = { ...copy, delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined, rules: undefined };
 const wanted: PlanInput = {
   secret: { deliver: 'onDemand', retainSeconds: 24 * 3_600 },
   namespace: 'active',
@@ -31,6 +32,10 @@ const wanted: PlanInput = {
 };
 const always = { deliver: 'always', retainSeconds: 0 } as const;
 const noSource = { state: 'unavailable', code: 'source-missing' } as const;
+const noEntry = { state: 'unavailable', code: 'source-without-entry' } as const;
+/** The copy was written for rule b. */
+const tooLarge = (...rules: string[]) => ({ state: 'unavailable', code: 'copy-too-large', rules: new Set(rules) }) as const;
+const malformed = (...rules: string[]) => ({ state: 'unavailable', code: 'entry-malformed', rules: new Set(rules) }) as const;
 
 /** The plan in one line: action, reason, finding, and after how many minutes it is made again. */
 function render({ action, finding, recheckAfter }: CopyPlan): string {
@@ -72,6 +77,78 @@ describe('with a copy', () => {
       { content: noSource },
       { intact: false },
       'leave: content-unavailable, finding content-unavailable',
+    ],
+    [
+      'for whose rules the source has no entry any more',
+      { content: noEntry },
+      {},
+      'leave: entitlement-grace, finding content-unavailable, again in 0.5 min',
+    ],
+    [
+      'for whose rules the source has no entry for 30 s',
+      { content: noEntry, notEntitledFor: 30_000 },
+      {},
+      'delete: not-entitled, finding content-unavailable',
+    ],
+    [
+      'that a tenant changed, for whose rules the source has no entry',
+      { content: noEntry, notEntitledFor: 30_000 },
+      { intact: false, immutable: true },
+      'delete: not-entitled, finding content-unavailable',
+    ],
+    [
+      'that nothing needs, and for whose rules the source has no entry',
+      { content: noEntry, notEntitledFor: 30_000, needed: false },
+      { unusedSince: now - hour },
+      'delete: not-entitled',
+    ],
+    [
+      'of other rules, whose entries are too large',
+      { content: tooLarge('a') },
+      {},
+      'leave: entitlement-grace, finding content-unavailable, again in 0.5 min',
+    ],
+    [
+      'of other rules, whose entries are too large for 30 s',
+      { content: tooLarge('a'), notEntitledFor: 30_000 },
+      {},
+      'delete: not-entitled, finding content-unavailable',
+    ],
+    [
+      'of rules that still apply, whose entries became too large',
+      { content: tooLarge('b'), notEntitledFor: hour },
+      {},
+      'leave: content-unavailable, finding content-unavailable',
+    ],
+    [
+      'of rules that still apply, to which one was added that makes it too large',
+      { content: tooLarge('a', 'b'), notEntitledFor: hour },
+      {},
+      'leave: content-unavailable, finding content-unavailable',
+    ],
+    [
+      'of two rules, of which one was removed, whose entries are too large',
+      { content: tooLarge('a'), notEntitledFor: hour },
+      { rules: 'a b' },
+      'delete: not-entitled, finding content-unavailable',
+    ],
+    [
+      'that does not show its rules, whose entries are too large',
+      { content: tooLarge('a'), notEntitledFor: hour },
+      { rules: undefined },
+      'delete: not-entitled, finding content-unavailable',
+    ],
+    [
+      'whose only entry became malformed',
+      { content: malformed('b'), notEntitledFor: hour },
+      {},
+      'leave: content-unavailable, finding content-unavailable',
+    ],
+    [
+      'of other rules, whose only entry is malformed',
+      { content: malformed('a'), notEntitledFor: hour },
+      {},
+      'delete: not-entitled, finding content-unavailable',
     ],
     ['that is being deleted', {}, { terminating: true }, 'leave: terminating, finding stuck-deletion'],
     ['that is being deleted where nothing needs it', { needed: false }, { terminating: true }, 'leave: terminating'],

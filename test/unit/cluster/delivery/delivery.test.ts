@@ -103,6 +103,53 @@ describe('a copy', () => {
     expect(world.login('a')).toBe('robot:three');
   });
 
+  test('is deleted after the grace period if the rules now need only entries that the source does not have', async () => {
+    const rules = (...registries: string[]) =>
+      `rules: [${registries.map((registry) => `{registry: ${registry}, pullSecret: corp}`).join(', ')}]
+secrets: [{name: corp, source: corp-source, namespaces: '*' }]`;
+    const world = await deliveryWorld({ rules: rules('other.example.com', 'reg.example.com') });
+    world.putSource('robot:one');
+    world.putNamespace('a');
+    world.putPod('a', 'web');
+    await world.start();
+    expect(world.login('a')).toBe('robot:one');
+    world.writes();
+    world.setRules(rules('other.example.com'));
+    await world.react(20_000);
+    expect(world.writes()).toEqual([]);
+    await world.react(20_000);
+    expect(world.writes()).toEqual(['delete a/secrets/corp']);
+    expect(world.findings()).toEqual(['a/corp: content-unavailable']);
+    world.setRules(rules('reg.example.com'));
+    await world.react();
+    expect(world.login('a')).toBe('robot:one');
+  });
+
+  test('that would become larger than a Secret can be stays only while the rules it was written for apply', async () => {
+    const rules = (...registries: string[]) =>
+      `rules: [${registries.map((registry) => `{registry: ${registry}, pullSecret: corp}`).join(', ')}]
+secrets: [{name: corp, source: corp-source, namespaces: '*' }]`;
+    const world = await deliveryWorld({ rules: rules('reg.example.com') });
+    const small = { auth: btoa('robot:one') };
+    const large = { username: 'robot', password: '\u00e9'.repeat(200_000) };
+    const auths = { 'reg.example.com': small, 'large.example.com': large };
+    const data = { '.dockerconfigjson': Buffer.from(JSON.stringify({ auths })).toString('base64') };
+    world.putSecret('regkeeper', 'corp-source', { metadata: { labels: { 'regkeeper.io/source': 'true' } }, data });
+    world.putNamespace('a');
+    world.putPod('a', 'web');
+    await world.start();
+    world.writes();
+    world.setRules(rules('reg.example.com', 'large.example.com'));
+    await world.react(60_000);
+    expect(world.writes()).toEqual([]);
+    expect(world.login('a')).toBe('robot:one');
+    world.setRules(rules('large.example.com'));
+    await world.react(20_000);
+    expect(world.writes()).toEqual([]);
+    await world.react(20_000);
+    expect(world.writes()).toEqual(['delete a/secrets/corp']);
+  });
+
   test('is restored after another writer has changed it', async () => {
     const world = await started();
     world.putPod('a', 'web');
