@@ -29,10 +29,14 @@ export type PlanInput = {
 /** The content that a copy should have. */
 export type ContentState =
   | { readonly state: 'ready'; readonly version: string }
-  /** The source is unusable, or has nothing for the rules. */
-  | { readonly state: 'unavailable'; readonly code: UnusableSourceCode | 'source-without-entry' }
-  /** The entries for the rules are malformed, or more than a Secret can contain. `rules` are `ruleIds` of the rules in force. */
-  | { readonly state: 'unavailable'; readonly code: 'entry-malformed' | 'copy-too-large'; readonly rules: ReadonlySet<string> };
+  /** The source is unusable. While it is, an older copy is better than none. */
+  | { readonly state: 'unavailable'; readonly code: UnusableSourceCode }
+  /** It has no entries for the rules, malformed ones, or more than a Secret can contain. `rules` are `ruleIds` of the rules in force. */
+  | {
+      readonly state: 'unavailable';
+      readonly code: 'source-without-entry' | 'entry-malformed' | 'copy-too-large';
+      readonly rules: ReadonlySet<string>;
+    };
 
 /** The Secret with which the plan was made. A write to any other version of it fails. */
 export type Precondition = Pick<ExistingSecret, 'uid' | 'resourceVersion'>;
@@ -95,9 +99,7 @@ export function planCopy(input: PlanInput): CopyPlan {
  * older copy is better than none. With a usable source, the copy stays only if all rules for which it was written still apply.
  */
 export function isObsolete(content: ContentState, existing: ExistingSecret): boolean {
-  if (content.state === 'ready') return false;
-  if ('rules' in content) return !areAllAmong(existing.rules, content.rules);
-  return content.code === 'source-without-entry';
+  return 'rules' in content && !areAllAmong(existing.rules, content.rules);
 }
 
 function leave(because: LeaveReason, finding?: CopyFinding): CopyPlan {

@@ -90,7 +90,7 @@ function isRemoved({ labelInCluster }: ConfigMapInFile): boolean {
 }
 
 function removalOf({ name, namespace }: ConfigMapInFile, ownNamespace: string): string {
-  return `ConfigMap ${namespace || ownNamespace}/${name} has no label ${rulesLabel} in the file. No other field manager is known to own the label in the cluster, so kubectl apply removes it and the rules are no longer in effect. Add it to the file`;
+  return `ConfigMap ${namespace || ownNamespace}/${name} has no label ${rulesLabel} in the file. No other field manager owns the label in the cluster, so kubectl apply removes it, and the rules with it. Add it to the file`;
 }
 
 function warningsAbout({ name, namespace, labelInCluster }: ConfigMapInFile, ownNamespace: string): readonly string[] {

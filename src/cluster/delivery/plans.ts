@@ -117,6 +117,6 @@ const noContent = { source: undefined, content: undefined, state: { state: 'unav
 
 function stateOf({ data, version, tooLarge, malformed, ruleIds }: CopyContent): ContentState {
   if (data !== undefined) return { state: 'ready', version };
-  if (tooLarge || malformed) return { state: 'unavailable', code: tooLarge ? 'copy-too-large' : 'entry-malformed', rules: ruleIds };
-  return { state: 'unavailable', code: 'source-without-entry' };
+  const code = tooLarge ? 'copy-too-large' : malformed ? 'entry-malformed' : 'source-without-entry';
+  return { state: 'unavailable', code, rules: ruleIds };
 }

@@ -57,11 +57,12 @@ class Cluster {
   content(): ContentState {
     const selected = this.selected();
     if (!this.source) return { state: 'unavailable', code: 'source-missing' };
-    if (selected.length === 0) return { state: 'unavailable', code: 'source-without-entry' };
+    const rules = ruleIds(this.rules.map(ruleFor), (text) => text);
+    if (selected.length === 0) return { state: 'unavailable', code: 'source-without-entry', rules };
     if (selected.every((registry) => this.source?.entries[registry] === 'small')) {
       return { state: 'ready', version: `${this.source.version} ${selected.join(' ')}` };
     }
-    return { state: 'unavailable', code: 'copy-too-large', rules: ruleIds(this.rules.map(ruleFor), (text) => text) };
+    return { state: 'unavailable', code: 'copy-too-large', rules };
   }
 
   change(entries: Source['entries']): void {
@@ -273,5 +274,5 @@ function expected({ phase, entitled, needed, stored }: Namespace, cluster: Clust
   if (!entitled || !needed) return ['none'];
   const content = cluster.content();
   if (content.state === 'ready') return ['copy'];
-  return content.code === 'copy-too-large' ? ['older copy', 'none'] : ['none'];
+  return 'rules' in content ? ['older copy', 'none'] : ['none'];
 }

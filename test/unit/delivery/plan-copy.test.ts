@@ -32,8 +32,8 @@ const wanted: PlanInput = {
 };
 const always = { deliver: 'always', retainSeconds: 0 } as const;
 const noSource = { state: 'unavailable', code: 'source-missing' } as const;
-const noEntry = { state: 'unavailable', code: 'source-without-entry' } as const;
 /** The copy was written for rule b. */
+const noEntry = (...rules: string[]) => ({ state: 'unavailable', code: 'source-without-entry', rules: new Set(rules) }) as const;
 const tooLarge = (...rules: string[]) => ({ state: 'unavailable', code: 'copy-too-large', rules: new Set(rules) }) as const;
 const malformed = (...rules: string[]) => ({ state: 'unavailable', code: 'entry-malformed', rules: new Set(rules) }) as const;
 
@@ -79,26 +79,32 @@ describe('with a copy', () => {
       'leave: content-unavailable, finding content-unavailable',
     ],
     [
-      'for whose rules the source has no entry any more',
-      { content: noEntry },
+      'of other rules, for which the source has no entry',
+      { content: noEntry('a') },
       {},
       'leave: entitlement-grace, finding content-unavailable, again in 0.5 min',
     ],
     [
-      'for whose rules the source has no entry for 30 s',
-      { content: noEntry, notEntitledFor: 30_000 },
+      'of rules that still apply, for which the source has no entry any more',
+      { content: noEntry('b'), notEntitledFor: hour },
+      {},
+      'leave: content-unavailable, finding content-unavailable',
+    ],
+    [
+      'of other rules, for which the source has no entry for 30 s',
+      { content: noEntry('a'), notEntitledFor: 30_000 },
       {},
       'delete: not-entitled, finding content-unavailable',
     ],
     [
-      'that a tenant changed, for whose rules the source has no entry',
-      { content: noEntry, notEntitledFor: 30_000 },
+      'of other rules, that a tenant changed, for which the source has no entry',
+      { content: noEntry('a'), notEntitledFor: 30_000 },
       { intact: false, immutable: true },
       'delete: not-entitled, finding content-unavailable',
     ],
     [
-      'that nothing needs, and for whose rules the source has no entry',
-      { content: noEntry, notEntitledFor: 30_000, needed: false },
+      'of other rules, that nothing needs, and for which the source has no entry',
+      { content: noEntry('a'), notEntitledFor: 30_000, needed: false },
       { unusedSince: now - hour },
       'delete: not-entitled',
     ],

@@ -333,7 +333,7 @@ describe('the rules after the change', () => {
       expect(out).toContain('- rule registry.example.com (ConfigMap regkeeper/regkeeper-rules');
       expect(out).not.toContain('rule other.example.com');
       expect(err).toContain(
-        'regkeeper: ConfigMap regkeeper/regkeeper-rules has no label regkeeper.io/rules in the file. No other field manager is known to own the label in the cluster, so kubectl apply removes it and the rules are no longer in effect. Add it to the file\n',
+        'regkeeper: ConfigMap regkeeper/regkeeper-rules has no label regkeeper.io/rules in the file. No other field manager owns the label in the cluster, so kubectl apply removes it, and the rules with it. Add it to the file\n',
       );
       expect(exitCode).toBe(1);
     });
