@@ -342,7 +342,7 @@ describe('the rules after the change', () => {
       const objects = world.filter(({ metadata }) => metadata.name !== 'other-rules');
       const { out, err, exitCode } = await diff(unlabelled(inForce), ['--strict', '-q'], { objects });
       expect(out).toBe('');
-      expect(err).toContain('so kubectl apply removes it and the rules are no longer in effect. Add it to the file\n');
+      expect(err).toContain('so kubectl apply removes it, and the rules with it. Add it to the file\n');
       expect(err).toContain('regkeeper: cannot load the rules of the cluster after the change: there are no rules\n');
       expect(exitCode).toBe(2);
     });
