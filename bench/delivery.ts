@@ -9,6 +9,7 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { waitFor } from '../test/cluster/wait-for.ts';
+import { kubeconfigFor } from './kubeconfig.ts';
 
 const targets = { mebibytes: 200, seconds: 60 };
 /** The limit that Node derives inside a container with the 512 MiB of deploy/secret-delivery. */
@@ -49,15 +50,8 @@ async function startApi(args: readonly string[]) {
 }
 
 async function measure(url: string) {
-  const cluster = { server: url, 'insecure-skip-tls-verify': true };
-  const config = {
-    clusters: [{ name: 'c', cluster }],
-    users: [{ name: 'u', user: { token: 't' } }],
-    contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
-    'current-context': 'c',
-  };
   const kubeconfig = join(folder, 'kubeconfig');
-  writeFileSync(kubeconfig, JSON.stringify(config));
+  writeFileSync(kubeconfig, kubeconfigFor({ server: url, 'insecure-skip-tls-verify': true }));
   const args = [
     'deliver',
     '--kubeconfig',

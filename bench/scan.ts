@@ -9,6 +9,7 @@ import { mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildProgram, programFile } from '../test/cluster/program.ts';
+import { kubeconfigWithCa } from './kubeconfig.ts';
 
 const bounds = { cpuSeconds: 60, peakMiB: 400 };
 const [templates, podsEach, oldEach, namespaces] = (process.env.SCAN_SIZE ?? '30000 5 10 300').split(' ').map(Number);
@@ -20,7 +21,7 @@ process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
 await buildProgram(folder);
 const api = fork(join(import.meta.dirname, 'scan-api.ts'), [templates, podsEach, oldEach, namespaces].map(String));
 const [{ url, ca }] = (await once(api, 'message')) as [{ url: string; ca: string }];
-writeFileSync(join(folder, 'kubeconfig'), kubeconfig(url, ca));
+writeFileSync(join(folder, 'kubeconfig'), kubeconfigWithCa(url, ca));
 writeFileSync(join(folder, 'rules.yaml'), 'rules:\n- registry: registry.example.com\n  pullSecret: corp-pull\n');
 
 const output = join(folder, 'output');
@@ -56,13 +57,3 @@ console.log(
 console.log(`CPU time     ${cpuSeconds.toFixed(1).padStart(6)} s   of ${bounds.cpuSeconds}`);
 console.log(`peak memory  ${peakMiB.toFixed().padStart(6)} MiB of ${bounds.peakMiB}`);
 process.exitCode = exitCode === 1 && cpuSeconds <= bounds.cpuSeconds && peakMiB <= bounds.peakMiB ? 0 : 1;
-
-function kubeconfig(server: string, certificate: string): string {
-  const cluster = { server, 'certificate-authority-data': Buffer.from(certificate).toString('base64') };
-  return JSON.stringify({
-    clusters: [{ name: 'scripted', cluster }],
-    users: [{ name: 'user', user: { token: 'token' } }],
-    contexts: [{ name: 'scripted', context: { cluster: 'scripted', user: 'user' } }],
-    'current-context': 'scripted',
-  });
-}

@@ -3,6 +3,8 @@
 /** What is wrong in one file, as a sentence without a full stop. */
 export type VersionProblem = { readonly file: string; readonly problem: string };
 
+const imageInManifest = /image: regkeeper\.invalid\/regkeeper:(.*)$/m;
+
 /** The version that each file names first. The lock file names it twice, and npm keeps both the same. */
 const versions: readonly (readonly [file: string, pattern: RegExp])[] = [
   ['package.json', /^ {2}"version": "(.*)",$/m],
@@ -10,9 +12,9 @@ const versions: readonly (readonly [file: string, pattern: RegExp])[] = [
   ['Dockerfile', /image\.version="(.*)"/],
   ['deploy/chart/Chart.yaml', /^version: "?([^"\n]*)"?$/m],
   ['deploy/chart/Chart.yaml', /^appVersion: "?([^"\n]*)"?$/m],
-  ['deploy/program/deployment.yaml', /image: regkeeper\.invalid\/regkeeper:(.*)$/m],
-  ['deploy/secret-delivery/deployment.yaml', /image: regkeeper\.invalid\/regkeeper:(.*)$/m],
-  ['deploy/scan-report/cron-job.yaml', /image: regkeeper\.invalid\/regkeeper:(.*)$/m],
+  ['deploy/program/deployment.yaml', imageInManifest],
+  ['deploy/secret-delivery/deployment.yaml', imageInManifest],
+  ['deploy/scan-report/cron-job.yaml', imageInManifest],
   ['README.md', /regkeeper\.invalid\/regkeeper:(\S+)/],
 ];
 

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
+import { kubeconfigWithCa } from '../kubeconfig.ts';
 import { hasPriority } from './servers.ts';
 
 export type ClusterSize = { readonly accounts: number; readonly namespaces: number };
@@ -16,13 +17,6 @@ export async function startCluster(folder: string, { accounts, namespaces }: Clu
   process.once('exit', end);
   const [{ url, ca }] = (await once(child, 'message')) as [{ url: string; ca: string }];
   const kubeconfig = join(folder, `kubeconfig-${accounts}-${namespaces}.json`);
-  const cluster = { server: url, 'certificate-authority-data': Buffer.from(ca).toString('base64') };
-  const config = {
-    clusters: [{ name: 'scripted', cluster }],
-    users: [{ name: 'bench', user: { token: 'unused' } }],
-    contexts: [{ name: 'scripted', context: { cluster: 'scripted', user: 'bench' } }],
-    'current-context': 'scripted',
-  };
-  writeFileSync(kubeconfig, JSON.stringify(config));
+  writeFileSync(kubeconfig, kubeconfigWithCa(url, ca));
   return { kubeconfig, end };
 }

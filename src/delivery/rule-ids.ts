@@ -22,10 +22,14 @@ export function areAllAmong(annotation: string | undefined, ids: ReadonlySet<str
   return annotation !== undefined && annotation !== '' && annotation.split(' ').every((id) => ids.has(id));
 }
 
-function idOf({ pattern, pull, push }: NamingRule, hash: (text: string) => string): string {
-  return hash(JSON.stringify([pattern, pull, push]));
+function idOf(rule: NamingRule, hash: (text: string) => string): string {
+  return hash(JSON.stringify(contentOf(rule)));
 }
 
 function idOfAll(rules: readonly NamingRule[], hash: (text: string) => string): string {
-  return hash(JSON.stringify(rules.map(({ pattern, pull, push }) => [pattern, pull, push])));
+  return hash(JSON.stringify(rules.map(contentOf)));
+}
+
+function contentOf({ pattern, pull, push }: NamingRule): readonly unknown[] {
+  return [pattern, pull, push];
 }

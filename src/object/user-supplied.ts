@@ -93,7 +93,9 @@ function fileOf(root: JsonObject, paths: readonly Path[]): unknown {
   return text !== undefined && mayHaveField(text, new Set(paths.map((path) => path.at(-1)))) ? parseJsonText(text) : undefined;
 }
 
-const lastApplied: Path = ['metadata', 'annotations', 'kubectl.kubernetes.io/last-applied-configuration'];
+/** The annotation in which `kubectl apply` stores the user's file. */
+export const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
+const lastApplied: Path = ['metadata', 'annotations', lastAppliedAnnotation];
 
 /** False only if no object in the JSON text has any of the fields: a letter of a name can be escaped in no other way than with `\u`. */
 function mayHaveField(text: string, names: Iterable<unknown>): boolean {

@@ -29,6 +29,12 @@ export function endOf(until: string): number {
   return (Date.parse(until) + millisecondsPerDay) / 1000;
 }
 
+/** What follows a result that has a last day. Empty without one. */
+export function renderLastDay(until: string | undefined, ended: boolean): string {
+  if (until === undefined) return '';
+  return ended ? `: trust ended ${until}` : `, ends ${until}`;
+}
+
 /** The phase on a day in UTC. Both days are inclusive. */
 export function trustPhase({ until, warnFrom }: Pick<Rule, 'until' | 'warnFrom'>, today: string): TrustPhase {
   if (until === undefined) return 'lasting';

@@ -1,7 +1,8 @@
 /** The rules bundles of a cluster after rules from files are applied to it. */
 import type { RuleFilesContent } from '../loading/rule-files.ts';
 import type { ConfigMapInFile, LabelAfterApply, LabelInCluster } from '../loading/rule-manifests.ts';
-import { isObject, valueAt } from '../object/json.ts';
+import { isObject, parseJsonText, valueAt } from '../object/json.ts';
+import { lastAppliedAnnotation as lastApplied } from '../object/user-supplied.ts';
 import { idOf, rulesLabel } from '../rules/language/config-map.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 
@@ -40,8 +41,6 @@ export function labelAfterApply(live: unknown): LabelAfterApply {
   return managers.some(keepsLabel) ? 'kept' : 'removed';
 }
 
-const lastApplied = 'kubectl.kubernetes.io/last-applied-configuration';
-
 function keepsLabel(manager: unknown): boolean {
   const has = (...path: readonly string[]) => valueAt(manager, ['fieldsV1', ...path]) !== undefined;
   if (!has('f:metadata', 'f:labels', `f:${rulesLabel}`)) return false;
@@ -55,12 +54,8 @@ function keepsLabel(manager: unknown): boolean {
 function isInLastApplied(live: unknown): boolean {
   const text = valueAt(live, ['metadata', 'annotations', lastApplied]);
   if (typeof text !== 'string') return false;
-  try {
-    const applied: unknown = JSON.parse(text);
-    return !isObject(applied) || valueAt(applied, ['metadata', 'labels', rulesLabel]) !== undefined;
-  } catch {
-    return true;
-  }
+  const applied = parseJsonText(text);
+  return !isObject(applied) || valueAt(applied, ['metadata', 'labels', rulesLabel]) !== undefined;
 }
 
 /**

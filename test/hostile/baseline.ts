@@ -1,8 +1,8 @@
 /** Ordinary traffic, whose figures are the baseline for those of the hostile entries. */
 import { pod, reviewOf } from '../unit/server/reviews.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
+import { times } from './times.ts';
 
-const times = <Value>(count: number, value: (index: number) => Value): Value[] => Array.from({ length: count }, (_, index) => value(index));
 const ordinary = (): Sent => ({
   path: '/validate',
   body: JSON.stringify(reviewOf(pod('good.example.com/app'))),

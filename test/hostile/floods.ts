@@ -7,8 +7,7 @@ import { ruleSetOf } from '../unit/rules/documents.ts';
 import { pod, reviewOf } from '../unit/server/reviews.ts';
 import { podOfContainers, reviewText } from './bodies.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
-
-const times = <Value>(count: number, value: (index: number) => Value): Value[] => Array.from({ length: count }, (_, index) => value(index));
+import { times } from './times.ts';
 
 /** `count` requests that share the bytes of one body. */
 function many(count: number, { body, ...sent }: Sent): Sent[] {

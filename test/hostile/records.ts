@@ -7,9 +7,9 @@ import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { reviewOf } from '../unit/server/reviews.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
+import { times } from './times.ts';
 
 const KiB = 1024;
-const times = <Value>(count: number, value: (index: number) => Value): Value[] => Array.from({ length: count }, (_, index) => value(index));
 const port = `good.example.com:${'0'.repeat(3_900)}5000/x`;
 
 function podOf(images: readonly string[], metadata: object = { name: 'web' }) {

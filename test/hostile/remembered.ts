@@ -1,8 +1,7 @@
 /** Texts that would be costly to remember, or that are made to be remembered. */
 import { reviewText } from './bodies.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
-
-const times = <Value>(count: number, value: (index: number) => Value): Value[] => Array.from({ length: count }, (_, index) => value(index));
+import { times } from './times.ts';
 
 /** A Pod with managed fields that no other index has, and an annotation that makes the body long. */
 function podWithFields(index: number, annotation = ''): string {

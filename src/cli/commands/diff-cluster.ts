@@ -19,7 +19,7 @@ import { readRulePair, renderInvalidPair } from '../input/rule-pair.ts';
 import { type MachineFormat, renderMachine } from '../output/machine-output.ts';
 import { renderProblems } from '../output/paint-problems.ts';
 import { renderWorkloadChanges, ruleChangeEntry } from '../output/render-diff.ts';
-import { renderExcluded, renderLiveRemarks, renderNotRead } from '../output/render-live.ts';
+import { renderExcluded, renderLiveRemarks, renderNotLoaded, renderNotRead, renderSentences } from '../output/render-live.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
 export type ClusterDiffOptions = LiveOptions & {
@@ -108,11 +108,14 @@ async function readPair(
   const onConfigMap = (live: unknown, id: Bundle['id']) => void labels.set(id, labelAfterApply(live));
   const before = await readRulesInCluster({ ...read, onConfigMap });
   terminal.err(renderProblems(before.problems, terminal.paint.err));
-  if (!before.ok) return fail('the rules of the cluster', before.why, terminal);
+  if (!before.ok) {
+    terminal.err(renderNotLoaded(before.why));
+    return undefined;
+  }
   const content = await readRuleFiles([first], undefined, labelFinder(labels, regkeeperNamespace)).catch(asConfigurationError);
   const applied = applyTo(content, regkeeperNamespace);
   // Without this reason, a reader would look for the rules in the file.
-  for (const sentence of applied.removals) terminal.err(`regkeeper: ${sentence}\n`);
+  terminal.err(renderSentences(applied.removals));
   const after = await readRulesInCluster({ ...read, change: applied.change });
   // Problems of the files would keep them from taking effect, so there is nothing to preview.
   const problems = [...content.problems, ...after.problems.filter(isOfFile)];
@@ -121,7 +124,10 @@ async function readPair(
     terminal.out(renderInvalidPair({ before: before.rules.revision, after: undefined }, problems, options.output, true));
     return undefined;
   }
-  if (!after.ok) return fail('the rules of the cluster after the change', after.why, terminal);
+  if (!after.ok) {
+    terminal.err(renderNotLoaded(after.why, 'the rules of the cluster after the change'));
+    return undefined;
+  }
   const { configMaps } = applied;
   const remark = configMaps
     ? `comparing the rules in effect with those after ${configMaps.join(', ')} is applied`
@@ -144,10 +150,6 @@ function applyTo(...[content, namespace]: Parameters<typeof afterApply>): Return
 
 function isOfFile({ origin }: Problem): boolean {
   return origin.source.kind === 'file';
-}
-
-function fail(what: string, why: readonly string[], { err }: Terminal): undefined {
-  for (const sentence of why) err(`regkeeper: cannot load ${what}: ${sentence}\n`);
 }
 
 function render(

@@ -7,7 +7,7 @@ import { describeNotRead, distinctNotRead } from '../../scan/not-read.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { type ClusterChoice, type ConnectAction, withClient } from '../input/live-objects.ts';
 import { renderProblems } from '../output/paint-problems.ts';
-import { renderLiveRemarks, renderNotRead } from '../output/render-live.ts';
+import { renderLiveRemarks, renderNotLoaded, renderNotRead } from '../output/render-live.ts';
 import type { Terminal } from '../terminal.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -39,7 +39,7 @@ export function readRulesAndLabels(
     const inEffect = await readRulesInCluster({ client, installation, namespace: regkeeperNamespace });
     terminal.err(renderProblems(inEffect.problems, terminal.paint.err));
     if (!inEffect.ok) {
-      for (const sentence of inEffect.why) terminal.err(`regkeeper: cannot load the rules of the cluster: ${sentence}\n`);
+      terminal.err(renderNotLoaded(inEffect.why));
       return undefined;
     }
     const { labels, gap } = options.labels ? { labels: options.labels, gap: undefined } : await readLabels(client, namespace);

@@ -19,7 +19,7 @@ import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { type MachineFormat, outputOption, renderMachine } from '../output/machine-output.ts';
 import { renderProblems } from '../output/paint-problems.ts';
-import { renderLiveRemarks, renderNotRead } from '../output/render-live.ts';
+import { renderLiveRemarks, renderNotLoaded, renderNotRead, renderSentences } from '../output/render-live.ts';
 import { type Grouping, groupings, renderScan, renderScanSummary } from '../output/render-scan.ts';
 import type { ExitCode, Terminal } from '../terminal.ts';
 
@@ -149,10 +149,10 @@ async function fromCluster(
   const inForce = await readRulesInCluster({ client, installation, namespace });
   err(renderProblems(inForce.problems, paint.err));
   if (inForce.ok) {
-    err(inForce.fromSnapshot.map((sentence) => `regkeeper: ${escapeControls(sentence)}\n`).join(''));
+    err(renderSentences(inForce.fromSnapshot));
     return { ...inForce, gaps: [] };
   }
-  for (const sentence of inForce.why) err(`regkeeper: cannot load the rules of the cluster: ${sentence}\n`);
+  err(renderNotLoaded(inForce.why));
   return undefined;
 }
 

@@ -4,14 +4,19 @@ import { escapeControls } from '../../object/text.ts';
 import type { Installation } from '../../scan/installation.ts';
 import { type NotRead, renderPlace } from '../../scan/not-read.ts';
 
+/** Why a command has no rules to evaluate with. `what` is loaded. */
+export function renderNotLoaded(why: readonly string[], what = 'the rules of the cluster'): string {
+  return renderSentences(why.map((sentence) => `cannot load ${what}: ${sentence}`));
+}
+
 /** A line for each thing that could not be read or evaluated. */
 export function renderNotRead(notRead: readonly NotRead[], notEvaluated: readonly string[]): string {
-  return lines([...notRead.map((each) => `cannot read ${renderPlace(each)}: ${each.message}`), ...notEvaluated]);
+  return renderSentences([...notRead.map((each) => `cannot read ${renderPlace(each)}: ${each.message}`), ...notEvaluated]);
 }
 
 /** What does not make the result incomplete, but explains it. */
 export function renderLiveRemarks({ scope }: Pick<Installation, 'scope'>, gaps: readonly string[]): string {
-  return lines([
+  return renderSentences([
     ...gaps,
     ...(scope.resources === undefined && scope.gap === undefined
       ? ['the webhooks are not registered in this cluster, so no request is denied yet']
@@ -24,9 +29,10 @@ export function renderLiveRemarks({ scope }: Pick<Installation, 'scope'>, gaps: 
 
 /** Which objects were left out. Nothing if there are none. */
 export function renderExcluded({ namespaces, objects }: { readonly namespaces: readonly string[]; readonly objects: number }): string {
-  return objects === 0 ? '' : lines([`excluded from the webhooks: ${countOf(objects, 'object')} in ${namespaces.join(', ')}`]);
+  return objects === 0 ? '' : renderSentences([`excluded from the webhooks: ${countOf(objects, 'object')} in ${namespaces.join(', ')}`]);
 }
 
-function lines(sentences: readonly string[]): string {
+/** A line for each sentence. */
+export function renderSentences(sentences: readonly string[]): string {
   return sentences.map((sentence) => `regkeeper: ${escapeControls(sentence)}\n`).join('');
 }

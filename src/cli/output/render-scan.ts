@@ -1,9 +1,11 @@
 /** Renders a scan as plain text for people: a table of registries or namespaces, or a block for each finding. */
+
 import type { Outcome } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import { countOf } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { AuditedRule } from '../../observe/audit/audited-rule.ts';
+import { renderLastDay } from '../../rules/trust-end.ts';
 import type { Scan } from '../../scan/scan.ts';
 import {
   type Affected,
@@ -55,8 +57,7 @@ type Result = { readonly outcome: Outcome; readonly outcomeIfEnforced?: Outcome;
 
 function resultCell({ outcome, outcomeIfEnforced, until, ended }: Result): Cell {
   const text = outcomeIfEnforced === undefined ? outcome : `${outcomeIfEnforced} in enforce mode`;
-  const end = until === undefined ? '' : ended ? `: trust ended ${until}` : `, ends ${until}`;
-  return { text: `${text}${end}`, meaning: meaningOf(outcome, outcomeIfEnforced) };
+  return { text: `${text}${renderLastDay(until, ended)}`, meaning: meaningOf(outcome, outcomeIfEnforced) };
 }
 
 /** What will be denied is only a warning. */

@@ -1,8 +1,10 @@
 /** The results of one workload in a report: one for all images that fare the same by the same rule, and one for each other problem. */
+
 import type { Outcome } from '../../decision/decision.ts';
 import { severity } from '../../decision/evaluate-image.ts';
 import { quote } from '../../image/problem.ts';
 import { compareTexts } from '../../rules/compare-texts.ts';
+import { renderLastDay } from '../../rules/trust-end.ts';
 import { ruleKey, type Scanned, type ScannedImage, type ScannedWorkload } from '../scan.ts';
 import { untilOf } from '../summarize.ts';
 
@@ -54,8 +56,7 @@ function resultOf({ image, names, messages, pods }: Group): WorkloadResult {
   const more = sorted.length - shownImages;
   const images = `${sorted.slice(0, shownImages).map(quote).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
   const effect = outcomeIfEnforced === undefined ? outcome : `${outcomeIfEnforced} in enforce mode`;
-  const end = until === undefined ? '' : reason === 'trust-ended' ? `: trust ended ${until}` : `, ends ${until}`;
-  const text = `${images}: ${effect} (${reason})${end}.`;
+  const text = `${images}: ${effect} (${reason})${renderLastDay(until, reason === 'trust-ended')}.`;
   return {
     status: statusOf(outcome, outcomeIfEnforced),
     ...(rule && { rule: rule.name }),

@@ -18,7 +18,7 @@
 import { randomUUID } from 'node:crypto';
 import { ownText, RecentValues } from '../../cache/recent-values.ts';
 import { isObject, type JsonObject, listAt } from '../../object/json.ts';
-import { endOfValue } from './end-of-value.ts';
+import { endOfValue } from '../../yaml/json-scan.ts';
 
 /** A value and its JSON. The value is frozen, because all requests with it share it. */
 type Known = { readonly text: string; readonly value: JsonObject };
@@ -126,16 +126,14 @@ function startsIn(text: string): readonly number[] {
   return starts;
 }
 
-/** Undefined if it is too short, too long or not JSON. */
+/** Undefined if the value is too short or too long. The text must be JSON. */
 function parseValue(text: string, start: number): Known | undefined {
-  const end = endOfValue(text, start, start + longest);
-  if (end === undefined || end - start < shortest) return undefined;
-  const own = ownText(text.slice(start, end));
-  try {
-    return { text: own, value: freeze(JSON.parse(own)) };
-  } catch {
-    return undefined;
-  }
+  // The end of a longer value is not searched. It counts as the end of the part, which is too long.
+  const part = text.slice(start, start + longest + 1);
+  const length = endOfValue(part, 0);
+  if (length < shortest || length > longest) return undefined;
+  const own = ownText(part.slice(0, length));
+  return { text: own, value: freeze(JSON.parse(own)) };
 }
 
 function freeze<Value>(value: Value): Value {

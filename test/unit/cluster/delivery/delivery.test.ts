@@ -18,6 +18,11 @@ async function started(fields = '', options = {}) {
   return await world.start();
 }
 
+/** A rule with the delivered secret for each registry. */
+const rulesFor = (...registries: string[]) =>
+  `rules: [${registries.map((registry) => `{registry: ${registry}, pullSecret: corp}`).join(', ')}]
+secrets: [{name: corp, source: corp-source, namespaces: '*' }]`;
+
 describe('a copy', () => {
   test('is created where an object of an entitled namespace needs it', async () => {
     const world = await started();
@@ -104,32 +109,26 @@ describe('a copy', () => {
   });
 
   test('is deleted after the grace period if the rules now need only entries that the source does not have', async () => {
-    const rules = (...registries: string[]) =>
-      `rules: [${registries.map((registry) => `{registry: ${registry}, pullSecret: corp}`).join(', ')}]
-secrets: [{name: corp, source: corp-source, namespaces: '*' }]`;
-    const world = await deliveryWorld({ rules: rules('other.example.com', 'reg.example.com') });
+    const world = await deliveryWorld({ rules: rulesFor('other.example.com', 'reg.example.com') });
     world.putSource('robot:one');
     world.putNamespace('a');
     world.putPod('a', 'web');
     await world.start();
     expect(world.login('a')).toBe('robot:one');
     world.writes();
-    world.setRules(rules('other.example.com'));
+    world.setRules(rulesFor('other.example.com'));
     await world.react(20_000);
     expect(world.writes()).toEqual([]);
     await world.react(20_000);
     expect(world.writes()).toEqual(['delete a/secrets/corp']);
     expect(world.findings()).toEqual(['a/corp: content-unavailable']);
-    world.setRules(rules('reg.example.com'));
+    world.setRules(rulesFor('reg.example.com'));
     await world.react();
     expect(world.login('a')).toBe('robot:one');
   });
 
   test('that would become larger than a Secret can be stays only while the rules it was written for apply', async () => {
-    const rules = (...registries: string[]) =>
-      `rules: [${registries.map((registry) => `{registry: ${registry}, pullSecret: corp}`).join(', ')}]
-secrets: [{name: corp, source: corp-source, namespaces: '*' }]`;
-    const world = await deliveryWorld({ rules: rules('reg.example.com') });
+    const world = await deliveryWorld({ rules: rulesFor('reg.example.com') });
     const small = { auth: btoa('robot:one') };
     const large = { username: 'robot', password: '\u00e9'.repeat(200_000) };
     const auths = { 'reg.example.com': small, 'large.example.com': large };
@@ -139,11 +138,11 @@ secrets: [{name: corp, source: corp-source, namespaces: '*' }]`;
     world.putPod('a', 'web');
     await world.start();
     world.writes();
-    world.setRules(rules('reg.example.com', 'large.example.com'));
+    world.setRules(rulesFor('reg.example.com', 'large.example.com'));
     await world.react(60_000);
     expect(world.writes()).toEqual([]);
     expect(world.login('a')).toBe('robot:one');
-    world.setRules(rules('large.example.com'));
+    world.setRules(rulesFor('large.example.com'));
     await world.react(20_000);
     expect(world.writes()).toEqual([]);
     await world.react(20_000);
