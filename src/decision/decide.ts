@@ -16,7 +16,7 @@ import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '..
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import { entitlementsOf } from '../rules/match/entitlement.ts';
-import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
@@ -29,6 +29,7 @@ import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 import { suppliedSecrets } from './supplied-secrets.ts';
+import { trustingRules } from './trusting-rules.ts';
 
 export type DecideOptions = {
   /**
@@ -346,11 +347,11 @@ function distinct(reason: ReasonCode, messages: readonly Message[]): readonly No
 function noticeSpelling(images: readonly ImageDecision[], injected: readonly Injection[], shape: ObjectShape): readonly Notice[] {
   if (injected.length === 0) return [];
   const injectedSecrets = new Set(injected.map(({ secret }) => secret));
+  const isInjected = ({ pullSecrets, pushSecret = '' }: Rule) => [...pullSecrets, pushSecret].some((secret) => injectedSecrets.has(secret));
+  const withInjected = new Set(trustingRules(images).filter(isInjected));
   const notices = images.flatMap(({ slot, reference, old, trustedBy, stream }) => {
     // No secret is injected for the image of an image stream.
-    if (stream) return [];
-    const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
-    if (!reference || old || !secrets.some((secret) => injectedSecrets.has(secret))) return [];
+    if (stream || !reference || old || !trustedBy.some((rule) => withInjected.has(rule))) return [];
     const lookup: Lookup = shape.kind === 'build' ? { by: 'builder', action: slot.action } : { by: 'kubelet' };
     return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(slot, reference)];
   });
