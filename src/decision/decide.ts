@@ -48,15 +48,8 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { w
   if (reading.kind === 'unknown') return { kind: 'unknown-kind' };
   if (reading.kind === 'malformed') return { kind: 'malformed', problem: reading.problem };
   const { shape } = reading;
-  if (shape.slots.length > mostImages) {
-    return {
-      kind: 'malformed',
-      problem: {
-        path: 'it',
-        message: `contains ${formatCount(shape.slots.length)} images. At most ${formatCount(mostImages)} are evaluated`,
-      },
-    };
-  }
+  const tooMany = tooManyImages(shape.slots, rules.settings.shortNames);
+  if (tooMany !== undefined) return { kind: 'malformed', problem: { path: 'it', message: tooMany } };
 
   const namespace = facts.namespace(request.namespace);
   const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
@@ -164,6 +157,19 @@ function findingsOf(
  * and a container with the API server's defaults needs about 150 bytes.
  */
 const mostImages = 10_000;
+
+/** The message for an object with too many images. A name without a registry is evaluated for each host that nodes search. */
+function tooManyImages(slots: readonly ImageSlot[], shortNames: ShortNames): string | undefined {
+  const most = `At most ${formatCount(mostImages)} are evaluated`;
+  if (slots.length > mostImages) return `contains ${formatCount(slots.length)} images. ${most}`;
+  const hosts = typeof shortNames === 'string' ? 1 : shortNames.length;
+  if (slots.length * hosts <= mostImages) return undefined;
+  const searched = slots.filter(({ content, imported }) => content.kind === 'image' && !imported && isShortName(content.text)).length;
+  const images = slots.length + searched * (hosts - 1);
+  if (images <= mostImages) return undefined;
+  const because = `because each name without a registry counts once for each of the ${formatCount(hosts)} registries that nodes search`;
+  return `contains ${formatCount(images)} images, ${because}. ${most}`;
+}
 
 /** The outcome after `mode`, which softens denials and warnings. */
 export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {

@@ -134,3 +134,34 @@ describe('a large policy and many images cost their sum', () => {
     expect(growthOf((rules: RuleSet) => respond(row, rules), rulesOf(small), rulesOf(large))).toBeLessThan(3);
   });
 });
+
+describe('names without a registry', () => {
+  const hosts = (count: number) =>
+    ruleSetOf(JSON.stringify({ shortNames: times(count, (index) => `h${index}.io`), unconfigured: 'allow' }));
+  const decided = (rules: RuleSet) =>
+    decide(
+      { operation: 'CREATE', namespace: 'shop', name: 'web', user: 'alice', oldObject: null, ...pod((index) => `x-${index}`) },
+      rules,
+      facts,
+    );
+
+  test('count once for each registry that nodes search', () => {
+    expect(decided(hosts(10)).kind).toBe('decided');
+    expect(decided(hosts(11))).toEqual({
+      kind: 'malformed',
+      problem: {
+        path: 'it',
+        message:
+          'contains 11,000 images, because each name without a registry counts once for each of the 11 registries that nodes search. At most 10,000 are evaluated',
+      },
+    });
+  });
+
+  test('count once in the import of an image stream, which uses Docker Hub only', () => {
+    const tags = times(images, (index) => ({ name: `t${index}`, from: { kind: 'DockerImage', name: `x-${index}` } }));
+    const change = { group: 'image.openshift.io', kind: 'ImageStream', object: { spec: { tags } } };
+    expect(
+      decide({ operation: 'CREATE', namespace: 'shop', name: 'web', user: 'alice', oldObject: null, ...change }, hosts(11), facts).kind,
+    ).toBe('decided');
+  });
+});
