@@ -90,7 +90,7 @@ type IsUsable = (secret: string) => boolean;
 const every: IsUsable = () => true;
 const none: IsUsable = () => false;
 
-/** Which secrets can be used for an image. There are at most three results, by which the images are grouped. */
+/** Which secrets can be used for an image. There are at most three results, and the images are grouped by them. */
 function usableSecrets(
   { namespace, object }: ChangeRequest,
   { shape, settings, facts, listed }: NeedsInput,

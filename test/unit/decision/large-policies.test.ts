@@ -44,7 +44,7 @@ function pod(image: (index: number) => string): Policy['change'] {
   };
 }
 
-/** A build whose source images are copied (`paths`, each with a secret field of its own) or only referenced. */
+/** A build whose source images are copied (`paths`, each with its own secret field) or only referenced. */
 function build(paths: readonly object[]): Policy['change'] {
   const from = (name: string) => ({ kind: 'DockerImage', name });
   const sources = times(images, (index) => ({ from: from(`a.io/x-${index}`), paths }));
