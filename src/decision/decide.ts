@@ -351,8 +351,12 @@ function noticeSpelling(images: readonly ImageDecision[], injected: readonly Inj
   const notices = images.flatMap(({ slot, reference, old, trustedBy, stream }) => {
     // No secret is injected for the image of an image stream.
     if (stream) return [];
-    const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
-    if (!reference || old || !secrets.some((secret) => injectedSecrets.has(secret))) return [];
+    if (!reference || old) return [];
+    const hasInjected = trustedBy.some(
+      ({ pullSecrets, pushSecret }) =>
+        pullSecrets.some((secret) => injectedSecrets.has(secret)) || (pushSecret !== undefined && injectedSecrets.has(pushSecret)),
+    );
+    if (!hasInjected) return [];
     const lookup: Lookup = shape.kind === 'build' ? { by: 'builder', action: slot.action } : { by: 'kubelet' };
     return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(slot, reference)];
   });
