@@ -169,8 +169,12 @@ function withoutSecret(images: readonly ImageDecision[]): string {
 
 function secretsFor(image: ImageDecision): readonly string[] {
   const { action } = image.slot;
-  const secrets = image.trustedBy.flatMap(({ pullSecrets, pushSecret }) => (action === 'pull' ? pullSecrets : (pushSecret ?? [])));
-  return [...new Set(secrets)];
+  const secrets = new Set<string>();
+  for (const { pullSecrets, pushSecret } of image.trustedBy) {
+    if (action === 'pull') for (const secret of pullSecrets) secrets.add(secret);
+    else if (pushSecret !== undefined) secrets.add(pushSecret);
+  }
+  return [...secrets];
 }
 
 function written({ slot }: ImageDecision): string {

@@ -69,7 +69,11 @@ function lackingSecrets(shape: PodShape, images: readonly ImageDecision[], resto
 function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
   // A placeholder gets its secret when the trigger has filled it. Until then nothing is pulled.
   const pulled = images.filter(({ slot, stream }) => slot.action === 'pull' && !slot.pulledElsewhere && !stream);
-  return [...new Set(pulled.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
+  const wanted = new Set<string>();
+  for (const { trustedBy } of pulled) {
+    for (const { pullSecrets } of trustedBy) for (const secret of pullSecrets) wanted.add(secret);
+  }
+  return [...wanted];
 }
 
 function readInput(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): PullSecretInput {

@@ -3,7 +3,7 @@ import type { Decision } from '../../decision/decision.ts';
 import type { Facts, SecretFacts } from '../../decision/facts.ts';
 import { labelKeysOf } from '../../rules/label-keys.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { budgets, type Cutter } from './record-limits.ts';
+import { budgets, type Cutter, maxBytesOf } from './record-limits.ts';
 
 /** Fields of the record of a validating webhook. */
 export type Circumstances = {
@@ -55,12 +55,17 @@ function labelsOf(rules: RuleSet, facts: EvaluatedWith['facts'], name: string, c
 /** Whole or not at all, so that a long list does not keep the outcome from being replayed. */
 function supplied({ suppliedSecrets: names }: Decision & { kind: 'decided' }): Pick<Circumstances, 'suppliedSecrets'> {
   const { count, bytes } = budgets.suppliedSecrets;
-  if (!names || names.length > count || Buffer.byteLength(JSON.stringify(names)) > bytes) return {};
+  if (!names || names.length > count) return {};
+  if (maxBytesOf(names) > bytes && Buffer.byteLength(JSON.stringify(names)) > bytes) return {};
   return { suppliedSecrets: names };
 }
 
 function namedSecrets({ images }: Decision & { kind: 'decided' }): readonly string[] {
-  return [...new Set(images.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
+  const named = new Set<string>();
+  for (const { trustedBy } of images) {
+    for (const { pullSecrets } of trustedBy) for (const secret of pullSecrets) named.add(secret);
+  }
+  return [...named];
 }
 
 /** As many entries as fit. */
