@@ -1,8 +1,8 @@
 /** Counts the events of one counter, and adds them to it when the metrics are read. */
 import type { Counter } from 'prom-client';
 
-/** A count for each combination of label values: a level of the tree for each label. */
-type Node = { count: number; readonly children: Map<string, Node> };
+/** A level of the tree for each label. The last one has the number of events with these values. */
+type Node = { readonly children: Map<string, Node>; counted?: { readonly values: readonly string[]; events: number } };
 
 /**
  * prom-client joins the labels to a text and searches it at each increment. Looking up one label after the other takes a tenth of that time.
@@ -11,7 +11,9 @@ type Node = { count: number; readonly children: Map<string, Node> };
 export class Tally<Label extends string> {
   private readonly counter: Counter<Label>;
   private readonly labels: readonly Label[];
-  private root = newNode();
+  private root: Node = { children: new Map() };
+  /** In the order of their first events, in which prom-client writes the series. */
+  private all: NonNullable<Node['counted']>[] = [];
 
   /** `labels` are all labels of the counter, in the order in which {@link count} gets their values. */
   constructor(counter: Counter<Label>, labels: readonly Label[]) {
@@ -24,30 +26,26 @@ export class Tally<Label extends string> {
     for (const value of values) {
       let child = node.children.get(value);
       if (!child) {
-        child = newNode();
+        child = { children: new Map() };
         node.children.set(value, child);
       }
       node = child;
     }
-    node.count += 1;
+    if (!node.counted) {
+      node.counted = { values, events: 0 };
+      this.all.push(node.counted);
+    }
+    node.counted.events += 1;
   }
 
   /** Adds everything that was counted to the counter. */
   flush(): void {
-    const { root } = this;
-    this.root = newNode();
-    this.add(root, []);
-  }
-
-  private add({ count, children }: Node, values: readonly string[]): void {
-    if (count > 0) {
+    const { all } = this;
+    this.root = { children: new Map() };
+    this.all = [];
+    for (const { values, events } of all) {
       const entries = this.labels.map((label, index) => [label, values[index] ?? '']);
-      this.counter.inc(Object.fromEntries(entries) as Record<Label, string>, count);
+      this.counter.inc(Object.fromEntries(entries) as Record<Label, string>, events);
     }
-    for (const [value, child] of children) this.add(child, [...values, value]);
   }
-}
-
-function newNode(): Node {
-  return { count: 0, children: new Map() };
 }
