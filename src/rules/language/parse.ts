@@ -275,32 +275,32 @@ class DocumentReader {
   }
 
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
-    const location = renderPointer(pointer);
+    const location = () => renderPointer(pointer);
     // A rule with `action: deny` may have a reason. The unknown field is reported already.
-    const meansDenial = Object.entries(rule).some(([field, value]) => meantTrust(field, value) === false);
-    if (trust && rule.reason !== undefined && rule.until === undefined && !meansDenial) {
-      const message = `${location} trusts its registry, but a reason is shown only in denials. Add "trust: false" or "until", or make the reason a comment.`;
+    const meansDenial = () => Object.entries(rule).some(([field, value]) => meantTrust(field, value) === false);
+    if (trust && rule.reason !== undefined && rule.until === undefined && !meansDenial()) {
+      const message = `${location()} trusts its registry, but a reason is shown only in denials. Add "trust: false" or "until", or make the reason a comment.`;
       this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
     }
     for (const field of ['until', 'warnFrom'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${location} denies its registry ("trust: false"), so ${field} has no effect. Remove ${field} or "trust: false".`;
+      const message = `${location()} denies its registry ("trust: false"), so ${field} has no effect. Remove ${field} or "trust: false".`;
       this.addFieldProblem('until-on-untrusted', `${pointer}/${field}`, message);
     }
     if (trust && rule.warnFrom !== undefined && rule.until === undefined) {
-      const message = `${location} has warnFrom but no until date. Add until, or remove warnFrom.`;
+      const message = `${location()} has warnFrom but no until date. Add until, or remove warnFrom.`;
       this.addFieldProblem('warn-from-without-until', `${pointer}/warnFrom`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${location} denies its registry ("trust: false"), so it needs no ${field}. Remove one of the two.`;
+      const message = `${location()} denies its registry ("trust: false"), so it needs no ${field}. Remove one of the two.`;
       this.addFieldProblem('secret-on-untrusted', `${pointer}/${field}`, message);
     }
     if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
       const why = trust
         ? 'has onMissingSecret but no secret. Add pullSecret or pushSecret, or remove the field.'
         : 'has onMissingSecret but denies its registry ("trust: false"), so it needs no secret. Remove the field.';
-      this.addFieldProblem('on-missing-without-secret', `${pointer}/onMissingSecret`, `${location} ${why}`);
+      this.addFieldProblem('on-missing-without-secret', `${pointer}/onMissingSecret`, `${location()} ${why}`);
     }
   }
 
