@@ -31,11 +31,12 @@ export function readOrdinary(text: string, options: OrdinaryOptions): YamlDocume
   // js-yaml 5.5 ignores the indent of the first line, so it takes an indented --- for the start of a document.
   if (text.startsWith(' ') || unusual.test(text)) return undefined;
   const maxDepth = Math.min(maxLevels, Math.floor((options.maxStackDepth - 2) / 3));
-  const events = maxDepth < 1 ? undefined : eventsOf(text, maxDepth);
+  const maxLexemes = options.maxLexemes - lexemesOfLines(text);
+  const events = maxDepth < 1 || maxLexemes < 0 ? undefined : eventsOf(text, maxDepth);
   if (!events) return undefined;
   const builder = new Builder(text, events, options.scalars === 'kubectl');
   const built = builder.build();
-  if (!built || builder.lexemes + lexemesOfLines(text) > options.maxLexemes) return undefined;
+  if (!built || builder.lexemes > maxLexemes) return undefined;
   return new OrdinaryDocument(built.value, builder, options);
 }
 
@@ -57,9 +58,12 @@ function eventsOf(text: string, maxDepth: number): readonly Event[] | undefined 
   }
 }
 
-/** An upper limit for what the YAML library makes of line ends, indentation, trailing spaces and comments. */
+/**
+ * An upper limit for what the YAML library makes of line ends, indentation, trailing spaces, comments and commas. It is known before anything is
+ * parsed, so a text with very many of them needs no memory for its events.
+ */
 function lexemesOfLines(text: string): number {
-  return 3 * countOf('\n', text) + 2 * countOf('#', text) + 8;
+  return 3 * countOf('\n', text) + 2 * countOf('#', text) + 2 * countOf(',', text) + 8;
 }
 
 function countOf(character: string, text: string): number {

@@ -84,17 +84,34 @@ export type DocumentReader = {
  * largest one. Returns the first error of the text as a whole.
  */
 export function readEachYamlDocument(text: string, options: YamlOptions, reader: DocumentReader): YamlTextError | undefined {
-  const { scalars = 'yaml-1.2', aliases = 'resolved', documents = 'many', start = { line: 1, column: 1 } } = options;
-  const limits = { ...defaultLimits, ...options.limits };
-  const withoutBom = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const settings = settingsOf(text, options);
+  const { start, limits } = settings;
   if (text.length > limits.maxLength) {
     return fatal({ code: 'too-long', length: text.length, maxLength: limits.maxLength, position: new Lines('', start).at(0) });
   }
   // The YAML library turns each comment into tokens, which costs as much as a rule.
-  if (containsOnlyComments(withoutBom)) return undefined;
+  if (containsOnlyComments(settings.text)) return undefined;
 
-  const settings = { text: withoutBom, start, scalars, aliases, documents, limits };
   return withoutStackTraces(() => (options.ordinary === false ? readDocuments(settings, reader) : readParts(settings, reader)));
+}
+
+/**
+ * The document of the text if it is the only one, and so ordinary that js-yaml can read it. Undefined for any other text. Never throws. With
+ * a limit of 300,000 lexemes, the costliest texts of a million characters that were found need a tenth of a second, and no more memory than usual
+ * ones.
+ */
+export function readOrdinaryYaml(text: string, options: YamlOptions): YamlDocument | undefined {
+  const settings = settingsOf(text, options);
+  if (text.length > settings.limits.maxLength) return undefined;
+  const parts = splitDocuments(settings.text);
+  const [part] = parts ?? [];
+  return part && parts?.length === 1 ? withoutStackTraces(() => readOrdinaryPart(part, settings)) : undefined;
+}
+
+function settingsOf(text: string, options: YamlOptions): Settings {
+  const { scalars = 'yaml-1.2', aliases = 'resolved', documents = 'many', start = { line: 1, column: 1 } } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  return { text: text.startsWith('\ufeff') ? text.slice(1) : text, start, scalars, aliases, documents, limits };
 }
 
 /**
@@ -102,21 +119,31 @@ export function readEachYamlDocument(text: string, options: YamlOptions, reader:
  * whole text, because where it continues after an error depends on what precedes it.
  */
 function readParts(settings: Settings, reader: DocumentReader): YamlTextError | undefined {
-  const { text, start, scalars, documents, limits } = settings;
+  const { text, documents, limits } = settings;
   const parts = splitDocuments(text);
   const isOneText = documents === 'one' || Number.isFinite(limits.maxLexemes);
   if (!parts || parts.length === 0 || (isOneText && parts.length > 1)) return readDocuments(settings, reader);
   for (const part of parts) {
-    const startOfPart = start.startOnly ? start : { line: start.line + part.line - 1, column: start.column };
-    const ofPart = { ...settings, text: part.text, start: startOfPart };
-    const ordinary = readOrdinary(part.text, { ...limits, scalars, start: startOfPart, readAgain: () => readFirst(ofPart) });
-    if (ordinary) reader.use(ordinary, { text: part.text, line: startOfPart.line });
+    const ordinary = readOrdinaryPart(part, settings);
+    const ofPart = settingsOfPart(part, settings);
+    if (ordinary) reader.use(ordinary, { text: part.text, line: ofPart.start.line });
     else if (parts.length === 1 || hasError(ofPart, reader)) {
       reader.forget();
       return readDocuments(settings, reader);
     }
   }
   return undefined;
+}
+
+function readOrdinaryPart(part: TextPart, settings: Settings): YamlDocument | undefined {
+  const ofPart = settingsOfPart(part, settings);
+  const { scalars, limits, start } = ofPart;
+  return readOrdinary(part.text, { ...limits, scalars, start, readAgain: () => readFirst(ofPart) });
+}
+
+function settingsOfPart({ text, line }: TextPart, settings: Settings): Settings {
+  const { start } = settings;
+  return { ...settings, text, start: start.startOnly ? start : { line: start.line + line - 1, column: start.column } };
 }
 
 /** Passes on the documents of the text until there is an error. */

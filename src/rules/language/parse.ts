@@ -15,7 +15,7 @@ import type {
   Unconfigured,
 } from '../rule-set.ts';
 import { usualWarnFrom } from '../trust-end.ts';
-import { type DocumentProblem, readDocument } from './document.ts';
+import { type DocumentProblem, type ReadResult, readDocument, readOrdinaryDocument } from './document.ts';
 import { maxDuration, parseDuration, renderDuration } from './duration.ts';
 import { readNamespaces } from './namespace-selector.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
@@ -90,7 +90,21 @@ export function parseRulesDocument(
   scope: RuleScope = { kind: 'cluster' },
   start: TextStart = { line: 1, column: 1 },
 ): ParseResult {
-  const read = readDocument(text, { ...documentLimits[scope.kind], start });
+  return parseRead(readDocument(text, { ...documentLimits[scope.kind], start }), source, scope, start);
+}
+
+/** The same, but undefined for a text that may need much time or memory. A usual text of a million characters needs half a second. */
+export function parseOrdinaryRulesDocument(
+  text: string,
+  source: RuleSource,
+  scope: RuleScope = { kind: 'cluster' },
+  start: TextStart = { line: 1, column: 1 },
+): ParseResult | undefined {
+  const read = readOrdinaryDocument(text, { ...documentLimits[scope.kind], start });
+  return read && parseRead(read, source, scope, start);
+}
+
+function parseRead(read: ReadResult, source: RuleSource, scope: RuleScope, start: TextStart): ParseResult {
   const problemsOf = (problems: readonly DocumentProblem[]) => problemsIn(problems, source, maxProblems[scope.kind]);
   if (!read.ok && !read.partial) return { ok: false, problems: problemsOf(read.problems) };
   const data = read.ok ? read.data : read.partial?.data;

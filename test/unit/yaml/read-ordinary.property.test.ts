@@ -183,6 +183,8 @@ function everythingOf(text: string, how: YamlOptions) {
       errors: document.errors,
       rejected: document.rejectedValues(),
       positions: document.errors.length > 0 ? [] : positionsIn(document),
+      // The YAML library sometimes adds a line end to a comment before the next document.
+      comments: documents.length > 1 ? [] : pointersIn(document.value).map((pointer) => document.commentAt(pointer)),
     })),
   };
 }
@@ -192,7 +194,7 @@ function positionsIn(document: YamlDocument) {
     const spelling = document.spelling(pointer);
     // Where an empty text begins does not matter.
     const start = spelling === '' ? undefined : document.startOfText(pointer);
-    return [pointer, document.locate(pointer), document.locateField(pointer), start, spelling, document.commentAt(pointer)];
+    return [pointer, document.locate(pointer), document.locateField(pointer), start, spelling];
   });
 }
 
