@@ -14,9 +14,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { createClusterFacts } from '../src/cluster/facts/facts.ts';
 import type { ApiClient, KubeObject, ListOptions } from '../src/kube/api-client.ts';
 import { rulesText } from './samples.ts';
-import { createBodies } from './speed/bodies.ts';
+import { createBodies, writeBodies } from './speed/bodies.ts';
 import { startLoad } from './speed/load.ts';
-import { imageEnvironment, type Server, type ServerCommand, startServer, type Tls, writeCertificates } from './speed/servers.ts';
+import { peerCommand, type Server, serveCommand, startServer, writeCertificates } from './speed/servers.ts';
 
 const rules = 1_000;
 const rounds = 7;
@@ -109,24 +109,25 @@ function clientListing(make: (index: number) => { path: string; object: object }
 }
 
 async function reportProcessorTime(): Promise<void> {
-  writeFileSync(join(folder, 'rules.yaml'), rulesText(rules));
+  const file = join(folder, 'rules.yaml');
+  writeFileSync(file, rulesText(rules));
   const tls = writeCertificates(folder);
   const load = await startLoad();
-  const ours = await startServer(regkeeper(tls), tls);
-  const bare = await startServer(parseOnly(tls), tls);
+  const ours = await startServer(serveCommand({ program: join(root, 'bin', 'regkeeper.mjs'), tls, rules: file }), tls);
+  const bare = await startServer(peerCommand('parse-only', tls), tls);
   const resting = ours.resident();
   const job = (server: Server, path: string, bodies: string) => ({ address: `localhost:${server.port}`, path, caFile: tls.ca, bodies });
   console.log(
     `\nProcessor time of a request: ${formatCount(rules)} rules, ${connections} connections, median of ${rounds} rounds, load by ${load.name}`,
   );
   console.log('                                            a request   against a server that only parses   requests for a core');
-  for (const { name, bodies, requests } of createBodies(10)) {
-    const file = join(folder, `${name.replaceAll(/\W/g, '-')}.jsonl`);
-    writeFileSync(file, `${bodies.join('\n')}\n`);
+  for (const set of createBodies(10)) {
+    const { name, requests } = set;
+    const bodies = writeBodies(folder, set);
     for (const path of ['/mutate', '/validate']) {
       const timeOf = async (server: Server) => {
         const before = server.cpu();
-        await load.run({ ...job(server, path, file), connections, requests });
+        await load.run({ ...job(server, path, bodies), connections, requests });
         return (server.cpu() - before) / requests / 1_000;
       };
       const times: { ours: number; bare: number }[] = [];
@@ -141,7 +142,7 @@ async function reportProcessorTime(): Promise<void> {
     }
     if (name !== 'Pod') continue;
     for (const rate of [500, 1_000]) {
-      const { p50, p99, failed } = await load.run({ ...job(ours, '/mutate', file), connections: 64, requests: rate * 10, rate });
+      const { p50, p99, failed } = await load.run({ ...job(ours, '/mutate', bodies), connections: 64, requests: rate * 10, rate });
       console.log(
         `  open loop, ${rate}/s for 10 s: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms from the planned arrival, ${failed} failed`,
       );
@@ -152,22 +153,6 @@ async function reportProcessorTime(): Promise<void> {
   );
   for (const server of [ours, bare]) await server.end();
   load.end();
-}
-
-function regkeeper(tls: Tls): ServerCommand {
-  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
-  const files = ['--rules', join(folder, 'rules.yaml'), '--tls-cert', tls.certificate, '--tls-key', tls.key];
-  return {
-    name: 'regkeeper',
-    command: [process.execPath, join(root, 'bin', 'regkeeper.mjs'), 'serve', ...files, ...network],
-    env: imageEnvironment(),
-    port: /"url":"https:\/\/[^"]*:(\d+)"/,
-  };
-}
-
-function parseOnly(tls: Tls): ServerCommand {
-  const command = [process.execPath, join(import.meta.dirname, 'speed', 'peers.ts'), 'parse-only', tls.certificate, tls.key];
-  return { name: 'parse-only', command, port: /port (\d+)/ };
 }
 
 function formatCount(count: number): string {

@@ -1,5 +1,5 @@
 /** The request bodies of the benchmark: captured requests with images spread over the rules, and one generated object of 2.9 MiB. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { trustedImages } from '../samples.ts';
 
@@ -87,4 +87,11 @@ function largeReview(fixture: string, imageAt: ImageAt): string {
   review.request.operation = 'CREATE';
   review.request.oldObject = null;
   return withImages(JSON.stringify(review), imageAt, 0);
+}
+
+/** Writes the bodies for the load generator, and returns the path of the file. */
+export function writeBodies(folder: string, { name, bodies }: BodySet): string {
+  const file = join(folder, `${name.replaceAll(/\W/g, '-')}.jsonl`);
+  writeFileSync(file, `${bodies.join('\n')}\n`);
+  return file;
 }

@@ -103,8 +103,9 @@ function namespace(index: number) {
   };
 }
 
+/** The first is that of the captured requests. */
 function nameOf(index: number): string {
-  return `shop-${String(index).padStart(5, '0')}`;
+  return index === 0 ? 'shop' : `shop-${String(index).padStart(5, '0')}`;
 }
 
 function uidOf(index: number): string {

@@ -54,6 +54,7 @@ export async function startLoad(): Promise<Load> {
       if (done) throw new Error('the load generator has ended');
       const result = JSON.parse(value) as JobResult;
       if (result.error !== undefined && job.rate === undefined) throw new Error(`${job.address}${job.path}: ${result.error}`);
+      if (result.failed > 0) console.error(`${result.failed} of ${result.requests} requests failed, the last with ${result.error}`);
       return result;
     },
     end: kill,

@@ -15,12 +15,22 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { freePorts } from '../../test/cluster/free-ports.ts';
 import { rulesText } from '../samples.ts';
-import { type BodySet, createBodies } from './bodies.ts';
+import { type BodySet, createBodies, writeBodies } from './bodies.ts';
 import { type ScriptedCluster, startCluster } from './cluster.ts';
 import { type JobResult, startLoad } from './load.ts';
 import { opaCommand, opaProgram } from './opa.ts';
 import { type Report, startReport, writeTable } from './results.ts';
-import { canPin, hasPriority, imageEnvironment, type Server, type ServerCommand, startServer, writeCertificates } from './servers.ts';
+import {
+  canPin,
+  hasPriority,
+  imageEnvironment,
+  peerCommand,
+  type Server,
+  type ServerCommand,
+  serveCommand,
+  startServer,
+  writeCertificates,
+} from './servers.ts';
 import { type Estimate, estimate, type Point, slopeOf } from './statistics.ts';
 
 const { values: options } = parseArgs({
@@ -118,15 +128,8 @@ type Variant = {
 function ours(count: number, { name = 'regkeeper', program = bundle, node = [], cluster }: Variant = {}): ServerCommand {
   const file = join(folder, `rules-${count}.yaml`);
   writeFileSync(file, rulesFor(count));
-  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
-  const certificates = ['--tls-cert', tls.certificate, '--tls-key', tls.key];
-  const watched = cluster ? ['--kubeconfig', cluster.kubeconfig, '--events', 'off'] : [];
-  return {
-    name,
-    command: [process.execPath, ...node, program, 'serve', '--rules', file, ...watched, ...network, ...certificates],
-    env: environment,
-    port: /"url":"https:\/\/[^"]*:(\d+)"/,
-  };
+  const flags = cluster ? ['--kubeconfig', cluster.kubeconfig, '--events', 'off'] : [];
+  return serveCommand({ name, program, node, tls, rules: file, flags });
 }
 
 /** The registries of the denied images are unknown. */
@@ -139,11 +142,6 @@ function against(count: number, name = 'against'): readonly ServerCommand[] {
   const { against: program = bundle, 'against-node': node } = options;
   if (program === bundle && node === undefined) return [];
   return [ours(count, { name, program, node: node?.split(' ') ?? [] })];
-}
-
-function peer(name: string): ServerCommand {
-  const command = [process.execPath, join(import.meta.dirname, 'peers.ts'), name, tls.certificate, tls.key];
-  return { name, command, env: { NODE_ENV: 'production' }, port: /port (\d+)/ };
 }
 
 async function opaPeers(report: Report): Promise<readonly ServerCommand[]> {
@@ -166,7 +164,7 @@ async function opaPeers(report: Report): Promise<readonly ServerCommand[]> {
 /** CPU time of a request by server and body, with ratios to `parse-only`. */
 async function reportRequests(report: Report): Promise<void> {
   const base = 'parse-only';
-  const peers = [peer(base), peer('no-parse'), peer('fastify'), ...(await opaPeers(report))];
+  const peers = [peerCommand(base, tls), peerCommand('no-parse', tls), peerCommand('fastify', tls), ...(await opaPeers(report))];
   const servers = await startAll([ours(rules), ...against(rules), ...peers]);
   report.line(`${rules} rules, audit records on, ${connections} connections, closed loop. µs of one core.\n`);
   report.line('| request | path | bytes | server | µs | × parse-only | 95 % interval |');
@@ -193,7 +191,7 @@ function ratioOf(values: readonly number[], base: readonly number[]): Estimate {
 
 /** Microseconds of CPU per request, for each server and round. */
 async function measureRounds(servers: readonly Server[], set: BodySet, path: string): Promise<Map<string, number[]>> {
-  const bodies = writeBodies(set);
+  const bodies = writeBodies(folder, set);
   const times = new Map(servers.map(({ name }): [string, number[]] => [name, []]));
   for (let round = -warmUpRounds; round < rounds; round += 1) {
     // In alternating order, so that none always follows the same other one.
@@ -210,12 +208,6 @@ function jobFor({ port, path: onlyPath }: Server, path: string) {
   return { address: `localhost:${port}`, path: onlyPath ?? path, caFile: tls.ca, connections };
 }
 
-function writeBodies({ name, bodies }: BodySet): string {
-  const file = join(folder, `${name.replaceAll(/\W/g, '-')}.jsonl`);
-  writeFileSync(file, `${bodies.join('\n')}\n`);
-  return file;
-}
-
 function interval({ low, high }: Pick<Estimate, 'low' | 'high'>, digits: number): string {
   return `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
 }
@@ -225,8 +217,8 @@ async function reportOpenLoop(report: Report): Promise<void> {
   const [set] = bodySets;
   if (!set) return;
   const base = 'parse-only';
-  const servers = await startAll([ours(rules), ...against(rules), peer(base)]);
-  const bodies = writeBodies(set);
+  const servers = await startAll([ours(rules), ...against(rules), peerCommand(base, tls)]);
+  const bodies = writeBodies(folder, set);
   report.line(`${set.name}, /mutate, ${rules} rules, open loop with Poisson arrivals. Milliseconds from the planned arrival.\n`);
   report.line('| rate | server | p50 | p99 | × parse-only | 95 % interval | longest | failed |');
   report.line('|---|---|---|---|---|---|---|---|');
@@ -310,7 +302,7 @@ async function reportStart(report: Report): Promise<void> {
     ours(rules, { name: `${rules} rules, a small cluster`, cluster: small }),
     ours(rules, { name: `${rules} rules, ${describe(large)}`, cluster: big }),
     ours(10_000, { name: `10,000 rules, ${describe(large)}`, cluster: big }),
-    peer('parse-only'),
+    peerCommand('parse-only', tls),
   ];
   const results = new Map(commands.map(({ name }): [string, Started[]] => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
@@ -360,7 +352,7 @@ async function reportPauses(report: Report): Promise<void> {
   const seconds = 30;
   const [server] = await startAll([ours(rules, { name: 'regkeeper', node: ['--trace-gc'], cluster })]);
   if (!server) return;
-  const bodies = writeBodies(set);
+  const bodies = writeBodies(folder, set);
   const run = (length: number) => load.run({ ...jobFor(server, '/mutate'), connections: 64, bodies, requests: rate * length, rate });
   await run(5);
   const before = server.pauses().length;
@@ -389,7 +381,7 @@ async function reportSustained(report: Report): Promise<void> {
   const minutes = Number(options.minutes);
   const cluster = await startCluster(folder, large);
   const server = await startServer(ours(rules, { cluster }), tls);
-  const bodies = writeBodies(set);
+  const bodies = writeBodies(folder, set);
   const job = { ...jobFor(server, '/mutate'), connections: 64, bodies, rate };
   await load.run({ ...job, requests: rate * 10 });
   const running = load.run({ ...job, requests: rate * 60 * minutes });

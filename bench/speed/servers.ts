@@ -57,6 +57,36 @@ export function writeCertificates(folder: string): Tls {
   return files;
 }
 
+export type ServeOptions = {
+  readonly name?: string;
+  readonly program: string;
+  readonly tls: Tls;
+  /** The file with the rules. */
+  readonly rules: string;
+  /** Options of Node.js. */
+  readonly node?: readonly string[];
+  /** Further flags of `regkeeper serve`. */
+  readonly flags?: readonly string[];
+};
+
+/** `regkeeper serve` on free ports, with the variables of the image. */
+export function serveCommand({ name = 'regkeeper', program, tls, rules, node = [], flags = [] }: ServeOptions): ServerCommand {
+  const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
+  const files = ['--rules', rules, '--tls-cert', tls.certificate, '--tls-key', tls.key];
+  return {
+    name,
+    command: [process.execPath, ...node, program, 'serve', ...files, ...flags, ...network],
+    env: imageEnvironment(),
+    port: /"url":"https:\/\/[^"]*:(\d+)"/,
+  };
+}
+
+/** A server of `peers.ts`. */
+export function peerCommand(name: string, tls: Tls): ServerCommand {
+  const command = [process.execPath, join(import.meta.dirname, 'peers.ts'), name, tls.certificate, tls.key];
+  return { name, command, env: { NODE_ENV: 'production' }, port: /port (\d+)/ };
+}
+
 /** Puts a command on one core, where that is possible. */
 export function onCore(core: number, command: readonly string[]): readonly string[] {
   const pinned = canPin ? ['taskset', '-c', String(core), ...command] : command;

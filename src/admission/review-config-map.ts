@@ -58,7 +58,7 @@ export function readReviewedConfigMap(request: ReviewRequest, settings: RulesRev
 
   const data = textsOf(request.object);
   if (!hasDocuments(data)) {
-    const others = role.scope === 'cluster' ? ' If there are no others, the last known good rules of the cluster remain in effect.' : '';
+    const others = role.scope === 'cluster' ? ' If there are no others, the last valid rules of the cluster remain in effect.' : '';
     warnings.push(`no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules.${others}`);
   }
   const metadata = { name: request.name, namespace: request.namespace };

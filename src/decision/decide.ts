@@ -24,7 +24,7 @@ import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
 import { hidesContents, mostListed, registriesVary, renderFinding } from './message.ts';
-import { type MissingSecret, missingSecrets } from './missing-secrets.ts';
+import { type FindMissingSecrets, type MissingSecret, missingSecretsFinder } from './missing-secrets.ts';
 import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
@@ -116,8 +116,8 @@ export type ShapeEvaluation = Pick<
 export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings.inject);
-  const [streams, entitlementTo] = [streamMemo(), entitlementsOf(rules, place)];
-  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams, entitlementTo };
+  const missingSecrets = missingSecretsFinder({ entitlementTo: entitlementsOf(rules, place), place, facts });
+  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams: streamMemo(), missingSecrets };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
   const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
@@ -226,7 +226,7 @@ type SlotContext = EvaluationContext & {
   readonly isOld: (image: ImageDecision) => boolean;
   readonly writes: boolean;
   readonly streams: StreamMemo;
-  readonly entitlementTo: ReturnType<typeof entitlementsOf>;
+  readonly missingSecrets: FindMissingSecrets;
 };
 
 function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
@@ -298,9 +298,7 @@ function evaluateStreamImage(slot: ImageSlot, stream: StreamResolution & { kind:
 function requireSecrets(decision: ImageDecision, context: SlotContext): ImageDecision {
   const { shape, writes } = context;
   if (!writes || !isPod(shape) || decision.outcomeBeforeMode === 'denied') return decision;
-  const missing = missingSecrets(decision, context).find(
-    ({ rule, delivered }) => rule.onMissingSecret === 'deny' && delivered.length === 0,
-  );
+  const missing = context.missingSecrets(decision).find(({ rule, delivered }) => rule.onMissingSecret === 'deny' && delivered.length === 0);
   if (!missing) return decision;
   const unsure = decision.unsure ?? missing.unsure;
   return {
@@ -317,7 +315,7 @@ function findMissing(images: readonly ImageDecision[], context: SlotContext): re
   if (!context.writes) return [];
   // No secret is injected for the image of an image stream.
   const affected = images.filter(({ missing, stream, slot }) => missing === undefined && !stream && !slot.pulledElsewhere);
-  return affected.flatMap((image) => missingSecrets(image, context));
+  return [...new Set(affected.flatMap(context.missingSecrets))];
 }
 
 function noticeMissing(missing: readonly MissingSecret[]): readonly Notice[] {

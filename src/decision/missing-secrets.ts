@@ -24,33 +24,43 @@ export type MissingSecretsContext = {
   readonly facts: Pick<Facts, 'secret' | 'delivery'>;
 };
 
-/** Secrets that are certainly missing. Empty if that is unknown, or if the rule has `onMissingSecret: ignore`. */
-export function missingSecrets(
-  { trustedBy, slot }: Pick<ImageDecision, 'trustedBy' | 'slot'>,
-  { entitlementTo, place, facts }: MissingSecretsContext,
-): readonly MissingSecret[] {
-  const { namespace } = place;
-  return trustedBy.flatMap((rule): readonly MissingSecret[] => {
-    const names = slot.action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
-    if (names.length === 0 || rule.onMissingSecret === 'ignore') return [];
-    const states = names.map((name) => facts.secret(namespace, name));
-    if (!states.every((state) => state === 'absent' || state === 'wrong-type')) return [];
-    const { action } = slot;
-    // A Secret of another type that has the name is not replaced.
-    const absent = names.filter((_name, index) => states[index] === 'absent');
-    const answers = absent.map(entitlementTo);
-    const delivered = absent.filter((_name, index) => answers[index]?.value !== undefined);
-    if (delivered.length > 0) {
-      const delivery = facts.delivery?.() ?? { kind: 'unknown' };
-      const render = (where: string) => renderDelivered({ action, names: delivered, namespace, rule: where }, delivery);
-      const reason = delivery.kind === 'stopped' ? 'secret-missing' : 'secret-pending';
-      return [{ rule, reason, delivered, ...allForms((locate) => render(locate.rule(rule))) }];
-    }
-    const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
-    const unsure = answers.find((answer) => answer.unsure)?.unsure;
-    const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule) }, wrongType));
-    return [{ rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text }];
-  });
+export type FindMissingSecrets = (image: Pick<ImageDecision, 'trustedBy' | 'slot'>) => readonly MissingSecret[];
+
+/**
+ * Finds the secrets that are certainly missing: none if that is unknown, or if the rule has `onMissingSecret: ignore`. For each rule, the
+ * answer is computed once, because an object may have thousands of images of a rule with hundreds of secrets.
+ */
+export function missingSecretsFinder(context: MissingSecretsContext): FindMissingSecrets {
+  const known = { pull: new Map<Rule, MissingSecret | undefined>(), push: new Map<Rule, MissingSecret | undefined>() };
+  return ({ trustedBy, slot: { action } }) => {
+    for (const rule of trustedBy) if (!known[action].has(rule)) known[action].set(rule, missingSecret(rule, action, context));
+    return trustedBy.map((rule) => known[action].get(rule)).filter((missing) => missing !== undefined);
+  };
+}
+
+function missingSecret(
+  rule: Rule,
+  action: 'pull' | 'push',
+  { entitlementTo, place: { namespace }, facts }: MissingSecretsContext,
+): MissingSecret | undefined {
+  const names = action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
+  if (names.length === 0 || rule.onMissingSecret === 'ignore') return undefined;
+  const states = names.map((name) => facts.secret(namespace, name));
+  if (!states.every((state) => state === 'absent' || state === 'wrong-type')) return undefined;
+  // A Secret of another type that has the name is not replaced.
+  const absent = names.filter((_name, index) => states[index] === 'absent');
+  const answers = absent.map(entitlementTo);
+  const delivered = absent.filter((_name, index) => answers[index]?.value !== undefined);
+  if (delivered.length > 0) {
+    const delivery = facts.delivery?.() ?? { kind: 'unknown' };
+    const render = (where: string) => renderDelivered({ action, names: delivered, namespace, rule: where }, delivery);
+    const reason = delivery.kind === 'stopped' ? 'secret-missing' : 'secret-pending';
+    return { rule, reason, delivered, ...allForms((locate) => render(locate.rule(rule))) };
+  }
+  const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
+  const unsure = answers.find((answer) => answer.unsure)?.unsure;
+  const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule) }, wrongType));
+  return { rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text };
 }
 
 type MissingText = {

@@ -11,10 +11,14 @@ export function inputName(file: string): string {
   return file === '-' ? 'standard input' : file;
 }
 
-/** `"a"`, `"a" and "b"`, `"a", "b" and "c"`. */
+/** `"a"`, `"a" and "b"`, `"a", "b" and "c"`. Of more than eleven names, the first ten and how many more there are. */
 export function quoteAll(names: readonly string[]): string {
-  return listOf(names.map(quote), 'and');
+  const shown = names.length > mostQuoted + 1 ? names.slice(0, mostQuoted) : names;
+  const more = names.length - shown.length;
+  return listOf([...shown.map(quote), ...(more > 0 ? [`${more} more`] : [])], 'and');
 }
+
+const mostQuoted = 10;
 
 /** `a`, `a or b`, `a, b or c`. */
 export function listOf(words: readonly string[], conjunction: 'and' | 'or'): string {

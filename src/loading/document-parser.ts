@@ -160,7 +160,7 @@ function nextMessage({ schedule }: Pick<Clock, 'schedule'>, worker: Worker, mill
   });
 }
 
-/** The result for a document that could not be parsed. It is rejected, and the last good version stays in force. */
+/** The result for a document that could not be parsed. It is rejected, and the last valid version stays in force. */
 function parseFailure({ source }: TextToParse, error: unknown): ParseResult {
   const { code, message: reason } = error as { code?: string; message?: string };
   const why = code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'it needs too much memory' : (reason ?? String(error));

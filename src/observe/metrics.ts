@@ -137,7 +137,7 @@ export const ownMetrics = {
   },
   problems: {
     name: 'regkeeper_rules_problems',
-    help: 'Problems in rejected rules, whose last known good version remains in effect.',
+    help: 'Problems in rejected rules, whose last valid version remains in effect.',
     labelNames: ['scope'],
   },
   namespaceRules: {

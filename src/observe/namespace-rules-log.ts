@@ -47,7 +47,7 @@ export function createNamespaceRulesLog(log: Pick<Log, 'info' | 'warn'>, now: ()
     const others = problems.length > 0 ? problems.length - 1 : warnings.length - 1;
     const what = problems.length > 0 ? 'rejected' : 'accepted with a warning';
     const more = others > 0 ? ` (and ${others} more)` : '';
-    const consequence = problems.length > 0 ? '. The last known good version, if any, remains in effect' : '';
+    const consequence = problems.length > 0 ? '. The last valid version, if any, remains in effect' : '';
     const fields = { code, ...origin, namespace, ...(unlogged > 0 && { unlogged }) };
     log.warn(
       fields,

@@ -49,7 +49,7 @@ export function createRulesReporter({ rules, store, log, auditLog, metrics, cloc
       for (const { code, origin, message } of change.problems)
         log.error(
           { code, ...origin },
-          `rules rejected: ${renderOrigin(origin)}: ${message} The last known good version, if any, remains in effect`,
+          `rules rejected: ${renderOrigin(origin)}: ${message} The last valid version, if any, remains in effect`,
         );
       for (const warning of change.warnings) log.warn(...lineOf(warning));
       if (change.alert !== undefined) log.error({}, change.alert);

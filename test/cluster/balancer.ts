@@ -20,6 +20,8 @@ export interface BalancerOptions {
   readonly probeMilliseconds: number;
   /** Time from the result of a probe until new connections are balanced by it. */
   readonly lagMilliseconds: number;
+  /** Calls a function after a time, and returns a function that cancels this. */
+  readonly schedule?: (work: () => void, milliseconds: number) => () => void;
 }
 
 export interface Balancer {
@@ -38,23 +40,19 @@ export interface Balancer {
   close(): Promise<void>;
 }
 
-export async function startBalancer({ probeMilliseconds, lagMilliseconds }: BalancerOptions): Promise<Balancer> {
+export async function startBalancer({ probeMilliseconds, lagMilliseconds, schedule = scheduleTimer }: BalancerOptions): Promise<Balancer> {
   const endpoints = new Map<Endpoint, { ready: boolean; stop: () => void }>();
   const connections = new Set<Socket>();
-  const timers = new Set<NodeJS.Timeout>();
+  const timers = new Set<() => void>();
   const rejected: string[] = [];
   let turn = 0;
 
   const later = (work: () => void, milliseconds: number) => {
-    const timer = setTimeout(() => {
-      timers.delete(timer);
+    const cancel = schedule(() => {
+      timers.delete(cancel);
       work();
     }, milliseconds);
-    timers.add(timer);
-    return () => {
-      clearTimeout(timer);
-      timers.delete(timer);
-    };
+    timers.add(cancel);
   };
   const inUse = () => [...endpoints].filter(([, { ready }]) => ready).map(([endpoint]) => endpoint);
 
@@ -115,12 +113,17 @@ export async function startBalancer({ probeMilliseconds, lagMilliseconds }: Bala
     },
     close: async () => {
       for (const endpoint of endpoints.values()) endpoint.stop();
-      for (const timer of timers) clearTimeout(timer);
+      for (const cancel of timers) cancel();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of connections) socket.destroy();
       await closed;
     },
   };
+}
+
+function scheduleTimer(work: () => void, milliseconds: number): () => void {
+  const timer = setTimeout(work, milliseconds);
+  return () => clearTimeout(timer);
 }
 
 /** Probes like the kubelet: on a new connection, and an endpoint that does not answer within a second is not ready. */

@@ -31,7 +31,7 @@ export type RuleSource = {
   readonly loader: Pick<RuleLoader, 'isStillLoading' | 'missing' | 'waitingNamespaces'>;
   /** Owns the parsers of the loader. */
   readonly loading: Component;
-  /** Keeps the last good rules in the cluster. Undefined if the rules come from files. */
+  /** Keeps the last valid rules in the cluster. Undefined if the rules come from files. */
   readonly snapshot: Component | undefined;
   readonly source: Component;
   /** As in {@link ClusterRuleSource}. Undefined if the rules come from files. */

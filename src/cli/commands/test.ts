@@ -35,7 +35,7 @@ const examples = [
   { does: 'Write expected.yaml for a new test', line: 'regkeeper test policy-tests --update' },
 ];
 
-const exitCodes = ['every test passed', 'a test failed', 'invalid usage, or no tests found'];
+const exitCodes = ['every test passed or was written', 'a test failed, or could not be evaluated', 'invalid usage, or no test found'];
 
 async function runTests(
   folder: string,

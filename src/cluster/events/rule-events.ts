@@ -96,7 +96,7 @@ function rejection(problems: readonly Problem[]): EventText {
   const note = renderNote({
     statements: problems.map(statementOf),
     noun: 'problem',
-    endings: ['These rules were rejected. The last known good version, if any, remains in effect.'],
+    endings: ['These rules were rejected. The last valid version, if any, remains in effect.'],
   });
   return { type: 'Warning', reason: 'RulesRejected', note };
 }

@@ -88,7 +88,7 @@ export function createObserved(
           missing.add(kind);
           log.warn(
             { kind },
-            `the ${kind} ${ourName} does not exist, so requests are not being checked. regkeeper does not recreate it. To re-enable regkeeper, apply its manifests again`,
+            `the ${kind} ${ourName} does not exist, so requests are not being evaluated. regkeeper does not recreate it. To re-enable regkeeper, apply its manifests again`,
           );
         }
       }

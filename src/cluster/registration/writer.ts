@@ -80,7 +80,7 @@ export function createWriter(options: RegistrationOptions, { observed, bundle, e
     else if (leaving) {
       log.warn(
         { kind },
-        `namespace ${namespace} is being deleted: removed all webhooks from the ${kind} ${ourName}. Requests are no longer being checked`,
+        `namespace ${namespace} is being deleted: removed all webhooks from the ${kind} ${ourName}. Requests are no longer being evaluated`,
       );
     } else log.info({ kind, webhooks: wanted.webhooks.map(({ name }) => name) }, `registered the webhooks in the ${kind} ${ourName}`);
   }

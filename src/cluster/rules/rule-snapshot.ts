@@ -1,5 +1,5 @@
 /**
- * The last good rules, in a ConfigMap that regkeeper writes. A server that starts while a rules ConfigMap is invalid does not know the
+ * The last valid rules, in a ConfigMap that regkeeper writes. A server that starts while a rules ConfigMap is invalid does not know the
  * previous version. It must neither allow everything nor deny everything.
  */
 
@@ -40,7 +40,7 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
     if (!(error instanceof ApiError)) throw error;
     // Without the snapshot, only rules that are invalid now have no replacement, and they keep the server from becoming ready.
     if (!isNotFound(error))
-      log.error({ err: error }, `cannot read the last known good rules from the ConfigMap ${namespace}/${snapshotName}: ${error.message}`);
+      log.error({ err: error }, `cannot read the last valid rules from the ConfigMap ${namespace}/${snapshotName}: ${error.message}`);
     return [];
   }
 }

@@ -4,7 +4,7 @@ import type { RulesSize } from '../store/namespace-quota.ts';
 import type { Bundle } from '../store/rule-store.ts';
 import type { RuleScope } from './parse.ts';
 
-/** Its values are `cluster`, `namespace`, and `snapshot` for the last good versions that the server keeps. */
+/** Its values are `cluster`, `namespace`, and `snapshot` for the last valid versions that the server keeps. */
 export const rulesLabel = 'regkeeper.io/rules';
 /** On each Secret in regkeeper's namespace that may be copied. */
 export const sourceLabel = 'regkeeper.io/source';

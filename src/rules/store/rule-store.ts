@@ -1,4 +1,4 @@
-/** Keeps the rules in force: accepts or rejects bundles of documents, and restores the last good versions. */
+/** Keeps the rules in force: accepts or rejects bundles of documents, and restores the last valid versions. */
 import type { TextStart } from '../../yaml/lines.ts';
 import { compileRuleSet } from '../compile/compile.ts';
 import { findWidening, maxRulesChecked, type NamespaceRuleSet, withNamespaceRules } from '../compile/namespace-rules.ts';
@@ -60,7 +60,7 @@ export type RulesChange = {
   readonly sources: readonly RuleSource[];
   readonly before: RuleSet | undefined;
   readonly after: RuleSet | undefined;
-  /** Why the documents were rejected. The last good version of each stays in force. Empty if they were accepted. */
+  /** Why the documents were rejected. The last valid version of each stays in force. Empty if they were accepted. */
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
   /** Something that an operator should see although the documents contain no mistake. */
@@ -308,7 +308,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
     return entries.map(({ bundle, warnings }) => ({ bundle, problems: [], warnings }));
   }
 
-  /** For a start with an invalid bundle: its last good version is loaded, since the other bundles may need it. */
+  /** For a start with an invalid bundle: its last valid version is loaded, since the other bundles may need it. */
   function tryOrRestore(read: ReadBundle, lastGood: readonly ReadBundle[]): BundleResult {
     const bundleResult = tryBundle(read);
     if (bundleResult.problems.length === 0) return bundleResult;
@@ -444,7 +444,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
 
 const earlierInForce = 'the version from before this server started is in effect';
 const toHaveNone = 'To remove all rules, create a document that contains "rules: []"';
-const stayInForce = `The last known good rules remain in effect. ${toHaveNone}`;
+const stayInForce = `The last valid rules remain in effect. ${toHaveNone}`;
 
 function scopeOf({ scope }: Bundle): RuleScope {
   return scope ?? { kind: 'cluster' };

@@ -125,7 +125,7 @@ describe('the configurations of an installation at work', () => {
     await kubectl(['delete', 'validatingwebhookconfiguration', 'regkeeper']);
     await waitFor(async () => (await errorOf('unknown.example.com/x')) === undefined, { deadlineSeconds: 10, what: 'nobody to judge' });
     const isLogged = () =>
-      node.servers().some((server) => server.log().some(({ msg }) => String(msg).includes('so requests are not being checked')));
+      node.servers().some((server) => server.log().some(({ msg }) => String(msg).includes('so requests are not being evaluated')));
     await waitFor(isLogged, { deadlineSeconds: 30, what: 'the log to say so' });
     expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
     expect(await remaining()).toEqual(['mutatingwebhookconfiguration']);

@@ -80,7 +80,7 @@ describe('warnings', () => {
     [
       'no key of a document',
       requestOf(configMap(labelled('cluster'), { rules: 'rules: []' })),
-      'no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules. If there are no others, the last known good rules of the cluster remain in effect.',
+      'no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules. If there are no others, the last valid rules of the cluster remain in effect.',
     ],
     [
       'no key of a document in a namespace',

@@ -29,7 +29,7 @@ const glossary: readonly Entry[] = [
   { texts: /\b(?:says?|said|saying)\b/i, instead: 'report, contain, show, require' },
   { prose: /\b(?:stands?|stood|standing)\b/i, instead: 'is, matches, contains' },
   { texts: /\b(?:holds?|held|holding)\b/i, identifiers: ['holds'], instead: 'matches, contains, applies' },
-  { texts: /\btakes (?!(?:longer|more|less|up|effect|precedence|over|about|\d|an? (?:second|minute))\b)/i, instead: 'must be, accepts' },
+  { texts: /\btakes (?!(?:longer|more|less|up|effect|precedence|over|about|\d+|an? (?:second|minute))\b)/i, instead: 'must be, accepts' },
   { prose: /\b(?:lets?|letting) (?:\S+ )?in\b/i, instead: 'allowed' },
   {
     prose: /(?<!connection )\brefus(?:e|es|ed|al|als|ing)\b/i,

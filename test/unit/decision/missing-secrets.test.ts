@@ -89,6 +89,20 @@ describe('secrets that the namespace lacks', () => {
     expect(decided(change('Pod', pod(image), pod(image)), onMissing('deny'), having({})).outcome).toBe('warned');
   });
 
+  test('are looked up once for each rule, however many images there are', () => {
+    const asked: string[] = [];
+    const facts: Facts = {
+      ...having({}),
+      secret: (_namespace, name) => {
+        asked.push(name);
+        return 'absent';
+      },
+    };
+    const containers = Array.from({ length: 100 }, (_, index) => ({ name: `c${index}`, image: `good.io/app-${index}` }));
+    expect(decided(change('Pod', { spec: { containers } }), injecting('all'), facts).notices).toHaveLength(1);
+    expect(asked).toEqual(['one', 'two']);
+  });
+
   test('are told of a build for pull and push, once each', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');

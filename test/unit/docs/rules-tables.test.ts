@@ -54,19 +54,19 @@ type Row = Readonly<Record<string, string>>;
 
 /** The expected cell for the image, the namespace and the day of its row. An unknown heading is an error. */
 function cellFor(heading: string, row: Row, rules: RuleSet): string {
-  const place = namespaceOf(row['in namespace'] ?? '`shop`');
-  const day = row.on ?? '2026-11-21';
+  const place = namespaceOf(row.namespace ?? '`shop`');
+  const day = row.date ?? '2026-11-21';
   const settings = rules.settingsAt(place).value;
   const evaluation = evaluateImage(unquoted(row.image), { rules, place, settings, facts: { now: () => Date.parse(`${day}T23:59:59Z`) } });
   const { outcomeBeforeMode, rule, trustedBy } = evaluation;
   switch (heading) {
     case 'image':
-    case 'in namespace':
-    case 'on':
+    case 'namespace':
+    case 'date':
       return row[heading] ?? '';
-    case 'is':
+    case 'result':
       return { allowed: 'allowed', warned: 'allowed, with a warning', denied: 'denied' }[soften(outcomeBeforeMode, settings.mode)];
-    case 'because of':
+    case 'decided by':
       return rule ? `\`${rule.name}\`` : 'no rule';
     case 'winning rule':
       return rule ? `\`${rule.name}\`` : 'none';

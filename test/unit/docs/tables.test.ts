@@ -80,7 +80,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
   });
 
   test('codes of image names in docs/reasons.md, with their words', () => {
-    const listed = rows(section(readPage('docs/reasons.md'), 'Why an image name cannot be read'));
+    const listed = rows(section(readPage('docs/reasons.md'), 'Why an image name is invalid'));
     expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(imageProblemCodes);
   });
 

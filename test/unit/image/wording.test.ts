@@ -16,6 +16,8 @@ test.each([
   [['a'], '"a"'],
   [['a', 'b'], '"a" and "b"'],
   [['a', 'b', 'c'], '"a", "b" and "c"'],
+  [[...'abcdefghijk'], '"a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and "k"'],
+  [[...'abcdefghijkl'], '"a", "b", "c", "d", "e", "f", "g", "h", "i", "j" and 2 more'],
 ])('%j is listed as %s', (names, listed) => {
   expect(quoteAll(names)).toBe(listed);
 });

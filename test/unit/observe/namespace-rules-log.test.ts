@@ -29,7 +29,7 @@ test('fifty refused changes a second are a line every ten seconds, with how many
   for (let turn = 0; turn < 3_000; turn += 1) write(turn / 50, change('team', [problem('one'), problem('two')]));
   expect(lines).toHaveLength(6);
   expect(lines[0]?.[1]).toBe(
-    'rules in namespace team rejected: ConfigMap team/own, key a.yaml, line 1:1: one (and 1 more). The last known good version, if any, remains in effect',
+    'rules in namespace team rejected: ConfigMap team/own, key a.yaml, line 1:1: one (and 1 more). The last valid version, if any, remains in effect',
   );
   expect(lines[1]?.[0]).toMatchObject({ namespace: 'team', unlogged: 499 });
 });

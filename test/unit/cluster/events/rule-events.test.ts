@@ -86,7 +86,7 @@ describe('an edit', () => {
     const { write, texts, clock, offered } = replica('rules: []');
     write('rulez: []');
     const text =
-      'RulesRejected ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 1:1: unknown field "rulez" at the top level. Did you mean "rules"? These rules were rejected. The last known good version, if any, remains in effect.';
+      'RulesRejected ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 1:1: unknown field "rulez" at the top level. Did you mean "rules"? These rules were rejected. The last valid version, if any, remains in effect.';
     expect(texts()).toEqual([text]);
     clock.pass(day / 48);
     expect(texts()).toEqual([text, text]);
