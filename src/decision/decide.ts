@@ -16,7 +16,7 @@ import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '..
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import { entitlementsOf } from '../rules/match/entitlement.ts';
-import type { Mode, NamespaceContext, NamespaceSettings, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
+import type { Mode, NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
@@ -29,6 +29,7 @@ import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
 import { suppliedSecrets } from './supplied-secrets.ts';
+import { trustingRules } from './trusting-rules.ts';
 
 export type DecideOptions = {
   /**
@@ -47,15 +48,8 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { w
   if (reading.kind === 'unknown') return { kind: 'unknown-kind' };
   if (reading.kind === 'malformed') return { kind: 'malformed', problem: reading.problem };
   const { shape } = reading;
-  if (shape.slots.length > mostImages) {
-    return {
-      kind: 'malformed',
-      problem: {
-        path: 'it',
-        message: `contains ${formatCount(shape.slots.length)} images. At most ${formatCount(mostImages)} are evaluated`,
-      },
-    };
-  }
+  const tooMany = tooManyImages(shape.slots, rules.settings.shortNames);
+  if (tooMany !== undefined) return { kind: 'malformed', problem: { path: 'it', message: tooMany } };
 
   const namespace = facts.namespace(request.namespace);
   const place: NamespaceContext = { namespace: request.namespace, labels: namespace.kind === 'known' ? namespace.labels : undefined };
@@ -163,6 +157,19 @@ function findingsOf(
  * and a container with the API server's defaults needs about 150 bytes.
  */
 const mostImages = 10_000;
+
+/** The message for an object with too many images. A name without a registry is evaluated for each host that nodes search. */
+function tooManyImages(slots: readonly ImageSlot[], shortNames: ShortNames): string | undefined {
+  const most = `At most ${formatCount(mostImages)} are evaluated`;
+  if (slots.length > mostImages) return `contains ${formatCount(slots.length)} images. ${most}`;
+  const hosts = typeof shortNames === 'string' ? 1 : shortNames.length;
+  if (slots.length * hosts <= mostImages) return undefined;
+  const searched = slots.filter(({ content, imported }) => content.kind === 'image' && !imported && isShortName(content.text)).length;
+  const images = slots.length + searched * (hosts - 1);
+  if (images <= mostImages) return undefined;
+  const because = `because each name without a registry counts once for each of the ${formatCount(hosts)} registries that nodes search`;
+  return `contains ${formatCount(images)} images, ${because}. ${most}`;
+}
 
 /** The outcome after `mode`, which softens denials and warnings. */
 export function soften(outcomeBeforeMode: Outcome, mode: Mode): Outcome {
@@ -346,11 +353,11 @@ function distinct(reason: ReasonCode, messages: readonly Message[]): readonly No
 function noticeSpelling(images: readonly ImageDecision[], injected: readonly Injection[], shape: ObjectShape): readonly Notice[] {
   if (injected.length === 0) return [];
   const injectedSecrets = new Set(injected.map(({ secret }) => secret));
+  const isInjected = ({ pullSecrets, pushSecret = '' }: Rule) => [...pullSecrets, pushSecret].some((secret) => injectedSecrets.has(secret));
+  const withInjected = new Set(trustingRules(images).filter(isInjected));
   const notices = images.flatMap(({ slot, reference, old, trustedBy, stream }) => {
     // No secret is injected for the image of an image stream.
-    if (stream) return [];
-    const secrets = trustedBy.flatMap(({ pullSecrets, pushSecret = '' }) => [...pullSecrets, pushSecret]);
-    if (!reference || old || !secrets.some((secret) => injectedSecrets.has(secret))) return [];
+    if (stream || !reference || old || !trustedBy.some((rule) => withInjected.has(rule))) return [];
     const lookup: Lookup = shape.kind === 'build' ? { by: 'builder', action: slot.action } : { by: 'kubelet' };
     return isFoundUnderUsualKey(reference, lookup) ? [] : [renderSpelling(slot, reference)];
   });

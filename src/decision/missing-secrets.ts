@@ -7,6 +7,7 @@ import type { NamespaceContext, Rule } from '../rules/rule-set.ts';
 import type { ImageDecision, ImageMessage } from './decision.ts';
 import type { DeliveryFacts, Facts } from './facts.ts';
 import { allForms } from './message.ts';
+import { secretsOf } from './trusting-rules.ts';
 
 /** A rule whose secret the namespace lacks. Of several pull secrets, it lacks all. */
 export type MissingSecret = ImageMessage & {
@@ -43,7 +44,7 @@ function missingSecret(
   action: 'pull' | 'push',
   { entitlementTo, place: { namespace }, facts }: MissingSecretsContext,
 ): MissingSecret | undefined {
-  const names = action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
+  const names = secretsOf(rule, action);
   if (names.length === 0 || rule.onMissingSecret === 'ignore') return undefined;
   const states = names.map((name) => facts.secret(namespace, name));
   if (!states.every((state) => state === 'absent' || state === 'wrong-type')) return undefined;

@@ -14,6 +14,7 @@ import type { ChangeRequest, ImageDecision, Notice } from './decision.ts';
 import type { Facts } from './facts.ts';
 import { annotate } from './inject/annotate.ts';
 import type { PatchOperation } from './inject/patch.ts';
+import { secretsOf, trustingRules } from './trusting-rules.ts';
 
 export type NeedsInput = {
   readonly shape: ObjectShape;
@@ -73,24 +74,31 @@ function concernsImages({ operation, group, kind, object, oldObject }: ChangeReq
 /** The secrets that the rules name for the images, and that the object, its Pods or its builds can use. */
 function neededSecrets(request: ChangeRequest, input: NeedsInput): readonly string[] {
   const { images, rules } = input;
-  const isUsable = usableSecrets(request, input);
   const needed = new Set<string>();
-  for (const image of images) {
-    const { slot, trustedBy } = image;
-    for (const { pullSecrets, pushSecret } of trustedBy) {
-      for (const name of slot.action === 'pull' ? pullSecrets : pushSecret === undefined ? [] : [pushSecret]) {
-        if (deliveredSecret(rules, name) && isUsable(name, image)) needed.add(name);
+  for (const [isUsable, using] of Map.groupBy(images, usableSecrets(request, input))) {
+    for (const action of ['pull', 'push'] as const) {
+      for (const rule of trustingRules(using.filter(({ slot }) => slot.action === action))) {
+        for (const name of secretsOf(rule, action)) if (isUsable(name) && deliveredSecret(rules, name)) needed.add(name);
       }
     }
   }
   return [...needed].sort();
 }
 
-function usableSecrets({ namespace, object }: ChangeRequest, { shape, settings, facts, listed }: NeedsInput) {
+type IsUsable = (secret: string) => boolean;
+
+const every: IsUsable = () => true;
+const none: IsUsable = () => false;
+
+/** Which secrets can be used for an image. There are at most three results, and the images are grouped by them. */
+function usableSecrets(
+  { namespace, object }: ChangeRequest,
+  { shape, settings, facts, listed }: NeedsInput,
+): (image: ImageDecision) => IsUsable {
   const injectsLater = settings.inject !== 'off';
   if (shape.kind === 'naming') {
     // The importer of image streams uses every registry secret of the namespace. Of other kinds, the Pods get the secrets.
-    return (_name: string, { slot }: ImageDecision) => slot.imported === true || injectsLater;
+    return ({ slot }) => (slot.imported === true || injectsLater ? every : none);
   }
   const names = new Set(listed);
   const emptyPlaces = shape.kind === 'pod' ? listed.length === 0 : listed.includes(undefined);
@@ -98,11 +106,11 @@ function usableSecrets({ namespace, object }: ChangeRequest, { shape, settings, 
   // The API server fills the list of a Pod from its account before webhooks run. Builds use the secrets of their account for empty fields.
   if (emptyPlaces) for (const name of secretsOfAccount(facts, namespace, account)) names.add(name);
   const podsGetAll = shape.kind === 'pod' && shape.stage === 'template' && injectsLater;
-  return (name: string, { slot, stream }: ImageDecision) => {
-    if (slot.pulledElsewhere) return injectsLater;
+  const isListed: IsUsable = podsGetAll ? every : (name) => names.has(name);
+  return ({ slot, stream }) => {
+    if (slot.pulledElsewhere) return injectsLater ? every : none;
     // A placeholder needs its secret when the trigger has filled it.
-    if (shape.kind === 'pod' && stream) return false;
-    return podsGetAll || names.has(name);
+    return shape.kind === 'pod' && stream ? none : isListed;
   };
 }
 

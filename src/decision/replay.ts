@@ -46,7 +46,7 @@ export const replayGaps = {
   'secret-unknown': 'A rule has `onMissingSecret: deny`, and the record does not show whether the namespace has the secret.',
   'short-names': 'The result depends on `shortNames`, which differs from the record or came from the configuration of the cluster.',
   'cluster-registry':
-    'An image was trusted as one of an internal registry that the server detected. Rules files do not show whether it still is.',
+    'An image was trusted because it is from an internal registry that the server detected. Rules files do not show whether this still applies.',
 } as const;
 export type ReplayGap = keyof typeof replayGaps;
 

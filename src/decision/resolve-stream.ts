@@ -152,22 +152,37 @@ function originOfImage(name: string, { namespace, streamName }: TagLocation, lab
  */
 export type StreamMemo = {
   readonly resolved: Map<string, StreamResolution>;
-  readonly sorted: Map<KnownStream, readonly StreamEntry[]>;
+  readonly sorted: Map<KnownStream, SortedImages>;
 };
 
 export function streamMemo(): StreamMemo {
   return { resolved: new Map(), sorted: new Map() };
 }
 
+/** The images of a stream by digest. `newest` has the newest one of each range that was searched, by the indexes of the range. */
+type SortedImages = { readonly entries: readonly StreamEntry[]; readonly newest: Map<string, StreamEntry | undefined> };
+
 type StreamEntry = { readonly tag: StreamTag; readonly image: StreamImage; readonly order: number };
 
 /** The digest may be shortened, and the algorithm left out. */
 function newestWith(stream: KnownStream, digest: string, memo: StreamMemo): StreamEntry | undefined {
-  const entries = memo.sorted.get(stream) ?? byDigest(stream);
-  memo.sorted.set(stream, entries);
-  const matching = [digest, `sha256:${digest}`].flatMap((start) => startingWith(entries, start));
-  // The API server writes times as RFC 3339 in UTC, which sort as text. Of entries with the same time, or without one, the first wins.
-  return matching.reduce<StreamEntry | undefined>((newest, each) => {
+  const sorted = memo.sorted.get(stream) ?? { entries: byDigest(stream), newest: new Map<string, StreamEntry | undefined>() };
+  memo.sorted.set(stream, sorted);
+  return newestOf([digest, `sha256:${digest}`].flatMap((start) => newestStartingWith(sorted, start) ?? []));
+}
+
+/** Thousands of tags may name images by a beginning of the digest that all images have. So the newest one of a range is found once. */
+function newestStartingWith({ entries, newest }: SortedImages, start: string): StreamEntry | undefined {
+  const [from, to] = rangeStartingWith(entries, start);
+  const range = `${from} ${to}`;
+  const found = newest.has(range) ? newest.get(range) : newestOf(entries.slice(from, to));
+  newest.set(range, found);
+  return found;
+}
+
+/** The API server writes times as RFC 3339 in UTC, which sort as text. Of entries with the same time, or without one, the first wins. */
+function newestOf(entries: readonly StreamEntry[]): StreamEntry | undefined {
+  return entries.reduce<StreamEntry | undefined>((newest, each) => {
     const order = compareTexts(each.image.created ?? '', newest?.image.created ?? '');
     return !newest || order > 0 || (order === 0 && each.order < newest.order) ? each : newest;
   }, undefined);
@@ -179,18 +194,22 @@ function byDigest(stream: KnownStream): readonly StreamEntry[] {
   return entries.sort((one, other) => compareTexts(one.image.image, other.image.image));
 }
 
-/** Binary search in the sorted list. */
-function startingWith(sorted: readonly StreamEntry[], start: string): readonly StreamEntry[] {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareTexts(sorted[middle]?.image.image ?? '', start) < 0) low = middle + 1;
-    else high = middle;
+/** The entries whose digests begin with the text: they are adjacent in the sorted list. */
+function rangeStartingWith(sorted: readonly StreamEntry[], start: string): readonly [from: number, to: number] {
+  const from = firstIndex(0, sorted.length, (index) => compareTexts(sorted[index]?.image.image ?? '', start) >= 0);
+  const to = firstIndex(from, sorted.length, (index) => !sorted[index]?.image.image.startsWith(start));
+  return [from, to];
+}
+
+/** Binary search for the first index from `low` on for which the condition is true. It is then true for all later ones. */
+function firstIndex(low: number, high: number, condition: (index: number) => boolean): number {
+  let [from, to] = [low, high];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if (condition(middle)) to = middle;
+    else from = middle + 1;
   }
-  let end = low;
-  while (end < sorted.length && sorted[end]?.image.image.startsWith(start)) end++;
-  return sorted.slice(low, end);
+  return from;
 }
 
 /**

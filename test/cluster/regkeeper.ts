@@ -127,9 +127,19 @@ export async function deleteBase(kubectl: Kubectl): Promise<void> {
 export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
   const regkeeper = await launchRegkeeper(settings);
   await routeTo(regkeeper, settings);
-  await waitFor(async () => (await readiness(regkeeper)).ready, { deadlineSeconds: 30, what: 'regkeeper to be ready' });
+  await waitUntilReady(regkeeper);
   await waitUntilFilled(settings.kubectl);
   return regkeeper;
+}
+
+/** A busy machine may need a minute. */
+async function waitUntilReady(regkeeper: Regkeeper): Promise<void> {
+  const isReady = async () => {
+    const { ready, text } = await readiness(regkeeper);
+    if (!ready) throw new Error(text);
+    return true;
+  };
+  await waitFor(isReady, { deadlineSeconds: 90, what: 'regkeeper to be ready' });
 }
 
 /** Routes the Service to this server from now on. */

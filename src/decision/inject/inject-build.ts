@@ -10,7 +10,10 @@ import { injectedAnnotation, readBuildMark, renderBuildMark } from '../../object
 import { isObject, type JsonObject, type Path, renderPath, textAt, valueAt } from '../../object/json.ts';
 import type { BuildCredential, BuildShape, ImageSlot } from '../../object/object-shape.ts';
 import { userSuppliedPaths } from '../../object/user-supplied.ts';
+import { getOrCreate } from '../../rules/match/namespace-index.ts';
+import type { Rule } from '../../rules/rule-set.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
+import { secretsOf } from '../trusting-rules.ts';
 import { annotate } from './annotate.ts';
 import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
@@ -24,6 +27,7 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const notices: Notice[] = [];
   const mark = new Map<string, string>();
   const bySlot = new Map(images.map((image) => [image.slot, image]));
+  const secretsFor = secretSets();
   const isOurs = findOurs(shape);
   let cached: ReadonlySet<string> | undefined;
   const userSupplied = () => {
@@ -41,7 +45,7 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
       continue;
     }
 
-    const choice = chooseSecret(credential, bySlot);
+    const choice = chooseSecret(credential, bySlot, secretsFor);
     notices.push(...choice.notices);
     listed.push(choice.secret);
     // A field that the user's file sets is user-supplied, even if it was cleared or moved since: the next pass would treat it so.
@@ -105,22 +109,23 @@ function normalizePath(path: string): string {
 
 type Choice = { readonly secret: string | undefined; readonly notices: readonly Notice[] };
 
-function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot, ImageDecision>): Choice {
+function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot, ImageDecision>, secretsFor: SecretsFor): Choice {
   const served = credential.slots.flatMap((slot) => images.get(slot) ?? []);
-  const candidates = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.length > 0);
+  const candidates = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.size > 0);
   const direct = candidates.filter(({ image }) => !image.stream);
   const [first] = direct;
   if (!first) return { secret: undefined, notices: [] };
 
   const base = direct.find(({ image }) => image.slot === credential.base);
-  const common = first.secrets.find((secret) => candidates.every(({ secrets }) => secrets.includes(secret)));
+  const sets = [...new Set(candidates.map(({ secrets }) => secrets))];
+  const common = [...first.secrets].find((secret) => sets.every((secrets) => secrets.has(secret)));
   const path = renderPath(credential.path);
   const mayBeInternal =
     credential.unseenImages ||
     served.some(({ verdict, trustedBy }) => verdict === 'unresolved' || trustedBy.some(({ internal }) => internal));
   if (mayBeInternal) {
-    const secret = credential.baseInStrategy && base ? (common ?? base.secrets[0]) : undefined;
-    const uncovered = candidates.filter(({ secrets }) => secret === undefined || !secrets.includes(secret)).map(({ image }) => image);
+    const secret = credential.baseInStrategy && base ? (common ?? firstOf(base.secrets)) : undefined;
+    const uncovered = candidates.filter(({ secrets }) => secret === undefined || !secrets.has(secret)).map(({ image }) => image);
     // No notice in the usual case: the strategy names the base image, only the Dockerfile in Git is unseen, and no image lacks a secret.
     const quiet = secret !== undefined && uncovered.length === 0 && served.length === 1;
     return { secret, notices: quiet ? [] : [{ reason: 'build-internal-images', message: internalWarning(path, secret, uncovered) }] };
@@ -142,8 +147,8 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
         },
       ],
     };
-  const secret = chosen.secrets[0];
-  const uncovered = candidates.filter(({ secrets }) => !secrets.includes(secret ?? '')).map(({ image }) => image);
+  const secret = firstOf(chosen.secrets);
+  const uncovered = candidates.filter(({ secrets }) => !secrets.has(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server truncates long warnings.
   const message = `${path} can reference only one secret ("${secret}"). Ask the owners of the rules to use one secret for all registries of this build.${withoutSecret(uncovered)}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
@@ -166,10 +171,21 @@ function withoutSecret(images: readonly ImageDecision[]): string {
   return images.length === 0 ? '' : ` Images without a secret: ${images.map(written).join(', ')}.`;
 }
 
-function secretsFor(image: ImageDecision): readonly string[] {
-  const { action } = image.slot;
-  const secrets = image.trustedBy.flatMap(({ pullSecrets, pushSecret }) => (action === 'pull' ? pullSecrets : (pushSecret ?? [])));
-  return [...new Set(secrets)];
+type SecretsFor = (image: ImageDecision) => ReadonlySet<string>;
+
+/** The secrets that the rules specify for an image, in their order. Images with the same rules share one set, since both can be many. */
+function secretSets(): SecretsFor {
+  const numbers = new Map<Rule, number>();
+  const sets = new Map<string, ReadonlySet<string>>();
+  return ({ slot: { action }, trustedBy }) => {
+    const key = `${action} ${trustedBy.map((rule) => getOrCreate(numbers, rule, () => numbers.size)).join(' ')}`;
+    return getOrCreate(sets, key, () => new Set(trustedBy.flatMap((rule) => secretsOf(rule, action))));
+  };
+}
+
+function firstOf(secrets: ReadonlySet<string>): string | undefined {
+  const [first] = secrets;
+  return first;
 }
 
 function written({ slot }: ImageDecision): string {

@@ -9,6 +9,7 @@ import { serviceAccountOf } from '../../object/pod.ts';
 import { userSuppliedNames } from '../../object/user-supplied.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
 import type { Facts } from '../facts.ts';
+import { trustingRules } from '../trusting-rules.ts';
 import type { PatchOperation } from './patch.ts';
 import { patchPullSecrets } from './patch-pull-secrets.ts';
 import { type ListedName, type OldTemplate, type PlanNotice, type PullSecretInput, planPullSecrets } from './plan-pull-secrets.ts';
@@ -69,7 +70,7 @@ function lackingSecrets(shape: PodShape, images: readonly ImageDecision[], resto
 function wantedSecrets(images: readonly ImageDecision[]): readonly string[] {
   // A placeholder gets its secret when the trigger has filled it. Until then nothing is pulled.
   const pulled = images.filter(({ slot, stream }) => slot.action === 'pull' && !slot.pulledElsewhere && !stream);
-  return [...new Set(pulled.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
+  return [...new Set(trustingRules(pulled).flatMap(({ pullSecrets }) => pullSecrets))];
 }
 
 function readInput(request: ChangeRequest, shape: PodShape, images: readonly ImageDecision[], facts: Facts): PullSecretInput {

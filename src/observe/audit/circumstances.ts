@@ -1,6 +1,7 @@
 /** What the outcome of a request depends on apart from its images and the rules, so that `diff --replay` can evaluate the record again. */
 import type { Decision } from '../../decision/decision.ts';
 import type { Facts, SecretFacts } from '../../decision/facts.ts';
+import { trustingRules } from '../../decision/trusting-rules.ts';
 import { labelKeysOf } from '../../rules/label-keys.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { budgets, type Cutter } from './record-limits.ts';
@@ -60,7 +61,7 @@ function supplied({ suppliedSecrets: names }: Decision & { kind: 'decided' }): P
 }
 
 function namedSecrets({ images }: Decision & { kind: 'decided' }): readonly string[] {
-  return [...new Set(images.flatMap(({ trustedBy }) => trustedBy.flatMap(({ pullSecrets }) => pullSecrets)))];
+  return [...new Set(trustingRules(images).flatMap(({ pullSecrets }) => pullSecrets))];
 }
 
 /** As many entries as fit. */

@@ -1,6 +1,7 @@
 /** Builds the audit record of a decision. */
 import type { ReviewRequest, Webhook } from '../../admission/review.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../../decision/decision.ts';
+import { secretsOf, trustingRules } from '../../decision/trusting-rules.ts';
 import { textAt } from '../../object/json.ts';
 import { controllerOf } from '../../object/owner.ts';
 import type { Rule } from '../../rules/rule-set.ts';
@@ -215,17 +216,16 @@ function auditDelivery(
 
 type RuleOf = (injection: Injection) => Rule | undefined;
 
-/** The first rule that names each secret. Found in one pass over the images, since a build can have thousands of both. */
+/** The first rule that names each secret. Found in one pass over the images and their rules, since a build can have thousands of both. */
 function rulesOfSecrets(injected: readonly Injection[], images: readonly ImageDecision[]): RuleOf {
   if (injected.length === 0) return () => undefined;
-  const byAction = { pull: new Map<string, Rule>(), push: new Map<string, Rule>() };
-  for (const { slot, trustedBy } of images) {
-    const rules = byAction[slot.action];
-    for (const rule of trustedBy) {
-      const secrets = slot.action === 'pull' ? rule.pullSecrets : rule.pushSecret === undefined ? [] : [rule.pushSecret];
-      for (const secret of secrets) if (!rules.has(secret)) rules.set(secret, rule);
-    }
-  }
+  const firstRules = (action: 'pull' | 'push') => {
+    const bySecret = new Map<string, Rule>();
+    for (const rule of trustingRules(images.filter(({ slot }) => slot.action === action)))
+      for (const secret of secretsOf(rule, action)) if (!bySecret.has(secret)) bySecret.set(secret, rule);
+    return bySecret;
+  };
+  const byAction = { pull: firstRules('pull'), push: firstRules('push') };
   return ({ path, secret, from }) => (from === 'rule' ? byAction[actionOf(path)].get(secret) : undefined);
 }
 

@@ -293,7 +293,7 @@ class DocumentReader {
     // A rule with `action: deny` may have a reason. The unknown field is reported already.
     const meansDenial = () => Object.entries(rule).some(([field, value]) => meantTrust(field, value) === false);
     if (trust && rule.reason !== undefined && rule.until === undefined && !meansDenial()) {
-      const message = `${location()} trusts its registry, but a reason is shown only in denials. Add "trust: false" or "until", or make the reason a comment.`;
+      const message = `${location()} trusts its registry indefinitely, so its reason would never be shown. Add "trust: false" or "until", or make the reason a comment.`;
       this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
     }
     for (const field of ['until', 'warnFrom'] as const) {

@@ -66,7 +66,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'duplicate-registry': 'remove one',
   'duplicate-secret': 'remove one',
   'duplicate-namespace': 'remove one',
-  'loosening-glob': 'select by labels (`matchLabels`), which ordinary users cannot set, or list the names',
+  'loosening-glob': 'select by labels (`matchLabels`) that only administrators can set, or list the names',
   'exemption-expired': 'remove the exemption, or set a later date and update its reason',
   'rule-ended': 'use `trust: false` instead of `until`, or set a later date',
   'rule-redundant': 'remove it',

@@ -67,7 +67,7 @@ export const problemCodes = {
   'secret-on-untrusted': { level: 'problem', text: 'A rule with `trust: false` specifies a secret.' },
   'reason-on-trusted': {
     level: 'problem',
-    text: 'A rule that trusts its registry indefinitely has a `reason`, but reasons are shown only in denials.',
+    text: 'A rule that trusts its registry indefinitely has a `reason`, which would never be shown.',
   },
   'until-on-untrusted': {
     level: 'problem',

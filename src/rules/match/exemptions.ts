@@ -4,12 +4,13 @@ import { compareTexts } from '../compare-texts.ts';
 import { patternMatches } from '../language/pattern.ts';
 import type { Origin } from '../language/problem.ts';
 import type { Answer, Exemption, NamespaceContext } from '../rule-set.ts';
+import { getOrCreate } from './namespace-index.ts';
 import { renderSelector, selects } from './namespaces.ts';
 
 /**
  * Returns a function that finds the exemptions for an image in a namespace, the last to expire first, then by their patterns. If labels are
- * unknown, an exemption that selects by them does not apply. The cost grows with the number of exemptions, which stays small since each one
- * expires.
+ * unknown, an exemption that selects by them does not apply. An object may have thousands of images, so exemptions for other repositories
+ * cost nothing, and namespaces are selected once for all images.
  */
 export function indexExemptions(
   exemptions: readonly Exemption[],
@@ -17,16 +18,54 @@ export function indexExemptions(
   const inOrder = exemptions
     .map((exemption) => ({ exemption, key: `${exemption.pattern.text} ${renderSelector(exemption.namespaces)} ${exemption.reason}` }))
     .sort((one, other) => compareTexts(other.exemption.until, one.exemption.until) || compareTexts(one.key, other.key))
-    .map(({ exemption }) => exemption);
+    .map(({ exemption }, order) => ({ exemption, order }));
+  const groupsFor = groupByRepository(inOrder);
+  const selected = new WeakMap<NamespaceContext, Map<readonly Ordered[], readonly Selected[]>>();
   return (reference, context) => {
-    const value: Exemption[] = [];
-    let unsure: Origin | undefined;
-    for (const exemption of inOrder) {
-      if (!patternMatches(exemption.pattern, reference)) continue;
-      const applies = selects(exemption.namespaces, context);
-      if (applies === true) value.push(exemption);
-      else if (applies === 'unknown') unsure ??= exemption.origin;
-    }
+    const known = selected.get(context) ?? new Map<readonly Ordered[], readonly Selected[]>();
+    selected.set(context, known);
+    const found = groupsFor(reference)
+      .flatMap((group) => getOrCreate(known, group, () => select(group, context)))
+      .filter(({ exemption }) => patternMatches(exemption.pattern, reference))
+      .sort((one, other) => one.order - other.order);
+    const unsure = found.find(({ applies }) => applies === 'unknown')?.exemption.origin;
+    const value = found.filter(({ applies }) => applies === true).map(({ exemption }) => exemption);
     return { value, ...(unsure && { unsure }) };
   };
+}
+
+type Ordered = { readonly exemption: Exemption; readonly order: number };
+type Selected = Ordered & { readonly applies: true | 'unknown' };
+
+function select(group: readonly Ordered[], context: NamespaceContext): readonly Selected[] {
+  return group.flatMap((each) => {
+    const applies = selects(each.exemption.namespaces, context);
+    return applies === false ? [] : [{ ...each, applies }];
+  });
+}
+
+/** Returns a function that finds all exemptions that may match a reference, in groups. Those with wildcards are in one group. */
+function groupByRepository(exemptions: readonly Ordered[]): (reference: ImageReference) => readonly (readonly Ordered[])[] {
+  const byRepository = new Map<string, Ordered[]>();
+  const withWildcards: Ordered[] = [];
+  let longestPath = 0;
+  for (const each of exemptions) {
+    const { host, path } = each.exemption.pattern;
+    if (host.kind !== 'exact' || path.includes('*')) {
+      withWildcards.push(each);
+    } else {
+      getOrCreate(byRepository, [host.name, ...path].join('/'), () => []).push(each);
+      longestPath = Math.max(longestPath, path.length);
+    }
+  }
+  return ({ host, path }) => {
+    const repositories = [host];
+    for (const segment of path.slice(0, longestPath)) repositories.push(`${repositories.at(-1)}/${segment}`);
+    return [withWildcards, ...repositories.flatMap((repository) => getGroup(byRepository, repository))];
+  };
+}
+
+function getGroup<Group>(groups: ReadonlyMap<string, Group>, repository: string): readonly Group[] {
+  const group = groups.get(repository);
+  return group === undefined ? [] : [group];
 }

@@ -46,9 +46,15 @@ export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, contex
 export function indexRules<Entry extends Indexed>(entries: readonly Entry[]): RuleIndex<Entry> {
   const root = new HostNode<Entry>();
   for (const entry of entries) insert(root, entry);
+  const found = new WeakMap<NamespaceContext, FoundInNamespace<Entry>>();
+  const foundIn = (context: NamespaceContext) => {
+    const known = found.get(context) ?? new FoundInNamespace(context);
+    found.set(context, known);
+    return known;
+  };
   return {
     match({ host, port, path }, context) {
-      const search = new Search<Entry>(port ?? 'default', path, context);
+      const search = new Search<Entry>(port ?? 'default', path, context, foundIn);
       search.host(root, host, host.length);
       return search;
     },
@@ -186,6 +192,53 @@ function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPo
 }
 
 /**
+ * What was found for one namespace among globs and selectors. All images of an object have the same context, and thousands of them may be
+ * from a registry with hundreds of selectors. So these are searched once.
+ */
+class FoundInNamespace<Entry extends Indexed> {
+  private readonly context: NamespaceContext;
+  private readonly certain = new Map<NamespaceIndex<Entry>, Ranked<Entry> | undefined>();
+  private readonly strictest = new Map<NamespaceIndex<Entry> | undefined, Map<NamespaceIndex<Entry> | undefined, Strictest<Entry>>>();
+
+  constructor(context: NamespaceContext) {
+    this.context = context;
+  }
+
+  find(index: NamespaceIndex<Entry>): Ranked<Entry> | undefined {
+    if (!this.certain.has(index)) this.certain.set(index, index.find(this.context));
+    return this.certain.get(index);
+  }
+
+  /** Of the entries that unknown labels leave undecided, and that would outrank the winner. */
+  strictestOf({ literal, every, winner, isLiteral }: Candidates<Entry>): Strictest<Entry> {
+    const ofLiteral = getOrCreate(this.strictest, literal, () => new Map<NamespaceIndex<Entry> | undefined, Strictest<Entry>>());
+    return getOrCreate(ofLiteral, every, () => {
+      const rank = winner?.rank ?? -1;
+      const undecided = [
+        ...(literal?.undecided(this.context, isLiteral ? rank : rank - 1) ?? []),
+        ...(every?.undecided(this.context, rank) ?? []),
+      ].sort((one, other) => other.rank - one.rank);
+      return {
+        first: undecided[0]?.entry,
+        denying: undecided.find(({ entry }) => !entry.trust)?.entry,
+        limit: undecided.reduce<Entry | undefined>((limit, { entry }) => firstToEnd(limit, entry), undefined),
+      };
+    });
+  }
+}
+
+/** The entries for the port of an image and for every port, with the winner among those that certainly apply. */
+type Candidates<Entry extends Indexed> = {
+  readonly literal: NamespaceIndex<Entry> | undefined;
+  readonly every: NamespaceIndex<Entry> | undefined;
+  readonly winner: Ranked<Entry> | undefined;
+  readonly isLiteral: boolean;
+};
+
+/** The most specific undecided entry, the most specific one that denies, and the one whose trust ends first. */
+type Strictest<Entry> = { readonly first: Entry | undefined; readonly denying: Entry | undefined; readonly limit: Entry | undefined };
+
+/**
  * One lookup. It goes from the most to the least specific entries and ends at the first winner. It keeps the first entry whose labels are
  * unknown.
  */
@@ -196,11 +249,18 @@ class Search<Entry extends Indexed> {
   private readonly port: number | 'default';
   private readonly path: readonly string[];
   private readonly context: NamespaceContext;
+  private readonly foundIn: (context: NamespaceContext) => FoundInNamespace<Entry>;
 
-  constructor(port: number | 'default', path: readonly string[], context: NamespaceContext) {
+  constructor(
+    port: number | 'default',
+    path: readonly string[],
+    context: NamespaceContext,
+    foundIn: (context: NamespaceContext) => FoundInNamespace<Entry>,
+  ) {
     this.port = port;
     this.path = path;
     this.context = context;
+    this.foundIn = foundIn;
   }
 
   /**
@@ -227,29 +287,24 @@ class Search<Entry extends Indexed> {
   private entries(node: PathNode<Entry> | undefined): boolean {
     const literal = this.port === 'default' ? node?.defaultPort : node?.otherPorts?.get(this.port);
     const every = node?.everyPort;
-    const [atLiteral, atEvery] = [literal?.find(this.context), every?.find(this.context)];
+    const [atLiteral, atEvery] = [this.certain(literal), this.certain(every)];
     // At equal rank the literal port wins.
     const winner = atEvery && (!atLiteral || atEvery.rank > atLiteral.rank) ? atEvery : atLiteral;
     this.entry = winner?.entry;
-    if (!this.context.labels) this.assumeStrictest(literal, every, winner, winner === atLiteral);
+    if (!this.context.labels && (literal || every)) this.assumeStrictest({ literal, every, winner, isLiteral: winner === atLiteral });
     return this.entry !== undefined;
   }
 
+  private certain(index: NamespaceIndex<Entry> | undefined): Ranked<Entry> | undefined {
+    return index?.isSearched ? this.foundIn(this.context).find(index) : index?.find(this.context);
+  }
+
   /** Among entries with unknown labels that would outrank the winner, a denying one wins. */
-  private assumeStrictest(
-    literal: NamespaceIndex<Entry> | undefined,
-    every: NamespaceIndex<Entry> | undefined,
-    winner: Ranked<Entry> | undefined,
-    isLiteral: boolean,
-  ): void {
-    const rank = winner?.rank ?? -1;
-    const undecided = [
-      ...(literal?.undecided(this.context, isLiteral ? rank : rank - 1) ?? []),
-      ...(every?.undecided(this.context, rank) ?? []),
-    ].sort((one, other) => other.rank - one.rank);
-    this.unsure ??= undecided[0]?.entry;
-    this.entry = undecided.find(({ entry }) => !entry.trust)?.entry ?? this.entry;
-    for (const { entry } of undecided) this.limit = firstToEnd(this.limit, entry);
+  private assumeStrictest(candidates: Candidates<Entry>): void {
+    const { first, denying, limit } = this.foundIn(this.context).strictestOf(candidates);
+    this.unsure ??= first;
+    this.entry = denying ?? this.entry;
+    if (limit) this.limit = firstToEnd(this.limit, limit);
   }
 }
 

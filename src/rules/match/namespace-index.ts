@@ -43,6 +43,11 @@ export class NamespaceIndex<Entry extends ForNamespaces> {
     }
   }
 
+  /** Whether `find` searches globs or label selectors, and so takes longer the more there are. */
+  get isSearched(): boolean {
+    return this.globs !== undefined || this.labels !== undefined;
+  }
+
   /** The most specific entry that certainly applies in the namespace. */
   find(context: NamespaceContext): Ranked<Entry> | undefined {
     // Most entries apply to every namespace, and then the other indexes do not exist.

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { renderAnswer } from '../../../src/admission/response.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import type { ChangeRequest } from '../../../src/decision/decision.ts';
-import type { Facts } from '../../../src/decision/facts.ts';
+import type { Facts, StreamTag } from '../../../src/decision/facts.ts';
 import { injectedAnnotation } from '../../../src/object/injection-mark.ts';
 import { isObject, type JsonObject } from '../../../src/object/json.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
@@ -146,6 +146,15 @@ describe('the cost of an object grows at most in proportion to its bytes', () =>
 /* Two long lists that the same user controls, where the cost once was their product, or could be. */
 describe('two long lists cost their sum', () => {
   const many = <Item>(count: number, make: (index: number) => Item): Item[] => Array.from({ length: count }, (_, index) => make(index));
+  /** A stream with one tag of many images, and many tags that name one of them by the first digit of their digests. */
+  const namingNewest = (count: number): Facts => {
+    const image = (index: number) => ({ image: digest(index), reference: `r0.io/x@${digest(index)}` });
+    const naming = { spec: { from: { kind: 'ImageStreamImage', name: '0' }, local: true }, images: [] };
+    const tags = many(count, (index): [string, StreamTag] => [`1-${index}`, naming]);
+    const pushed: [string, StreamTag] = ['pushed', { images: many(count, image) }];
+    const stream = { kind: 'known', tags: new Map([pushed, ...tags]) } as const;
+    return { ...factsOf(1, false), imageStream: () => stream };
+  };
   const names = (count: number) => many(count, (index) => `own-${index}`);
   const known = (count: number, onlyListedSecrets = false): Facts => factsOf(count, onlyListedSecrets);
   const podSpec = (count: number, image = 'r0.io/x') => ({
@@ -204,6 +213,13 @@ describe('two long lists cost their sum', () => {
       group: 'build.openshift.io',
       object: (size) => build(many(size, (index) => withPaths(index, { kind: 'ImageStreamTag', name: `base:1-${index}` }))),
       facts: known,
+    },
+    {
+      name: 'tags that name the newest of all images, and images',
+      kind: 'BuildConfig',
+      group: 'build.openshift.io',
+      object: (size) => build(many(size, (index) => withPaths(index, { kind: 'ImageStreamTag', name: `base:1-${index}` }))),
+      facts: namingNewest,
     },
     {
       name: 'containers and triggers',
