@@ -60,11 +60,16 @@ class ManifestReader {
     const { manifests, problems } = this.parsed;
     const before = [manifests.length, problems.length] as const;
     let isReliable = true;
-    const failed = readEachYamlDocument(text, { scalars: 'kubectl', start }, (document, own) => {
+    const forget = () => {
+      [manifests.length, problems.length] = before;
+      isReliable = true;
+    };
+    const use = (document: YamlDocument, own: TextPart) => {
       if (isReliable) isReliable = this.readDocument(document, part, () => this.readAgain(own));
-    });
+    };
+    const failed = readEachYamlDocument(text, { scalars: 'kubectl', start }, { use, forget });
     if (!failed) return;
-    [manifests.length, problems.length] = before;
+    forget();
     this.report(failed.error.position, this.whyUnreadable(failed.error, text));
   }
 

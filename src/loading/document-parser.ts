@@ -1,6 +1,6 @@
 /** Parses rules documents: short ones immediately, long ones in a worker thread, so that no request waits for them. */
 import { Worker } from 'node:worker_threads';
-import { type ParseResult, parseRulesDocument, type RuleScope } from '../rules/language/parse.ts';
+import { type ParseResult, parseOrdinaryRulesDocument, parseRulesDocument, type RuleScope } from '../rules/language/parse.ts';
 import type { BundleText } from '../rules/store/rule-store.ts';
 import { type Clock, systemClock } from '../time/clock.ts';
 
@@ -17,6 +17,8 @@ export type ParserLimits = {
   readonly maxInlineCharacters: number;
   /** For documents that are parsed at the start of the process, all together. No request can wait for them, and a thread starts slowly. */
   readonly maxInlineCharactersAtStart: number;
+  /** The same for further documents that are ordinary, so that parsing them needs a tenth of the time and memory. */
+  readonly maxOrdinaryCharactersAtStart: number;
   /** Deadline for one document in the thread. */
   readonly milliseconds: number;
   /** Deadline for the start of the thread, which takes seconds on a busy machine. */
@@ -35,6 +37,8 @@ export const defaultLimits: ParserLimits = {
   maxInlineCharacters: 4_096,
   // Some 700 rules. In the worst case they take 0.3 s.
   maxInlineCharactersAtStart: 65_536,
+  // Some 12,000 rules, which take half a second.
+  maxOrdinaryCharactersAtStart: 1_048_576,
   milliseconds: 30_000,
   startMilliseconds: 30_000,
   mebibytes: 256,
@@ -49,6 +53,7 @@ export const namespaceLimits: ParserLimits = {
   ...defaultLimits,
   maxInlineCharacters: -1,
   maxInlineCharactersAtStart: -1,
+  maxOrdinaryCharactersAtStart: -1,
   milliseconds: 2_000,
   mebibytes: 64,
 };
@@ -61,12 +66,19 @@ export function createDocumentParser(
 ): DocumentParser {
   const { maxInlineCharacters, milliseconds, startMilliseconds, mebibytes, idleMilliseconds, ...others } = { ...defaultLimits, ...limits };
   let inlineCharactersLeft = others.maxInlineCharactersAtStart;
+  let ordinaryCharactersLeft = others.maxOrdinaryCharactersAtStart;
   let worker: Worker | undefined;
   /** A thread that does not accept documents yet. */
   let starting: Worker | undefined;
   let cancelIdle = () => {};
   let last: Promise<unknown> = Promise.resolve();
   let stopped = false;
+
+  function parseOrdinary({ text, source, scope, start }: TextToParse): ParseResult | undefined {
+    if (text.length > ordinaryCharactersLeft) return undefined;
+    ordinaryCharactersLeft -= text.length;
+    return parseOrdinaryRulesDocument(text, source, scope, start);
+  }
 
   async function parseInThread(document: TextToParse): Promise<ParseResult> {
     cancelIdle();
@@ -112,6 +124,8 @@ export function createDocumentParser(
       const isInlineAtStart = when === 'at start' && text.length <= inlineCharactersLeft;
       if (isInlineAtStart) inlineCharactersLeft -= text.length;
       if (isInlineAtStart || text.length <= maxInlineCharacters) return Promise.resolve(parseRulesDocument(text, source, scope, start));
+      const ordinary = when === 'at start' ? parseOrdinary(document) : undefined;
+      if (ordinary) return Promise.resolve(ordinary);
       const result = last.then(() => (stopped ? parseFailure(document, new Error('regkeeper is shutting down')) : parseInThread(document)));
       last = result;
       return result;

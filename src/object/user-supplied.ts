@@ -37,10 +37,12 @@ export function withoutUserSuppliedPaths(mark: BuildMark, root: JsonObject, path
 /** Those of the paths where the user sets a secret, rendered, whether or not the object still has it. */
 export function userSuppliedPaths(root: JsonObject, paths: readonly Path[]): ReadonlySet<string> {
   const file = fileOf(root, paths);
+  const managers = fieldsApplied(root, ['metadata']);
+  if (file === undefined && managers.length === 0) return new Set();
   const copied = readBuildMark(file, ['metadata']);
   const applied = new Set<string>();
   const tree = treeOf(paths);
-  for (const fields of fieldsApplied(root, ['metadata'])) collectApplied(fields, tree, applied);
+  for (const fields of managers) collectApplied(fields, tree, applied);
   const userSupplied = paths
     .map((path) => ({ path, rendered: renderPath(path) }))
     .filter(({ path, rendered }) => {
@@ -116,6 +118,7 @@ function fieldsApplied(root: JsonObject, metadata: Path): readonly unknown[] {
   const managers = valueAt(root, ['metadata', 'managedFields']);
   if (!Array.isArray(managers)) return [];
   const applied = managers.filter((manager) => valueAt(manager, ['operation']) === 'Apply');
+  if (applied.length === 0) return [];
   const mark = fieldPath([...metadata, 'annotations', injectedAnnotation]);
   return applied.map((manager) => valueAt(manager, ['fieldsV1'])).filter((fields) => valueAt(fields, mark) === undefined);
 }

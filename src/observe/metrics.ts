@@ -9,6 +9,7 @@ import type { AuditRecord, CountedDecision } from './audit/decision-record.ts';
 import { failures, type RequestFailure } from './audit/failure.ts';
 import type { RulesReviewRecord } from './audit/rules-review-record.ts';
 import { type EventDrop, eventDrops } from './event-drops.ts';
+import { Tally } from './tally.ts';
 
 /** Called when the metrics are scraped. These are of every process. */
 export type ProcessSources = {
@@ -268,6 +269,14 @@ export function createMetrics(sources: MetricSources): Metrics {
   const entries = new Gauge({ ...ownMetrics.entries, registers });
   const exemptions = new Gauge({ ...ownMetrics.exemptions, registers });
   const ruleEnds = new Gauge({ ...ownMetrics.ruleEnds, registers });
+  const tallies = {
+    requests: new Tally(requests, ownMetrics.requests.labelNames),
+    verdicts: new Tally(verdicts, ownMetrics.verdicts.labelNames),
+    secrets: new Tally(secrets, ownMetrics.secrets.labelNames),
+  };
+  const flushTallies = () => {
+    for (const tally of Object.values(tallies)) tally.flush();
+  };
   const { revisionInForce } = addProcessMetrics(registry, sources);
   collectOnScrape(registers, sources);
 
@@ -289,16 +298,19 @@ export function createMetrics(sources: MetricSources): Metrics {
 
   return {
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text() {
+      flushTallies();
+      return registry.metrics();
+    },
     decided(record, { images, inject } = record) {
       const { webhook, operation, outcome, dryRun, durationMicroseconds, ...object } = record;
       const { group, kind } = sources.kinds.find(object) ?? otherKind;
-      requests.inc({ webhook, operation, group, kind, outcome });
+      tallies.requests.count(webhook, operation, group, kind, outcome);
       duration.observe({ webhook }, durationMicroseconds / 1e6);
       if (dryRun) return;
       // Both webhooks evaluate the images. Only the second one sees the object as it is stored.
-      if (webhook === 'validate') for (const { verdict, rule } of images) verdicts.inc({ verdict, rule: nameOf(rule) });
-      for (const { from, rule } of inject) if (from === 'rule') secrets.inc({ rule: nameOf(rule) });
+      if (webhook === 'validate') for (const { verdict, rule } of images) tallies.verdicts.count(verdict, nameOf(rule));
+      for (const { from, rule } of inject) if (from === 'rule') tallies.secrets.count(nameOf(rule));
       const { awaited: names = [], awaitedOmitted = 0, state } = record.delivery ?? {};
       if (webhook === 'validate' && state) awaited.inc({ delivery: state }, names.length + awaitedOmitted);
     },
@@ -312,6 +324,8 @@ export function createMetrics(sources: MetricSources): Metrics {
     eventWritten: () => eventsWritten.inc(),
     eventDropped: (reason) => eventsDropped.inc({ reason }),
     rulesInForce(rules) {
+      // What was counted for a rule must not be added again after its series has been removed.
+      flushTallies();
       const before = clusterRules;
       clusterRules = describeClusterRules(rules);
       for (const [key, labels] of before.verdicts) if (!clusterRules.verdicts.has(key)) verdicts.remove(labels);

@@ -10,6 +10,8 @@
 export type ScalarValue = string | number | bigint | boolean | null;
 
 export function readPlainScalar(text: string): ScalarValue {
+  // All words have at most five characters, and numbers begin with a digit, a sign or a dot.
+  if (text.length > 5 && !mayBeginNumber(text.charCodeAt(0))) return text;
   const word = words.get(text);
   if (word !== undefined) return word;
   if (text.startsWith('.')) return fraction.test(text) ? finite(text.replaceAll('_', ''), text) : text;
@@ -17,6 +19,11 @@ export function readPlainScalar(text: string): ScalarValue {
 
   const digits = text.replaceAll('_', '');
   return integerOf(digits) ?? (float.test(digits) ? finite(digits, text) : text);
+}
+
+/** One of `+ - . /` and the digits. */
+function mayBeginNumber(code: number): boolean {
+  return (code >= 0x2d && code <= 0x39) || code === 0x2b;
 }
 
 const float = /^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$/;

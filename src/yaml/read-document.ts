@@ -18,6 +18,7 @@ import { escapePointer, fieldsOfPointer } from './json-pointer.ts';
 import { coreTag, readKubectlScalar } from './kubectl-scalar.ts';
 import type { Lines, TextStart } from './lines.ts';
 import type { ScalarValue } from './plain-scalar.ts';
+import { setField } from './set-field.ts';
 import { type Position, syntaxError, type YamlError, type YamlTrouble } from './yaml-error.ts';
 
 export type YamlDocument = {
@@ -325,12 +326,6 @@ function targetsIn(root: unknown): ReadonlyMap<Alias, Node> {
 
 function kubectlScalar({ source = '', type, tag }: Scalar): ScalarValue | YamlTrouble {
   return readKubectlScalar({ text: source, plain: type === 'PLAIN' || type === undefined, tag });
-}
-
-/** Sets `__proto__` as an ordinary field instead of the prototype. */
-function setField(fields: Record<string, unknown>, name: string, value: unknown): void {
-  if (name !== '__proto__') fields[name] = value;
-  else Object.defineProperty(fields, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
 function tagOf(node: unknown): string | undefined {

@@ -3,6 +3,8 @@ import { Composer, type CST, type Document, Lexer, Parser } from 'yaml';
 import type { TextPart } from './json-stream.ts';
 import { Lines, type TextStart } from './lines.ts';
 import { type DocumentOptions, readDocument, type YamlDocument } from './read-document.ts';
+import { readOrdinary } from './read-ordinary.ts';
+import { splitDocuments } from './split-documents.ts';
 import { syntaxError, type YamlError, type YamlTrouble } from './yaml-error.ts';
 
 export type YamlOptions = {
@@ -18,6 +20,8 @@ export type YamlOptions = {
   readonly limits?: Partial<YamlLimits>;
   /** Where the text begins in its file. */
   readonly start?: TextStart;
+  /** `false`: everything is read by the YAML library, as in the test that compares both ways. */
+  readonly ordinary?: boolean;
 };
 
 export type YamlLimits = {
@@ -56,7 +60,12 @@ export type YamlText = {
 /** Never throws, whatever the text. Takes time linear in the length of the text plus the number of values that its aliases add. */
 export function readYaml(text: string, options: YamlOptions = {}): YamlText {
   const documents: YamlDocument[] = [];
-  const error = readEachYamlDocument(text, options, (document) => documents.push(document));
+  const error = readEachYamlDocument(text, options, {
+    use: (document) => documents.push(document),
+    forget: () => {
+      documents.length = 0;
+    },
+  });
   if (!error) return { documents };
   return { documents: error.isFatal ? [] : documents, error: error.error };
 }
@@ -64,27 +73,101 @@ export function readYaml(text: string, options: YamlOptions = {}): YamlText {
 /** `isFatal`: the text is unreadable, so the documents before the error do not count. */
 export type YamlTextError = { readonly error: YamlError; readonly isFatal: boolean };
 
+export type DocumentReader = {
+  use(document: YamlDocument, part: TextPart): void;
+  /** All documents so far are going to be passed on again. */
+  forget(): void;
+};
+
 /**
  * The same, except that each document is passed on as soon as it is read, with its text. So a stream of many documents needs the memory of the
  * largest one. Returns the first error of the text as a whole.
  */
-export function readEachYamlDocument(
-  text: string,
-  options: YamlOptions,
-  use: (document: YamlDocument, part: TextPart) => void,
-): YamlTextError | undefined {
-  const { scalars = 'yaml-1.2', aliases = 'resolved', documents = 'many', start = { line: 1, column: 1 } } = options;
-  const limits = { ...defaultLimits, ...options.limits };
-  const withoutBom = text.startsWith('\ufeff') ? text.slice(1) : text;
-  const lines = new Lines(withoutBom, start);
+export function readEachYamlDocument(text: string, options: YamlOptions, reader: DocumentReader): YamlTextError | undefined {
+  const settings = settingsOf(text, options);
+  const { start, limits } = settings;
   if (text.length > limits.maxLength) {
-    return fatal({ code: 'too-long', length: text.length, maxLength: limits.maxLength, position: lines.at(0) });
+    return fatal({ code: 'too-long', length: text.length, maxLength: limits.maxLength, position: new Lines('', start).at(0) });
   }
   // The YAML library turns each comment into tokens, which costs as much as a rule.
-  if (containsOnlyComments(withoutBom)) return undefined;
+  if (containsOnlyComments(settings.text)) return undefined;
 
-  const settings = { text: withoutBom, lines, scalars, aliases, documents, limits };
-  return withoutStackTraces(() => readDocuments(settings, use));
+  return withoutStackTraces(() => (options.ordinary === false ? readDocuments(settings, reader) : readParts(settings, reader)));
+}
+
+/**
+ * The document of the text if it is the only one, and so ordinary that js-yaml can read it. Undefined for any other text. Never throws. With
+ * a limit of 300,000 lexemes, the costliest texts of a million characters that were found need a tenth of a second, and no more memory than usual
+ * ones.
+ */
+export function readOrdinaryYaml(text: string, options: YamlOptions): YamlDocument | undefined {
+  const settings = settingsOf(text, options);
+  if (text.length > settings.limits.maxLength) return undefined;
+  const parts = splitDocuments(settings.text);
+  const [part] = parts ?? [];
+  return part && parts?.length === 1 ? withoutStackTraces(() => readOrdinaryPart(part, settings)) : undefined;
+}
+
+function settingsOf(text: string, options: YamlOptions): Settings {
+  const { scalars = 'yaml-1.2', aliases = 'resolved', documents = 'many', start = { line: 1, column: 1 } } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  return { text: text.startsWith('\ufeff') ? text.slice(1) : text, start, scalars, aliases, documents, limits };
+}
+
+/**
+ * Reads each document on its own, so that only those which are not ordinary need the YAML library. If one has an error, the library reads the
+ * whole text, because where it continues after an error depends on what precedes it.
+ */
+function readParts(settings: Settings, reader: DocumentReader): YamlTextError | undefined {
+  const { text, documents, limits } = settings;
+  const parts = splitDocuments(text);
+  const isOneText = documents === 'one' || Number.isFinite(limits.maxLexemes);
+  if (!parts || parts.length === 0 || (isOneText && parts.length > 1)) return readDocuments(settings, reader);
+  for (const part of parts) {
+    const ordinary = readOrdinaryPart(part, settings);
+    const ofPart = settingsOfPart(part, settings);
+    if (ordinary) reader.use(ordinary, { text: part.text, line: ofPart.start.line });
+    else if (parts.length === 1 || hasError(ofPart, reader)) {
+      reader.forget();
+      return readDocuments(settings, reader);
+    }
+  }
+  return undefined;
+}
+
+function readOrdinaryPart(part: TextPart, settings: Settings): YamlDocument | undefined {
+  const ofPart = settingsOfPart(part, settings);
+  const { scalars, limits, start } = ofPart;
+  return readOrdinary(part.text, { ...limits, scalars, start, readAgain: () => readFirst(ofPart) });
+}
+
+function settingsOfPart({ text, line }: TextPart, settings: Settings): Settings {
+  const { start } = settings;
+  return { ...settings, text, start: start.startOnly ? start : { line: start.line + line - 1, column: start.column } };
+}
+
+/** Passes on the documents of the text until there is an error. */
+function hasError(settings: Settings, { use }: DocumentReader): boolean {
+  let isWrong = false;
+  const error = readDocuments(settings, {
+    use: (document, part) => {
+      isWrong ||= document.errors.length > 0;
+      if (!isWrong) use(document, part);
+    },
+    forget: () => {},
+  });
+  return isWrong || error !== undefined;
+}
+
+/** Of a text that is known to be one document without errors. */
+function readFirst(settings: Settings): YamlDocument {
+  let first: YamlDocument | undefined;
+  const use = (document: YamlDocument) => {
+    first ??= document;
+  };
+  withoutStackTraces(() => readDocuments(settings, { use, forget: () => {} }));
+  if (!first) throw new Error('a document is gone');
+  return first;
 }
 
 /** Whether each line is blank or a comment, with spaces as its only indent. Any other text, also a tab, is left to the parser. */
@@ -116,11 +199,12 @@ function withoutStackTraces<T>(work: () => T): T {
   }
 }
 
-type Settings = DocumentOptions & Required<Pick<YamlOptions, 'documents'>> & { readonly limits: YamlLimits };
+type Settings = Omit<DocumentOptions, 'lines'> & Required<Pick<YamlOptions, 'documents' | 'start'>> & { readonly limits: YamlLimits };
 
 /** Composes each document as soon as it is parsed. Keeping the tokens of all documents would double the memory. */
-function readDocuments(settings: Settings, use: (document: YamlDocument, part: TextPart) => void): YamlTextError | undefined {
-  const { text, lines, scalars, aliases, documents, limits } = settings;
+function readDocuments(settings: Settings, { use }: DocumentReader): YamlTextError | undefined {
+  const { text, start: startOfText, scalars, aliases, documents, limits } = settings;
+  const lines = new Lines(text, startOfText);
   let error: YamlError | undefined;
   // Duplicate fields are found later, because the composer's search for them is quadratic. `schema` overrides a directive %YAML 1.1.
   const schema = scalars === 'kubectl' ? 'failsafe' : 'core';
@@ -130,7 +214,8 @@ function readDocuments(settings: Settings, use: (document: YamlDocument, part: T
   /** A document is complete when the next one begins, at `end`. */
   const readAll = (composed: Iterable<Document>, end: number): void => {
     for (const document of composed) {
-      if (read === 0 || documents === 'many') use(readDocument(document as Document.Parsed, settings), partOf(starts[read] ?? 0, end));
+      if (read === 0 || documents === 'many')
+        use(readDocument(document as Document.Parsed, { ...settings, lines }), partOf(starts[read] ?? 0, end));
       read += 1;
     }
   };
@@ -143,7 +228,7 @@ function readDocuments(settings: Settings, use: (document: YamlDocument, part: T
     if ('code' in token) return fatal(token);
     if (token.type === 'document') starts.push(token.offset);
     // The composer drops errors that come before the first document.
-    error ??= errorOf(token, starts.length, settings);
+    error ??= errorOf(token, starts.length, { ...settings, lines });
     if (error && aliases === 'rejected') return fatal(error);
     readAll(composer.next(token), token.offset);
   }
@@ -175,7 +260,11 @@ function* tokensOf(text: string, lines: Lines, { maxLexemes, maxStackDepth }: Ya
   yield* parser.end();
 }
 
-function errorOf(token: CST.Token, documentCount: number, { lines, aliases, documents }: Settings): YamlError | undefined {
+function errorOf(
+  token: CST.Token,
+  documentCount: number,
+  { lines, aliases, documents }: Settings & { readonly lines: Lines },
+): YamlError | undefined {
   const position = () => lines.at(token.offset);
   if (token.type === 'error') return { ...syntaxError('', token.message, token.source), position: position() };
   if (aliases === 'rejected' && token.type === 'directive' && !/^%YAML\s+1\.2\s*$/.test(token.source)) {

@@ -18,9 +18,9 @@ export function annotate(
   const current = valueAt(root, [...annotations, annotation]);
   if (text === undefined) return current === undefined ? [] : [remove([...annotations, annotation])];
   if (current === text) return [];
+  if (isObject(valueAt(root, annotations))) return [add([...annotations, annotation], text)];
   const created = [metadata, annotations].map((path) => pointerTo(...path));
-  if (isObject(valueAt(root, annotations)) || before.some(({ path }) => created.includes(path)))
-    return [add([...annotations, annotation], text)];
+  if (before.some(({ path }) => created.includes(path))) return [add([...annotations, annotation], text)];
   if (!isAbsent(valueAt(root, metadata))) return [add(annotations, { [annotation]: text })];
   return [add(metadata, { annotations: { [annotation]: text } })];
 }

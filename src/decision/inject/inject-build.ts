@@ -93,6 +93,7 @@ function restoreOurs({ object, oldObject }: ChangeRequest, { credentials }: Buil
  * the credentials, since a user can make both long.
  */
 function findOurs({ mark, credentials }: BuildShape): (credential: BuildCredential) => boolean {
+  if (mark.size === 0) return () => false;
   const secrets = new Map(credentials.map(({ path, current }) => [renderPath(path), current]));
   const moved = [...mark].filter(([path, secret]) => secrets.get(path) !== secret);
   const movedFrom = new Set(moved.map(([path, secret]) => `${normalizePath(path)} ${secret}`));
@@ -194,6 +195,7 @@ function written({ slot }: ImageDecision): string {
 
 /** Removes our secrets whose image is gone, such as a pushSecret without `output.to`: they would disable the account's own secrets. */
 function removeOrphans(root: JsonObject, shape: BuildShape): readonly PatchOperation[] {
+  if (shape.mark.size === 0) return [];
   const live = new Set(shape.credentials.map(({ path }) => renderPath(path)));
   const orphans = possibleOrphans(root).filter((path) => !live.has(renderPath(path)));
   return orphans

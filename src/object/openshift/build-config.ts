@@ -127,41 +127,48 @@ const longestDockerfile = 131_072;
 
 /** Finds a field of a wrong type. The typed API server never sends one, but the command line reads manifests that may have one. */
 function findWrongType(spec: JsonObject): MalformedObject | undefined {
-  const objects: Path[] = [['strategy'], ...strategyNames.map((name) => ['strategy', name]), ['source'], ['output'], ['output', 'to']];
-  for (const path of objects) {
+  for (const path of objectPaths) {
     const value = valueAt(spec, path);
     if (!isAbsent(value) && !isObject(value)) return problemAt(['spec', ...path], `must be an object, but is ${nameType(value)}`);
   }
   const wrong = findWrongList(spec) ?? findWrongDockerfile(spec);
   if (wrong) return wrong;
-  const references: Path[] = [
-    ...strategyNames.map((name): Path => ['strategy', name, 'from']),
-    ['output', 'to'],
-    ...listAt(spec, ['source', 'images']).map((_image, index): Path => ['source', 'images', index, 'from']),
-  ];
-  for (const path of references) {
-    const problem = malformedReference({ spec }, ['spec', ...path]);
+  const root = { spec };
+  const sources = listAt(spec, ['source', 'images']).map((_image, index): Path => ['spec', 'source', 'images', index, 'from']);
+  for (const path of [...referencePaths, ...sources]) {
+    const problem = malformedReference(root, path);
     if (problem) return problem;
   }
   return undefined;
 }
 
+const objectPaths: readonly Path[] = [
+  ['strategy'],
+  ...strategyNames.map((name) => ['strategy', name]),
+  ['source'],
+  ['output'],
+  ['output', 'to'],
+];
+
+const referencePaths: readonly Path[] = [...strategyNames.map((name) => ['spec', 'strategy', name, 'from']), ['spec', 'output', 'to']];
+
 function findWrongList(spec: JsonObject): MalformedObject | undefined {
   const images = listAt(spec, ['source', 'images']);
   const wrong = images.findIndex((image) => !isObject(image));
   if (wrong >= 0) return problemAt(['spec', 'source', 'images', wrong], `must be an image source, but is ${nameType(images[wrong])}`);
-  const lists: Path[] = [
-    ['source', 'images'],
-    ['strategy', 'dockerStrategy', 'buildArgs'],
-    ['strategy', 'dockerStrategy', 'env'],
-    ...images.flatMap((_image, index): Path[] => ['as', 'paths'].map((field) => ['source', 'images', index, field])),
-  ];
-  for (const path of lists) {
+  const listsOfImages = images.flatMap((_image, index): Path[] => ['as', 'paths'].map((field) => ['source', 'images', index, field]));
+  for (const path of [...listPaths, ...listsOfImages]) {
     const list = valueAt(spec, path);
     if (!isAbsent(list) && !Array.isArray(list)) return problemAt(['spec', ...path], `must be a list, but is ${nameType(list)}`);
   }
   return undefined;
 }
+
+const listPaths: readonly Path[] = [
+  ['source', 'images'],
+  ['strategy', 'dockerStrategy', 'buildArgs'],
+  ['strategy', 'dockerStrategy', 'env'],
+];
 
 function findWrongDockerfile(spec: JsonObject): MalformedObject | undefined {
   const path = ['source', 'dockerfile'];

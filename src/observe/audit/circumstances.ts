@@ -4,7 +4,7 @@ import type { Facts, SecretFacts } from '../../decision/facts.ts';
 import { trustingRules } from '../../decision/trusting-rules.ts';
 import { labelKeysOf } from '../../rules/label-keys.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
-import { budgets, type Cutter } from './record-limits.ts';
+import { budgets, type Cutter, maxBytesOf } from './record-limits.ts';
 
 /** Fields of the record of a validating webhook. */
 export type Circumstances = {
@@ -56,7 +56,8 @@ function labelsOf(rules: RuleSet, facts: EvaluatedWith['facts'], name: string, c
 /** Whole or not at all, so that a long list does not keep the outcome from being replayed. */
 function supplied({ suppliedSecrets: names }: Decision & { kind: 'decided' }): Pick<Circumstances, 'suppliedSecrets'> {
   const { count, bytes } = budgets.suppliedSecrets;
-  if (!names || names.length > count || Buffer.byteLength(JSON.stringify(names)) > bytes) return {};
+  if (!names || names.length > count) return {};
+  if (maxBytesOf(names) > bytes && Buffer.byteLength(JSON.stringify(names)) > bytes) return {};
   return { suppliedSecrets: names };
 }
 

@@ -69,10 +69,15 @@ export class Cutter {
 }
 
 /** An upper bound of the bytes of its JSON with a comma. A control character is written as six bytes. */
-function maxBytesOf(value: unknown): number {
+export function maxBytesOf(value: unknown): number {
   if (typeof value === 'string') return value.length * 6 + 3;
   if (typeof value !== 'object' || value === null) return 25;
   let sum = 3;
+  // A loop over the keys of a list would make a text of each index.
+  if (Array.isArray(value)) {
+    for (const item of value) sum += maxBytesOf(item);
+    return sum;
+  }
   for (const key in value) {
     sum += key.length * 6 + 4 + maxBytesOf((value as Record<string, unknown>)[key]);
   }

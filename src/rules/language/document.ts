@@ -2,7 +2,7 @@
 import { quote } from '../../image/problem.ts';
 import type { TextStart } from '../../yaml/lines.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
-import { readYaml } from '../../yaml/read-yaml.ts';
+import { readOrdinaryYaml, readYaml, type YamlOptions } from '../../yaml/read-yaml.ts';
 import { describeYamlError, type Position, shortTag, type YamlError, type YamlTrouble } from '../../yaml/yaml-error.ts';
 import type { ProblemCode } from './problem.ts';
 
@@ -32,9 +32,8 @@ const maxStackDepth = 48;
  * text shows all values as they are. `data` is undefined if the text contains only comments or null. Never throws. Takes time linear in the
  * length of the text.
  */
-export function readDocument(text: string, { maxLength, maxLexemes, start }: DocumentFrame): ReadResult {
-  const limits = { maxLength, maxLexemes, maxStackDepth };
-  const { documents, error } = readYaml(text, { aliases: 'rejected', documents: 'one', start, limits });
+export function readDocument(text: string, frame: DocumentFrame): ReadResult {
+  const { documents, error } = readYaml(text, optionsFor(frame));
   if (error) return { ok: false, problems: [problemOf(error)] };
   const [data] = documents;
   if (data === undefined) return { ok: true, data: undefined };
@@ -45,6 +44,16 @@ export function readDocument(text: string, { maxLength, maxLexemes, start }: Doc
   if (syntax.length > 0) return { ok: false, problems: [...problems, ...syntax] };
   if (problems.length > 0) return { ok: false, problems, partial: { data, rejected: data.rejectedValues() } };
   return { ok: true, data: data.value === null ? undefined : data };
+}
+
+/** The same, but undefined for a text that may need much time or memory, see `readOrdinaryYaml`. */
+export function readOrdinaryDocument(text: string, frame: DocumentFrame): ReadResult | undefined {
+  const data = readOrdinaryYaml(text, optionsFor(frame));
+  return data && { ok: true, data: data.value === null ? undefined : data };
+}
+
+function optionsFor({ maxLength, maxLexemes, start }: DocumentFrame): YamlOptions {
+  return { aliases: 'rejected', documents: 'one', start, limits: { maxLength, maxLexemes, maxStackDepth } };
 }
 
 /** The first error of each line, because one mistake often causes further errors on the same line. */

@@ -15,7 +15,7 @@ import type {
   Unconfigured,
 } from '../rule-set.ts';
 import { usualWarnFrom } from '../trust-end.ts';
-import { type DocumentProblem, readDocument } from './document.ts';
+import { type DocumentProblem, type ReadResult, readDocument, readOrdinaryDocument } from './document.ts';
 import { maxDuration, parseDuration, renderDuration } from './duration.ts';
 import { readNamespaces } from './namespace-selector.ts';
 import { parsePattern, type RegistryPattern, resolvePattern, type WrittenPattern } from './pattern.ts';
@@ -90,7 +90,21 @@ export function parseRulesDocument(
   scope: RuleScope = { kind: 'cluster' },
   start: TextStart = { line: 1, column: 1 },
 ): ParseResult {
-  const read = readDocument(text, { ...documentLimits[scope.kind], start });
+  return parseRead(readDocument(text, { ...documentLimits[scope.kind], start }), source, scope, start);
+}
+
+/** The same, but undefined for a text that may need much time or memory. A usual text of a million characters needs half a second. */
+export function parseOrdinaryRulesDocument(
+  text: string,
+  source: RuleSource,
+  scope: RuleScope = { kind: 'cluster' },
+  start: TextStart = { line: 1, column: 1 },
+): ParseResult | undefined {
+  const read = readOrdinaryDocument(text, { ...documentLimits[scope.kind], start });
+  return read && parseRead(read, source, scope, start);
+}
+
+function parseRead(read: ReadResult, source: RuleSource, scope: RuleScope, start: TextStart): ParseResult {
   const problemsOf = (problems: readonly DocumentProblem[]) => problemsIn(problems, source, maxProblems[scope.kind]);
   if (!read.ok && !read.partial) return { ok: false, problems: problemsOf(read.problems) };
   const data = read.ok ? read.data : read.partial?.data;
@@ -275,32 +289,32 @@ class DocumentReader {
   }
 
   private checkTrustFields(rule: WrittenRule, trust: boolean, pointer: string): void {
-    const location = renderPointer(pointer);
+    const location = () => renderPointer(pointer);
     // A rule with `action: deny` may have a reason. The unknown field is reported already.
-    const meansDenial = Object.entries(rule).some(([field, value]) => meantTrust(field, value) === false);
-    if (trust && rule.reason !== undefined && rule.until === undefined && !meansDenial) {
-      const message = `${location} trusts its registry indefinitely, so its reason would never be shown. Add "trust: false" or "until", or make the reason a comment.`;
+    const meansDenial = () => Object.entries(rule).some(([field, value]) => meantTrust(field, value) === false);
+    if (trust && rule.reason !== undefined && rule.until === undefined && !meansDenial()) {
+      const message = `${location()} trusts its registry indefinitely, so its reason would never be shown. Add "trust: false" or "until", or make the reason a comment.`;
       this.addFieldProblem('reason-on-trusted', `${pointer}/reason`, message);
     }
     for (const field of ['until', 'warnFrom'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${location} denies its registry ("trust: false"), so ${field} has no effect. Remove ${field} or "trust: false".`;
+      const message = `${location()} denies its registry ("trust: false"), so ${field} has no effect. Remove ${field} or "trust: false".`;
       this.addFieldProblem('until-on-untrusted', `${pointer}/${field}`, message);
     }
     if (trust && rule.warnFrom !== undefined && rule.until === undefined) {
-      const message = `${location} has warnFrom but no until date. Add until, or remove warnFrom.`;
+      const message = `${location()} has warnFrom but no until date. Add until, or remove warnFrom.`;
       this.addFieldProblem('warn-from-without-until', `${pointer}/warnFrom`, message);
     }
     for (const field of ['pullSecret', 'pushSecret'] as const) {
       if (trust || rule[field] === undefined) continue;
-      const message = `${location} denies its registry ("trust: false"), so it needs no ${field}. Remove one of the two.`;
+      const message = `${location()} denies its registry ("trust: false"), so it needs no ${field}. Remove one of the two.`;
       this.addFieldProblem('secret-on-untrusted', `${pointer}/${field}`, message);
     }
     if (rule.onMissingSecret !== undefined && (!trust || (rule.pullSecret === undefined && rule.pushSecret === undefined))) {
       const why = trust
         ? 'has onMissingSecret but no secret. Add pullSecret or pushSecret, or remove the field.'
         : 'has onMissingSecret but denies its registry ("trust: false"), so it needs no secret. Remove the field.';
-      this.addFieldProblem('on-missing-without-secret', `${pointer}/onMissingSecret`, `${location} ${why}`);
+      this.addFieldProblem('on-missing-without-secret', `${pointer}/onMissingSecret`, `${location()} ${why}`);
     }
   }
 

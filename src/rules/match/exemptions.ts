@@ -2,7 +2,6 @@
 import type { ImageReference } from '../../image/reference.ts';
 import { compareTexts } from '../compare-texts.ts';
 import { patternMatches } from '../language/pattern.ts';
-import type { Origin } from '../language/problem.ts';
 import type { Answer, Exemption, NamespaceContext } from '../rule-set.ts';
 import { getOrCreate } from './namespace-index.ts';
 import { renderSelector, selects } from './namespaces.ts';

@@ -39,6 +39,8 @@ const visitsPerRule = 100;
 export function indexPatterns(rules: readonly Rule[]): PatternIndex {
   const root = newHostNode();
   for (const rule of rules) insert(root, rule);
+  // Only needed for denials of a wildcard, which are rare.
+  let trustedInside: ReadonlyMap<HostNode, PathNode> | undefined;
   const pool = visitsPerRule * rules.length;
   const remaining = { covering: pool, behind: pool, crossing: pool };
 
@@ -83,7 +85,10 @@ export function indexPatterns(rules: readonly Rule[]): PatternIndex {
       const visit = visitBudget('crossing');
       const [own] = portsAtOrAbove(root, host);
       if (own) yield* crossingPaths(own.written, path, visit);
-      const inside = host.kind === 'exact' ? undefined : hostNodeOf(root, host)?.trustedInside;
+      const node = host.kind === 'exact' ? undefined : hostNodeOf(root, host);
+      if (!node) return;
+      trustedInside ??= indexTrustedInside(root, rules);
+      const inside = trustedInside.get(node);
       if (inside) yield* crossingPaths(inside, path, visit);
     },
   };
@@ -100,25 +105,23 @@ type HostNode = {
   exact?: Ports;
   /** Rules for every host below this one. At the root: for every host. */
   below?: Ports;
-  /** Trusting rules for hosts or wildcards inside this one, for any port. */
-  readonly trustedInside: PathNode;
 };
 
 type Ports = { readonly written: PathNode; readonly trustedAny: PathNode };
 
 type PathNode = {
-  readonly segments: Map<string, PathNode>;
+  // Most nodes have neither segments nor rules for some namespaces, and an empty Map needs more memory than the rest of the node.
+  segments?: Map<string, PathNode>;
   star?: PathNode;
   readonly rules: Rule[];
   /** Rules for some namespaces, by {@link storageKeys}: a pattern may have one for each team. */
-  readonly bySelector: Map<string, Rule[]>;
+  bySelector?: Map<string, Rule[]>;
 };
 
 function insert(root: HostNode, rule: Rule): void {
   const { host, path } = rule.pattern;
   let node = root;
   for (const label of labelsOf(host)) {
-    if (rule.trust) add(nodeAt(node.trustedInside, path), rule);
     const next = node.labels.get(label) ?? newHostNode();
     node.labels.set(label, next);
     node = next;
@@ -128,10 +131,32 @@ function insert(root: HostNode, rule: Rule): void {
   add(nodeAt(trustsAnyPort(rule) ? node[kind].trustedAny : node[kind].written, path), rule);
 }
 
-function add({ rules, bySelector }: PathNode, rule: Rule): void {
+/** Trusting rules by the hosts that contain their own host or wildcard, for any port. */
+function indexTrustedInside(root: HostNode, rules: readonly Rule[]): ReadonlyMap<HostNode, PathNode> {
+  const inside = new Map<HostNode, PathNode>();
+  for (const rule of rules) {
+    if (!rule.trust) continue;
+    const { host, path } = rule.pattern;
+    let node: HostNode | undefined = root;
+    for (const label of labelsOf(host)) {
+      if (!node) break;
+      const paths = inside.get(node) ?? newPathNode();
+      inside.set(node, paths);
+      add(nodeAt(paths, path), rule);
+      node = node.labels.get(label);
+    }
+  }
+  return inside;
+}
+
+function add(node: PathNode, rule: Rule): void {
   const keys = storageKeys(rule.namespaces);
-  if (!keys) rules.push(rule);
-  else for (const key of keys) bySelector.set(key, [...(bySelector.get(key) ?? []), rule]);
+  if (!keys) {
+    node.rules.push(rule);
+    return;
+  }
+  node.bySelector ??= new Map();
+  for (const key of keys) node.bySelector.set(key, [...(node.bySelector.get(key) ?? []), rule]);
 }
 
 /**
@@ -150,7 +175,7 @@ function lookupKeys(namespaces: NamespaceSelector | undefined): readonly string[
 
 function* allRules({ rules, bySelector }: PathNode): Iterable<Rule> {
   yield* rules;
-  for (const found of bySelector.values()) yield* found;
+  for (const found of bySelector?.values() ?? []) yield* found;
 }
 
 function nodeAt(root: PathNode, path: readonly string[]): PathNode {
@@ -158,7 +183,10 @@ function nodeAt(root: PathNode, path: readonly string[]): PathNode {
   for (const segment of path) {
     const next: PathNode = childOf(node, segment) ?? newPathNode();
     if (segment === '*') node.star = next;
-    else node.segments.set(segment, next);
+    else {
+      node.segments ??= new Map();
+      node.segments.set(segment, next);
+    }
     node = next;
   }
   return node;
@@ -192,7 +220,7 @@ function* coveringPaths(
   let nodes = [root];
   for (let depth = 0; nodes.length > 0; depth++) {
     for (const node of nodes) {
-      for (const rule of [node.rules, ...keys.map((key) => node.bySelector.get(key) ?? [])].flat()) {
+      for (const rule of rulesOf(node, keys)) {
         if (!visit()) return;
         yield rule;
       }
@@ -206,6 +234,11 @@ function* coveringPaths(
     }
     nodes = next;
   }
+}
+
+/** Those for all namespaces, and those that are stored under the keys. */
+function rulesOf({ rules, bySelector }: PathNode, keys: readonly string[]): readonly Rule[] {
+  return bySelector === undefined || keys.length === 0 ? rules : [...rules, ...keys.flatMap((key) => bySelector.get(key) ?? [])];
 }
 
 /** Rules whose path, of at most `deepest` segments, has common images with `path`. Undefined if they are too many. */
@@ -222,8 +255,8 @@ function overlappingPaths(root: PathNode, path: readonly string[], deepest: numb
         found.push(rule);
       }
       if (depth >= deepest) continue;
-      if (segment === '*') for (const child of node.segments.values()) next.push(child);
-      else push(next, node.segments.get(segment));
+      if (segment === '*') for (const child of node.segments?.values() ?? []) next.push(child);
+      else push(next, node.segments?.get(segment));
       push(next, node.star);
     }
     nodes = next;
@@ -243,10 +276,10 @@ function* crossingPaths(root: PathNode, path: readonly string[], visit: () => bo
     }
     const segment = path[depth];
     if (segment === undefined || segment === '*') {
-      for (const child of node.segments.values()) waiting.push({ node: child, depth: depth + 1, inside });
+      for (const child of node.segments?.values() ?? []) waiting.push({ node: child, depth: depth + 1, inside });
       if (node.star) waiting.push({ node: node.star, depth: depth + 1, inside });
     } else {
-      const child = node.segments.get(segment);
+      const child = node.segments?.get(segment);
       if (child) waiting.push({ node: child, depth: depth + 1, inside });
       if (node.star) waiting.push({ node: node.star, depth: depth + 1, inside: false });
     }
@@ -254,7 +287,7 @@ function* crossingPaths(root: PathNode, path: readonly string[], visit: () => bo
 }
 
 function childOf(node: PathNode, segment: string | undefined): PathNode | undefined {
-  return segment === '*' ? node.star : segment === undefined ? undefined : node.segments.get(segment);
+  return segment === '*' ? node.star : segment === undefined ? undefined : node.segments?.get(segment);
 }
 
 function push(nodes: PathNode[], node: PathNode | undefined): void {
@@ -267,9 +300,9 @@ function labelsOf(host: PatternHost): readonly string[] {
 }
 
 function newHostNode(): HostNode {
-  return { labels: new Map(), trustedInside: newPathNode() };
+  return { labels: new Map() };
 }
 
 function newPathNode(): PathNode {
-  return { segments: new Map(), rules: [], bySelector: new Map() };
+  return { rules: [] };
 }

@@ -71,7 +71,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** The engine is synchronous, pure, and runs in any JavaScript runtime, without Node, network and clock. */
 const engine: readonly string[] = engineRooms;
 /** The simulation uses fast-json-patch, so that a patch is applied by other code than that which created it. */
-const enginePackages = ['yaml', 'typebox', 'ajv', 'fast-json-patch'];
+const enginePackages = ['yaml', 'js-yaml', 'typebox', 'ajv', 'fast-json-patch'];
 const impure = /\b(?:Date\.now|new Date\(\)|performance\.|Math\.random|process\.|fetch\(|setTimeout|setInterval|await )/;
 
 type Import = { readonly file: string; readonly room: string; readonly specifier: string };
@@ -150,6 +150,7 @@ describe('rooms import only what they may', () => {
 
   test.each([
     ['yaml', ['yaml']],
+    ['js-yaml', ['yaml']],
     ['node-forge', ['certificates']],
     ['fastify', ['server', 'app']],
     ['pino', ['observe']],

@@ -42,7 +42,7 @@ describe.each([
 
 test('the first documents at the start need no thread, as far as they are short together', async () => {
   let threads = 0;
-  const parser = parserWith({ maxInlineCharactersAtStart: 2 * good.length }, () => {
+  const parser = parserWith({ maxInlineCharactersAtStart: 2 * good.length, maxOrdinaryCharactersAtStart: 0 }, () => {
     threads += 1;
     return threadThat('parentPort.postMessage({ ok: true })')();
   });
@@ -51,6 +51,21 @@ test('the first documents at the start need no thread, as far as they are short 
   expect(threads).toBe(0);
   expect(await parser.parse(document(good), 'at start')).toEqual({ ok: true });
   expect(threads).toBe(1);
+});
+
+test('ordinary documents at the start need no thread either, up to a limit of their own', async () => {
+  let threads = 0;
+  const parser = parserWith({ maxInlineCharactersAtStart: 0, maxOrdinaryCharactersAtStart: 3 * good.length }, () => {
+    threads += 1;
+    return threadThat('parentPort.postMessage({ ok: true })')();
+  });
+  expect(await parser.parse(document(good), 'at start')).toEqual(parsedHere(good));
+  expect(await parser.parse(document(bad), 'at start')).toEqual(parsedHere(bad));
+  expect(threads).toBe(0);
+  expect(await parser.parse(document('rules: [{registry: &a a.io}]'), 'at start')).toEqual({ ok: true });
+  expect(await parser.parse(document(good))).toEqual({ ok: true });
+  expect(threads).toBe(1);
+  expect(await parser.parse(document(good.repeat(3)), 'at start')).toEqual({ ok: true });
 });
 
 test('the scope of a document counts in the thread too', async () => {

@@ -224,6 +224,8 @@ describe('rules', () => {
       'regkeeper_image_verdicts_total{verdict="untrusted",rule="evil.example.com"} 0',
       'regkeeper_secrets_injected_total{rule="corporate"} 1',
     ]);
+    // Not read before the rule goes.
+    metrics.decided(record('mutate', pod('reg.example.com/app')));
     metrics.rulesInForce(ruleSetOf(`rules: [{name: corporate, registry: reg.example.com}, {registry: new.example.com}]`));
     expect(await withRule()).toEqual([
       'regkeeper_image_verdicts_total{verdict="trusted",rule="corporate"} 1',

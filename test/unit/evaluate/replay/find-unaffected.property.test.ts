@@ -112,7 +112,7 @@ test('requests that are found unaffected are replayed with equal results', () =>
     }),
     runs(300),
   );
-  expect(unaffected).toBeGreaterThan(300);
+  expect(unaffected).toBeGreaterThan(runs(300).numRuns / 2);
 });
 
 const anyVersion = fc.constantFrom(
