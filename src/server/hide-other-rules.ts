@@ -1,15 +1,25 @@
 /** Removes what the answer of a review would repeat of other ConfigMaps. A caller that did not authenticate may be anyone. */
-import { type Problem, problemCodes, renderOrigin } from '../rules/language/problem.ts';
+import { type Problem, type ProblemCode, problemCodes, renderOrigin } from '../rules/language/problem.ts';
+import { problemRemedies } from '../rules/language/problem-remedies.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 
-/** Of a rule in another ConfigMap only the position is left. */
+/**
+ * Of a rule in another ConfigMap only the position is left. The position comes last: a user who may not read that ConfigMap sees first what is
+ * wrong and what to do.
+ */
 export function hideOtherRules(problem: Problem, bundle: Bundle): Problem {
   const { code, origin, related } = problem;
   const { text } = problemCodes[code];
   const elsewhere = [origin, related].find((each) => each && !isInBundle(bundle, each));
-  if (elsewhere) return { ...problem, message: `see ${renderOrigin(elsewhere)}: ${text}` };
+  if (elsewhere) return { ...problem, message: `${text} ${remedyFor(code)} See ${renderOrigin(elsewhere)}.` };
   // It has the size of the other ConfigMaps.
   return code === 'namespace-quota' ? { ...problem, message: text } : problem;
+}
+
+/** As a sentence without Markdown. */
+function remedyFor(code: ProblemCode): string {
+  const remedy = problemRemedies[code].replaceAll('`', '"');
+  return `${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}.`;
 }
 
 export function isInBundle({ documents }: Bundle, { source }: Problem['origin']): boolean {

@@ -60,7 +60,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'too-many-rules': 'use fewer rules, with shorter paths or `*` segments',
   'too-many-selectors': 'select by labels with one common key, or list the names of namespaces in one rule',
   'too-many-secrets': 'use one secret for several registries',
-  'namespace-rule-without-effect': 'remove it, or ask an administrator to add the pattern to `delegate` in the cluster rules',
+  'namespace-rule-without-effect': 'remove the rule, or ask an administrator to trust or delegate the pattern in the cluster rules',
   'bad-manifest': 'set the label to `cluster` or `namespace`, set `metadata.namespace`, and indent the rules below `rules.yaml: |`',
   'blank-document': 'if this is intentional, use `rules: []`',
   'duplicate-configmap': 'rename one of them',

@@ -121,7 +121,7 @@ export const problemCodes = {
   'too-many-secrets': { level: 'problem', text: 'The cluster documents have more than 250 entries of `secrets` in total.' },
   'namespace-rule-without-effect': {
     level: 'problem',
-    text: 'A namespace rule trusts a registry that the cluster rules deny, or that they neither trust nor delegate.',
+    text: 'A namespace rule trusts a registry that the cluster rules deny, or that they neither trust nor delegate, so it has no effect.',
   },
   'bad-manifest': {
     level: 'problem',

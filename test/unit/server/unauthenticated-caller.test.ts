@@ -141,10 +141,11 @@ describe('of rules ConfigMaps', () => {
     ours: string | Record<string, string>,
     callerAuthenticated: boolean,
     label = 'cluster',
+    clusterRules = label === 'cluster' ? theirs : 'rules: []',
   ): Promise<RulesReview> {
     const store = createRuleStore(sha256);
     const namespace = label === 'cluster' ? 'regkeeper' : 'shop';
-    const stored = [rulesConfigMap('theirs', 'regkeeper', 'cluster', { 'rules.yaml': label === 'cluster' ? theirs : 'rules: []' })];
+    const stored = [rulesConfigMap('theirs', 'regkeeper', 'cluster', { 'rules.yaml': clusterRules })];
     if (label === 'namespace') stored.push(rulesConfigMap('theirs', 'shop', 'namespace', { 'rules.yaml': theirs }));
     store.open(
       stored.map((each) => readBundle(configMapBundle(each, each.metadata.labels['regkeeper.io/rules'] as 'cluster' | 'namespace'))),
@@ -196,6 +197,15 @@ describe('of rules ConfigMaps', () => {
     expect(await answerTo(true)).toMatch(hidden);
     expect(await answerTo(false)).not.toMatch(hidden);
     expect(await answerTo(false)).toContain('ConfigMap regkeeper/theirs, key rules.yaml, line ');
+  });
+
+  test('a tenant who may not read the cluster rules sees first what is wrong and how to fix it, and then where the other rule is', async () => {
+    const cluster = 'rules: [{registry: reg.example.com/hidden, trust: false}]';
+    const ours = 'rules: [{registry: reg.example.com/hidden/app}]';
+    const { answer } = await review('rules: []', ours, false, 'namespace', cluster);
+    expect(answer?.response.status?.message).toBe(
+      'ConfigMap shop/ours: rules.yaml:1:20: A namespace rule trusts a registry that the cluster rules deny, or that they neither trust nor delegate, so it has no effect. Remove the rule, or ask an administrator to trust or delegate the pattern in the cluster rules. See ConfigMap regkeeper/theirs, key rules.yaml, line 1:20. (namespace-rule-without-effect)',
+    );
   });
 
   test('the record has it all the same', async () => {
