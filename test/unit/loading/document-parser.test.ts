@@ -60,9 +60,10 @@ test('ordinary documents at the start need no thread either, up to a limit of th
     return threadThat('parentPort.postMessage({ ok: true })')();
   });
   expect(await parser.parse(document(good), 'at start')).toEqual(parsedHere(good));
-  expect(await parser.parse(document(bad), 'at start')).toEqual(parsedHere(bad));
   expect(threads).toBe(0);
   expect(await parser.parse(document('rules: [{registry: &a a.io}]'), 'at start')).toEqual({ ok: true });
+  // Its problems may be many, and describing them takes longer than parsing.
+  expect(await parser.parse(document(bad), 'at start')).toEqual({ ok: true });
   expect(await parser.parse(document(good))).toEqual({ ok: true });
   expect(threads).toBe(1);
   expect(await parser.parse(document(good.repeat(3)), 'at start')).toEqual({ ok: true });
