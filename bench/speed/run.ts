@@ -36,6 +36,8 @@ import { type Estimate, estimate, type Point, slopeOf } from './statistics.ts';
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '9' },
+    /** Requests of one round, for many short rounds. By default about half a second of a core. */
+    requests: { type: 'string' },
     /** Only bodies whose name contains the text. */
     only: { type: 'string', default: '' },
     paths: { type: 'string', default: '/mutate,/validate' },
@@ -192,13 +194,15 @@ function ratioOf(values: readonly number[], base: readonly number[]): Estimate {
 /** Microseconds of CPU per request, for each server and round. */
 async function measureRounds(servers: readonly Server[], set: BodySet, path: string): Promise<Map<string, number[]>> {
   const bodies = writeBodies(folder, set);
+  const requests = Number(options.requests ?? set.requests);
+  const notCounted = Math.ceil((warmUpRounds * set.requests) / requests);
   const times = new Map(servers.map(({ name }): [string, number[]] => [name, []]));
-  for (let round = -warmUpRounds; round < rounds; round += 1) {
+  for (let round = -notCounted; round < rounds; round += 1) {
     // In alternating order, so that none always follows the same other one.
     for (const server of round % 2 === 0 ? servers : servers.toReversed()) {
       const before = server.cpu();
-      await load.run({ ...jobFor(server, path), bodies, requests: set.requests });
-      if (round >= 0) times.get(server.name)?.push((server.cpu() - before) / set.requests);
+      await load.run({ ...jobFor(server, path), bodies, requests });
+      if (round >= 0) times.get(server.name)?.push((server.cpu() - before) / requests);
     }
   }
   return times;
