@@ -321,9 +321,9 @@ async function reportStart(report: Report): Promise<void> {
     await Promise.all(resting);
   }
   report.line(
-    'Milliseconds from the start of the process until its first answer. CPU time counts all threads until then. MiB are resident memory.\n',
+    'Milliseconds from the start of the process until its first response. CPU time includes all threads until then. MiB are resident memory.\n',
   );
-  report.line('| server | ms until the first answer | CPU ms until then | × parse-only | MiB after 14 s | MiB at most |');
+  report.line('| server | ms until the first response | CPU ms until then | × parse-only | MiB after 14 s | MiB at most |');
   report.line('|---|---|---|---|---|---|');
   const base = (results.get('parse-only') ?? []).map(({ cpu }) => cpu);
   for (const [name, each] of results) {
