@@ -194,7 +194,7 @@ function ratioOf(values: readonly number[], base: readonly number[]): Estimate {
 /** Microseconds of CPU per request, for each server and round. */
 async function measureRounds(servers: readonly Server[], set: BodySet, path: string): Promise<Map<string, number[]>> {
   const bodies = writeBodies(folder, set);
-  const requests = Number(options.requests ?? set.requests);
+  const requests = Math.min(Number(options.requests ?? set.requests), set.requests);
   const notCounted = Math.ceil((warmUpRounds * set.requests) / requests);
   const times = new Map(servers.map(({ name }): [string, number[]] => [name, []]));
   for (let round = -notCounted; round < rounds; round += 1) {

@@ -17,7 +17,7 @@ export type ExistingSecret = {
   readonly resourceVersion: string;
   /** Whether it has the label of copies. Only such a Secret is changed or deleted. */
   readonly delivered: boolean;
-  /** Whether somebody else has set the label, so that regkeeper takes over a Secret that existed before. */
+  /** Whether another field manager has set the label, so that a Secret that existed before is taken over. */
   readonly takenOver: boolean;
   /** Whether regkeeper has written it, with or without the label. */
   readonly writtenByDelivery: boolean;

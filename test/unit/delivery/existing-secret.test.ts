@@ -26,7 +26,7 @@ test.each<[string, object, object]>([
   ['without its label', { labels: {} }, { delivered: false }],
   ['with another value of its label', { labels: { 'regkeeper.io/delivered': 'yes' } }, { delivered: false }],
   [
-    'that was taken over, because somebody set the label',
+    'that was taken over, because a user set the label',
     {
       managedFields: [
         { ...ours, fieldsV1: { ...ours.fieldsV1, ...ofLabel } },
