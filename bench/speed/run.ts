@@ -194,7 +194,7 @@ function ratioOf(values: readonly number[], base: readonly number[]): Estimate {
 /** Microseconds of CPU per request, for each server and round. */
 async function measureRounds(servers: readonly Server[], set: BodySet, path: string): Promise<Map<string, number[]>> {
   const bodies = writeBodies(folder, set);
-  const requests = Number(options.requests ?? set.requests);
+  const requests = Math.min(Number(options.requests ?? set.requests), set.requests);
   const notCounted = Math.ceil((warmUpRounds * set.requests) / requests);
   const times = new Map(servers.map(({ name }): [string, number[]] => [name, []]));
   for (let round = -notCounted; round < rounds; round += 1) {
@@ -321,9 +321,9 @@ async function reportStart(report: Report): Promise<void> {
     await Promise.all(resting);
   }
   report.line(
-    'Milliseconds from the start of the process until its first answer. CPU time counts all threads until then. MiB are resident memory.\n',
+    'Milliseconds from the start of the process until its first response. CPU time includes all threads until then. MiB are resident memory.\n',
   );
-  report.line('| server | ms until the first answer | CPU ms until then | × parse-only | MiB after 14 s | MiB at most |');
+  report.line('| server | ms until the first response | CPU ms until then | × parse-only | MiB after 14 s | MiB at most |');
   report.line('|---|---|---|---|---|---|');
   const base = (results.get('parse-only') ?? []).map(({ cpu }) => cpu);
   for (const [name, each] of results) {
