@@ -131,7 +131,8 @@ describe('a large policy and many images cost their sum', () => {
   test.each(rows)('$name', (row) => {
     const [small, large] = row.sizes;
     const rulesOf = (size: number) => ruleSetOf(JSON.stringify(row.policy(size)));
-    expect(growthOf((rules: RuleSet) => respond(row, rules), rulesOf(small), rulesOf(large))).toBeLessThan(3);
+    // Usually 1 to 1.9. Where the costs were multiplied, it was 9 and more.
+    expect(growthOf((rules: RuleSet) => respond(row, rules), rulesOf(small), rulesOf(large))).toBeLessThan(5);
   });
 });
 
