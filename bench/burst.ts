@@ -115,6 +115,6 @@ function webhookLatencies(metrics: string): readonly string[] {
     const below = (share: number) => each.find(({ count }) => count >= share * total)?.le;
     return total < 100
       ? []
-      : [`${name}: ${total} calls, 50 % within ${below(0.5)} s, 99 % within ${below(0.99)} s, all within ${below(1)} s`];
+      : [`${name}: ${total} calls, 50% within ${below(0.5)} s, 99% within ${below(0.99)} s, all within ${below(1)} s`];
   });
 }

@@ -79,7 +79,7 @@ for (let round = 0; round < rounds; round += 1) {
     }
   }
 }
-console.log('| command | program | seconds | CPU seconds | 95 % interval | peak MiB | CPU × the other |');
+console.log('| command | program | seconds | CPU seconds | 95% interval | peak MiB | CPU × the other |');
 console.log('|---|---|---|---|---|---|---|');
 for (const { name, file } of cases) {
   for (const program of file ? programs.slice(0, 1) : programs) {

@@ -160,10 +160,10 @@ const mostImages = 10_000;
 
 /** The message for an object with too many images. A name without a registry is evaluated for each host that nodes search. */
 function tooManyImages(slots: readonly ImageSlot[], shortNames: ShortNames): string | undefined {
+  const hosts = typeof shortNames === 'string' ? 1 : shortNames.length;
+  if (slots.length * Math.max(hosts, 1) <= mostImages) return undefined;
   const most = `At most ${formatCount(mostImages)} are evaluated`;
   if (slots.length > mostImages) return `contains ${formatCount(slots.length)} images. ${most}`;
-  const hosts = typeof shortNames === 'string' ? 1 : shortNames.length;
-  if (slots.length * hosts <= mostImages) return undefined;
   const searched = slots.filter(({ content, imported }) => content.kind === 'image' && !imported && isShortName(content.text)).length;
   const images = slots.length + searched * (hosts - 1);
   if (images <= mostImages) return undefined;

@@ -8,6 +8,7 @@ import type { NamespaceContext, RuleSet, ShortNames } from '../rules/rule-set.ts
 import { evaluateShape, soften, worst } from './decide.ts';
 import type { ImageDecision, Outcome } from './decision.ts';
 import { noFacts, type SecretFacts } from './facts.ts';
+import { secretsOf } from './trusting-rules.ts';
 
 export type PastRequest = {
   readonly operation: 'CREATE' | 'UPDATE';
@@ -89,10 +90,9 @@ function evaluateAgain(past: PastRequest, rules: RuleSet, now: () => number, isI
 
   // A template is evaluated as an object that nothing is written to, because only its images matter to the outcome.
   const writes = past.hasSecrets && (past.isPod ? context.writes : context.settings.inject === 'all');
-  const secretsOf = (image: ImageDecision) => (writes ? imageSecrets(image) : []);
   const onCluster = images.map((image) => {
     const result = pastOf(image.slot).trustedByCluster ? asTrustedByCluster(image) : image;
-    return result && { ...result, secrets: secretsOf(image) };
+    return result && { ...result, secrets: writes ? imageSecrets(image) : [] };
   });
   const known = onCluster.filter((image) => image !== undefined);
   if (known.length < onCluster.length) return unknown('cluster-registry');
@@ -105,7 +105,7 @@ function evaluateAgain(past: PastRequest, rules: RuleSet, now: () => number, isI
 }
 
 function imageSecrets({ slot, trustedBy }: ImageDecision): readonly string[] {
-  return trustedBy.flatMap(({ pullSecrets, pushSecret }) => (slot.action === 'pull' ? pullSecrets : (pushSecret ?? [])));
+  return trustedBy.flatMap((rule) => secretsOf(rule, slot.action));
 }
 
 function unknown(gap: ReplayGap): Replay {

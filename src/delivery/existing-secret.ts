@@ -17,6 +17,8 @@ export type ExistingSecret = {
   readonly resourceVersion: string;
   /** Whether it has the label of copies. Only such a Secret is changed or deleted. */
   readonly delivered: boolean;
+  /** Whether another field manager has set the label, so that a Secret that existed before is taken over. */
+  readonly takenOver: boolean;
   /** Whether regkeeper has written it, with or without the label. */
   readonly writtenByDelivery: boolean;
   /** Whether its content is as regkeeper wrote it. */
@@ -41,6 +43,7 @@ export function readExistingSecret(secret: { readonly metadata: object }): Exist
     uid: textAt(metadata, ['uid']) ?? '',
     resourceVersion: textAt(metadata, ['resourceVersion']) ?? '',
     delivered: valueAt(metadata, ['labels', deliveredLabel]) === 'true',
+    takenOver: managers.some((manager) => !isDelivery(manager) && ownsLabel(manager)),
     writtenByDelivery: managers.some(isDelivery),
     intact: isIntact(managers),
     immutable: managers.some((manager) => valueAt(fieldsOf(manager), ['f:immutable']) !== undefined),
@@ -58,6 +61,10 @@ function managersOf(metadata: object): readonly JsonObject[] {
 
 function isDelivery(manager: JsonObject): boolean {
   return manager.manager === deliveryFieldManager && manager.operation === 'Apply';
+}
+
+function ownsLabel(manager: JsonObject): boolean {
+  return valueAt(fieldsOf(manager), ['f:metadata', 'f:labels', `f:${deliveredLabel}`]) !== undefined;
 }
 
 /**

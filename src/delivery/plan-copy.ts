@@ -83,7 +83,9 @@ export function planCopy(input: PlanInput): CopyPlan {
   const { secret, namespace, excluded, entitled, existing } = input;
   if (namespace !== 'active') return leave('namespace-gone');
   const isEntitled = secret !== undefined && entitled && !excluded;
-  const isWanted = isEntitled && (secret.deliver === 'always' || input.needed);
+  // Objects that are older than the rule use a Secret that was taken over without needing it by their annotation.
+  const isKept = existing?.delivered === true && existing.takenOver;
+  const isWanted = isEntitled && (secret.deliver === 'always' || input.needed || isKept);
   if (existing && !existing.delivered) return isWanted ? planForeign(existing) : leave('foreign');
   if (existing?.terminating) return leave('terminating', isWanted ? 'stuck-deletion' : undefined);
   if (excluded) return existing ? leave('excluded-namespace', 'excluded-copy') : leave('absent');

@@ -17,7 +17,7 @@ export type ParserLimits = {
   readonly maxInlineCharacters: number;
   /** For documents that are parsed at the start of the process, all together. No request can wait for them, and a thread starts slowly. */
   readonly maxInlineCharactersAtStart: number;
-  /** The same for further documents that are ordinary, so that parsing them needs a tenth of the time and memory. */
+  /** The same for further documents that are ordinary and match the schema, so that parsing them needs a tenth of the time and memory. */
   readonly maxOrdinaryCharactersAtStart: number;
   /** Deadline for one document in the thread. */
   readonly milliseconds: number;

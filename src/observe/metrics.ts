@@ -223,7 +223,7 @@ export const ownMetrics = {
   },
   certificateStart: {
     name: 'regkeeper_certificate_start_timestamp_seconds',
-    help: 'Unix time at which the validity of the serving certificate starts.',
+    help: 'Unix time at which the serving certificate becomes valid.',
     labelNames: [],
   },
   certificateEnd: {

@@ -367,12 +367,15 @@ class OrdinaryDocument implements YamlDocument {
     return event?.type === EVENT_ID.SCALAR && event.valueStart < 0;
   }
 
-  /** Undefined for an empty value, and for a block, whose header is not among the events. */
+  /** Undefined for an empty value. */
   private offsetOf(index: number): number | undefined {
     const event = this.builder.events[index];
     if (event?.type === EVENT_ID.SEQUENCE || event?.type === EVENT_ID.MAPPING) return event.start;
-    if (event?.type !== EVENT_ID.SCALAR || event.valueStart < 0 || event.style === SCALAR_STYLE.LITERAL_BLOCK) return undefined;
-    return event.style === SCALAR_STYLE.PLAIN ? event.valueStart : event.valueStart - 1;
+    if (event?.type !== EVENT_ID.SCALAR || event.valueStart < 0) return undefined;
+    const { style, valueStart } = event;
+    // The header of a block is `|` or `|-`, and a line feed follows it.
+    if (style === SCALAR_STYLE.LITERAL_BLOCK) return this.builder.text.lastIndexOf('|', valueStart - 2);
+    return style === SCALAR_STYLE.PLAIN ? valueStart : valueStart - 1;
   }
 
   private locatedAt(pointer: string): Located {

@@ -126,13 +126,18 @@ export async function deleteBase(kubectl: Kubectl): Promise<void> {
 /** Starts one server and returns when it is ready and both webhook configurations are filled. */
 export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regkeeper> {
   const regkeeper = await launchRegkeeper(settings);
-  await routeTo(regkeeper, settings);
-  await waitUntilReady(regkeeper);
-  await waitUntilFilled(settings.kubectl);
-  return regkeeper;
+  try {
+    await routeTo(regkeeper, settings);
+    await waitUntilReady(regkeeper);
+    await waitUntilFilled(settings.kubectl);
+    return regkeeper;
+  } catch (error) {
+    await regkeeper.end('SIGKILL');
+    throw error;
+  }
 }
 
-/** A busy machine may need a minute. */
+/** On a busy machine, and after a scenario that left thousands of objects, reading them takes half a minute. */
 async function waitUntilReady(regkeeper: Regkeeper): Promise<void> {
   const isReady = async () => {
     const { ready, text } = await readiness(regkeeper);

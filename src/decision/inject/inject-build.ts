@@ -172,13 +172,19 @@ function withoutSecret(images: readonly ImageDecision[]): string {
   return images.length === 0 ? '' : ` Images without a secret: ${images.map(written).join(', ')}.`;
 }
 
+const none: ReadonlySet<string> = new Set();
+
 type SecretsFor = (image: ImageDecision) => ReadonlySet<string>;
 
 /** The secrets that the rules specify for an image, in their order. Images with the same rules share one set, since both can be many. */
 function secretSets(): SecretsFor {
+  const byRule = { pull: new Map<Rule, ReadonlySet<string>>(), push: new Map<Rule, ReadonlySet<string>>() };
   const numbers = new Map<Rule, number>();
   const sets = new Map<string, ReadonlySet<string>>();
   return ({ slot: { action }, trustedBy }) => {
+    const [only, ...others] = trustedBy;
+    if (!only) return none;
+    if (others.length === 0) return getOrCreate(byRule[action], only, () => new Set(secretsOf(only, action)));
     const key = `${action} ${trustedBy.map((rule) => getOrCreate(numbers, rule, () => numbers.size)).join(' ')}`;
     return getOrCreate(sets, key, () => new Set(trustedBy.flatMap((rule) => secretsOf(rule, action))));
   };

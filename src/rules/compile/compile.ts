@@ -7,10 +7,10 @@ import { indexRules } from '../match/match.ts';
 import { commonName, renderSelector, type Term } from '../match/namespaces.ts';
 import { findOverrideTies, indexOverrides } from '../match/overrides.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
-import type { DeliveredSecret, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
+import type { DeliveredSecret, Override, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
 import { canonicalContents } from './canonical.ts';
 import { indexInternal } from './internal-rules.ts';
-import { findTies, type Tie } from './ties.ts';
+import { findTies, newTieBudget, type Tie, type TieBudget } from './ties.ts';
 
 export type CompileResult =
   | { readonly ok: true; readonly ruleSet: RuleSet }
@@ -31,7 +31,9 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const deliveredSecrets = documents.flatMap((document) => document.deliveredSecrets);
   const internal = mergeInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
-  problems.push(...findRuleTies(ordinary), ...findOverrideTies(overrides), ...findSecretProblems(deliveredSecrets));
+  const budget = newTieBudget();
+  problems.push(...findRuleTies(ordinary, budget), ...findOverrideTies(overrides, budget), ...findSecretProblems(deliveredSecrets));
+  problems.push(...tooManySelectors([...ordinary, ...overrides], budget));
 
   const internalIndex = indexRules(internal);
   problems.push(...findInternalConflicts(ordinary, internal));
@@ -110,10 +112,10 @@ function mergeInternal(rules: readonly Rule[]): readonly Rule[] {
  * Rules with equal host, port and path that may apply in one namespace, neither more specific than the other. Each problem has the position
  * of the later rule.
  */
-export function findRuleTies(rules: readonly Rule[]): readonly Problem[] {
+export function findRuleTies(rules: readonly Rule[], budget = newTieBudget()): readonly Problem[] {
   const ties = [
-    ...[...Map.groupBy(rules, ({ pattern }) => tieKey(pattern)).values()].flatMap((alike) => findTies(alike)),
-    ...findContradictions(rules),
+    ...[...Map.groupBy(rules, ({ pattern }) => tieKey(pattern)).values()].flatMap((alike) => findTies(alike, undefined, budget)),
+    ...findContradictions(rules, budget),
   ];
   const order = new Map(ties.length > 0 ? rules.map((rule, index) => [rule, index]) : []);
   const orderOf = ({ later: { entry } }: Tie<Rule>) => order.get(entry) ?? 0;
@@ -130,14 +132,23 @@ function tieKey({ host, port, path }: RegistryPattern): string {
  * port would win over it. The denial would have no effect on the port that matters, which no author intends. An author who writes `:443`
  * does intend it.
  */
-function findContradictions(rules: readonly Rule[]): readonly Tie<Rule>[] {
+function findContradictions(rules: readonly Rule[], budget: TieBudget): readonly Tie<Rule>[] {
   const unwritten = rules.filter(({ trust, pattern, portWritten }) => !portWritten && pattern.port === (trust ? 'default' : 'any'));
   const untrustedTexts = new Set(unwritten.filter(({ trust }) => !trust).map(({ pattern }) => pattern.text));
   const contradictory = Map.groupBy(
     unwritten.filter(({ pattern }) => untrustedTexts.has(pattern.text)),
     ({ pattern }) => pattern.text,
   );
-  return [...contradictory.values()].flatMap((alike) => findTies(alike, (one, other) => one.trust !== other.trust));
+  return [...contradictory.values()].flatMap((alike) => findTies(alike, (one, other) => one.trust !== other.trust, budget));
+}
+
+/** Not all ties were found. The position is that of the last selector, which may be any of them. */
+function tooManySelectors(entries: readonly (Rule | Override)[], { comparisons }: TieBudget): readonly Problem[] {
+  const last = comparisons < 0 ? entries.findLast(({ namespaces }) => namespaces !== undefined) : undefined;
+  if (!last) return [];
+  const message =
+    'the rules have too many namespace selectors that must be compared with each other. Select by labels with one common key, or list the names of namespaces in one rule.';
+  return [{ code: 'too-many-selectors', message, origin: last.origin }];
 }
 
 function tieProblem({ later, earlier }: Tie<Rule>): Problem {

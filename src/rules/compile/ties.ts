@@ -1,6 +1,6 @@
 /** Finds entries that may apply in the same namespace, neither more specifically than the other. */
 import { type ForNamespaces, getOrCreate, rarestRequirements } from '../match/namespace-index.ts';
-import { type Term, termsMayOverlap, termsOf } from '../match/namespaces.ts';
+import { agreeAtEnds, type Term, termsMayOverlap, termsOf } from '../match/namespaces.ts';
 import type { LabelRequirement } from '../rule-set.ts';
 
 /** Two entries that may apply in one namespace, neither more specifically than the other. */
@@ -8,6 +8,17 @@ export type Tie<Entry> = { readonly later: OrderedEntry<Entry>; readonly earlier
 
 /** An entry, its index in the input, and one of the terms of its selector. */
 export type OrderedEntry<Entry> = { readonly entry: Entry; readonly order: number; readonly term: Term };
+
+/**
+ * How often two selectors may still be compared. If it is used up, not all ties are found, and the rules must be rejected. The same for all
+ * entries of a rule set, since a caller may send any rules for review.
+ */
+export type TieBudget = { comparisons: number };
+
+/** Together they take about a second. 1,000 patterns with one beginning and equally many characters need one million. */
+export function newTieBudget(): TieBudget {
+  return { comparisons: 4_000_000 };
+}
 
 /**
  * Ties among entries that differ in their namespaces only: at most one for each entry, with an entry before it in the input. `contradict`
@@ -18,10 +29,11 @@ export type OrderedEntry<Entry> = { readonly entry: Entry; readonly order: numbe
 export function findTies<Entry extends ForNamespaces>(
   entries: readonly Entry[],
   contradict: (one: Entry, other: Entry) => boolean = () => true,
+  budget = newTieBudget(),
 ): readonly Tie<Entry>[] {
   if (entries.length < 2) return [];
   const ordered = entries.flatMap((entry, order) => termsOf(entry.namespaces).map((term): OrderedEntry<Entry> => ({ entry, order, term })));
-  const search = new TieSearch(contradict);
+  const search = new TieSearch(contradict, budget);
   for (const alike of Map.groupBy(ordered, nameOrRank).values()) compareAlike(alike, search);
   return [...search.ties.values()].sort((one, other) => one.later.order - other.later.order);
 }
@@ -29,17 +41,30 @@ export function findTies<Entry extends ForNamespaces>(
 class TieSearch<Entry> {
   readonly ties = new Map<number, Tie<Entry>>();
   private readonly contradict: (one: Entry, other: Entry) => boolean;
+  private readonly budget: TieBudget;
 
-  constructor(contradict: (one: Entry, other: Entry) => boolean) {
+  constructor(contradict: (one: Entry, other: Entry) => boolean, budget: TieBudget) {
     this.contradict = contradict;
+    this.budget = budget;
+  }
+
+  get isExhausted(): boolean {
+    return this.budget.comparisons < 0;
   }
 
   compare(one: OrderedEntry<Entry>, other: OrderedEntry<Entry>): void {
+    this.budget.comparisons -= costOf(one.term, other.term);
     const [earlier, later] = one.order < other.order ? [one, other] : [other, one];
     if (earlier.order === later.order || this.ties.has(later.order)) return;
     if (this.contradict(earlier.entry, later.entry) && termsMayOverlap(earlier.term, later.term))
       this.ties.set(later.order, { later, earlier });
   }
+}
+
+/** Two patterns with compatible ends need a table of their characters, of which 50 entries take about as long as another comparison. */
+function costOf(one: Term, other: Term): number {
+  if (one.kind !== 'glob' || other.kind !== 'glob' || !agreeAtEnds(one.glob, other.glob)) return 1;
+  return 1 + (one.glob.length * other.glob.length) / 50;
 }
 
 /** Only terms of equal rank tie, and exact names only with the same name. */
@@ -80,6 +105,7 @@ function compareByStem<Entry>(
   const byStem = Map.groupBy(others, stemOf);
   const lengths = new Set([...byStem.keys()].map(({ length }) => length));
   for (const one of some) {
+    if (search.isExhausted) return;
     const stem = stemOf(one);
     for (const length of lengths) {
       if (length <= stem.length) for (const other of byStem.get(stem.slice(0, length)) ?? []) search.compare(one, other);
@@ -121,7 +147,7 @@ function compareLabels<Entry>(selectors: readonly OrderedEntry<Entry>[], search:
 
 function compareUntilTied<Entry>(one: OrderedEntry<Entry>, others: readonly OrderedEntry<Entry>[], search: TieSearch<Entry>): void {
   for (const other of others) {
-    if (search.ties.has(one.order)) return;
+    if (search.ties.has(one.order) || search.isExhausted) return;
     search.compare(one, other);
   }
 }

@@ -30,6 +30,7 @@ import {
   type WrittenOverride,
   type WrittenRule,
 } from './schema.ts';
+import { schemaErrors } from './schema-errors.ts';
 import { checkSchema, meantTrust, renderPointer } from './schema-problems.ts';
 
 /** A setting in a document, and its position. */
@@ -93,7 +94,10 @@ export function parseRulesDocument(
   return parseRead(readDocument(text, { ...documentLimits[scope.kind], start }), source, scope, start);
 }
 
-/** The same, but undefined for a text that may need much time or memory. A usual text of a million characters needs half a second. */
+/**
+ * The same, but undefined for a text that may need much time or memory: one that is not ordinary YAML, or differs from the schema. Describing
+ * the differences may take several times as long as parsing. A usual text of a million characters needs half a second.
+ */
 export function parseOrdinaryRulesDocument(
   text: string,
   source: RuleSource,
@@ -101,7 +105,8 @@ export function parseOrdinaryRulesDocument(
   start: TextStart = { line: 1, column: 1 },
 ): ParseResult | undefined {
   const read = readOrdinaryDocument(text, { ...documentLimits[scope.kind], start });
-  return read && parseRead(read, source, scope, start);
+  if (!read?.ok || (read.data && schemaErrors(read.data.value).length > 0)) return undefined;
+  return parseRead(read, source, scope, start);
 }
 
 function parseRead(read: ReadResult, source: RuleSource, scope: RuleScope, start: TextStart): ParseResult {

@@ -58,6 +58,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'internal-conflict': 'remove the rule or the internal registry. To deny the other ports of the host, use `host:*`',
   'override-tie': 'specify the setting in one of them, or make the namespaces of one more specific',
   'too-many-rules': 'use fewer rules, with shorter paths or `*` segments',
+  'too-many-selectors': 'select by labels with one common key, or list the names of namespaces in one rule',
   'too-many-secrets': 'use one secret for several registries',
   'namespace-rule-without-effect': 'remove it, or ask an administrator to add the pattern to `delegate` in the cluster rules',
   'bad-manifest': 'set the label to `cluster` or `namespace`, set `metadata.namespace`, and indent the rules below `rules.yaml: |`',

@@ -18,13 +18,15 @@ export function indexExemptions(
     .map((exemption) => ({ exemption, key: `${exemption.pattern.text} ${renderSelector(exemption.namespaces)} ${exemption.reason}` }))
     .sort((one, other) => compareTexts(other.exemption.until, one.exemption.until) || compareTexts(one.key, other.key))
     .map(({ exemption }, order) => ({ exemption, order }));
+  if (inOrder.length === 0) return () => ({ value: [] });
   const groupsFor = groupByRepository(inOrder);
-  const selected = new WeakMap<NamespaceContext, Map<readonly Ordered[], readonly Selected[]>>();
+  // The images of an object are looked up one after another.
+  let last: { readonly context: NamespaceContext; readonly selected: Map<readonly Ordered[], readonly Selected[]> } | undefined;
   return (reference, context) => {
-    const known = selected.get(context) ?? new Map<readonly Ordered[], readonly Selected[]>();
-    selected.set(context, known);
+    if (last?.context !== context) last = { context, selected: new Map() };
+    const { selected } = last;
     const found = groupsFor(reference)
-      .flatMap((group) => getOrCreate(known, group, () => select(group, context)))
+      .flatMap((group) => getOrCreate(selected, group, () => select(group, context)))
       .filter(({ exemption }) => patternMatches(exemption.pattern, reference))
       .sort((one, other) => one.order - other.order);
     const unsure = found.find(({ applies }) => applies === 'unknown')?.exemption.origin;

@@ -46,11 +46,11 @@ export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, contex
 export function indexRules<Entry extends Indexed>(entries: readonly Entry[]): RuleIndex<Entry> {
   const root = new HostNode<Entry>();
   for (const entry of entries) insert(root, entry);
-  const found = new WeakMap<NamespaceContext, FoundInNamespace<Entry>>();
+  // The images of an object are looked up one after another.
+  let last: FoundInNamespace<Entry> | undefined;
   const foundIn = (context: NamespaceContext) => {
-    const known = found.get(context) ?? new FoundInNamespace(context);
-    found.set(context, known);
-    return known;
+    if (last?.context !== context) last = new FoundInNamespace(context);
+    return last;
   };
   return {
     match({ host, port, path }, context) {
@@ -196,7 +196,7 @@ function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPo
  * from a registry with hundreds of selectors. So these are searched once.
  */
 class FoundInNamespace<Entry extends Indexed> {
-  private readonly context: NamespaceContext;
+  readonly context: NamespaceContext;
   private readonly certain = new Map<NamespaceIndex<Entry>, Ranked<Entry> | undefined>();
   private readonly strictest = new Map<NamespaceIndex<Entry> | undefined, Map<NamespaceIndex<Entry> | undefined, Strictest<Entry>>>();
 
@@ -291,7 +291,8 @@ class Search<Entry extends Indexed> {
     // At equal rank the literal port wins.
     const winner = atEvery && (!atLiteral || atEvery.rank > atLiteral.rank) ? atEvery : atLiteral;
     this.entry = winner?.entry;
-    if (!this.context.labels && (literal || every)) this.assumeStrictest({ literal, every, winner, isLiteral: winner === atLiteral });
+    if (!this.context.labels && (literal?.selectsByLabels || every?.selectsByLabels))
+      this.assumeStrictest({ literal, every, winner, isLiteral: winner === atLiteral });
     return this.entry !== undefined;
   }
 

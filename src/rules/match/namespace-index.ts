@@ -48,6 +48,10 @@ export class NamespaceIndex<Entry extends ForNamespaces> {
     return this.globs !== undefined || this.labels !== undefined;
   }
 
+  get selectsByLabels(): boolean {
+    return this.labels !== undefined;
+  }
+
   /** The most specific entry that certainly applies in the namespace. */
   find(context: NamespaceContext): Ranked<Entry> | undefined {
     // Most entries apply to every namespace, and then the other indexes do not exist.

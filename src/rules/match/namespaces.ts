@@ -179,7 +179,7 @@ export function commonName(one: string, other: string): string | undefined {
 }
 
 /** The text before the first star and after the last star decides most pairs. */
-function agreeAtEnds(one: string, other: string): boolean {
+export function agreeAtEnds(one: string, other: string): boolean {
   const [prefix, otherPrefix] = [one.slice(0, one.indexOf('*')), other.slice(0, other.indexOf('*'))];
   const [suffix, otherSuffix] = [one.slice(one.lastIndexOf('*') + 1), other.slice(other.lastIndexOf('*') + 1)];
   return (

@@ -1,5 +1,5 @@
 /** Finds the settings in a namespace, and overrides that contradict each other. */
-import { findTies } from '../compile/ties.ts';
+import { findTies, type TieBudget } from '../compile/ties.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
 import type { Answer, NamespaceContext, NamespaceSettings, Override, SettingsAnswer } from '../rule-set.ts';
 import { NamespaceIndex } from './namespace-index.ts';
@@ -35,10 +35,11 @@ export function indexOverrides(settings: NamespaceSettings, overrides: readonly 
 }
 
 /** Overrides that tie and have different values for one setting. Each problem has the position of the later override. */
-export function findOverrideTies(overrides: readonly Override[]): readonly Problem[] {
+export function findOverrideTies(overrides: readonly Override[], budget?: TieBudget): readonly Problem[] {
   return overridable.flatMap((name) => {
     const writing = overrides.filter((override) => override[name] !== undefined);
-    return findTies(writing, (one, other) => one[name] !== other[name]).map(
+    if (new Set(writing.map((override) => override[name])).size < 2) return [];
+    return findTies(writing, (one, other) => one[name] !== other[name], budget).map(
       ({ later: { entry: later }, earlier: { entry: earlier } }): Problem => {
         const message =
           `${name} is ${later[name]} here for ${renderSelector(later.namespaces)}, but ${earlier[name]} for ${renderSelector(earlier.namespaces)} ` +

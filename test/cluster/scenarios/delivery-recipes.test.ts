@@ -9,6 +9,7 @@ import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { readExistingSecret } from '../../../src/delivery/existing-secret.ts';
 import { deliveryRights } from '../../../src/delivery/rights.ts';
 import type { ApiClient, KubeObject } from '../../../src/kube/api-client.ts';
 import { findBinaries } from '../binaries.ts';
@@ -274,6 +275,9 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await kubectl(['label', 'secret', 'image-pull-secret', 'quay-pull', '-n', old, 'regkeeper.io/delivered=true']);
     await becomes(old, 'image-pull-secret', { 'old.example.com': 'robot:new' });
     await becomes(old, 'quay-pull', { 'quay.io': 'corp+pull:token' });
+    // Objects that are older than the rule have no annotation about the secrets that they need, so these copies are kept without it.
+    const taken = await api.get<KubeObject>(`/api/v1/namespaces/${old}/secrets/image-pull-secret`);
+    expect(readExistingSecret(taken)).toMatchObject({ delivered: true, takenOver: true, intact: true });
     // Its type cannot change, so a label does not help.
     await kubectl(['label', 'secret', 'sealed-pull', '-n', old, 'regkeeper.io/delivered=true']);
     const blocked = () => delivery?.metric('regkeeper_delivery_findings{finding="foreign"}');

@@ -93,6 +93,7 @@ function execute(cluster: Cluster, index: number, action: CopyAction): void {
     ...fresh,
     owner: 'delivery',
     delivered: true,
+    takenOver: action.do !== 'replace' && stored?.takenOver === true,
     writtenByDelivery: true,
     intact: true,
     sourceVersion: versionOf(cluster.content()),
@@ -188,14 +189,15 @@ const events: Readonly<Record<string, Event>> = {
   },
   'create a foreign Secret': (cluster, index) => {
     if (cluster.at(index).stored || cluster.at(index).phase === 'absent') return;
-    const written = { owner: 'tenant', delivered: false, writtenByDelivery: false, intact: false } as const;
+    const written = { owner: 'tenant', delivered: false, takenOver: false, writtenByDelivery: false, intact: false } as const;
     cluster.put(index, { ...fresh, ...written, sourceVersion: undefined, rules: undefined, entries: [] });
   },
   'delete the Secret': (cluster, index) => set(cluster, index, { stored: undefined }),
   edit: tenantWrites({ intact: false }),
   'make immutable': tenantWrites({ immutable: true }),
   'remove the rules': tenantWrites({ rules: undefined }),
-  'strip the label': tenantWrites({ delivered: false }),
+  'strip the label': tenantWrites({ delivered: false, takenOver: false }),
+  'set the label': tenantWrites({ delivered: true, takenOver: true }),
   'mark as unused for ever': tenantWrites({ unusedSince: Date.UTC(2999, 0, 1) }),
   'mark as long unused': tenantWrites({ unusedSince: 0 }),
   'delete the namespace': (cluster, index) => set(cluster, index, { phase: 'absent', stored: undefined, needed: false }),
@@ -271,7 +273,7 @@ function shown({ stored }: Namespace, cluster: Cluster): string {
 function expected({ phase, entitled, needed, stored }: Namespace, cluster: Cluster): readonly string[] {
   if (phase === 'absent') return ['none'];
   if (stored && !stored.delivered) return ['foreign'];
-  if (!entitled || !needed) return ['none'];
+  if (!entitled || !(needed || stored?.takenOver)) return ['none'];
   const content = cluster.content();
   if (content.state === 'ready') return ['copy'];
   return 'rules' in content ? ['older copy', 'none'] : ['none'];

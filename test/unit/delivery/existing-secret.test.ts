@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { readExistingSecret } from '../../../src/delivery/existing-secret.ts';
 
 const ours = { manager: 'regkeeper-deliver', operation: 'Apply', fieldsV1: { 'f:data': { 'f:.dockerconfigjson': {} } } };
+const ofLabel = { 'f:metadata': { 'f:labels': { 'f:regkeeper.io/delivered': {} } } };
 const labels = { 'regkeeper.io/delivered': 'true' };
 const annotations = { 'regkeeper.io/source-version': 'v1', 'regkeeper.io/copy-rules': 'r1 r2' };
 const copy = { uid: 'u', resourceVersion: '1', labels, annotations, managedFields: [ours] };
@@ -10,6 +11,7 @@ const asDelivered = {
   uid: 'u',
   resourceVersion: '1',
   delivered: true,
+  takenOver: false,
   writtenByDelivery: true,
   intact: true,
   immutable: false,
@@ -23,6 +25,17 @@ test.each<[string, object, object]>([
   ['as it was delivered', {}, {}],
   ['without its label', { labels: {} }, { delivered: false }],
   ['with another value of its label', { labels: { 'regkeeper.io/delivered': 'yes' } }, { delivered: false }],
+  [
+    'that was taken over, because a user set the label',
+    {
+      managedFields: [
+        { ...ours, fieldsV1: { ...ours.fieldsV1, ...ofLabel } },
+        { manager: 'kubectl-label', operation: 'Update', fieldsV1: ofLabel },
+      ],
+    },
+    { takenOver: true },
+  ],
+  ['whose label only regkeeper set', { managedFields: [{ ...ours, fieldsV1: { ...ours.fieldsV1, ...ofLabel } }] }, {}],
   [
     'with content of another writer',
     {

@@ -136,6 +136,14 @@ describe('ordinary YAML', () => {
     expect([...documents, rules].map(isOrdinary)).toEqual([true, true, true]);
   });
 
+  test.each(['|', '|-'])('has a position for a block with the header %s without the YAML library', (header) => {
+    const document = readWithoutLibrary(`a:\n  b: ${header}\n    c\n`);
+    expect([document?.locate('/a/b'), document?.locateField('/a/b')]).toEqual([
+      { line: 2, column: 6 },
+      { line: 2, column: 3 },
+    ]);
+  });
+
   test.for([
     ['an anchor', 'a: &b 1\n'],
     ['an alias', '- *a\n'],
@@ -167,11 +175,15 @@ describe('ordinary YAML', () => {
 });
 
 function isOrdinary(text: string): boolean {
+  return readWithoutLibrary(text) !== undefined;
+}
+
+function readWithoutLibrary(text: string): YamlDocument | undefined {
   const readAgain = () => {
     throw new Error('not needed');
   };
   const start = { line: 1, column: 1 };
-  return readOrdinary(text, { scalars: 'kubectl', maxLexemes: 10_000, maxStackDepth: 600, start, readAgain }) !== undefined;
+  return readOrdinary(text, { scalars: 'kubectl', maxLexemes: 10_000, maxStackDepth: 600, start, readAgain });
 }
 
 function everythingOf(text: string, how: YamlOptions) {

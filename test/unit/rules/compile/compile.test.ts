@@ -327,6 +327,21 @@ test('more secrets than can be watched are a problem, at the first that is too m
   ]);
 });
 
+test('more namespace patterns than can be compared with each other are a problem, at the last one', () => {
+  // Patterns of one rank with one beginning, none of which ties with another.
+  const rules = (count: number) =>
+    `rules:\n${Array.from({ length: count }, (_, index) => `- {registry: a.io, name: r${index}, namespaces: "s*-${index + 10_000}"}\n`).join('')}`;
+  expect(problemsOf(rules(500))).toEqual([]);
+  expect(problemsOf(rules(2_100))).toEqual([
+    expect.stringMatching(/^a\.yaml too-many-selectors 2101:\d+ the rules have too many namespace selectors/),
+  ]);
+});
+
+test('many overrides with the same settings are not compared', () => {
+  const overrides = Array.from({ length: 2_100 }, (_, index) => `- {namespaces: {matchLabels: {k${index}: x}}, mode: warn}\n`);
+  expect(problemsOf(`overrides:\n${overrides.join('')}`)).toEqual([]);
+});
+
 test('a rule set keeps its sources', () => {
   expect(ruleSetOf('mode: warn', '{}').sources).toEqual([
     { kind: 'file', file: 'a.yaml' },

@@ -23,6 +23,7 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'override-tie',
   'secret-tie',
   'too-many-secrets',
+  'too-many-selectors',
   'too-many-rules',
   'namespace-quota',
   'namespace-rule-without-effect',

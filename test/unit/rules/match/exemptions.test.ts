@@ -12,6 +12,8 @@ describe('exemptions for an image in a namespace', () => {
   const team = exemption({ image: 'quay.io', namespaces: labels('team=a'), until: '2028-01-01' });
   const otherPort = exemption({ image: 'quay.io:8443' });
   const all = [forAll, longer, asLong, billing, team, otherPort];
+  // The same rules for all rows, because what they find in one namespace must not count in another one.
+  const inBothOrders = [compiled({ exemptions: all }), compiled({ exemptions: all.toReversed() })];
 
   test.each<{ because: string; image: string; where: NamespaceContext; matching: readonly Exemption[]; unsure?: Exemption }>([
     {
@@ -29,10 +31,17 @@ describe('exemptions for an image in a namespace', () => {
       matching: [billing],
       unsure: team,
     },
+    {
+      because: 'are for everything below their path',
+      image: 'quay.io/legacy/app/web/server',
+      where: inNamespace('billing'),
+      matching: [asLong, longer, forAll, billing],
+    },
+    { because: 'are not for a path that only begins like theirs', image: 'quay.io/legacy2', where: inNamespace('shop'), matching: [] },
     { because: 'are sure where none is by labels', image: 'quay.io:8443/x', where: unlabelled('billing'), matching: [otherPort] },
   ])('$because', ({ image, where, matching, unsure }) => {
-    for (const exemptions of [all, all.toReversed()]) {
-      const answer = compiled({ exemptions }).exemptionsFor(referenceOf(image), where);
+    for (const rules of inBothOrders) {
+      const answer = rules.exemptionsFor(referenceOf(image), where);
       expect(answer).toEqual({ value: matching, ...(unsure && { unsure: unsure.origin }) });
     }
   });
