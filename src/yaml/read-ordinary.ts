@@ -143,16 +143,26 @@ class Builder {
       case EVENT_ID.SCALAR:
         // After a comment `#x` with less indent, yaml 2.9 takes the next line for a continuation of plain text.
         if (event.style === SCALAR_STYLE.PLAIN && this.flowLevel === 0 && this.beginsLine(event.valueStart)) throw notOrdinary;
-        return this.readScalar(event);
+        return this.endingLine(this.readScalar(event), event.style);
       case EVENT_ID.SEQUENCE:
         if (event.style === COLLECTION_STYLE.BLOCK) return this.readSequence();
-        return this.readFlow(event.start, openingBracket, closingBracket, () => this.readSequence());
+        return this.endingLine(this.readFlow(event.start, openingBracket, closingBracket, () => this.readSequence()));
       case EVENT_ID.MAPPING:
         if (event.style === COLLECTION_STYLE.BLOCK) return this.readMapping();
-        return this.readFlow(event.start, openingBrace, closingBrace, () => this.readMapping());
+        return this.endingLine(this.readFlow(event.start, openingBrace, closingBrace, () => this.readMapping()));
       default:
         throw notOrdinary;
     }
+  }
+
+  /** js-yaml 5.5 takes what follows a value in quotes or brackets for a field: the b of `- "a" b: c`. */
+  private endingLine<Value>(value: Value, style?: number): Value {
+    if (this.flowLevel > 0 || (style !== undefined && style !== SCALAR_STYLE.SINGLE_QUOTED && style !== SCALAR_STYLE.DOUBLE_QUOTED))
+      return value;
+    let at = this.offset;
+    while (this.text.charCodeAt(at) === space) at += 1;
+    if (at < this.text.length && this.text[at] !== '\n' && this.text[at] !== '#') throw notOrdinary;
+    return value;
   }
 
   private beginsLine(offset: number): boolean {
@@ -229,7 +239,9 @@ class Builder {
     const { valueStart, valueEnd, indent } = event;
     const isRoot = this.at === 2;
     const beginning = this.text.slice(Math.max(0, valueStart - 3), valueStart + indent + 1);
-    if (isRoot || !/^(?:.\||\|-)\n *[^ \n]$/.test(beginning)) throw notOrdinary;
+    // A comment after the header may end like one.
+    const header = this.text.slice(this.text.lastIndexOf('\n', valueStart - 2) + 1, valueStart);
+    if (isRoot || header.includes('#') || !/^(?:.\||\|-)\n *[^ \n]$/.test(beginning)) throw notOrdinary;
     this.offset = valueEnd;
     return this.textOf(event);
   }
