@@ -32,7 +32,8 @@ export function readOrdinary(text: string, options: OrdinaryOptions): YamlDocume
   if (text.startsWith(' ') || unusual.test(text)) return undefined;
   const maxDepth = Math.min(maxLevels, Math.floor((options.maxStackDepth - 2) / 3));
   const maxLexemes = options.maxLexemes - lexemesOfLines(text);
-  const events = maxDepth < 1 || maxLexemes < 0 ? undefined : eventsOf(text, maxDepth);
+  const hasMany = maxLexemes < 0 || (Number.isFinite(maxLexemes) && lexemesOfCollections(text) > maxLexemes);
+  const events = maxDepth < 1 || hasMany ? undefined : eventsOf(text, maxDepth);
   if (!events) return undefined;
   const builder = new Builder(text, events, options.scalars === 'kubectl');
   const built = builder.build();
@@ -66,9 +67,14 @@ function lexemesOfLines(text: string): number {
   return 3 * countOf('\n', text) + 2 * countOf('#', text) + 2 * countOf(',', text) + 8;
 }
 
-function countOf(character: string, text: string): number {
+/** What nested collections cost at least, unless they are part of a string. So there are no events of them in vain. */
+function lexemesOfCollections(text: string): number {
+  return 2 * (countOf('- ', text) + countOf(': ', text)) + 5 * (countOf('[', text) + countOf('{', text));
+}
+
+function countOf(part: string, text: string): number {
   let count = 0;
-  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) count += 1;
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + 1)) count += 1;
   return count;
 }
 
@@ -135,16 +141,34 @@ class Builder {
     this.at += 1;
     switch (event?.type) {
       case EVENT_ID.SCALAR:
-        return this.readScalar(event);
+        // After a comment `#x` with less indent, yaml 2.9 takes the next line for a continuation of plain text.
+        if (event.style === SCALAR_STYLE.PLAIN && this.flowLevel === 0 && this.beginsLine(event.valueStart)) throw notOrdinary;
+        return this.endingLine(this.readScalar(event), event.style);
       case EVENT_ID.SEQUENCE:
         if (event.style === COLLECTION_STYLE.BLOCK) return this.readSequence();
-        return this.readFlow(event.start, openingBracket, closingBracket, () => this.readSequence());
+        return this.endingLine(this.readFlow(event.start, openingBracket, closingBracket, () => this.readSequence()));
       case EVENT_ID.MAPPING:
         if (event.style === COLLECTION_STYLE.BLOCK) return this.readMapping();
-        return this.readFlow(event.start, openingBrace, closingBrace, () => this.readMapping());
+        return this.endingLine(this.readFlow(event.start, openingBrace, closingBrace, () => this.readMapping()));
       default:
         throw notOrdinary;
     }
+  }
+
+  /** js-yaml 5.5 takes what follows a value in quotes or brackets for a field: the b of `- "a" b: c`. */
+  private endingLine<Value>(value: Value, style?: number): Value {
+    if (this.flowLevel > 0 || (style !== undefined && style !== SCALAR_STYLE.SINGLE_QUOTED && style !== SCALAR_STYLE.DOUBLE_QUOTED))
+      return value;
+    let at = this.offset;
+    while (this.text.charCodeAt(at) === space) at += 1;
+    if (at < this.text.length && this.text[at] !== '\n' && this.text[at] !== '#') throw notOrdinary;
+    return value;
+  }
+
+  private beginsLine(offset: number): boolean {
+    let at = offset - 1;
+    while (this.text.charCodeAt(at) === space) at -= 1;
+    return this.text.charCodeAt(at) === newline;
   }
 
   private readSequence(): readonly unknown[] {
@@ -215,7 +239,9 @@ class Builder {
     const { valueStart, valueEnd, indent } = event;
     const isRoot = this.at === 2;
     const beginning = this.text.slice(Math.max(0, valueStart - 3), valueStart + indent + 1);
-    if (isRoot || !/^(?:.\||\|-)\n *[^ \n]$/.test(beginning)) throw notOrdinary;
+    // A comment after the header may end like one.
+    const header = this.text.slice(this.text.lastIndexOf('\n', valueStart - 2) + 1, valueStart);
+    if (isRoot || header.includes('#') || !/^(?:.\||\|-)\n *[^ \n]$/.test(beginning)) throw notOrdinary;
     this.offset = valueEnd;
     return this.textOf(event);
   }

@@ -63,7 +63,7 @@ const atoms = fc.constantFrom('|', '|-', '|+', '|2', '- |', 'x: |', 'x: |-', ...
 const indents = fc.constantFrom('', '', '', ' ', '  ', '  ', '    ', '      ');
 const names = fc.constantFrom('a', 'b', 'c', 'image', 'x y', '"q"');
 const line = fc.oneof(
-  fc.constantFrom('', '---', '# comment', '  -'),
+  fc.constantFrom('', '---', '# comment', '#comment', '  -', '    x'),
   fc.tuple(indents, names, fc.constantFrom(': ', ': ', ':', ' : ', ':  '), fc.oneof(atoms, fc.constant(''))).map((parts) => parts.join('')),
   fc
     .tuple(
@@ -156,6 +156,11 @@ describe('ordinary YAML', () => {
     ['a field name with ?', '? a\n: b\n'],
     ['a space before a colon', 'a : b\n'],
     ['text over lines', 'a: b\n  c\n'],
+    ['a plain value in its own line', 'a:\n#b\n  c\nd: e\n'],
+    ['a field after quotes', 'a:\n- "c" b: \n'],
+    ['a field after brackets', 'a:\n- [] b: c\n'],
+    ['a block with a comment like a header', 'a: |- #|-\n  b\n'],
+    ['a plain entry in its own line', '-\n#a\n b\n- c\n'],
     ['text in quotes over lines', 'a: "b\n  c"\n'],
     ['a folded block', 'a: >\n  b\n'],
     ['a block with an indent', 'a: |2\n   b\n'],
