@@ -64,7 +64,7 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
   const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
   const canAnswer = () => store.missing() === undefined && cluster?.missing() === undefined;
-  // Does not depend on whether the API server knows the CA, since only the leader publishes it.
+  // Does not depend on whether the API server knows the CA, since in a new installation only the leader publishes it.
   const canLead = () => webhook.isListening() && !drain.isDraining() && canAnswer() && certificates.invalidity() === undefined;
   const leader = createLeader(settings, client, canLead, log);
   const certificates = createCertificates({ settings, client, leader, log, clock });

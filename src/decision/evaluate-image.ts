@@ -1,4 +1,4 @@
-/** Evaluates one image name in one namespace by the rules. Used by `decide` for each slot, and by the command `explain`. */
+/** Evaluates one image name in one namespace by the rules. Used by `decide` for each slot, and by the `explain` command. */
 import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames, Unconfigured } from '../rules/rule-set.ts';

@@ -42,7 +42,7 @@ export function answerAdmissionReview(
     audit(evaluation);
     return evaluation.answer ?? sendRetryLater(reply, evaluation.failure);
   } catch (error) {
-    // A bug denies the request, in HTTP 200 with the uid. An HTTP 500 would be retried until the deadline, and its message would be lost.
+    // A bug denies the request, in HTTP 200 with the uid. After an HTTP 500, the API server would show its own message instead.
     collaborators.reportBug(error, review.request.uid);
     audit({ decision: undefined, failure: 'internal error' });
     return internalError(review.request.uid);

@@ -1,4 +1,4 @@
-/** Runs the case corpus through the command `test`. */
+/** Runs the case corpus through the `test` command. */
 import { relative } from 'node:path';
 import { expect, test } from 'vitest';
 import { cases, casesFolder } from '../../cases/cases.ts';
