@@ -107,6 +107,11 @@ describe('an installation', () => {
   test('with failurePolicy Fail, admits and pulls as before after a restart of the kubelet and containerd', async ({ skip }) => {
     if (needsOwnNode) skip(needsOwnNode);
     expect(await failurePoliciesForPods()).toEqual(['Fail', 'Fail']);
+    // If containerd ends while a container is being created, its next process can wait for ever for `runc ps`.
+    await waitFor(nothingIsStartingOrEnding, {
+      deadlineSeconds: 90,
+      what: 'all containers to be created, and all deleted Pods to be gone',
+    });
     await controlNode('stop');
     await controlNode('start');
     await untilRolledOut(kubectl);
@@ -208,6 +213,21 @@ interface Replica {
     readonly podIP: string;
     readonly containerStatuses: readonly { readonly lastState: object; readonly containerID: string; readonly restartCount: number }[];
   };
+}
+
+interface NodePod {
+  readonly metadata: { readonly deletionTimestamp?: string };
+  readonly spec: { readonly nodeName?: string };
+  readonly status: { readonly containerStatuses?: readonly { readonly state: { readonly waiting?: { readonly reason?: string } } }[] };
+}
+
+async function nothingIsStartingOrEnding(): Promise<boolean> {
+  const { items } = await kubectl.json<{ items: NodePod[] }>(['get', 'pods', '-A']);
+  return items.every(({ metadata, spec, status: { containerStatuses = [] } }) => {
+    const isStarting = spec.nodeName !== undefined && containerStatuses.length === 0;
+    const isCreating = containerStatuses.some(({ state }) => state.waiting?.reason === 'ContainerCreating');
+    return metadata.deletionTimestamp === undefined && !isStarting && !isCreating;
+  });
 }
 
 /** Those that the upgrade has replaced may still be ending. */
