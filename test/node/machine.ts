@@ -125,6 +125,7 @@ export function isVersion2(): boolean {
 
 /** @throws Error with the processes that are in the group */
 function removeGroups(folder: string): true {
+  thaw(folder);
   for (const child of foldersIn(folder)) removeGroups(child);
   try {
     rmdirSync(folder);
@@ -133,6 +134,15 @@ function removeGroups(folder: string): true {
     throw new Error(`${error instanceof Error ? error.message : error}: ${processesIn(folder).join(', ')}`);
   }
   return true;
+}
+
+/**
+ * A process in a frozen group of version 1 does not end, even if it was killed. runc freezes the processes of a container, so a run that ends
+ * at that moment leaves them frozen.
+ */
+function thaw(group: string): void {
+  const file = join(group, 'freezer.state');
+  if (existsSync(file)) writeFileSync(file, 'THAWED');
 }
 
 /** Process ids and names, also of groups below. */
