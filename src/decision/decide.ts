@@ -16,6 +16,7 @@ import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '..
 import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import { entitlementsOf } from '../rules/match/entitlement.ts';
+import { secretsOf } from '../rules/rule-secrets.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
@@ -353,7 +354,7 @@ function distinct(reason: ReasonCode, messages: readonly Message[]): readonly No
 function noticeSpelling(images: readonly ImageDecision[], injected: readonly Injection[], shape: ObjectShape): readonly Notice[] {
   if (injected.length === 0) return [];
   const injectedSecrets = new Set(injected.map(({ secret }) => secret));
-  const isInjected = ({ pullSecrets, pushSecret = '' }: Rule) => [...pullSecrets, pushSecret].some((secret) => injectedSecrets.has(secret));
+  const isInjected = (rule: Rule) => secretsOf(rule).some((secret) => injectedSecrets.has(secret));
   const withInjected = new Set(trustingRules(images).filter(isInjected));
   const notices = images.flatMap(({ slot, reference, old, trustedBy, stream }) => {
     // No secret is injected for the image of an image stream.

@@ -3,11 +3,11 @@ import { quote } from '../image/problem.ts';
 import { listOf, quoteAll } from '../image/wording.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { entitlementsOf } from '../rules/match/entitlement.ts';
+import { secretsOf } from '../rules/rule-secrets.ts';
 import type { NamespaceContext, Rule } from '../rules/rule-set.ts';
 import type { ImageDecision, ImageMessage } from './decision.ts';
 import type { DeliveryFacts, Facts } from './facts.ts';
 import { allForms } from './message.ts';
-import { secretsOf } from './trusting-rules.ts';
 
 /** A rule whose secret the namespace lacks. Of several pull secrets, it lacks all. */
 export type MissingSecret = ImageMessage & {

@@ -8,13 +8,14 @@ import { builtInKinds } from '../object/kinds.ts';
 import { neededSecretsAnnotation, renderNeededSecrets } from '../object/needed-secrets.ts';
 import type { ObjectShape } from '../object/object-shape.ts';
 import { deliveredSecret } from '../rules/match/entitlement.ts';
+import { secretsOf } from '../rules/rule-secrets.ts';
 import type { NamespaceSettings, RuleSet } from '../rules/rule-set.ts';
 import { pointerTo } from '../yaml/json-pointer.ts';
 import type { ChangeRequest, ImageDecision, Notice } from './decision.ts';
 import type { Facts } from './facts.ts';
 import { annotate } from './inject/annotate.ts';
 import type { PatchOperation } from './inject/patch.ts';
-import { secretsOf, trustingRules } from './trusting-rules.ts';
+import { trustingRules } from './trusting-rules.ts';
 
 export type NeedsInput = {
   readonly shape: ObjectShape;

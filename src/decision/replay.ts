@@ -4,11 +4,11 @@ import { parseImage } from '../image/reference.ts';
 import { noPodMark } from '../object/injection-mark.ts';
 import type { ImageSlot, ObjectShape } from '../object/object-shape.ts';
 import { labelKeysOf } from '../rules/label-keys.ts';
+import { secretsOf } from '../rules/rule-secrets.ts';
 import type { NamespaceContext, RuleSet, ShortNames } from '../rules/rule-set.ts';
 import { evaluateShape, soften, worst } from './decide.ts';
 import type { ImageDecision, Outcome } from './decision.ts';
 import { noFacts, type SecretFacts } from './facts.ts';
-import { secretsOf } from './trusting-rules.ts';
 
 export type PastRequest = {
   readonly operation: 'CREATE' | 'UPDATE';

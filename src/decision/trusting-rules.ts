@@ -11,9 +11,3 @@ export function trustingRules(images: readonly Pick<ImageDecision, 'trustedBy'>[
   for (const { trustedBy } of images) for (const rule of trustedBy) rules.add(rule);
   return [...rules];
 }
-
-/** The secrets that a rule specifies for pulling or pushing. */
-export function secretsOf({ pullSecrets, pushSecret }: Rule, action: 'pull' | 'push'): readonly string[] {
-  if (action === 'pull') return pullSecrets;
-  return pushSecret === undefined ? [] : [pushSecret];
-}

@@ -43,10 +43,10 @@ export function readExistingSecret(secret: { readonly metadata: object }): Exist
     uid: textAt(metadata, ['uid']) ?? '',
     resourceVersion: textAt(metadata, ['resourceVersion']) ?? '',
     delivered: valueAt(metadata, ['labels', deliveredLabel]) === 'true',
-    takenOver: managers.some((manager) => !isDelivery(manager) && ownsLabel(manager)),
+    takenOver: managers.some((manager) => !isDelivery(manager) && owns(manager, 'metadata', 'labels', deliveredLabel)),
     writtenByDelivery: managers.some(isDelivery),
     intact: isIntact(managers),
-    immutable: managers.some((manager) => valueAt(fieldsOf(manager), ['f:immutable']) !== undefined),
+    immutable: managers.some((manager) => owns(manager, 'immutable')),
     terminating: valueAt(metadata, ['deletionTimestamp']) !== undefined,
     sourceVersion: textAt(metadata, ['annotations', sourceVersionAnnotation]),
     rules: textAt(metadata, ['annotations', copyRulesAnnotation]),
@@ -63,19 +63,19 @@ function isDelivery(manager: JsonObject): boolean {
   return manager.manager === deliveryFieldManager && manager.operation === 'Apply';
 }
 
-function ownsLabel(manager: JsonObject): boolean {
-  return valueAt(fieldsOf(manager), ['f:metadata', 'f:labels', `f:${deliveredLabel}`]) !== undefined;
-}
-
 /**
  * A change of the content moves the field from regkeeper's entry to the one of the other writer. A write of equal content changes nothing. Other
  * keys of `data` have no effect on pulls.
  */
 function isIntact(managers: readonly JsonObject[]): boolean {
-  const owns = (manager: JsonObject) => valueAt(fieldsOf(manager), ['f:data', `f:${copyKey}`]) !== undefined;
-  return managers.some((manager) => isDelivery(manager) && owns(manager));
+  return managers.some((manager) => isDelivery(manager) && owns(manager, 'data', copyKey));
 }
 
-function fieldsOf(manager: JsonObject): unknown {
-  return manager.fieldsV1;
+function owns(manager: JsonObject, ...field: readonly string[]): boolean {
+  return (
+    valueAt(
+      manager.fieldsV1,
+      field.map((name) => `f:${name}`),
+    ) !== undefined
+  );
 }

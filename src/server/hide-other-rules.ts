@@ -1,6 +1,6 @@
 /** Removes what the answer of a review would repeat of other ConfigMaps. A caller that did not authenticate may be anyone. */
-import { type Problem, type ProblemCode, problemCodes, renderOrigin } from '../rules/language/problem.ts';
-import { problemRemedies } from '../rules/language/problem-remedies.ts';
+import { type Problem, problemCodes, renderOrigin } from '../rules/language/problem.ts';
+import { remedySentence } from '../rules/language/problem-remedies.ts';
 import type { Bundle } from '../rules/store/rule-store.ts';
 
 /**
@@ -11,15 +11,9 @@ export function hideOtherRules(problem: Problem, bundle: Bundle): Problem {
   const { code, origin, related } = problem;
   const { text } = problemCodes[code];
   const elsewhere = [origin, related].find((each) => each && !isInBundle(bundle, each));
-  if (elsewhere) return { ...problem, message: `${text} ${remedyFor(code)} See ${renderOrigin(elsewhere)}.` };
+  if (elsewhere) return { ...problem, message: `${text} ${remedySentence(code).replaceAll('`', '"')} See ${renderOrigin(elsewhere)}.` };
   // It has the size of the other ConfigMaps.
   return code === 'namespace-quota' ? { ...problem, message: text } : problem;
-}
-
-/** As a sentence without Markdown. */
-function remedyFor(code: ProblemCode): string {
-  const remedy = problemRemedies[code].replaceAll('`', '"');
-  return `${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}.`;
 }
 
 export function isInBundle({ documents }: Bundle, { source }: Problem['origin']): boolean {

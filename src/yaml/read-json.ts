@@ -1,5 +1,4 @@
 /** Reads JSON with JSON.parse, and finds positions in the text when they are requested. A YAML parser needs ten times as long. */
-import { escapePointer, fieldsOfPointer } from './json-pointer.ts';
 import {
   closingBrace,
   closingBracket,
@@ -15,6 +14,7 @@ import {
 } from './json-scan.ts';
 import { readKubectlScalar } from './kubectl-scalar.ts';
 import { Lines, type TextStart } from './lines.ts';
+import { type Located, Locator } from './located.ts';
 import type { YamlDocument } from './read-document.ts';
 import type { Position } from './yaml-error.ts';
 
@@ -140,32 +140,27 @@ function countFields(value: unknown): number {
   return count;
 }
 
-/** Offsets of a value, and of its field name if it has one. */
-type Located = { readonly value: number; readonly field?: number };
-
 class JsonDocument implements YamlDocument {
   readonly value: unknown;
   readonly errors = [];
   private readonly json: string;
-  private readonly root: number;
   private readonly start: TextStart;
+  private readonly located: Locator;
   private known: Lines | undefined;
-  /** The values of each list and object that was searched, by its pointer. */
-  private readonly children = new Map<string, ReadonlyMap<string, Located>>();
 
   constructor(value: unknown, json: string, root: number, start: TextStart) {
     this.value = value;
     this.json = json;
-    this.root = root;
     this.start = start;
+    this.located = new Locator(root, (offset) => childrenOf(json, offset));
   }
 
   locate(pointer: string): Position {
-    return this.lines.at(this.locatedAt(pointer).value);
+    return this.lines.at(this.located.at(pointer).value);
   }
 
   locateField(pointer: string): Position {
-    const { field, value } = this.locatedAt(pointer);
+    const { field, value } = this.located.at(pointer);
     return this.lines.at(field ?? value);
   }
 
@@ -174,7 +169,7 @@ class JsonDocument implements YamlDocument {
   }
 
   spelling(pointer: string): string {
-    const { value } = this.locatedAt(pointer);
+    const { value } = this.located.at(pointer);
     const code = this.json.charCodeAt(value);
     if (code === openingBrace || code === openingBracket) return '';
     const written = this.json.slice(value, endOfValue(this.json, value));
@@ -192,26 +187,6 @@ class JsonDocument implements YamlDocument {
   private get lines(): Lines {
     this.known ??= Lines.of(this.json, this.start);
     return this.known;
-  }
-
-  private locatedAt(pointer: string): Located {
-    let located: Located = { value: this.root };
-    let container = '';
-    for (const name of fieldsOfPointer(pointer)) {
-      const child = this.childrenAt(container, located.value).get(name);
-      if (!child) throw new Error(`no value at ${pointer}`);
-      located = child;
-      container += `/${escapePointer(name)}`;
-    }
-    return located;
-  }
-
-  private childrenAt(pointer: string, offset: number): ReadonlyMap<string, Located> {
-    const known = this.children.get(pointer);
-    if (known) return known;
-    const children = childrenOf(this.json, offset);
-    this.children.set(pointer, children);
-    return children;
   }
 }
 

@@ -4,8 +4,8 @@
  */
 import { COLLECTION_STYLE, EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE, type ScalarEvent } from 'js-yaml';
 import { readCoreScalar } from './core-scalar.ts';
-import { fieldsOfPointer } from './json-pointer.ts';
 import { Lines, type TextStart } from './lines.ts';
+import { type Located, Locator } from './located.ts';
 import { readPlainScalar, type ScalarValue } from './plain-scalar.ts';
 import type { YamlDocument } from './read-document.ts';
 import { setField } from './set-field.ts';
@@ -307,29 +307,27 @@ const closingBracket = 0x5d;
 const openingBrace = 0x7b;
 const closingBrace = 0x7d;
 
-/** Indexes of the events of a value and of its field name. */
-type Located = { readonly value: number; readonly field?: number };
-
 class OrdinaryDocument implements YamlDocument {
   readonly value: unknown;
   readonly errors = [];
   private readonly builder: Builder;
   private readonly start: TextStart;
   private readonly readAgain: () => YamlDocument;
+  /** By indexes of events. */
+  private readonly located: Locator;
   private knownLines: Lines | undefined;
   private knownAgain: YamlDocument | undefined;
-  /** The values of each list and object that was searched, by the index of its event. */
-  private readonly children = new Map<number, ReadonlyMap<string, Located>>();
 
   constructor(value: unknown, builder: Builder, { start, readAgain }: OrdinaryOptions) {
     this.value = value;
     this.builder = builder;
     this.start = start;
     this.readAgain = readAgain;
+    this.located = new Locator(1, (index) => childrenOf(index, builder));
   }
 
   locate(pointer: string): Position {
-    const { value, field } = this.locatedAt(pointer);
+    const { value, field } = this.located.at(pointer);
     // The YAML library's schema for kubectl's scalars has no null.
     const isNull = this.isEmpty(value) && !this.builder.kubectl;
     const offset = this.offsetOf(isNull && field !== undefined ? field : value);
@@ -337,13 +335,13 @@ class OrdinaryDocument implements YamlDocument {
   }
 
   locateField(pointer: string): Position {
-    const { value, field } = this.locatedAt(pointer);
+    const { value, field } = this.located.at(pointer);
     const offset = this.offsetOf(field ?? value);
     return offset === undefined ? this.again.locateField(pointer) : this.lines.at(offset);
   }
 
   startOfText(pointer: string): TextStart {
-    const { value } = this.locatedAt(pointer);
+    const { value } = this.located.at(pointer);
     const event = this.builder.events[value];
     if (this.isEmpty(value)) return this.again.startOfText(pointer);
     if (event?.type !== EVENT_ID.SCALAR || event.style !== SCALAR_STYLE.LITERAL_BLOCK) return { ...this.locate(pointer), startOnly: true };
@@ -352,7 +350,7 @@ class OrdinaryDocument implements YamlDocument {
   }
 
   spelling(pointer: string): string {
-    const event = this.builder.events[this.locatedAt(pointer).value];
+    const event = this.builder.events[this.located.at(pointer).value];
     return event?.type === EVENT_ID.SCALAR ? this.builder.textOf(event) : '';
   }
 
@@ -388,24 +386,6 @@ class OrdinaryDocument implements YamlDocument {
     // The header of a block is `|` or `|-`, and a line feed follows it.
     if (style === SCALAR_STYLE.LITERAL_BLOCK) return this.builder.text.lastIndexOf('|', valueStart - 2);
     return style === SCALAR_STYLE.PLAIN ? valueStart : valueStart - 1;
-  }
-
-  private locatedAt(pointer: string): Located {
-    let located: Located = { value: 1 };
-    for (const name of fieldsOfPointer(pointer)) {
-      const child = this.childrenAt(located.value).get(name);
-      if (!child) throw new Error(`no value at ${pointer}`);
-      located = child;
-    }
-    return located;
-  }
-
-  private childrenAt(index: number): ReadonlyMap<string, Located> {
-    const known = this.children.get(index);
-    if (known) return known;
-    const children = childrenOf(index, this.builder);
-    this.children.set(index, children);
-    return children;
   }
 }
 

@@ -4,7 +4,7 @@ import type { TextPart } from './json-stream.ts';
 import { Lines, type TextStart } from './lines.ts';
 import { type DocumentOptions, readDocument, type YamlDocument } from './read-document.ts';
 import { readOrdinary } from './read-ordinary.ts';
-import { splitDocuments } from './split-documents.ts';
+import { isBlankOrComment, splitDocuments } from './split-documents.ts';
 import { syntaxError, type YamlError, type YamlTrouble } from './yaml-error.ts';
 
 export type YamlOptions = {
@@ -73,10 +73,12 @@ export function readYaml(text: string, options: YamlOptions = {}): YamlText {
 /** `isFatal`: the text is unreadable, so the documents before the error do not count. */
 export type YamlTextError = { readonly error: YamlError; readonly isFatal: boolean };
 
+export type UseDocument = (document: YamlDocument, part: TextPart) => void;
+
 export type DocumentReader = {
-  use(document: YamlDocument, part: TextPart): void;
+  readonly use: UseDocument;
   /** All documents so far are going to be passed on again. */
-  forget(): void;
+  readonly forget: () => void;
 };
 
 /**
@@ -92,7 +94,7 @@ export function readEachYamlDocument(text: string, options: YamlOptions, reader:
   // The YAML library turns each comment into tokens, which costs as much as a rule.
   if (containsOnlyComments(settings.text)) return undefined;
 
-  return withoutStackTraces(() => (options.ordinary === false ? readDocuments(settings, reader) : readParts(settings, reader)));
+  return withoutStackTraces(() => (options.ordinary === false ? readDocuments(settings, reader.use) : readParts(settings, reader)));
 }
 
 /**
@@ -105,7 +107,7 @@ export function readOrdinaryYaml(text: string, options: YamlOptions): YamlDocume
   if (text.length > settings.limits.maxLength) return undefined;
   const parts = splitDocuments(settings.text);
   const [part] = parts ?? [];
-  return part && parts?.length === 1 ? withoutStackTraces(() => readOrdinaryPart(part, settings)) : undefined;
+  return part && parts?.length === 1 ? withoutStackTraces(() => readOrdinaryPart(settingsOfPart(part, settings))) : undefined;
 }
 
 function settingsOf(text: string, options: YamlOptions): Settings {
@@ -118,27 +120,26 @@ function settingsOf(text: string, options: YamlOptions): Settings {
  * Reads each document on its own, so that only those which are not ordinary need the YAML library. If one has an error, the library reads the
  * whole text, because where it continues after an error depends on what precedes it.
  */
-function readParts(settings: Settings, reader: DocumentReader): YamlTextError | undefined {
+function readParts(settings: Settings, { use, forget }: DocumentReader): YamlTextError | undefined {
   const { text, documents, limits } = settings;
   const parts = splitDocuments(text);
   const isOneText = documents === 'one' || Number.isFinite(limits.maxLexemes);
-  if (!parts || parts.length === 0 || (isOneText && parts.length > 1)) return readDocuments(settings, reader);
+  if (!parts || parts.length === 0 || (isOneText && parts.length > 1)) return readDocuments(settings, use);
   for (const part of parts) {
-    const ordinary = readOrdinaryPart(part, settings);
     const ofPart = settingsOfPart(part, settings);
-    if (ordinary) reader.use(ordinary, { text: part.text, line: ofPart.start.line });
-    else if (parts.length === 1 || hasError(ofPart, reader)) {
-      reader.forget();
-      return readDocuments(settings, reader);
+    const ordinary = readOrdinaryPart(ofPart);
+    if (ordinary) use(ordinary, { text: part.text, line: ofPart.start.line });
+    else if (parts.length === 1 || hasError(ofPart, use)) {
+      forget();
+      return readDocuments(settings, use);
     }
   }
   return undefined;
 }
 
-function readOrdinaryPart(part: TextPart, settings: Settings): YamlDocument | undefined {
-  const ofPart = settingsOfPart(part, settings);
-  const { scalars, limits, start } = ofPart;
-  return readOrdinary(part.text, { ...limits, scalars, start, readAgain: () => readFirst(ofPart) });
+function readOrdinaryPart(settings: Settings): YamlDocument | undefined {
+  const { text, scalars, limits, start } = settings;
+  return readOrdinary(text, { ...limits, scalars, start, readAgain: () => readFirst(settings) });
 }
 
 function settingsOfPart({ text, line }: TextPart, settings: Settings): Settings {
@@ -147,14 +148,11 @@ function settingsOfPart({ text, line }: TextPart, settings: Settings): Settings 
 }
 
 /** Passes on the documents of the text until there is an error. */
-function hasError(settings: Settings, { use }: DocumentReader): boolean {
+function hasError(settings: Settings, use: UseDocument): boolean {
   let isWrong = false;
-  const error = readDocuments(settings, {
-    use: (document, part) => {
-      isWrong ||= document.errors.length > 0;
-      if (!isWrong) use(document, part);
-    },
-    forget: () => {},
+  const error = readDocuments(settings, (document, part) => {
+    isWrong ||= document.errors.length > 0;
+    if (!isWrong) use(document, part);
   });
   return isWrong || error !== undefined;
 }
@@ -165,21 +163,17 @@ function readFirst(settings: Settings): YamlDocument {
   const use = (document: YamlDocument) => {
     first ??= document;
   };
-  withoutStackTraces(() => readDocuments(settings, { use, forget: () => {} }));
+  withoutStackTraces(() => readDocuments(settings, use));
   if (!first) throw new Error('a document is gone');
   return first;
 }
 
 /** Whether each line is blank or a comment, with spaces as its only indent. Any other text, also a tab, is left to the parser. */
 function containsOnlyComments(text: string): boolean {
-  for (let from = 0; from < text.length; ) {
-    let at = from;
-    while (text[at] === ' ') at += 1;
-    if (text[at] === '\r' && text[at + 1] === '\n') at += 1;
-    if (at < text.length && text[at] !== '\n' && text[at] !== '#') return false;
+  for (let at = 0; at < text.length; ) {
+    if (!isBlankOrComment(text, at)) return false;
     const end = text.indexOf('\n', at);
-    if (end < 0) return true;
-    from = end + 1;
+    at = end < 0 ? text.length : end + 1;
   }
   return true;
 }
@@ -202,7 +196,7 @@ function withoutStackTraces<T>(work: () => T): T {
 type Settings = Omit<DocumentOptions, 'lines'> & Required<Pick<YamlOptions, 'documents' | 'start'>> & { readonly limits: YamlLimits };
 
 /** Composes each document as soon as it is parsed. Keeping the tokens of all documents would double the memory. */
-function readDocuments(settings: Settings, { use }: DocumentReader): YamlTextError | undefined {
+function readDocuments(settings: Settings, use: UseDocument): YamlTextError | undefined {
   const { text, start: startOfText, scalars, aliases, documents, limits } = settings;
   const lines = new Lines(text, startOfText);
   let error: YamlError | undefined;

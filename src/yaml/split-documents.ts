@@ -31,8 +31,10 @@ export function splitDocuments(text: string): readonly TextPart[] | undefined {
 /** A byte order mark may also precede a document inside of the text. */
 const unusual = /^(?:%|\.\.\.|---[^\n])|[\r\ufeff]/m;
 
-function isBlankOrComment(text: string, start: number): boolean {
+/** Whether the line at `start` has nothing, or only a comment, after spaces. It may end with a carriage return and a line feed. */
+export function isBlankOrComment(text: string, start: number): boolean {
   let at = start;
   while (text[at] === ' ') at += 1;
+  if (text[at] === '\r' && text[at + 1] === '\n') at += 1;
   return at === text.length || text[at] === '\n' || text[at] === '#';
 }

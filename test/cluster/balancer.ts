@@ -7,6 +7,7 @@
  */
 import { get } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { type Clock, systemClock } from '../../src/time/clock.ts';
 import { joinConnections } from './egress.ts';
 
 export interface Endpoint {
@@ -20,8 +21,8 @@ export interface BalancerOptions {
   readonly probeMilliseconds: number;
   /** Time from the result of a probe until new connections are balanced by it. */
   readonly lagMilliseconds: number;
-  /** Calls a function after a time, and returns a function that cancels this. */
-  readonly schedule?: (work: () => void, milliseconds: number) => () => void;
+  /** Tests pass that of their own clock. */
+  readonly schedule?: Clock['schedule'];
 }
 
 export interface Balancer {
@@ -40,7 +41,11 @@ export interface Balancer {
   close(): Promise<void>;
 }
 
-export async function startBalancer({ probeMilliseconds, lagMilliseconds, schedule = scheduleTimer }: BalancerOptions): Promise<Balancer> {
+export async function startBalancer({
+  probeMilliseconds,
+  lagMilliseconds,
+  schedule = systemClock.schedule,
+}: BalancerOptions): Promise<Balancer> {
   const endpoints = new Map<Endpoint, { ready: boolean; stop: () => void }>();
   const connections = new Set<Socket>();
   const timers = new Set<() => void>();
@@ -119,11 +124,6 @@ export async function startBalancer({ probeMilliseconds, lagMilliseconds, schedu
       await closed;
     },
   };
-}
-
-function scheduleTimer(work: () => void, milliseconds: number): () => void {
-  const timer = setTimeout(work, milliseconds);
-  return () => clearTimeout(timer);
 }
 
 /** Probes like the kubelet: on a new connection, and an endpoint that does not answer within a second is not ready. */

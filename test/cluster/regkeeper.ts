@@ -13,7 +13,7 @@ import type { ApiClient, KubeObject, Query } from '../../src/kube/api-client.ts'
 import type { ServiceAddress } from './egress.ts';
 import type { Kubectl } from './kubectl.ts';
 import { programFile } from './program.ts';
-import { waitFor } from './wait-for.ts';
+import { type WaitOptions, waitFor } from './wait-for.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 export const ownNamespace = 'regkeeper';
@@ -128,7 +128,8 @@ export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regke
   const regkeeper = await launchRegkeeper(settings);
   try {
     await routeTo(regkeeper, settings);
-    await waitUntilReady(regkeeper);
+    // On a busy machine, and after a scenario that left thousands of objects, reading them takes half a minute.
+    await waitUntilReady(regkeeper, { deadlineSeconds: 90, what: 'regkeeper to be ready' });
     await waitUntilFilled(settings.kubectl);
     return regkeeper;
   } catch (error) {
@@ -137,14 +138,14 @@ export async function startRegkeeper(settings: RegkeeperSettings): Promise<Regke
   }
 }
 
-/** On a busy machine, and after a scenario that left thousands of objects, reading them takes half a minute. */
-async function waitUntilReady(regkeeper: Regkeeper): Promise<void> {
+/** @throws Error at the deadline, with what the server still waits for */
+export async function waitUntilReady(regkeeper: Pick<Regkeeper, 'healthPort'>, options: WaitOptions): Promise<void> {
   const isReady = async () => {
     const { ready, text } = await readiness(regkeeper);
     if (!ready) throw new Error(text);
     return true;
   };
-  await waitFor(isReady, { deadlineSeconds: 90, what: 'regkeeper to be ready' });
+  await waitFor(isReady, options);
 }
 
 /** Routes the Service to this server from now on. */

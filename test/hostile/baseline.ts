@@ -1,7 +1,8 @@
 /** Ordinary traffic, whose figures are the baseline for those of the hostile entries. */
+
+import { times } from '../times.ts';
 import { pod, reviewOf } from '../unit/server/reviews.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
-import { times } from './times.ts';
 
 const ordinary = (): Sent => ({
   path: '/validate',

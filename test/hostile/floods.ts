@@ -2,12 +2,12 @@
 import { changeOf, decodeReview } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { WorkCounter } from '../../src/object/work-counter.ts';
+import { times } from '../times.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { pod, reviewOf } from '../unit/server/reviews.ts';
 import { podOfContainers, reviewText } from './bodies.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
-import { times } from './times.ts';
 
 /** `count` requests that share the bytes of one body. */
 function many(count: number, { body, ...sent }: Sent): Sent[] {

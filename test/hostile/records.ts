@@ -3,11 +3,11 @@ import { changeOf, decodeReview } from '../../src/admission/review.ts';
 import { decide } from '../../src/decision/decide.ts';
 import type { ImageDecision } from '../../src/decision/decision.ts';
 import { buildAuditRecord } from '../../src/observe/audit/decision-record.ts';
+import { times } from '../times.ts';
 import { unwatched } from '../unit/decision/changes.ts';
 import { ruleSetOf } from '../unit/rules/documents.ts';
 import { reviewOf } from '../unit/server/reviews.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
-import { times } from './times.ts';
 
 const KiB = 1024;
 const port = `good.example.com:${'0'.repeat(3_900)}5000/x`;

@@ -1,7 +1,8 @@
 /** Texts that would be costly to remember, or that are made to be remembered. */
+
+import { times } from '../times.ts';
 import { reviewText } from './bodies.ts';
 import type { HostileEntry, Sent } from './corpus.ts';
-import { times } from './times.ts';
 
 /** A Pod with managed fields that no other index has, and an annotation that makes the body long. */
 function podWithFields(index: number, annotation = ''): string {

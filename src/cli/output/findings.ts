@@ -3,7 +3,7 @@ import type { Evaluation } from '../../evaluate/evaluate.ts';
 import { type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { type NotEvaluatedCode, notEvaluatedCodes } from '../../evaluate/not-evaluated.ts';
 import { levelOf, type Origin, type Problem, type ProblemLevel, problemCodes, renderSourcePath } from '../../rules/language/problem.ts';
-import { problemRemedies } from '../../rules/language/problem-remedies.ts';
+import { remedySentence } from '../../rules/language/problem-remedies.ts';
 
 export type Finding = {
   readonly place: Place;
@@ -137,7 +137,7 @@ export const problemFindingCodes: readonly FindingCode[] = (Object.keys(problemC
   code,
   level: severityOf(code),
   text: problemCodes[code].text,
-  help: sentence(problemRemedies[code]),
+  help: remedySentence(code),
 }));
 
 export function problemFindings(problems: readonly Problem[]): readonly Finding[] {
@@ -157,8 +157,4 @@ function severityOf(code: keyof typeof problemCodes): Finding['level'] {
 
 function placeOf({ source, line, column }: Origin): Place {
   return { file: renderSourcePath(source), isFile: source.kind === 'file' && source.file !== '-', line, column };
-}
-
-function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }

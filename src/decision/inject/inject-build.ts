@@ -11,9 +11,9 @@ import { isObject, type JsonObject, type Path, renderPath, textAt, valueAt } fro
 import type { BuildCredential, BuildShape, ImageSlot } from '../../object/object-shape.ts';
 import { userSuppliedPaths } from '../../object/user-supplied.ts';
 import { getOrCreate } from '../../rules/match/namespace-index.ts';
+import { secretsOf } from '../../rules/rule-secrets.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
-import { secretsOf } from '../trusting-rules.ts';
 import { annotate } from './annotate.ts';
 import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
@@ -172,8 +172,6 @@ function withoutSecret(images: readonly ImageDecision[]): string {
   return images.length === 0 ? '' : ` Images without a secret: ${images.map(written).join(', ')}.`;
 }
 
-const none: ReadonlySet<string> = new Set();
-
 type SecretsFor = (image: ImageDecision) => ReadonlySet<string>;
 
 /** The secrets that the rules specify for an image, in their order. Images with the same rules share one set, since both can be many. */
@@ -183,8 +181,7 @@ function secretSets(): SecretsFor {
   const sets = new Map<string, ReadonlySet<string>>();
   return ({ slot: { action }, trustedBy }) => {
     const [only, ...others] = trustedBy;
-    if (!only) return none;
-    if (others.length === 0) return getOrCreate(byRule[action], only, () => new Set(secretsOf(only, action)));
+    if (only && others.length === 0) return getOrCreate(byRule[action], only, () => new Set(secretsOf(only, action)));
     const key = `${action} ${trustedBy.map((rule) => getOrCreate(numbers, rule, () => numbers.size)).join(' ')}`;
     return getOrCreate(sets, key, () => new Set(trustedBy.flatMap((rule) => secretsOf(rule, action))));
   };

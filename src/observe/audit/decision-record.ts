@@ -1,9 +1,10 @@
 /** Builds the audit record of a decision. */
 import type { ReviewRequest, Webhook } from '../../admission/review.ts';
 import type { Decision, ImageDecision, Injection, Outcome } from '../../decision/decision.ts';
-import { secretsOf, trustingRules } from '../../decision/trusting-rules.ts';
+import { trustingRules } from '../../decision/trusting-rules.ts';
 import { textAt } from '../../object/json.ts';
 import { controllerOf } from '../../object/owner.ts';
+import { secretsOf } from '../../rules/rule-secrets.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 import { type AuditedRule, auditRule } from './audited-rule.ts';
 import { type Circumstances, describeCircumstances, type EvaluatedWith } from './circumstances.ts';

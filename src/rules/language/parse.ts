@@ -105,11 +105,18 @@ export function parseOrdinaryRulesDocument(
   start: TextStart = { line: 1, column: 1 },
 ): ParseResult | undefined {
   const read = readOrdinaryDocument(text, { ...documentLimits[scope.kind], start });
-  if (!read?.ok || (read.data && schemaErrors(read.data.value).length > 0)) return undefined;
-  return parseRead(read, source, scope, start);
+  if (!read?.ok) return undefined;
+  const errors = read.data && schemaErrors(read.data.value);
+  return errors && errors.length > 0 ? undefined : parseRead(read, source, scope, start, errors);
 }
 
-function parseRead(read: ReadResult, source: RuleSource, scope: RuleScope, start: TextStart): ParseResult {
+function parseRead(
+  read: ReadResult,
+  source: RuleSource,
+  scope: RuleScope,
+  start: TextStart,
+  errors?: ReturnType<typeof schemaErrors>,
+): ParseResult {
   const problemsOf = (problems: readonly DocumentProblem[]) => problemsIn(problems, source, maxProblems[scope.kind]);
   if (!read.ok && !read.partial) return { ok: false, problems: problemsOf(read.problems) };
   const data = read.ok ? read.data : read.partial?.data;
@@ -121,6 +128,7 @@ function parseRead(read: ReadResult, source: RuleSource, scope: RuleScope, start
     data,
     scope.kind === 'cluster' ? fieldsOfLevel : fieldsOfNamespaceRules,
     rejectedPointers,
+    errors,
   );
   const reader = new DocumentReader(data, source, scope, invalid);
   const document = reader.readDocument();

@@ -84,3 +84,9 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'official-image': 'for the official image, use `docker.io/library/NAME`',
   'secret-on-public-registry': 'set the pull secret only for paths that need it, or monitor when the credential expires',
 };
+
+/** The remedy as a sentence, in Markdown. */
+export function remedySentence(code: ProblemCode): string {
+  const remedy = problemRemedies[code];
+  return `${remedy.charAt(0).toUpperCase()}${remedy.slice(1)}.`;
+}

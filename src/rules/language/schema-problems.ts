@@ -22,12 +22,13 @@ export type SchemaCheck = {
 /**
  * Compares the data with the schema and reports each difference once, at its position. `fields` are the fields that the scope allows. A field
  * of the schema that is not among them gets one problem about the scope and no other. `rejected` are JSON pointers of values whose problem is
- * already reported.
+ * already reported. `errors` are the {@link schemaErrors} of the data, if they are known.
  */
 export function checkSchema(
   data: YamlDocument,
   fields: FieldsOfLevel = fieldsOfLevel,
   rejected: ReadonlySet<string> = new Set(),
+  errors?: ReturnType<typeof schemaErrors>,
 ): SchemaCheck {
   if (rejected.has('')) return { problems: [], invalid: rejected };
   const disallowed = fields === fieldsOfLevel ? [] : disallowedFields(data.value, fields);
@@ -35,7 +36,7 @@ export function checkSchema(
   const reported = new Set([...disallowed.map(({ pointer }) => pointer), ...rejected]);
   const invalid = new Set(reported);
   const hasDash = isMapping(data.value) && Object.keys(data.value).some(startsWithDash);
-  for (const [pointer, group] of groupByPointer(schemaErrors(data.value))) {
+  for (const [pointer, group] of groupByPointer(errors ?? schemaErrors(data.value))) {
     if (isIn(pointer, reported)) continue;
     if (group.some(({ keyword }) => !isAboutField(keyword))) invalid.add(pointer);
     for (const field of missingIn(group)) invalid.add(`${pointer}/${field}`);

@@ -3,22 +3,21 @@ import { closestSpelling } from '../closest-spelling.ts';
 import { covers } from '../compile/pattern-overlap.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
 import { mayOverlap, renderSelector } from '../match/namespaces.ts';
+import { secretsOf } from '../rule-secrets.ts';
 import type { DeliveredSecret, Rule, RuleSet } from '../rule-set.ts';
 
 export function lintDeliveredSecrets({ deliveredSecrets, rules, namespaceRules }: RuleSet): readonly Problem[] {
   if (deliveredSecrets.length === 0) return [];
   const bySecret = new Map<string, Rule[]>();
-  for (const rule of rules) for (const name of secretsOf(rule)) bySecret.set(name, [...(bySecret.get(name) ?? []), rule]);
+  for (const rule of rules) for (const name of new Set(secretsOf(rule))) bySecret.set(name, [...(bySecret.get(name) ?? []), rule]);
   const own = [...namespaceRules.values()].flat();
   return deliveredSecrets.flatMap((secret) => {
     const naming = bySecret.get(secret.name) ?? [];
     const unused = unusedSecret(secret, naming, [...bySecret.keys()]);
-    return unused ? [unused] : own.filter((rule) => secretsOf(rule).has(secret.name)).flatMap((rule) => notInCopy(rule, secret, naming));
+    return unused
+      ? [unused]
+      : own.filter((rule) => secretsOf(rule).includes(secret.name)).flatMap((rule) => notInCopy(rule, secret, naming));
   });
-}
-
-function secretsOf({ pullSecrets, pushSecret }: Rule): ReadonlySet<string> {
-  return new Set(pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret]);
 }
 
 function unusedSecret(

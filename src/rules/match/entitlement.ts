@@ -1,6 +1,7 @@
 /** Decides which secrets with delivery a namespace may have. Only the cluster's rules count, so nothing that a tenant writes widens it. */
 import { representativeOf } from '../compile/pattern-overlap.ts';
 import type { Origin } from '../language/problem.ts';
+import { secretsOf } from '../rule-secrets.ts';
 import type { Answer, DeliveredSecret, NamespaceContext, Rule, RuleSet } from '../rule-set.ts';
 import { selects } from './namespaces.ts';
 
@@ -91,7 +92,7 @@ function groupBySecret(rules: readonly Rule[]): ReadonlyMap<string, readonly Nam
   const bySecret = new Map<string, NamingRule[]>();
   for (const rule of rules) {
     const { pullSecrets, pushSecret } = rule;
-    for (const name of new Set(pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret])) {
+    for (const name of new Set(secretsOf(rule))) {
       const naming = { rule, pull: pullSecrets.includes(name), push: pushSecret === name };
       const known = bySecret.get(name);
       if (known) known.push(naming);

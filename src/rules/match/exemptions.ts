@@ -3,6 +3,7 @@ import type { ImageReference } from '../../image/reference.ts';
 import { compareTexts } from '../compare-texts.ts';
 import { patternMatches } from '../language/pattern.ts';
 import type { Answer, Exemption, NamespaceContext } from '../rule-set.ts';
+import { rememberLast } from './last-context.ts';
 import { getOrCreate } from './namespace-index.ts';
 import { renderSelector, selects } from './namespaces.ts';
 
@@ -20,11 +21,9 @@ export function indexExemptions(
     .map(({ exemption }, order) => ({ exemption, order }));
   if (inOrder.length === 0) return () => ({ value: [] });
   const groupsFor = groupByRepository(inOrder);
-  // The images of an object are looked up one after another.
-  let last: { readonly context: NamespaceContext; readonly selected: Map<readonly Ordered[], readonly Selected[]> } | undefined;
+  const selectedIn = rememberLast(() => new Map<readonly Ordered[], readonly Selected[]>());
   return (reference, context) => {
-    if (last?.context !== context) last = { context, selected: new Map() };
-    const { selected } = last;
+    const selected = selectedIn(context);
     const found = groupsFor(reference)
       .flatMap((group) => getOrCreate(selected, group, () => select(group, context)))
       .filter(({ exemption }) => patternMatches(exemption.pattern, reference))
@@ -62,11 +61,6 @@ function groupByRepository(exemptions: readonly Ordered[]): (reference: ImageRef
   return ({ host, path }) => {
     const repositories = [host];
     for (const segment of path.slice(0, longestPath)) repositories.push(`${repositories.at(-1)}/${segment}`);
-    return [withWildcards, ...repositories.flatMap((repository) => getGroup(byRepository, repository))];
+    return [withWildcards, ...repositories.map((repository) => byRepository.get(repository)).filter((group) => group !== undefined)];
   };
-}
-
-function getGroup<Group>(groups: ReadonlyMap<string, Group>, repository: string): readonly Group[] {
-  const group = groups.get(repository);
-  return group === undefined ? [] : [group];
 }

@@ -3,6 +3,7 @@ import type { ImageReference } from '../../image/reference.ts';
 import type { PatternHost, PatternPort, RegistryPattern } from '../language/pattern.ts';
 import type { NamespaceContext } from '../rule-set.ts';
 import { firstToEnd } from '../trust-end.ts';
+import { rememberLast } from './last-context.ts';
 import { type ForNamespaces, getOrCreate, NamespaceIndex, type Ranked } from './namespace-index.ts';
 import { rankIn } from './namespaces.ts';
 
@@ -46,12 +47,7 @@ export type RuleIndex<Entry extends Indexed> = { match(reference: Lookup, contex
 export function indexRules<Entry extends Indexed>(entries: readonly Entry[]): RuleIndex<Entry> {
   const root = new HostNode<Entry>();
   for (const entry of entries) insert(root, entry);
-  // The images of an object are looked up one after another.
-  let last: FoundInNamespace<Entry> | undefined;
-  const foundIn = (context: NamespaceContext) => {
-    if (last?.context !== context) last = new FoundInNamespace(context);
-    return last;
-  };
+  const foundIn = rememberLast((context) => new FoundInNamespace<Entry>(context));
   return {
     match({ host, port, path }, context) {
       const search = new Search<Entry>(port ?? 'default', path, context, foundIn);
@@ -196,7 +192,7 @@ function entriesOf<Entry extends Indexed>(node: PathNode<Entry>, port: PatternPo
  * from a registry with hundreds of selectors. So these are searched once.
  */
 class FoundInNamespace<Entry extends Indexed> {
-  readonly context: NamespaceContext;
+  private readonly context: NamespaceContext;
   private readonly certain = new Map<NamespaceIndex<Entry>, Ranked<Entry> | undefined>();
   private readonly strictest = new Map<NamespaceIndex<Entry> | undefined, Map<NamespaceIndex<Entry> | undefined, Strictest<Entry>>>();
 

@@ -1,4 +1,5 @@
 /** Lists the secrets that the cluster's rules name, for RBAC. */
+import { secretsOf } from '../rule-secrets.ts';
 import type { RuleSet } from '../rule-set.ts';
 
 /**
@@ -6,6 +7,5 @@ import type { RuleSet } from '../rule-set.ts';
  * one more permission in the whole cluster, chosen by a tenant.
  */
 export function namedSecrets({ rules }: Pick<RuleSet, 'rules'>): readonly string[] {
-  const names = rules.flatMap(({ pullSecrets, pushSecret }) => (pushSecret === undefined ? pullSecrets : [...pullSecrets, pushSecret]));
-  return [...new Set(names)].sort();
+  return [...new Set(rules.flatMap((rule) => secretsOf(rule)))].sort();
 }

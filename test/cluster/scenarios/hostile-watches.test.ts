@@ -9,7 +9,7 @@ import { connectApi } from '../../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../../src/kube/kubeconfig.ts';
 import { annotatedAccounts, fatAccounts, fatStreams, type HostileObject, longNamedAccounts } from '../../hostile/accounts.ts';
 import { startHonestRequests } from '../honest-requests.ts';
-import { launchRegkeeper, type Regkeeper, readiness, routeTo, shippedHeap } from '../regkeeper.ts';
+import { launchRegkeeper, type Regkeeper, readiness, routeTo, shippedHeap, waitUntilReady } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { createTenant, type Tenant } from '../tenant.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
@@ -140,7 +140,7 @@ async function startSecondReplica(): Promise<Regkeeper | undefined> {
     if (keeper.server) await routeTo(keeper.server, { routeService });
     await second.end();
   });
-  await waitFor(async () => (await readiness(second)).ready, { deadlineSeconds: 60, what: 'the second replica to be ready' });
+  await waitUntilReady(second, { deadlineSeconds: 60, what: 'the second replica to be ready' });
   await routeTo(second, { routeService });
   return second;
 }

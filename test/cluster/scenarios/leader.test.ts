@@ -17,6 +17,7 @@ import {
   routeTo,
   serviceAccountKubeconfig,
   waitUntilFilled,
+  waitUntilReady,
 } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 
@@ -44,7 +45,7 @@ test('two replicas: one leads and fills the webhook configurations, both are rea
   const { leader, follower } = await waitForLeader(one, other);
   await routeTo(leader, cluster);
   await waitUntilFilled(kubectl);
-  await waitFor(async () => (await readiness(follower)).ready, { deadlineSeconds: 20, what: 'the other replica to be ready' });
+  await waitUntilReady(follower, { deadlineSeconds: 20, what: 'the other replica to be ready' });
   await waitFor(() => messages(follower).some((each) => each.startsWith('another replica is the leader: ')), {
     deadlineSeconds: 10,
     what: 'the other to name the leader',

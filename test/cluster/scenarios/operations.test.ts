@@ -34,6 +34,7 @@ import {
   routeTo,
   serviceAccountKubeconfig,
   waitUntilFilled,
+  waitUntilReady,
 } from '../regkeeper.ts';
 import { waitFor } from '../wait-for.ts';
 
@@ -190,7 +191,7 @@ test('certificates from files are followed, and the API server is told of their 
   for (const [key, text] of Object.entries(ahead)) await writeFile(file(`ahead.${key}`), text);
   const aheadTls = ['--tls-cert', file('ahead.certificate'), '--tls-key', file('ahead.key'), '--tls-ca', file('ahead.ca')];
   const starting = await launch('ahead', { flags: ['--tls', 'files', ...aheadTls] });
-  await waitFor(async () => (await readiness(starting)).ready, { deadlineSeconds: 20, what: 'the one that is ahead' });
+  await waitUntilReady(starting, { deadlineSeconds: 20, what: 'the one that is ahead' });
   const trustsAll = (bundle: string) => trustsBoth(bundle) && bundle.includes(ahead.ca);
   expect((await publishedBundles(admin)).every(trustsAll)).toBe(true);
   await load.more(20);
@@ -198,7 +199,7 @@ test('certificates from files are followed, and the API server is told of their 
   await starting.end('SIGKILL');
 
   const again = await launch('self-again');
-  await waitFor(async () => (await readiness(again)).ready, { deadlineSeconds: 20, what: 'the next replica' });
+  await waitUntilReady(again, { deadlineSeconds: 20, what: 'the next replica' });
   await serveFrom(again, { endTheOther: true });
   await waitUntilTrusted('b.example.com', 'a.example.com');
 }, 120_000);

@@ -23,9 +23,9 @@ import {
   ownNamespace,
   publishedBundles,
   type Regkeeper,
-  readiness,
   serviceAccountKubeconfig,
   waitUntilFilled,
+  waitUntilReady,
 } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 
@@ -160,7 +160,7 @@ async function startReplica(name: string): Promise<Regkeeper> {
     flags: ['--shutdown-delay-seconds', String(shutdownDelaySeconds)],
   });
   balancer.add(replica);
-  await waitFor(async () => (await readiness(replica)).ready, { deadlineSeconds: 60, what: `${name} to be ready` });
+  await waitUntilReady(replica, { deadlineSeconds: 60, what: `${name} to be ready` });
   return replica;
 }
 

@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { type BalancerOptions, startBalancer } from '../../cluster/balancer.ts';
 import { eventually } from '../../eventually.ts';
+import { manualClock } from '../server/clock.ts';
 
 const soon = { timeout: 15_000, interval: 5 };
 
@@ -23,23 +24,26 @@ test('new connections go in turn to the endpoints whose probe succeeds', async (
 });
 
 test('an endpoint that is not ready any more still gets new connections until the lag is over', async () => {
-  const time = handTime();
-  const balancer = await balancerFor({ lagMilliseconds: 1000, schedule: time.schedule });
+  // Fake timers would include those of other tests that share the process.
+  const clock = manualClock();
+  const schedule = vi.fn(clock.schedule);
+  const balancer = await balancerFor({ lagMilliseconds: 1000, schedule });
   const ending = await endpoint('ending');
   balancer.add(ending);
-  const probed = () => eventually(() => expect(time.scheduled()).toContain(1000), soon);
-  await probed();
+  const lags = () => schedule.mock.calls.filter(([, milliseconds]) => milliseconds === 1000);
+  const probed = (times: number) => eventually(() => expect(lags()).toHaveLength(times), soon);
+  await probed(1);
   expect(balancer.inUse()).toEqual([]);
-  time.pass(1000);
+  clock.pass(1000);
   expect(balancer.inUse()).toEqual([ending]);
 
   // The next probe is on its way, and has not reached the endpoint yet.
   ending.ready = false;
-  await probed();
-  time.pass(999);
+  await probed(2);
+  clock.pass(999);
   expect(balancer.inUse()).toEqual([ending]);
   expect(await ask(balancer.port)).toBe('ending');
-  time.pass(1);
+  clock.pass(1);
   expect(balancer.inUse()).toEqual([]);
 });
 
@@ -93,25 +97,6 @@ async function endpoint(name: string, ready = true) {
   state.port = (state.server.address() as AddressInfo).port;
   state.healthPort = (health.address() as AddressInfo).port;
   return state;
-}
-
-/** Time of the balancer alone. Timers of tests that share the process, which fake timers would include, do not matter. */
-function handTime() {
-  let now = 0;
-  const timers = new Set<{ readonly due: number; readonly work: () => void }>();
-  return {
-    schedule: (work: () => void, milliseconds: number) => {
-      const timer = { due: now + milliseconds, work };
-      timers.add(timer);
-      return () => void timers.delete(timer);
-    },
-    /** How long each timer still has to wait, in milliseconds. */
-    scheduled: () => [...timers].map(({ due }) => due - now),
-    pass(milliseconds: number) {
-      now += milliseconds;
-      for (const timer of timers) if (timer.due <= now && timers.delete(timer)) timer.work();
-    },
-  };
 }
 
 async function ask(port: number): Promise<string> {

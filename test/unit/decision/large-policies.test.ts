@@ -10,14 +10,11 @@ import { type Facts, noFacts } from '../../../src/decision/facts.ts';
 import { buildAuditRecord, countDecision } from '../../../src/observe/audit/decision-record.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { growthOf } from '../../growth.ts';
+import { times } from '../../times.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { today } from './changes.ts';
 
 const images = 1_000;
-
-function times<Item>(count: number, make: (index: number) => Item): Item[] {
-  return Array.from({ length: count }, (_, index) => make(index));
-}
 
 const names = (count: number, prefix: string) => times(count, (index) => `${prefix}-${index}`);
 const selecting = (team: string) => ({ matchLabels: { team } });

@@ -8,6 +8,7 @@ import { evaluate } from '../../../../src/evaluate/evaluate.ts';
 import { type AuditRecord, buildAuditRecord, countDecision } from '../../../../src/observe/audit/decision-record.ts';
 import { budgets, maxBytes } from '../../../../src/observe/audit/record-limits.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
+import { times } from '../../../times.ts';
 import { unwatched } from '../../decision/changes.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 import { reviewOf } from '../../server/reviews.ts';
@@ -59,7 +60,6 @@ function lineOf(record: object): string {
   return lines.join('');
 }
 
-const times = <Value>(count: number, value: (index: number) => Value): Value[] => Array.from({ length: count }, (_, index) => value(index));
 const imagesOf = ({ images }: AuditRecord) => images.map(({ image }) => image);
 const good = (index: number) => `good.example.com/app${index}`;
 
