@@ -73,7 +73,7 @@ function serializeError(error: unknown): object {
   return { type: error.name, message: error.message, status, reason };
 }
 
-/** Of docs/audit.schema.json. Raised when a field is removed or changes its meaning. New fields do not raise it. */
+/** Of docs/audit.schema.json. Raised when a field is removed or changes its meaning, or when the absence of a new field has a meaning. */
 const schemaVersion = 2;
 
 export type AuditLog = { write(record: object): void };

@@ -40,7 +40,7 @@ const requirementSchema = {
     key: { type: 'string', pattern: labelKey, description: 'The key of the label.' },
     operator: {
       enum: ['In', 'NotIn', 'Exists', 'DoesNotExist'],
-      description: 'In and NotIn compare with values. NotIn and DoesNotExist also match namespaces without the label.',
+      description: 'In and NotIn compare the label with values. NotIn and DoesNotExist also match namespaces without the label.',
     },
     values: {
       type: 'array',
@@ -56,7 +56,7 @@ const selectorSchema = {
   properties: {
     matchLabels: {
       type: 'object',
-      description: 'Labels that the namespace must have, with these values.',
+      description: 'Labels that the namespace must have, and their values.',
       patternProperties: { [labelKey]: labelText },
       additionalProperties: false,
     },
@@ -92,32 +92,33 @@ const ruleSchema = {
     trust: {
       type: 'boolean',
       default: true,
-      description: 'Whether images of the registry are allowed. With false they are denied. Default: true.',
+      description: 'Whether images from the registry are allowed. If false, they are denied. Default: true.',
     },
     reason: {
       type: 'string',
       maxLength: maxReasonLength,
       pattern: oneLine,
       description:
-        'Why images of the registry are denied, and what to use instead. One line, shown in denials. Only with trust: false or until.',
+        'Why images from the registry are denied, and what to use instead. One line, shown in denials. Only with trust: false or until.',
     },
     until: {
       type: 'string',
       format: 'date',
       description:
-        'The last day of trust in UTC: YYYY-MM-DD. From the next day on the rule denies, even if a broader rule trusts. Only in rules that trust.',
+        'The last day of trust in UTC: YYYY-MM-DD. From the next day on, the rule denies these images, even if a broader rule trusts them. Only in rules that trust.',
     },
     warnFrom: {
       type: 'string',
       format: 'date',
-      description: 'The first day in UTC on which the rule warns about its end. Default: 30 days before until. Only with until.',
+      description:
+        'The first day in UTC on which users are warned that the trust will end. Default: 30 days before until. Only with until.',
     },
     pullSecret: {
       anyOf: [secretName, { type: 'array', items: secretName, minItems: 1 }],
       description:
-        'The Secret for pulling from the registry, or a list of Secrets, which are added in this order. Only in rules that trust.',
+        'The Secret for pulling from the registry, or a list of Secrets, which are added in the specified order. Only in rules that trust.',
     },
-    pushSecret: { ...secretName, description: 'The Secret with which builds push to the registry. Only in rules that trust.' },
+    pushSecret: { ...secretName, description: 'The Secret that builds use to push to the registry. Only in rules that trust.' },
     onMissingSecret: {
       enum: ['warn', 'deny', 'ignore'],
       default: 'warn',
@@ -130,7 +131,7 @@ const ruleSchema = {
 
 const exemptionSchema = {
   type: 'object',
-  description: 'Images that are allowed until a specified date although no rule trusts them. They get no pull secret.',
+  description: 'Images that are allowed until a specified date, although no rule trusts them. They get no pull secret.',
   required: ['image', 'until', 'reason'],
   properties: {
     image: {
@@ -179,10 +180,10 @@ const deliveredSecretSchema = {
     source: {
       ...secretName,
       description:
-        "The name of the Secret that is copied. It is in regkeeper's own namespace, has a registry type, and has the label regkeeper.io/source=true.",
+        "The name of the Secret that is copied. It must be in regkeeper's namespace, have a registry type, and have the label regkeeper.io/source=true.",
     },
     namespaces: namespacesField(
-      'The namespaces that may have a copy, if a cluster rule that references the Secret applies there. Use "*" for all. Prefer labels, because users may be able to choose the names of namespaces.',
+      'The namespaces that may have a copy. A cluster rule that references the Secret must also apply there. Use "*" for all. Prefer labels, because users may be able to choose the names of namespaces.',
     ),
     deliver: {
       enum: deliveries,
@@ -264,7 +265,7 @@ export const rulesSchema = {
     exemptions: {
       type: 'array',
       items: exemptionSchema,
-      description: 'Images that are allowed until a specified date although no rule trusts them.',
+      description: 'Images that are allowed until a specified date, although no rule trusts them.',
     },
     overrides: {
       type: 'array',
