@@ -163,7 +163,7 @@ export const ownMetrics = {
   },
   contact: {
     name: 'regkeeper_watch_last_contact_seconds',
-    help: 'Seconds since the API server last sent data on a watch. The longest, if a resource has several watches.',
+    help: 'Seconds since the API server last sent data on a watch. The highest value, if a resource has several watches.',
     labelNames: ['resource'],
   },
   apiUnavailable: {

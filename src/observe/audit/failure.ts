@@ -1,6 +1,6 @@
 /** The reasons why a request could not be evaluated, as labels of a metric. A test compares docs/metrics.md with them. */
 export const failures = {
-  overload: 'Too many concurrent requests or bytes. regkeeper responds with 503, and the API server retries.',
+  overload: 'Too many concurrent requests, or too many bytes in flight. regkeeper responds with 503, and the API server retries.',
   'not-ready': 'Rules or cluster facts have not been read yet. regkeeper responds with 503, and the API server retries.',
   'stale-cache': 'A new namespace or service account is not in the cache yet. regkeeper responds with 503, and the API server retries.',
   'too-slow': 'The body did not arrive within the timeout of the webhook. regkeeper responds with 408, and closes the connection.',

@@ -34,7 +34,7 @@ export const problemCodes = {
   'yaml-several-documents': { level: 'problem', text: 'The file or key contains more than one YAML document.' },
   'document-too-large': {
     level: 'problem',
-    text: 'The document is longer than 1 MiB (64 KiB for rules of a namespace), or has too many YAML tokens.',
+    text: 'The document is longer than 1 MiB (64 KiB for namespace rules), or has too many YAML tokens.',
   },
   'namespace-quota': {
     level: 'problem',
