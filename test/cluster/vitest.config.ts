@@ -1,22 +1,7 @@
 /** Configures the scenarios against a real API server: three workers, each with its own control plane. */
 import { configDefaults, defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
-
-/** Scenarios that start their own control plane, or install and remove what an existing cluster already has. */
-const localOnly = [
-  'caller-authentication',
-  'deploy-base',
-  'installing',
-  'leader',
-  'operations',
-  'outage',
-  'report-rights',
-  'rights',
-  'rolling',
-  'cluster-types',
-  'docs',
-  'uninstall',
-].map((name) => `test/cluster/scenarios/${name}.test.ts`);
+import { localOnly } from './local-only.ts';
 
 /**
  * Started first. The first two look at everything in the cluster, so each gets a new one. For the others the end of the run would have to
