@@ -273,6 +273,47 @@ describe('facts come from the objects', () => {
     expect([result.outcome, result.images[0].stream, result.images[0].image]).toEqual([outcome, 'default/base:1', image]);
   });
 
+  const localStream = (tags: string, policy = '{local: true}') =>
+    `---\napiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {name: base}\nspec: {lookupPolicy: ${policy}, tags: ${tags}}\n`;
+  const tagged = '[{name: "1", from: {kind: DockerImage, name: "reg.example.com/base:7"}}]';
+  const job = (image: string, metadata = '') =>
+    `---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: app${metadata}}\nspec: {template: {spec: {containers: [{name: app, image: "${image}"}]}}}\n`;
+  const podTemplate = `---\napiVersion: v1\nkind: PodTemplate\nmetadata: {name: app}\ntemplate: {spec: {containers: [{name: app, image: "base:1"}]}}\n`;
+  const resolveNames = ', annotations: {alpha.image.policy.openshift.io/resolve-names: "*"}';
+  const resolved = ['allowed', 'reg.example.com/base:7', 'trusted', ['corp-pull']];
+  const asWritten = (image: string) => ['denied', image, 'unconfigured', []];
+  const tagMissing = ['allowed', null, 'unresolved', []];
+
+  test.each<[string, string, string, unknown[]]>([
+    ['a template', localStream(tagged), job('base:1'), resolved],
+    ['a Pod', localStream(tagged), pod('app', 'base:1'), resolved],
+    ['a stream without local lookup', localStream(tagged, '{local: false}'), job('base:1'), asWritten('base:1')],
+    ['a name with a path', localStream(tagged), job('team/base:1'), asWritten('team/base:1')],
+    ['a name with a registry', localStream(tagged), job('other.io/base:1'), asWritten('other.io/base:1')],
+    ['a tag that the stream does not have yet', localStream('[]'), job('base'), tagMissing],
+    ['a tag that the stream does not have yet, in a Pod', localStream('[]'), pod('app', 'base'), tagMissing],
+    ['an annotation that resolves all names', localStream(tagged, '{}'), job('base:1', resolveNames), resolved],
+    [
+      'an annotation that resolves all names, even with a registry',
+      localStream(tagged, '{}'),
+      job('other.io/x/base:1', resolveNames),
+      resolved,
+    ],
+    ['an annotation with another value', localStream(tagged, '{}'), job('base:1', resolveNames.replace('*', 'app')), asWritten('base:1')],
+    ['a kind that OpenShift leaves alone', localStream(tagged), podTemplate, asWritten('base:1')],
+    ['an object of a controller', localStream(tagged), job('base:1', ', ownerReferences: [{controller: true}]'), asWritten('base:1')],
+  ])('an image stream that OpenShift uses for a name: %s', async (_sentence, stream, object, expected) => {
+    const { json } = await checkJson(stream + object);
+    const { outcome, images, inject } = json.results.find((each: { object: { kind: string } }) => each.object.kind !== 'ImageStream');
+    const secrets = inject.map(({ secret }: { secret: string }) => secret);
+    expect([outcome, images[0].image ?? null, images[0].verdict, secrets]).toEqual(expected);
+  });
+
+  test('the name that OpenShift resolves stays in the object', async () => {
+    const { out } = await check(localStream(tagged) + job('base:1'), '-o', 'yaml');
+    expect(out).toMatch(/image: "?base:1"?/);
+  });
+
   test.each([
     ['an image stream', stream, 'default/base:1', 'the image stream is not in the input. Pass it with -f'],
     ['a build argument', argument, 'base-$Q', '"base-$Q" contains a build argument whose value is unknown'],
