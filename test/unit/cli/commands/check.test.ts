@@ -163,6 +163,28 @@ describe('check -o json', () => {
     expect(err).toMatch(/^regkeeper: service accounts not found: default\/default\. .*\n$/);
   });
 
+  const internal = 'image-registry.openshift-image-registry.svc:5000';
+  test.each([
+    ['denied', '', `${internal}/shop/web`, internal],
+    [
+      'denied, by its long name',
+      '',
+      'image-registry.openshift-image-registry.svc.cluster.local:5000/shop/web',
+      'image-registry.openshift-image-registry.svc.cluster.local:5000',
+    ],
+    ['allowed', `internalRegistries: ["${internal}"]\n`, `${internal}/shop/web`, undefined],
+    ['denied, with another port', '', 'image-registry.openshift-image-registry.svc/shop/web', undefined],
+  ])(
+    "a note says what to add to the rules for OpenShift's internal registry, if its image is %s",
+    async (_outcome, settings, image, named) => {
+      const inputs = ['-f', await write('internal.yaml', pod('web', image)), '--rules', await write('settings.yaml', settings + rules)];
+      const { err } = await runCommand('check', ...inputs);
+      const note = `regkeeper: a server on OpenShift trusts its internal registry without a rule. For the same result, add to the rules: internalRegistries: ["${named}"]\n`;
+      expect(err).toBe(named === undefined ? '' : note);
+      expect((await runCommand('check', ...inputs, '-q')).err).toBe('');
+    },
+  );
+
   test('imagesSha256 is that of the record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
     const { json } = await checkJson(pod('odd', 'evil.example.com/x\\x7f') + pod('web', 'reg.example.com/web:1'));
     expect(json.results[0].imagesSha256).toBe(sha256('["spec.containers[0].image","evil.example.com/x\x7f","pull"]\n'));
