@@ -24,6 +24,7 @@ import { type EvaluationContext, effectiveSettings, evaluateImage, severity } fr
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
+import { streamOf, withLocalNames } from './local-names.ts';
 import { hidesContents, mostListed, registriesVary, renderFinding } from './message.ts';
 import { type FindMissingSecrets, type MissingSecret, missingSecretsFinder } from './missing-secrets.ts';
 import { recordNeeds } from './needed-secrets.ts';
@@ -48,7 +49,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { w
   const reading = readObject(contextOf(request, facts), request.object, facts.kinds);
   if (reading.kind === 'unknown') return { kind: 'unknown-kind' };
   if (reading.kind === 'malformed') return { kind: 'malformed', problem: reading.problem };
-  const { shape } = reading;
+  const shape = facts.namesAsWritten ? withLocalNames(reading.shape, request, facts) : reading.shape;
   const tooMany = tooManyImages(shape.slots, rules.settings.shortNames);
   if (tooMany !== undefined) return { kind: 'malformed', problem: { path: 'it', message: tooMany } };
 
@@ -264,7 +265,8 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const reference = content.kind === 'image' ? local : content.stream;
   const stream = reference && resolveStream(reference, context.place.namespace, context.facts, context.streams);
   if (stream?.kind === 'resolved') return evaluateStreamImage(slot, stream, context);
-  const runsNow = isPod(context.shape);
+  // The tag of a stream that a name means is filled later. A blank name is not.
+  const runsNow = isPod(context.shape) && !slot.localLookup;
   // A template is evaluated again when a trigger fills it, and at the Pod. The image of a build may not be evaluated anywhere else.
   if (stream?.tooLarge && context.shape.kind !== 'pod')
     return { slot, stream, verdict: 'unresolved', reason: 'stream-too-large', outcomeBeforeMode: 'denied', trustedBy: [] };
@@ -279,15 +281,9 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   };
 }
 
-/** The image stream that a name without a registry and path means, because the stream has `lookupPolicy.local`. */
-function localStream({ content, localLookup }: ImageSlot, { place, facts }: IdentityContext): StreamReference | undefined {
-  if (!localLookup || content.kind !== 'image' || content.text.includes('/')) return undefined;
-  const parsed = parseImage(content.text);
-  if (!parsed.ok || parsed.reference.digest !== undefined) return undefined;
-  const { path, tag = 'latest' } = parsed.reference;
-  const name = path.at(-1) ?? '';
-  const stream = facts.imageStream(place.namespace, name);
-  return stream.kind === 'known' && stream.localLookup ? { kind: 'ImageStreamTag', name: `${name}:${tag}` } : undefined;
+/** The image stream that the name means. Only in a BuildConfig: elsewhere OpenShift has replaced the name before it calls a webhook. */
+function localStream(slot: ImageSlot, { place, facts }: IdentityContext): StreamReference | undefined {
+  return slot.localLookup ? streamOf(slot, { namespace: place.namespace, facts }) : undefined;
 }
 
 /**

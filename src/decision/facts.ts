@@ -12,6 +12,8 @@ export type Facts = {
   imageStream(namespace: string, name: string): ImageStreamFacts;
   /** False on a cluster that certainly has no image streams, and so no image triggers. Absent if that is unknown. */
   imageStreamsServed?(): boolean;
+  /** True for objects from files: OpenShift has not yet replaced the names in them that mean image streams. */
+  readonly namesAsWritten?: true;
   /** Whether `regkeeper deliver` is running. Absent if that is unknown. */
   delivery?(): DeliveryFacts;
   /** Milliseconds since 1970. */

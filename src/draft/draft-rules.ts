@@ -1,4 +1,5 @@
 /** Drafts rules that trust every registry of some images, with the secrets that are certain. */
+import { isUsualInternalRegistry } from '../image/openshift-registry.ts';
 import type { ImageReference } from '../image/reference.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import { dnsSubdomain } from '../rules/language/label-grammar.ts';
@@ -89,11 +90,6 @@ function pathPatterns(images: readonly ImageReference[], isInternal: IsInternal)
   const isWhole = (image: ImageReference) => isInternal(image) || whyUnlikely(pathPattern(image)) !== undefined;
   const whole = new Set(images.filter(isWhole).map((image) => registryPattern(image).text));
   return (image) => (whole.has(registryPattern(image).text) ? registryPattern(image) : pathPattern(image));
-}
-
-/** The names that OpenShift gives its internal registry, and regkeeper trusts on OpenShift without a rule. */
-function isUsualInternalRegistry({ host, port }: Pick<ImageReference, 'host' | 'port'>): boolean {
-  return port === 5000 && /^image-registry\.openshift-image-registry\.svc(?:\.cluster\.local)?$/.test(host);
 }
 
 type Group = {

@@ -2,6 +2,7 @@
 import { parseRegistrySecret, type RegistrySecretProblem } from '../credentials/registry-secret.ts';
 import type { ImageDecision, Outcome } from '../decision/decision.ts';
 import type { Facts } from '../decision/facts.ts';
+import { isUsualInternalRegistry } from '../image/openshift-registry.ts';
 import type { JsonObject } from '../object/json.ts';
 import type { Kinds } from '../object/kinds.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
@@ -50,6 +51,8 @@ export type Evaluation = {
   };
   /** Service accounts, as namespace/name, that are used and not among the objects. Their pull secrets are missing in the results. */
   readonly unknownAccounts: readonly string[];
+  /** Names of OpenShift's internal registry whose images are not allowed here. A server on OpenShift would trust them. */
+  readonly internalRegistries: readonly string[];
   /** What is wrong with registry Secrets among the objects. Nothing of their contents but the keys of entries. */
   readonly malformedSecrets: readonly MalformedSecret[];
   /** All objects that would be allowed, as they would be stored, including the skipped ones, in input order. */
@@ -72,6 +75,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
   const admitted: JsonObject[] = [];
   const notEvaluated: NotEvaluated[] = [...problems];
   const unknownAccounts = new Set<string>();
+  const internalRegistries = new Set<string>();
   const [withoutImages, skipped]: [Manifest[], Manifest[]] = [[], []];
   for (const manifest of manifests) {
     const { object } = manifest;
@@ -99,6 +103,10 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
     evaluated.push(manifest);
     const path = decidingImage(outcome.decisions)?.slot.path;
     decidingImages.push(() => path && manifest.locate?.(path));
+    for (const { reference, outcomeBeforeMode } of outcome.decisions) {
+      if (reference && outcomeBeforeMode !== 'allowed' && isUsualInternalRegistry(reference))
+        internalRegistries.add(`${reference.host}:${reference.port}`);
+    }
     if (isClean(result)) admitted.push(outcome.stored);
     // If we add no secret to an object, Kubernetes itself adds those of its service account.
     if (result.inject.length > 0) for (const account of accountsNotFound) unknownAccounts.add(account);
@@ -121,6 +129,7 @@ export function evaluate({ manifests, problems }: ParsedManifests, rules: RuleSe
       withoutImages: withoutImages.length,
     },
     unknownAccounts: [...unknownAccounts],
+    internalRegistries: [...internalRegistries],
     malformedSecrets: manifests.flatMap((manifest) => problemsOfSecret(manifest, options.namespace)),
     admitted,
   };

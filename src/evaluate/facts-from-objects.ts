@@ -50,6 +50,7 @@ export function factsFromObjects(
     },
     secret: (namespace, name) => secrets.get(keyOf(namespace, name)) ?? (assumeComplete ? 'absent' : 'unknown'),
     imageStream: (namespace, name) => streams.get(keyOf(namespace, name)) ?? { kind: assumeComplete ? 'absent' : 'unknown' },
+    namesAsWritten: true,
     now: () => now,
     ...(kinds && { kinds }),
   };

@@ -40,14 +40,20 @@ function entriesOf(value: unknown): Iterable<readonly [string | number, unknown]
 /** `containers`, `baseImage`, `image_name`; also a mapping, such as `image: {repository, tag}`. */
 function isImageField(value: unknown, path: Path): boolean {
   const field = path.at(-1);
-  if (typeof field !== 'string' || !imageFields.some((pattern) => pattern.test(field))) return false;
-  if (typeof value === 'string') return value.trim() !== '';
-  return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
+  return typeof field === 'string' && imageFields.some((pattern) => pattern.test(field)) && mayNameImage(value);
+}
+
+/** Whether a text in the value is neither blank nor the address of a picture or a disk: `imageURL: https://example.com/logo.svg`. */
+function mayNameImage(value: unknown): boolean {
+  if (typeof value === 'string') return value.trim() !== '' && !/^(?:data:|https?:\/\/|\/)/.test(value);
+  for (const [, inner] of entriesOf(value)) if (mayNameImage(inner)) return true;
+  return false;
 }
 
 const imageFields: readonly RegExp[] = [
   /^(?:containers|initContainers|ephemeralContainers|sidecars)$/,
-  /images?$/i,
+  // Not `managedBootImages` of OpenShift, which are disks.
+  /(?<!boot)images?$/i,
   // Not `imagePullPolicy` and `imagePullSecrets`.
   /^image[-_]?(?:name|ref|reference|repo|repository|registry|url|uri|tag|digest|version)s?$/i,
 ];

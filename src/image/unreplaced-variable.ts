@@ -7,14 +7,15 @@
  * - `#{IMAGE}#`, `{image}`, `%{image}`, `{% set x %}`: replace tokens, Octopus, Python, Terraform, Jinja
  * - `<IMAGE>`, `<< parameters.image >>`, `<%= image %>`: documentation, CircleCI, ERB
  * - `%IMAGE%`, `%(image)s`: Windows, Python
- * - `((image))`, `[[image]]`: Concourse and others
+ * - `((image))`, `[[image]]`, `[namespace]`: Concourse, documentation and others. Not `[::1]`, which is a host, and `[a-z]`, a pattern
  * - `@IMAGE@`, `__IMAGE__`: autoconf, Maven, replace tokens
+ * - `ko://example.com/cmd/app`: the import path of a Go program, which `ko` replaces with the image that it builds
  */
 const variable =
-  /\$?\{\{[^{}]*\}\}|[$#%]?\{[^{}]+\}#?|\$\([^()]*\)|\$\[[^[\]]*\]|\$[A-Za-z_]\w*|<{1,2}[^<>]*>{1,2}|%[A-Za-z_]\w*%|%\([^()]*\)s?|\(\([^()]*\)\)|\[\[[^[\]]*\]\]|@[A-Za-z][\w.-]*@|__[A-Za-z][A-Za-z0-9_]*__/;
+  /\$?\{\{[^{}]*\}\}|[$#%]?\{[^{}]+\}#?|\$\([^()]*\)|\$\[[^[\]]*\]|\$[A-Za-z_]\w*|<{1,2}[^<>]*>{1,2}|%[A-Za-z_]\w*%|%\([^()]*\)s?|\(\([^()]*\)\)|\[\[[^[\]]*\]\]|\[(?!a-z|A-Z|[a-f\d]+\])[A-Za-z][\w .-]{2,}\]|@[A-Za-z][\w.-]*@|__[A-Za-z][A-Za-z0-9_.]*__|^ko:\/\/.+/;
 
-/** `IMAGE`, `IMAGE_NAME`, `REPLACE_ME:TAG`: a whole name in the notation of environment variables. */
-const bareName = /^(?:IMAGE|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?=$|:)/;
+/** `IMAGE`, `REPLACE_ME:TAG`, `gcr.io/PROJECT_ID/app`: a whole segment in the notation of environment variables. */
+const bareName = /(?<![^/])(?:REGISTRY|REPOSITORY|NAMESPACE|PROJECT|IMAGE|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?=$|[/:@])/;
 
 /** The first variable in a text that is not an image name, or undefined. A valid image name can contain `__TAG__`, so it must not be asked about. */
 export function findUnreplacedVariable(text: string): string | undefined {

@@ -51,7 +51,7 @@ export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => vo
         await webhook.close();
       }
       const withoutImages = countKinds(all.filter(isWithoutImages));
-      if (!options.quiet) terminal.err(renderRemarks({ withoutImages, skipped: [], unknownAccounts: [] }));
+      if (!options.quiet) terminal.err(renderRemarks({ withoutImages, skipped: [], unknownAccounts: [], internalRegistries: [] }));
       finish(anyDenied ? 1 : 0);
     });
 }

@@ -107,18 +107,25 @@ export function renderMalformedSecrets({ malformedSecrets }: Pick<Evaluation, 'm
     .join('');
 }
 
-/** Lists the kinds without images, the skipped objects, and the service accounts that are unknown, for standard error. */
+/** Lists the kinds without images, the skipped objects, and what is unknown without a cluster, for standard error. */
 export function renderRemarks({
   withoutImages,
   skipped,
   unknownAccounts,
-}: Pick<Evaluation, 'withoutImages' | 'skipped' | 'unknownAccounts'>): string {
+  internalRegistries,
+}: Pick<Evaluation, 'withoutImages' | 'skipped' | 'unknownAccounts' | 'internalRegistries'>): string {
   const lines: string[] = [];
   if (withoutImages.length > 0) lines.push(`objects that contain no images: ${renderKinds(withoutImages)}`);
   if (skipped.length > 0) lines.push(`skipped: objects of unknown kinds: ${renderKinds(skipped)}`);
   if (unknownAccounts.length > 0) {
     lines.push(
       `service accounts not found: ${unknownAccounts.join(', ')}. Pass the ServiceAccounts with -f, so that their own pull secrets are added too`,
+    );
+  }
+  if (internalRegistries.length > 0) {
+    const names = internalRegistries.map((name) => JSON.stringify(name)).join(', ');
+    lines.push(
+      `a server on OpenShift trusts its internal registry without a rule. For the same result, add to the rules: internalRegistries: [${names}]`,
     );
   }
   return lines.map((line) => `regkeeper: ${escapeControls(line)}\n`).join('');

@@ -15,7 +15,7 @@
  */
 import { quote } from '../../image/problem.ts';
 import { parseImage } from '../../image/reference.ts';
-import { isObject, type JsonObject, type Path, parseJsonText, renderPath, textAt, valueAt } from '../json.ts';
+import { isAbsent, isObject, type JsonObject, type Path, parseJsonText, renderPath, textAt, valueAt } from '../json.ts';
 import type { ImageSlot, StreamReference } from '../object-shape.ts';
 import { readStreamReference } from './stream-reference.ts';
 
@@ -73,10 +73,13 @@ function streamOf(trigger: unknown): StreamReference | undefined {
   return isObject(from) ? readStreamReference({ kind: 'ImageStreamTag', ...from }) : undefined;
 }
 
-/** A paused trigger fills nothing. The console writes `paused` as text, other clients as a boolean. */
+/**
+ * A paused trigger fills nothing. Neither does one whose `paused` is text, since the controller cannot read the annotation then. The console
+ * writes `pause` as text, which the controller ignores (openshift/library-go pkg/image/trigger: CalculateAnnotationTriggers).
+ */
 function isActive(trigger: unknown): boolean {
   const paused = valueAt(trigger, ['paused']);
-  return streamOf(trigger)?.kind === 'ImageStreamTag' && paused !== true && paused !== 'true';
+  return streamOf(trigger)?.kind === 'ImageStreamTag' && (isAbsent(paused) || paused === false);
 }
 
 /** The values of `fieldPath` for the `image` of a container: by index, or by name in exactly this spelling (openshift/library-go). */

@@ -40,6 +40,8 @@ describe('a whole name that is a variable', () => {
     'IMAGE',
     'IMAGE_NAME',
     'REPLACE_ME',
+    '[your image]',
+    'ko://github.com/tektoncd/pipeline/cmd/controller',
   ])('%s', (text) => {
     expect(parseImage(text)).toEqual({ ok: false, problem: { code: 'variable', message: `"${text}" ${advice(text)}` } });
   });
@@ -65,6 +67,14 @@ describe('a variable in a part of a name', () => {
     ['IMAGE:TAG', 'IMAGE'],
     ['APP_IMAGE:1.0', 'APP_IMAGE'],
     ['${A}/${B}', '${A}'],
+    ['registry.example.com:5000/[namespace]/[app-name]:latest', '[namespace]'],
+    ['gcr.io/PROJECT_ID/app', 'PROJECT_ID'],
+    ['registry.example.com:5000/MY_NAMESPACE/app:latest', 'MY_NAMESPACE'],
+    ['YOUR_REGISTRY/app:1', 'YOUR_REGISTRY'],
+    ['registry.example.com/team/APP_NAME@sha256:1', 'APP_NAME'],
+    ['REGISTRY/IMAGE:TAG', 'REGISTRY'],
+    ['registry.example.com/NAMESPACE/app', 'NAMESPACE'],
+    ['__kafka.image__:__kafka.tag__', '__kafka.image__'],
     ['${REGISTRY:-${DEFAULT}}/app', '${DEFAULT}'],
   ])('%s', (text, variable) => {
     expect(parseImage(text)).toEqual({
@@ -78,7 +88,24 @@ test.each(['nginx:__TAG__', 'registry.example.com/app:IMAGE_TAG', 'a__b/c'])('a 
   expect(parseImage(text).ok).toBe(true);
 });
 
-test.each(['ROOT', 'Team/App', 'app$', '$', '${', '{}x}', 'a b', '50%', '<', '[::1]:x/app', 'sha256:a5'])('is no variable: %s', (text) => {
+test.each([
+  'ROOT',
+  'Team/App',
+  'app$',
+  '$',
+  '${',
+  '{}x}',
+  'a b',
+  '50%',
+  '<',
+  '[::1]:x/app',
+  'sha256:a5',
+  '[fe80::a]/App',
+  'reg[0-9].io/App',
+  'reg[a-z].io/App',
+  'team/MY_',
+  'team/xMY_APP',
+])('is no variable: %s', (text) => {
   expect(parseImage(text)).not.toMatchObject({ problem: { code: 'variable' } });
 });
 
@@ -90,10 +117,29 @@ test.each(['bob:${S3}cret@registry.example.com/app', ' bob:${S3}cret@registry.ex
   },
 );
 
-test.each(['{', '{{', '${', '$(', '<', '<<', '%a', '%(', '((', '[[', '@a', '__A', '$[', '#{', 'A_'])(
-  'the search is linear in the length of the text: many %s',
-  (opening) => {
-    // 32 times the text. If the search were quadratic, this would be 1,024.
-    expect(growthOf(findUnreplacedVariable, opening.repeat(2_000), opening.repeat(64_000))).toBeLessThan(256);
-  },
-);
+test.each([
+  '{',
+  '{{',
+  '${',
+  '$(',
+  '<',
+  '<<',
+  '%a',
+  '%(',
+  '((',
+  '[[',
+  '@a',
+  '__A',
+  '$[',
+  '#{',
+  'A_',
+  '[a',
+  '[aaa',
+  'A_A/',
+  '/A_',
+  '__a.',
+  'ko://',
+])('the search is linear in the length of the text: many %s', (opening) => {
+  // 32 times the text. If the search were quadratic, this would be 1,024.
+  expect(growthOf(findUnreplacedVariable, opening.repeat(2_000), opening.repeat(64_000))).toBeLessThan(256);
+});

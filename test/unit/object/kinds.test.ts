@@ -549,6 +549,11 @@ describe('the annotation image.openshift.io/triggers', () => {
       triggers: [trigger(web, { from: { name: 'web:1' } })],
       waiting: ['containers[0].image'],
     },
+    {
+      name: 'with `pause`, which the console writes and the controller ignores',
+      triggers: [trigger(web, { pause: 'true' }), trigger('spec.template.spec.containers[1].image', { paused: false })],
+      waiting: ['containers[0].image'],
+    },
     { name: 'beside one that cannot be read', triggers: [null, 1, {}, trigger(web)], waiting: ['containers[0].image'] },
   ])('makes a placeholder of the image it fills: $name', ({ triggers, waiting }) => {
     expect(waitingIn('Deployment', triggers)).toEqual(waiting);
@@ -558,7 +563,8 @@ describe('the annotation image.openshift.io/triggers', () => {
     { name: 'not of an image with a registry', triggers: [trigger('spec.template.spec.containers[1].image')] },
     { name: 'not of an image volume, which no trigger fills', triggers: [trigger('spec.template.spec.volumes[0].image.reference')] },
     { name: 'not while it is paused', triggers: [trigger(web, { paused: true })] },
-    { name: 'not while it is paused, in text', triggers: [trigger(web, { paused: 'true' })] },
+    { name: 'not where paused is text, which the controller cannot read', triggers: [trigger(web, { paused: 'true' })] },
+    { name: 'not where paused is text, even "false"', triggers: [trigger(web, { paused: 'false' })] },
     { name: 'not from another kind', triggers: [trigger(web, { from: { kind: 'DockerImage', name: 'web:1' } })] },
     { name: 'not from nothing', triggers: [trigger(web, { from: {} })] },
     { name: 'not by the path of another kind', triggers: [trigger('spec.containers[0].image')] },

@@ -163,6 +163,28 @@ describe('check -o json', () => {
     expect(err).toMatch(/^regkeeper: service accounts not found: default\/default\. .*\n$/);
   });
 
+  const internal = 'image-registry.openshift-image-registry.svc:5000';
+  test.each([
+    ['denied', '', `${internal}/shop/web`, internal],
+    [
+      'denied, by its long name',
+      '',
+      'image-registry.openshift-image-registry.svc.cluster.local:5000/shop/web',
+      'image-registry.openshift-image-registry.svc.cluster.local:5000',
+    ],
+    ['allowed', `internalRegistries: ["${internal}"]\n`, `${internal}/shop/web`, undefined],
+    ['denied, with another port', '', 'image-registry.openshift-image-registry.svc/shop/web', undefined],
+  ])(
+    "a note says what to add to the rules for OpenShift's internal registry, if its image is %s",
+    async (_outcome, settings, image, named) => {
+      const inputs = ['-f', await write('internal.yaml', pod('web', image)), '--rules', await write('settings.yaml', settings + rules)];
+      const { err } = await runCommand('check', ...inputs);
+      const note = `regkeeper: a server on OpenShift trusts its internal registry without a rule. For the same result, add to the rules: internalRegistries: ["${named}"]\n`;
+      expect(err).toBe(named === undefined ? '' : note);
+      expect((await runCommand('check', ...inputs, '-q')).err).toBe('');
+    },
+  );
+
   test('imagesSha256 is that of the record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
     const { json } = await checkJson(pod('odd', 'evil.example.com/x\\x7f') + pod('web', 'reg.example.com/web:1'));
     expect(json.results[0].imagesSha256).toBe(sha256('["spec.containers[0].image","evil.example.com/x\x7f","pull"]\n'));
@@ -271,6 +293,47 @@ describe('facts come from the objects', () => {
     const { json } = await checkJson(stream + build);
     const result = json.results.find(({ object }: { object: { kind: string } }) => object.kind === 'BuildConfig');
     expect([result.outcome, result.images[0].stream, result.images[0].image]).toEqual([outcome, 'default/base:1', image]);
+  });
+
+  const localStream = (tags: string, policy = '{local: true}') =>
+    `---\napiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {name: base}\nspec: {lookupPolicy: ${policy}, tags: ${tags}}\n`;
+  const tagged = '[{name: "1", from: {kind: DockerImage, name: "reg.example.com/base:7"}}]';
+  const job = (image: string, metadata = '') =>
+    `---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: app${metadata}}\nspec: {template: {spec: {containers: [{name: app, image: "${image}"}]}}}\n`;
+  const podTemplate = `---\napiVersion: v1\nkind: PodTemplate\nmetadata: {name: app}\ntemplate: {spec: {containers: [{name: app, image: "base:1"}]}}\n`;
+  const resolveNames = ', annotations: {alpha.image.policy.openshift.io/resolve-names: "*"}';
+  const resolved = ['allowed', 'reg.example.com/base:7', 'trusted', ['corp-pull']];
+  const asWritten = (image: string) => ['denied', image, 'unconfigured', []];
+  const tagMissing = ['allowed', null, 'unresolved', []];
+
+  test.each<[string, string, string, unknown[]]>([
+    ['a template', localStream(tagged), job('base:1'), resolved],
+    ['a Pod', localStream(tagged), pod('app', 'base:1'), resolved],
+    ['a stream without local lookup', localStream(tagged, '{local: false}'), job('base:1'), asWritten('base:1')],
+    ['a name with a path', localStream(tagged), job('team/base:1'), asWritten('team/base:1')],
+    ['a name with a registry', localStream(tagged), job('other.io/base:1'), asWritten('other.io/base:1')],
+    ['a tag that the stream does not have yet', localStream('[]'), job('base'), tagMissing],
+    ['a tag that the stream does not have yet, in a Pod', localStream('[]'), pod('app', 'base'), tagMissing],
+    ['an annotation that resolves all names', localStream(tagged, '{}'), job('base:1', resolveNames), resolved],
+    [
+      'an annotation that resolves all names, even with a registry',
+      localStream(tagged, '{}'),
+      job('other.io/x/base:1', resolveNames),
+      resolved,
+    ],
+    ['an annotation with another value', localStream(tagged, '{}'), job('base:1', resolveNames.replace('*', 'app')), asWritten('base:1')],
+    ['a kind that OpenShift leaves alone', localStream(tagged), podTemplate, asWritten('base:1')],
+    ['an object of a controller', localStream(tagged), job('base:1', ', ownerReferences: [{controller: true}]'), asWritten('base:1')],
+  ])('an image stream that OpenShift uses for a name: %s', async (_sentence, stream, object, expected) => {
+    const { json } = await checkJson(stream + object);
+    const { outcome, images, inject } = json.results.find((each: { object: { kind: string } }) => each.object.kind !== 'ImageStream');
+    const secrets = inject.map(({ secret }: { secret: string }) => secret);
+    expect([outcome, images[0].image ?? null, images[0].verdict, secrets]).toEqual(expected);
+  });
+
+  test('the name that OpenShift resolves stays in the object', async () => {
+    const { out } = await check(localStream(tagged) + job('base:1'), '-o', 'yaml');
+    expect(out).toMatch(/image: "?base:1"?/);
   });
 
   test.each([
