@@ -6,6 +6,7 @@ import { compareSpecificity, indexRules, type Lookup } from '../match/match.ts';
 import { selects } from '../match/namespaces.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
 import type { Answer, NamespaceContext, Rule, RuleAnswer, RuleSet } from '../rule-set.ts';
+import { maxRulesOfNamespace } from '../store/namespace-quota.ts';
 import { firstToEnd } from '../trust-end.ts';
 import { canonicalList } from './canonical.ts';
 import { maxCombinationsOfNamespace, tooManyCombinations } from './combinations.ts';
@@ -27,9 +28,6 @@ export type NamespaceRulesResult =
   | { readonly ok: true; readonly rules: NamespaceRuleSet }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** The most rules that one namespace may have, since a tenant's rules use memory of the shared server. */
-const maxRules = 200;
-
 /** Compiles all documents of a namespace, or reports where they contradict each other. */
 export function compileNamespaceRules(namespace: string, documents: readonly ParsedDocument[]): NamespaceRulesResult {
   const rules = documents.flatMap((document) => document.rules);
@@ -44,9 +42,9 @@ export function compileNamespaceRules(namespace: string, documents: readonly Par
 }
 
 function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Problem[] {
-  const firstTooMany = rules[maxRules];
+  const firstTooMany = rules[maxRulesOfNamespace];
   if (!firstTooMany) return [];
-  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRules} are allowed. Each registry in a list counts as a rule. Use shorter paths or * segments.`;
+  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRulesOfNamespace} are allowed. Each registry in a list counts as a rule. Use shorter paths or * segments.`;
   return [{ code: 'too-many-rules', message, origin: firstTooMany.origin }];
 }
 
