@@ -81,7 +81,7 @@ class GlobIndex<Entry> {
     const byStem = beginning ? this.byBeginning : this.byEnd;
     const alike = byStem.get(stem);
     if (alike) alike.push(glob);
-    // An empty list that grows has room for 17 entries, and most globs have a stem of their own.
+    // An empty list that grows has room for 17 entries, and most globs have their own stem.
     else byStem.set(stem, [glob]);
     (beginning ? this.beginnings : this.ends).add(stem.length);
   }
