@@ -27,8 +27,9 @@ export type ExistingSecret = {
   readonly immutable: boolean;
   /** Whether it is being deleted and waits for a finalizer. */
   readonly terminating: boolean;
+  /** Undefined for a text that is too long to be regkeeper's. */
   readonly sourceVersion: string | undefined;
-  /** The rules for which it was written, as in the annotation. */
+  /** The rules for which it was written, as in the annotation. Undefined for a text that is too long to be regkeeper's. */
   readonly rules: string | undefined;
   /** Epoch milliseconds. Undefined if the annotation is absent, or is no time. */
   readonly unusedSince: number | undefined;
@@ -48,10 +49,21 @@ export function readExistingSecret(secret: { readonly metadata: object }): Exist
     intact: isIntact(managers),
     immutable: managers.some((manager) => owns(manager, 'immutable')),
     terminating: valueAt(metadata, ['deletionTimestamp']) !== undefined,
-    sourceVersion: textAt(metadata, ['annotations', sourceVersionAnnotation]),
-    rules: textAt(metadata, ['annotations', copyRulesAnnotation]),
+    sourceVersion: ownAnnotation(metadata, sourceVersionAnnotation),
+    rules: ownAnnotation(metadata, copyRulesAnnotation),
     unusedSince: Number.isNaN(unusedSince) ? undefined : unusedSince,
   };
+}
+
+/**
+ * Characters. The longest text that regkeeper writes has 1,039, for 16 rules. Any user of a namespace can write 256 KiB into a Secret with the
+ * name of a copy, and the texts of all these Secrets are kept.
+ */
+const longestAnnotation = 2_048;
+
+function ownAnnotation(metadata: object, annotation: string): string | undefined {
+  const text = textAt(metadata, ['annotations', annotation]);
+  return text !== undefined && text.length <= longestAnnotation ? text : undefined;
 }
 
 function managersOf(metadata: object): readonly JsonObject[] {

@@ -8,7 +8,7 @@ import { quote } from '../image/problem.ts';
 import { isAbsent, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import type { KindRow } from './kinds.ts';
 import type { ImageSlot, PodShape, ShapeReading } from './object-shape.ts';
-import { everyItem, everyValue, matchPathPattern, type PathPattern } from './path-pattern.ts';
+import { everyItem, everyValue, matchPathPatterns, type PathPattern } from './path-pattern.ts';
 import { nameType, problemAt, readImageField, readPod } from './pod.ts';
 import { hasControllerOwner } from './workload.ts';
 
@@ -33,7 +33,7 @@ export function customKindRow({ group, version, resource, kind, template, podSpe
       const pod = template && !isAbsent(valueAt(object, template)) ? readTemplate(object, template) : undefined;
       if (pod?.kind === 'malformed') return pod;
       const slots = readPatterns(object, podSpecs, images);
-      if (!Array.isArray(slots)) return slots;
+      if ('kind' in slots) return slots;
       if (!pod) return { kind: 'shape', shape: { kind: 'naming', slots } };
       return { kind: 'shape', shape: { ...pod.shape, slots: [...pod.shape.slots.map(withoutVariables), ...slots] } };
     },
@@ -47,31 +47,32 @@ function readTemplate(object: JsonObject, template: Path): ShapeReading<PodShape
   return reading.kind === 'shape' ? { kind: 'shape', shape: { ...reading.shape, onlyIntoEmptyList: true } } : reading;
 }
 
-function readPatterns(
-  object: JsonObject,
-  podSpecs: readonly PathPattern[],
-  images: readonly PathPattern[],
-): ImageSlot[] | (ShapeReading & { kind: 'malformed' }) {
+function readPatterns(object: JsonObject, podSpecs: readonly PathPattern[], images: readonly PathPattern[]): SlotsReading {
   const slots: ImageSlot[] = [];
-  for (const pattern of podSpecs) {
-    const found = matchPathPattern(object, pattern);
-    if (!found.ok) return { kind: 'malformed', problem: found.problem };
-    for (const spec of found.paths) {
-      const reading = readPod(object, { stage: 'template', spec, metadata: [], partial: true });
-      if (reading.kind === 'malformed') return reading;
-      for (const slot of reading.shape.slots) slots.push(pulledByPods(slot));
-    }
-  }
-  for (const pattern of images) {
-    const found = matchPathPattern(object, pattern);
+  for (const [index, found] of matchPathPatterns(object, [...podSpecs, ...images]).entries()) {
     if (!found.ok) return { kind: 'malformed', problem: found.problem };
     for (const path of found.paths) {
-      const content = readImageField(valueAt(object, path));
-      if (!content) return { kind: 'malformed', problem: problemAt(path, `must be a string, but is ${nameType(valueAt(object, path))}`) };
-      slots.push(pulledByPods({ path, displayName: renderPath(path), action: 'pull', content }));
+      const reading = index < podSpecs.length ? readPodSpec(object, path) : readImage(object, path);
+      if ('kind' in reading) return reading;
+      for (const slot of reading) slots.push(pulledByPods(slot));
     }
   }
   return slots;
+}
+
+type SlotsReading = readonly ImageSlot[] | (ShapeReading & { readonly kind: 'malformed' });
+
+function readPodSpec(object: JsonObject, spec: Path): SlotsReading {
+  const reading = readPod(object, { stage: 'template', spec, metadata: [], partial: true });
+  return reading.kind === 'malformed' ? reading : reading.shape.slots;
+}
+
+function readImage(object: JsonObject, path: Path): SlotsReading {
+  const value = valueAt(object, path);
+  const content = readImageField(value);
+  return content
+    ? [{ path, displayName: renderPath(path), action: 'pull', content }]
+    : { kind: 'malformed', problem: problemAt(path, `must be a string, but is ${nameType(value)}`) };
 }
 
 function pulledByPods(slot: ImageSlot): ImageSlot {

@@ -13,28 +13,69 @@ export type PathPatternMatches =
   | { readonly ok: true; readonly paths: readonly Path[] }
   | { readonly ok: false; readonly problem: MalformedObject };
 
-/** The paths of all values that the pattern matches, in the order of the object. A value of a wrong type on the way is a problem. */
-export function matchPathPattern(root: JsonObject, pattern: PathPattern): PathPatternMatches {
-  let found: { readonly path: Path; readonly value: unknown }[] = [{ path: [], value: root }];
-  for (const step of pattern) {
-    const next: typeof found = [];
-    for (const { path, value } of found) {
-      const isList = step === everyItem;
-      if (isList ? !Array.isArray(value) : !isObject(value)) {
-        return { ok: false, problem: problemAt(path, `must be ${isList ? 'a list' : 'an object'}, but is ${nameType(value)}`) };
-      }
-      // Not as arguments of one `push`: a list in a request can be longer than the maximum number of arguments.
-      for (const [key, inner] of entriesAt(value as JsonObject | unknown[], step)) {
-        if (!isAbsent(inner)) next.push({ path: [...path, key], value: inner });
-      }
+/**
+ * For each pattern the paths of all values that it matches, in the order of the object. A value of a wrong type on the way is a problem: the one
+ * with the shortest path, and of these the first. What several patterns have in common is read once, since a list may have a million items.
+ */
+export function matchPathPatterns(root: JsonObject, patterns: readonly PathPattern[]): readonly PathPatternMatches[] {
+  const results = patterns.map((): Result => ({ paths: [], problem: undefined, depth: Number.POSITIVE_INFINITY }));
+  const path: (string | number)[] = [];
+
+  function visit({ steps, ends }: PatternNode, value: unknown): void {
+    for (const index of ends) results[index]?.paths.push([...path]);
+    for (const [step, next] of steps) {
+      if (step === everyItem ? Array.isArray(value) : isObject(value)) enter(step, next, value as JsonObject | readonly unknown[]);
+      else reject(next, `must be ${step === everyItem ? 'a list' : 'an object'}, but is ${nameType(value)}`);
     }
-    found = next;
   }
-  return { ok: true, paths: found.map(({ path }) => path) };
+
+  function enter(step: PathPatternStep, next: PatternNode, value: JsonObject | readonly unknown[]): void {
+    if (Array.isArray(value)) for (let index = 0; index < value.length; index++) descend(index, next, value[index]);
+    else if (typeof step !== 'string') for (const key of Object.keys(value)) descend(key, next, (value as JsonObject)[key]);
+    else if (Object.hasOwn(value, step)) descend(step, next, (value as JsonObject)[step]);
+  }
+
+  function descend(key: string | number, next: PatternNode, value: unknown): void {
+    if (isAbsent(value)) return;
+    path.push(key);
+    visit(next, value);
+    path.pop();
+  }
+
+  function reject({ patterns: concerned }: PatternNode, message: string): void {
+    for (const index of concerned) {
+      const result = results[index];
+      if (!result || result.depth <= path.length) continue;
+      result.problem = problemAt(path, message);
+      result.depth = path.length;
+    }
+  }
+
+  visit(combine(patterns), root);
+  return results.map(({ paths, problem }) => (problem ? { ok: false, problem } : { ok: true, paths }));
 }
 
-function entriesAt(value: JsonObject | readonly unknown[], step: PathPatternStep): Iterable<readonly [string | number, unknown]> {
-  if (Array.isArray(value)) return value.entries();
-  if (typeof step !== 'string') return Object.entries(value);
-  return Object.hasOwn(value, step) ? [[step, (value as JsonObject)[step]]] : [];
+type Result = { readonly paths: Path[]; problem: MalformedObject | undefined; depth: number };
+
+/** Patterns by their steps. */
+type PatternNode = {
+  readonly steps: Map<PathPatternStep, PatternNode>;
+  /** The indexes of the patterns that end here, and of all that lead here. */
+  readonly ends: number[];
+  readonly patterns: number[];
+};
+
+function combine(patterns: readonly PathPattern[]): PatternNode {
+  const root: PatternNode = { steps: new Map(), ends: [], patterns: [] };
+  for (const [index, pattern] of patterns.entries()) {
+    let node = root;
+    for (const step of pattern) {
+      const next: PatternNode = node.steps.get(step) ?? { steps: new Map(), ends: [], patterns: [] };
+      node.steps.set(step, next);
+      next.patterns.push(index);
+      node = next;
+    }
+    node.ends.push(index);
+  }
+  return root;
 }

@@ -26,14 +26,16 @@ export function countTypingErrors(from: string, to: string, limit: number): numb
   const tooMany = limit + 1;
   if (Math.abs(from.length - to.length) > limit) return tooMany;
   const width = to.length + 1;
-  let beforeLast: number[] = [];
-  let last = Array.from({ length: width }, (_, column) => column);
+  // Only cells near the diagonal are used. The rows take turns, so what is next to those cells is written too.
+  let beforeLast: number[] = new Array(width + 1).fill(tooMany);
+  let current: number[] = new Array(width + 1).fill(tooMany);
+  let last = Array.from({ length: width + 1 }, (_, column) => column);
   for (let row = 1; row <= from.length; row++) {
-    const current: number[] = new Array(width).fill(tooMany);
-    current[0] = row;
     let fewest = row;
     const firstColumn = Math.max(1, row - limit);
     const lastColumn = Math.min(to.length, row + limit);
+    current[firstColumn - 1] = firstColumn === 1 ? row : tooMany;
+    current[lastColumn + 1] = tooMany;
     for (let column = firstColumn; column <= lastColumn; column++) {
       const same = from[row - 1] === to[column - 1];
       let errors = Math.min(at(last, column) + 1, at(current, column - 1) + 1, at(last, column - 1) + (same ? 0 : 1));
@@ -43,7 +45,7 @@ export function countTypingErrors(from: string, to: string, limit: number): numb
       fewest = Math.min(fewest, errors);
     }
     if (fewest > limit) return tooMany;
-    [beforeLast, last] = [last, current];
+    [beforeLast, last, current] = [last, current, beforeLast];
   }
   return Math.min(at(last, to.length), tooMany);
 }

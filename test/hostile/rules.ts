@@ -120,6 +120,29 @@ function guardedWithJunk(label: 'cluster' | 'namespace', index: number): Sent {
   return { path: '/guard', body: JSON.stringify(reviewOf(object, { namespace })), answer: { status: [200, 408, 503], orNone: true } };
 }
 
+const numbers = (count: number, prefix: string, suffix = '') => Array.from({ length: count }, (_, index) => `${prefix}${index}${suffix}`);
+
+/** Rules of the cluster whose lists are multiplied or compared with each other. */
+const multiplying = {
+  // 25 million combinations.
+  'one rule with 5,000 registries and as many namespaces': [{ registry: numbers(5_000, 'h', '.io'), namespaces: numbers(5_000, 'n') }],
+  'one rule with 5,000 registries and as many secrets': [{ registry: numbers(5_000, 'h', '.io'), pullSecret: numbers(5_000, 's') }],
+  'two rules with 5,000 other namespaces each': [
+    { registry: 'a.io', namespaces: numbers(5_000, 'a') },
+    { registry: 'a.io/x', namespaces: numbers(5_000, 'b') },
+  ],
+  'a rule with 5,000 namespaces that makes 900 rules ineffective': [
+    { registry: 'a.io/*', namespaces: numbers(5_000, 'a') },
+    ...numbers(900, 'a').map((name) => ({ registry: 'a.io', name, namespaces: name })),
+  ],
+} as const;
+
+function guardedMultiplying(rules: readonly object[], allowed: boolean): Sent {
+  const metadata = { name: 'many', namespace: 'regkeeper', labels: { 'regkeeper.io/rules': 'cluster' } };
+  const object = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'rules.yaml': JSON.stringify({ rules }) } };
+  return { path: '/guard', body: JSON.stringify(reviewOf(object, { namespace: 'regkeeper', name: 'many' })), answer: { allowed } };
+}
+
 const honest = (): Sent => ({
   path: '/validate',
   body: JSON.stringify(reviewOf(pod('good.example.com/app'))),
@@ -158,4 +181,14 @@ export const entries: readonly HostileEntry[] = [
     sends: () => Array.from({ length: 50 }, (_, index) => guardedWithJunk('namespace', index)),
     budget: { recordBytes: 500_000, cpuMilliseconds: 25_000, memoryMiB: 550 },
   },
+  ...Object.entries(multiplying).map(([name, rules]): HostileEntry => {
+    const allowed = !name.startsWith('one rule');
+    return {
+      name: `a review of ${name}`,
+      cluster: () => clusterWith([]),
+      flags,
+      sends: () => [honest(), guardedMultiplying(rules, allowed), honest()],
+      budget: { recordBytes: 500_000, cpuMilliseconds: 8_000, memoryMiB: 400 },
+    };
+  }),
 ];

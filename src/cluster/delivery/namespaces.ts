@@ -7,6 +7,7 @@ import { identityOf } from '../../kube/object-identity.ts';
 import { partialMetadata } from '../../kube/partial-metadata.ts';
 import { valueAt } from '../../object/json.ts';
 import type { Clock } from '../../time/clock.ts';
+import { labelsWithinLimit } from '../facts/namespaces.ts';
 
 export type DeliveryNamespaces = Component & {
   readonly synced: boolean;
@@ -16,7 +17,11 @@ export type DeliveryNamespaces = Component & {
   readNow(name: string, signal: AbortSignal): Promise<DeliveryNamespace | undefined>;
 };
 
-export type DeliveryNamespace = { readonly labels: Readonly<Record<string, string>>; readonly terminating: boolean };
+export type DeliveryNamespace = {
+  /** Undefined if they are too large to keep. Then it is unknown whether the namespace is entitled, and it gets no copies. */
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly terminating: boolean;
+};
 
 export type DeliveryNamespacesOptions = {
   readonly client: ApiClient;
@@ -68,7 +73,7 @@ export function createDeliveryNamespaces({ client, onChange, log, clock, timings
 }
 
 function keepOf(namespace: KubeObject): KeptNamespace {
-  const { labels = {} } = namespace.metadata;
+  const labels = labelsWithinLimit(namespace);
   const terminating = valueAt(namespace, ['metadata', 'deletionTimestamp']) !== undefined;
   return { metadata: identityOf(namespace), kept: { labels, terminating } };
 }

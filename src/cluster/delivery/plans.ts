@@ -75,7 +75,7 @@ export function createPlans(options: PlansOptions): Plans {
       const known = live ? live.namespace : namespaces.get(namespace);
       const context = { namespace, labels: known?.labels };
       const excluded = isExcluded(context);
-      const entitled = known !== undefined && isEntitled(ruleSet, name, { ...context, excluded: excluded || !isSelected(context) });
+      const entitled = known?.labels !== undefined && isEntitled(ruleSet, name, { ...context, excluded: excluded || !isSelected(context) });
       const made = secret && entitled ? contentFor(ruleSet, secret, context) : noContent;
       if (!made) return undefined;
       const plan = planCopy({

@@ -38,7 +38,12 @@ export function createNamespaceFacts({ client, log, clock }: NamespaceOptions): 
 }
 
 function keep(object: KubeObject): KeptNamespace {
-  const { labels = {} } = object.metadata;
+  const labels = labelsWithinLimit(object);
+  return { metadata: identityOf(object), facts: labels ? { kind: 'known', labels } : { kind: 'unknown' } };
+}
+
+/** The labels of the object. Undefined if they are beyond {@link maxLabelCharacters}. */
+export function labelsWithinLimit({ metadata: { labels = {} } }: KubeObject): Readonly<Record<string, string>> | undefined {
   const size = Object.entries(labels).reduce((sum, [key, value]) => sum + key.length + value.length + 32, 0);
-  return { metadata: identityOf(object), facts: size > maxLabelCharacters ? { kind: 'unknown' } : { kind: 'known', labels } };
+  return size > maxLabelCharacters ? undefined : labels;
 }

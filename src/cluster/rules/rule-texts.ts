@@ -4,13 +4,15 @@ import type { KubeObject } from '../../kube/api-client.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
 import { identityOf, sameVersion } from '../../kube/object-identity.ts';
 import { isDocumentKey, type RulesConfigMap } from '../../rules/language/config-map.ts';
-import { addSizes, fits, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
+import { addSizes, fits, maxRulesOfNamespace, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
 
 /** A rules ConfigMap as the informer keeps it. */
 export type ConfigMap = KubeObject &
   Pick<RulesConfigMap, 'data' | 'binaryData'> & {
     /** The size of texts that are too large to keep. `data` then has some of the keys, with empty texts. */
     readonly droppedSize?: RulesSize;
+    /** How many rules such texts can contain at most. */
+    readonly droppedRules?: number;
   };
 
 /**
@@ -37,6 +39,11 @@ const maxConfigMaps = 200;
  * are in memory twice.
  */
 const maxCharacters = 128 * namespaceQuota.characters;
+/**
+ * Rules that the texts can contain. A compiled rule needs about 900 bytes, and its text may have ten characters. So they need at most 135 MB, of
+ * namespaces that each have as many rules as possible.
+ */
+const maxRules = 150_000;
 
 export type RulesConfigMapStore = InformerStore<ConfigMap> & {
   /** Whether an omitted ConfigMap or text would fit now, so that a relist is useful. */
@@ -47,10 +54,11 @@ export type RulesConfigMapStore = InformerStore<ConfigMap> & {
  * Keeps the ConfigMaps of all namespaces, and for each namespace at most two quotas of text. `onHeld` is called for each unchanged
  * ConfigMap whose text was omitted before and is now kept.
  */
-export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll = maxCharacters): RulesConfigMapStore {
-  let current = new TextMap(inAll, () => undefined);
+export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll: Partial<TextLimits> = {}): RulesConfigMapStore {
+  const limits = { characters: maxCharacters, rules: maxRules, ...inAll };
+  let current = new TextMap(limits, () => undefined);
   return {
-    create: () => new TextMap(inAll, (key) => current.get(key)),
+    create: () => new TextMap(limits, (key) => current.get(key)),
     adopt(store) {
       if (!(store instanceof TextMap)) throw new Error('the store belongs to another collection');
       const before = current;
@@ -64,19 +72,22 @@ export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void
   };
 }
 
+/** Of all namespaces together. */
+type TextLimits = { readonly characters: number; readonly rules: number };
+
 class TextMap extends Map<string, ConfigMap> {
-  readonly #inAll: number;
+  readonly #inAll: TextLimits;
   readonly #known: (key: string) => ConfigMap | undefined;
   readonly #held = new Map<string, RulesSize>();
   readonly #counts = new Map<string, number>();
   /** Namespaces with more ConfigMaps than are kept. */
   readonly #crowded = new Set<string>();
-  #total = 0;
+  readonly #total = { characters: 0, rules: 0 };
   /** Whether anything has shrunk since the last call of `hasRoomAgain`. */
   #freed = false;
 
   /** `known` returns the ConfigMap with this key in the previous list. */
-  constructor(inAll: number, known: (key: string) => ConfigMap | undefined) {
+  constructor(inAll: TextLimits, known: (key: string) => ConfigMap | undefined) {
     super();
     this.#inAll = inAll;
     this.#known = known;
@@ -93,14 +104,14 @@ class TextMap extends Map<string, ConfigMap> {
     }
     // An unchanged text is not in memory twice during a relist.
     const kept = known && !known.droppedSize && sameVersion(known, configMap) ? known : configMap;
-    super.set(key, kept.droppedSize || this.#admits(namespace, measure(kept)) ? kept : withoutTexts(kept));
-    this.#add(namespace, heldBy(this.get(key)), 1);
+    super.set(key, kept.droppedSize || this.#admits(kept) ? kept : withoutTexts(kept));
+    this.#add(this.get(key) ?? kept, 1);
     return this;
   }
 
   override delete(key: string): boolean {
     const known = this.get(key);
-    if (known) this.#add(namespaceOf(known), heldBy(known), -1);
+    if (known) this.#add(known, -1);
     return super.delete(key);
   }
 
@@ -109,17 +120,18 @@ class TextMap extends Map<string, ConfigMap> {
     this.#freed = false;
     // Half of the limit, so that a single ConfigMap that comes and goes does not cause relists.
     for (const namespace of this.#crowded) if (this.#countOf(namespace) <= maxConfigMaps / 2) return true;
-    for (const configMap of this.values())
-      if (configMap.droppedSize && fits(configMap.droppedSize) && this.#admits(namespaceOf(configMap), configMap.droppedSize)) return true;
+    for (const configMap of this.values()) if (configMap.droppedSize && fits(configMap.droppedSize) && this.#admits(configMap)) return true;
     return false;
   }
 
-  #admits(namespace: string, size: RulesSize): boolean {
-    const { documents, characters } = addSizes(this.#held.get(namespace) ?? noRules, size);
+  #admits(configMap: ConfigMap): boolean {
+    const size = configMap.droppedSize ?? measure(configMap);
+    const { documents, characters } = addSizes(this.#held.get(namespaceOf(configMap)) ?? noRules, size);
     return (
       documents <= quotasPerNamespace * namespaceQuota.documents &&
       characters <= quotasPerNamespace * namespaceQuota.characters &&
-      this.#total + size.characters <= this.#inAll
+      this.#total.characters + size.characters <= this.#inAll.characters &&
+      this.#total.rules + possibleRules(configMap) <= this.#inAll.rules
     );
   }
 
@@ -127,21 +139,40 @@ class TextMap extends Map<string, ConfigMap> {
     return this.#counts.get(namespace) ?? 0;
   }
 
-  #add(namespace: string, { documents, characters }: RulesSize, sign: 1 | -1): void {
+  #add(configMap: ConfigMap, sign: 1 | -1): void {
+    const namespace = namespaceOf(configMap);
+    const { documents, characters } = heldBy(configMap);
     const size = addSizes(this.#held.get(namespace) ?? noRules, { documents: sign * documents, characters: sign * characters });
     if (size.documents > 0) this.#held.set(namespace, size);
     else this.#held.delete(namespace);
     const count = this.#countOf(namespace) + sign;
     if (count > 0) this.#counts.set(namespace, count);
     else this.#counts.delete(namespace);
-    this.#total += sign * characters;
+    this.#total.characters += sign * characters;
+    if (!configMap.droppedSize) this.#total.rules += sign * possibleRules(configMap);
     if (sign < 0) this.#freed = true;
   }
 }
 
-function heldBy(configMap: ConfigMap | undefined): RulesSize {
-  return !configMap || configMap.droppedSize ? noRules : measure(configMap);
+function heldBy(configMap: ConfigMap): RulesSize {
+  return configMap.droppedSize ? noRules : measure(configMap);
 }
+
+/**
+ * The most rules that the texts can contain, of which a namespace can have 200. Each rule after the first of a list follows a dash or a comma.
+ */
+function possibleRules(configMap: ConfigMap): number {
+  if (configMap.droppedSize) return configMap.droppedRules ?? 0;
+  const known = knownRules.get(configMap);
+  if (known !== undefined) return known;
+  let rules = 0;
+  for (const text of Object.values(configMap.data ?? {})) rules += text.match(/[,[]|-\s/g)?.length ?? 0;
+  rules = Math.min(rules, maxRulesOfNamespace);
+  knownRules.set(configMap, rules);
+  return rules;
+}
+
+const knownRules = new WeakMap<ConfigMap, number>();
 
 function measure({ data, binaryData }: ConfigMap): RulesSize {
   const documents = [...Object.values(data ?? {}), ...Object.values(binaryData ?? {})].map((text) => ({ text }));
@@ -154,6 +185,7 @@ function withoutTexts(configMap: ConfigMap): ConfigMap {
     metadata: configMap.metadata,
     data: Object.fromEntries(named.map((key) => [key, ''])),
     droppedSize: configMap.droppedSize ?? measure(configMap),
+    droppedRules: possibleRules(configMap),
   };
 }
 

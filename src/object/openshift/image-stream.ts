@@ -18,7 +18,7 @@
  */
 import { isAbsent, type JsonObject, type Path, renderPath, valueAt } from '../json.ts';
 import type { ImageSlot, MalformedObject, ReadingContext, ShapeReading } from '../object-shape.ts';
-import { everyItem, matchPathPattern, type PathPattern } from '../path-pattern.ts';
+import { everyItem, matchPathPatterns, type PathPattern } from '../path-pattern.ts';
 import { nameType, problemAt } from '../pod.ts';
 import { malformedReference, readReference } from './object-reference.ts';
 
@@ -67,9 +67,13 @@ type NameField = {
 
 function readNames(object: JsonObject, fields: readonly NameField[]): ShapeReading {
   const slots: ImageSlot[] = [];
-  for (const { pattern, as, everyTag } of fields) {
-    const found = matchPathPattern(object, pattern);
+  const matches = matchPathPatterns(
+    object,
+    fields.map(({ pattern }) => pattern),
+  );
+  for (const [index, found] of matches.entries()) {
     if (!found.ok) return malformed(found.problem);
+    const { as, everyTag } = fields[index] as NameField;
     for (const path of found.paths) {
       const problem = as === 'reference' ? malformedReference(object, path) : wrongText(object, path);
       if (problem) return malformed(problem);

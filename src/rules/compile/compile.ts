@@ -4,11 +4,12 @@ import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
 import { indexExemptions } from '../match/exemptions.ts';
 import { indexRules } from '../match/match.ts';
-import { commonName, renderSelector, type Term } from '../match/namespaces.ts';
+import { commonName, describeSelector, type Term } from '../match/namespaces.ts';
 import { findOverrideTies, indexOverrides } from '../match/overrides.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
 import type { DeliveredSecret, Override, Rule, RuleSet, RuleSettings } from '../rule-set.ts';
 import { canonicalContents } from './canonical.ts';
+import { maxCombinations, tooManyCombinations } from './combinations.ts';
 import { indexInternal } from './internal-rules.ts';
 import { findTies, newTieBudget, type Tie, type TieBudget } from './ties.ts';
 
@@ -29,6 +30,9 @@ export function compileRuleSet(documents: readonly ParsedDocument[], hash: (text
   const overrides = documents.flatMap((document) => document.overrides);
   const delegate = documents.flatMap((document) => document.delegate);
   const deliveredSecrets = documents.flatMap((document) => document.deliveredSecrets);
+  // First of all, because everything else multiplies the lists.
+  const combinations = tooManyCombinations([...written, ...exemptions], maxCombinations);
+  if (combinations.length > 0) return { ok: false, problems: combinations };
   const internal = mergeInternal(written);
   const ordinary = written.filter((rule) => !rule.internal);
   const budget = newTieBudget();
@@ -184,7 +188,7 @@ function describeScope(term: Term): string {
     case 'glob':
       return `for namespaces ${term.glob} `;
     case 'labels':
-      return `for ${renderSelector({ kind: 'labels', requirements: term.requirements })} `;
+      return `for ${describeSelector({ kind: 'labels', requirements: term.requirements })} `;
   }
 }
 

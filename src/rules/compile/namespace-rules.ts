@@ -6,8 +6,10 @@ import { compareSpecificity, indexRules, type Lookup } from '../match/match.ts';
 import { selects } from '../match/namespaces.ts';
 import { indexNearestRules } from '../match/similar-registries.ts';
 import type { Answer, NamespaceContext, Rule, RuleAnswer, RuleSet } from '../rule-set.ts';
+import { maxRulesOfNamespace } from '../store/namespace-quota.ts';
 import { firstToEnd } from '../trust-end.ts';
 import { canonicalList } from './canonical.ts';
+import { maxCombinationsOfNamespace, tooManyCombinations } from './combinations.ts';
 import { findRuleTies } from './compile.ts';
 import { intersectPatterns, representativeOf } from './pattern-overlap.ts';
 import { canonicalRule } from './rule-fields.ts';
@@ -16,8 +18,8 @@ import { canonicalRule } from './rule-fields.ts';
 export type NamespaceRuleSet = {
   readonly namespace: string;
   readonly rules: readonly Rule[];
-  /** The rules as canonical JSON, whatever their order. Part of the revision. */
-  readonly canonical: string;
+  /** The rules as canonical JSON, whatever their order. Its hash is part of the revision. Not kept, since it can be longer than the documents. */
+  canonical(): string;
   /** The most specific rule that matches the reference. */
   match(reference: Lookup): Rule | undefined;
 };
@@ -26,25 +28,23 @@ export type NamespaceRulesResult =
   | { readonly ok: true; readonly rules: NamespaceRuleSet }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** The most rules that one namespace may have, since a tenant's rules use memory of the shared server. */
-const maxRules = 200;
-
 /** Compiles all documents of a namespace, or reports where they contradict each other. */
 export function compileNamespaceRules(namespace: string, documents: readonly ParsedDocument[]): NamespaceRulesResult {
   const rules = documents.flatMap((document) => document.rules);
-  const problems = [...tooManyRules(namespace, rules), ...findRuleTies(rules)];
+  const contradictions = [...tooManyRules(namespace, rules), ...findRuleTies(rules)];
+  const problems = contradictions.length > 0 ? contradictions : tooManyCombinations(rules, maxCombinationsOfNamespace);
   if (problems.length > 0) return { ok: false, problems };
   const index = indexRules(rules);
   // Own rules of a namespace cannot select namespaces.
   const context: NamespaceContext = { namespace, labels: {} };
-  const canonical = JSON.stringify(canonicalList(rules, canonicalRule));
+  const canonical = () => JSON.stringify(canonicalList(rules, canonicalRule));
   return { ok: true, rules: { namespace, rules, canonical, match: (reference) => index.match(reference, context).entry } };
 }
 
 function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Problem[] {
-  const firstTooMany = rules[maxRules];
+  const firstTooMany = rules[maxRulesOfNamespace];
   if (!firstTooMany) return [];
-  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRules} are allowed. Each registry in a list counts as a rule. Use shorter paths or * segments.`;
+  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRulesOfNamespace} are allowed. Each registry in a list counts as a rule. Use shorter paths or * segments.`;
   return [{ code: 'too-many-rules', message, origin: firstTooMany.origin }];
 }
 
@@ -88,7 +88,7 @@ const digests = new WeakMap<NamespaceRuleSet, string>();
 function digestOf(rules: NamespaceRuleSet, hash: (text: string) => string): string {
   const known = digests.get(rules);
   if (known !== undefined) return known;
-  const digest = hash(rules.canonical);
+  const digest = hash(rules.canonical());
   digests.set(rules, digest);
   return digest;
 }

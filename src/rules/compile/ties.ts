@@ -1,6 +1,6 @@
 /** Finds entries that may apply in the same namespace, neither more specifically than the other. */
 import { type ForNamespaces, getOrCreate, rarestRequirements } from '../match/namespace-index.ts';
-import { agreeAtEnds, type Term, termsMayOverlap, termsOf } from '../match/namespaces.ts';
+import { type Term, termsMayOverlap, termsOf } from '../match/namespaces.ts';
 import type { LabelRequirement } from '../rule-set.ts';
 
 /** Two entries that may apply in one namespace, neither more specifically than the other. */
@@ -15,7 +15,7 @@ export type OrderedEntry<Entry> = { readonly entry: Entry; readonly order: numbe
  */
 export type TieBudget = { comparisons: number };
 
-/** Together they take about a second. 1,000 patterns with one beginning and equally many characters need one million. */
+/** Together they take about a second. */
 export function newTieBudget(): TieBudget {
   return { comparisons: 4_000_000 };
 }
@@ -53,18 +53,37 @@ class TieSearch<Entry> {
   }
 
   compare(one: OrderedEntry<Entry>, other: OrderedEntry<Entry>): void {
-    this.budget.comparisons -= costOf(one.term, other.term);
     const [earlier, later] = one.order < other.order ? [one, other] : [other, one];
-    if (earlier.order === later.order || this.ties.has(later.order)) return;
-    if (this.contradict(earlier.entry, later.entry) && termsMayOverlap(earlier.term, later.term))
-      this.ties.set(later.order, { later, earlier });
+    this.budget.comparisons -= costOfSkipping;
+    if (earlier.order === later.order || this.ties.has(later.order) || !this.contradict(earlier.entry, later.entry)) return;
+    this.budget.comparisons -= costOf(one.term, other.term);
+    if (termsMayOverlap(earlier.term, later.term)) this.ties.set(later.order, { later, earlier });
+  }
+
+  skip(): void {
+    this.budget.comparisons -= costOfSkipping;
+  }
+
+  lookUp(): void {
+    this.budget.comparisons -= costOfLookup;
   }
 }
 
-/** Two patterns with compatible ends need a table of their characters, of which 50 entries take about as long as another comparison. */
+/** Of two entries that cannot tie or need not be compared again. */
+const costOfSkipping = 0.15;
+const costOfLookup = 0.5;
+
+/** Requirements and values of labels are compared one by one. */
 function costOf(one: Term, other: Term): number {
-  if (one.kind !== 'glob' || other.kind !== 'glob' || !agreeAtEnds(one.glob, other.glob)) return 1;
-  return 1 + (one.glob.length * other.glob.length) / 50;
+  if (one.kind !== 'labels' || other.kind !== 'labels') return 1;
+  const requirements = one.requirements.length + other.requirements.length;
+  return 1 + requirements / 2 + Math.min(valuesOf(one.requirements), valuesOf(other.requirements)) / 5;
+}
+
+function valuesOf(requirements: readonly LabelRequirement[]): number {
+  let count = 0;
+  for (const { values } of requirements) count += values.length;
+  return count;
 }
 
 /** Only terms of equal rank tie, and exact names only with the same name. */
@@ -83,38 +102,85 @@ function compareAlike<Entry>(alike: readonly OrderedEntry<Entry>[], search: TieS
 
 /**
  * If two globs match a common name, the text before the first star of one is a prefix of that of the other. The same holds for their ends.
- * So globs that begin with a literal are compared by their beginnings. Globs that begin with a star are compared with all globs by their
- * ends.
+ * So globs that begin with a literal are compared by their beginnings, then by their ends. Globs that begin with a star are compared with all
+ * globs by their ends.
  */
 function compareGlobs<Entry>(globs: readonly OrderedEntry<Entry>[], search: TieSearch<Entry>): void {
-  const beginning = globs.filter((glob) => partsOf(glob)[0] !== '');
-  compareByStem(beginning, beginning, (glob) => partsOf(glob)[0] ?? '', search);
-  const starFirst = globs.filter((glob) => partsOf(glob)[0] === '');
-  const reversedEnd = (glob: OrderedEntry<Entry>) => [...(partsOf(glob).at(-1) ?? '')].reverse().join('');
-  compareByStem(starFirst, globs, reversedEnd, search);
-  compareByStem(globs, starFirst, reversedEnd, search);
+  const beginningOf = (glob: OrderedEntry<Entry>) => partsOf(glob)[0] ?? '';
+  const endOf = (glob: OrderedEntry<Entry>) => [...(partsOf(glob).at(-1) ?? '')].reverse().join('');
+  const beginning = globs.filter((glob) => beginningOf(glob) !== '');
+  const starFirst = globs.filter((glob) => beginningOf(glob) === '');
+  compareByStems(beginning, beginning, [beginningOf, endOf], search);
+  compareByStems(starFirst, globs, [endOf, beginningOf], search);
+  compareByStems(beginning, starFirst, [endOf, beginningOf], search);
 }
 
-/** Compares each of `some` with those of `others` whose stem is a prefix of the first one's stem. */
-function compareByStem<Entry>(
+type StemOf<Entry> = (glob: OrderedEntry<Entry>) => string;
+
+/**
+ * Compares each of `some` with those of `others` whose first stem is a prefix of its own first stem, and of whose second stems one is a prefix
+ * of the other.
+ */
+function compareByStems<Entry>(
   some: readonly OrderedEntry<Entry>[],
   others: readonly OrderedEntry<Entry>[],
-  stemOf: (glob: OrderedEntry<Entry>) => string,
+  [firstOf, secondOf]: readonly [StemOf<Entry>, StemOf<Entry>],
   search: TieSearch<Entry>,
 ): void {
-  const byStem = Map.groupBy(others, stemOf);
-  const lengths = new Set([...byStem.keys()].map(({ length }) => length));
+  const byFirst = new Map([...Map.groupBy(others, firstOf)].map(([stem, alike]) => [stem, new StemIndex(alike, secondOf)]));
+  const lengths = new Set([...byFirst.keys()].map(({ length }) => length));
   for (const one of some) {
-    if (search.isExhausted) return;
-    const stem = stemOf(one);
+    const [first, second] = [firstOf(one), secondOf(one)];
     for (const length of lengths) {
-      if (length <= stem.length) for (const other of byStem.get(stem.slice(0, length)) ?? []) search.compare(one, other);
+      if (search.isExhausted) return;
+      if (length > first.length) continue;
+      for (const other of byFirst.get(first.slice(0, length))?.compatibleWith(second, search) ?? []) search.compare(one, other);
     }
   }
 }
 
+/** Globs by one of their stems. */
+class StemIndex<Entry> {
+  private readonly byStem: ReadonlyMap<string, readonly OrderedEntry<Entry>[]>;
+  private readonly lengths: ReadonlySet<number>;
+  private readonly sorted: readonly string[];
+
+  constructor(globs: readonly OrderedEntry<Entry>[], stemOf: StemOf<Entry>) {
+    this.byStem = Map.groupBy(globs, stemOf);
+    this.sorted = [...this.byStem.keys()].sort();
+    this.lengths = new Set(this.sorted.map(({ length }) => length));
+  }
+
+  /** Globs whose stem is a prefix of this one or begins with it, in the order of the entries. */
+  compatibleWith(stem: string, search: TieSearch<Entry>): readonly OrderedEntry<Entry>[] {
+    const found: (readonly OrderedEntry<Entry>[])[] = [];
+    for (const length of this.lengths) {
+      if (length > stem.length) continue;
+      search.lookUp();
+      const alike = this.byStem.get(stem.slice(0, length));
+      if (alike) found.push(alike);
+    }
+    for (let index = this.firstAfter(stem); this.sorted[index]?.startsWith(stem); index++) {
+      search.lookUp();
+      found.push(this.byStem.get(this.sorted[index] ?? '') ?? []);
+    }
+    return found.length === 1 ? (found[0] ?? []) : found.flat().sort((one, other) => one.order - other.order);
+  }
+
+  /** The index of the first stem that is greater. */
+  private firstAfter(stem: string): number {
+    let [from, to] = [0, this.sorted.length];
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if ((this.sorted[middle] ?? '') > stem) to = middle;
+      else from = middle + 1;
+    }
+    return from;
+  }
+}
+
 function partsOf<Entry>({ term }: OrderedEntry<Entry>): readonly string[] {
-  return term.kind === 'glob' ? term.glob.split('*') : [];
+  return term.kind === 'glob' ? term.parts : [];
 }
 
 /**
@@ -148,7 +214,9 @@ function compareLabels<Entry>(selectors: readonly OrderedEntry<Entry>[], search:
 function compareUntilTied<Entry>(one: OrderedEntry<Entry>, others: readonly OrderedEntry<Entry>[], search: TieSearch<Entry>): void {
   for (const other of others) {
     if (search.ties.has(one.order) || search.isExhausted) return;
-    search.compare(one, other);
+    // It was compared with all others before, unless it was found to tie itself.
+    if (other.order < one.order && !search.ties.has(other.order)) search.skip();
+    else search.compare(one, other);
   }
 }
 

@@ -117,6 +117,10 @@ export const problemCodes = {
     text: 'Two overrides set the same setting to different values, and neither selects its namespaces more specifically.',
   },
   'too-many-rules': { level: 'problem', text: 'The documents of a namespace have more than 200 rules in total.' },
+  'too-many-combinations': {
+    level: 'problem',
+    text: 'Lists of registries with long lists of secrets or namespaces multiply to more than 500,000 combinations, or 20,000 in the rules of a namespace.',
+  },
   'too-many-selectors': { level: 'problem', text: 'The rules have too many namespace selectors that must be compared with each other.' },
   'too-many-secrets': { level: 'problem', text: 'The cluster documents have more than 250 entries of `secrets` in total.' },
   'namespace-rule-without-effect': {

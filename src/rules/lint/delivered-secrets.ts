@@ -2,38 +2,54 @@
 import { closestSpelling } from '../closest-spelling.ts';
 import { covers } from '../compile/pattern-overlap.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
-import { mayOverlap, renderSelector } from '../match/namespaces.ts';
+import { getOrCreate } from '../match/namespace-index.ts';
+import { describeSelector, mayOverlap, stepsToCompare } from '../match/namespaces.ts';
 import { secretsOf } from '../rule-secrets.ts';
 import type { DeliveredSecret, Rule, RuleSet } from '../rule-set.ts';
 
 export function lintDeliveredSecrets({ deliveredSecrets, rules, namespaceRules }: RuleSet): readonly Problem[] {
   if (deliveredSecrets.length === 0) return [];
   const bySecret = new Map<string, Rule[]>();
-  for (const rule of rules) for (const name of new Set(secretsOf(rule))) bySecret.set(name, [...(bySecret.get(name) ?? []), rule]);
+  for (const rule of rules) for (const name of new Set(secretsOf(rule))) getOrCreate(bySecret, name, () => []).push(rule);
   const own = [...namespaceRules.values()].flat();
+  const named = [...bySecret.keys()];
+  const steps = { left: mostSteps };
   return deliveredSecrets.flatMap((secret) => {
     const naming = bySecret.get(secret.name) ?? [];
-    const unused = unusedSecret(secret, naming, [...bySecret.keys()]);
+    const unused = unusedSecret(secret, naming, named, steps);
     return unused
       ? [unused]
       : own.filter((rule) => secretsOf(rule).includes(secret.name)).flatMap((rule) => notInCopy(rule, secret, naming));
   });
 }
 
+/** For all secrets. They take about half a second. If no steps remain, there are no proposals and no warnings about namespaces. */
+const mostSteps = 3_000_000;
+
+type Steps = { left: number };
+
 function unusedSecret(
   { name, namespaces, origin }: DeliveredSecret,
   naming: readonly Rule[],
   named: readonly string[],
+  steps: Steps,
 ): Problem | undefined {
   const [first] = naming;
   if (!first) {
-    const near = closestSpelling(name, named);
+    steps.left -= named.length * name.length;
+    const near = steps.left < 0 ? undefined : closestSpelling(name, named);
     const fix = near === undefined ? 'Reference it in a rule, or remove the entry.' : `Did you mean ${near}?`;
     return { code: 'unused-secret', message: `no cluster rule references the secret ${name}, so it is never delivered. ${fix}`, origin };
   }
-  if (naming.some((rule) => mayOverlap(rule.namespaces, namespaces))) return undefined;
-  const message = `the secret ${name} is never delivered: no rule that references it applies in ${renderSelector(namespaces)}. Change the namespaces of the entry, or remove it.`;
+  if (naming.some((rule) => mayUse(rule, namespaces, steps))) return undefined;
+  const message = `the secret ${name} is never delivered: no rule that references it applies in ${describeSelector(namespaces)}. Change the namespaces of the entry, or remove it.`;
   return { code: 'unused-secret', message, origin, related: first.origin };
+}
+
+/** Assumes that the rule uses the secret if no steps remain to find out. */
+function mayUse(rule: Rule, namespaces: DeliveredSecret['namespaces'], steps: Steps): boolean {
+  if (steps.left >= 0) steps.left -= stepsToCompare(rule.namespaces, namespaces);
+  return steps.left < 0 || mayOverlap(rule.namespaces, namespaces);
 }
 
 /** A copy has only the credentials that the cluster's rules need. A namespace's rule for other images would get a secret without theirs. */

@@ -5,7 +5,7 @@ import { sameEffect } from '../compile/rule-fields.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, type ProblemCode, renderOrigin } from '../language/problem.ts';
 import { compareRanked, type RankedPattern } from '../match/match.ts';
-import { isGlob, mayOverlap, nameMatches, renderSelector, termsOf } from '../match/namespaces.ts';
+import { describeSelector, isGlob, matchesEveryName, mayOverlap, namesCover, stepsToCompare, termsOf } from '../match/namespaces.ts';
 import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
 import { daysBetween, trustPhase, usualNoticeDays } from '../trust-end.ts';
@@ -92,16 +92,36 @@ function loosenings({ mode, unconfigured }: Override, settings: RuleSet['setting
   return [...(loosensMode ? [`mode: ${mode}`] : []), ...(loosensUnconfigured ? [`unconfigured: ${unconfigured}`] : [])];
 }
 
+/**
+ * Steps that remain to compare namespace selectors. A selector may have thousands of patterns, and all pairs of two such selectors are
+ * compared. If no steps remain, further rules get no warning.
+ */
+type Steps = { left: number };
+
+/** Enough for any number of rules that have ten names or labels each, since a rule is compared with some 300 others at most. */
+const stepsPerRule = 10_000;
+/** The least, for few rules with long lists of names. */
+const fewestSteps = 3_000_000;
+
 /** Rules that have no effect, or less than their author expects, because of overlapping rules. */
 function lintOverlaps(all: readonly Rule[], today: string): Problem[] {
+  const steps: Steps = { left: Math.max(fewestSteps, stepsPerRule * all.length) };
   const internal = indexPatterns(all.filter((rule) => rule.internal));
   const rules = all.filter((rule) => !rule.internal);
   const index = indexPatterns(rules);
   return rules.flatMap((rule) => {
-    const ineffective = insideInternal(rule, internal) ?? neverApplies(rule) ?? shadowed(rule, index);
-    if (ineffective) return [ineffective];
-    return [redundant(rule, index), rule.trust ? undefined : overruled(rule, index, today)].filter((warning) => warning !== undefined);
+    if (steps.left < 0) return [];
+    const warnings = lintRule(rule);
+    return steps.left < 0 ? [] : warnings;
   });
+
+  function lintRule(rule: Rule): readonly Problem[] {
+    const ineffective = insideInternal(rule, internal) ?? neverApplies(rule) ?? shadowed(rule, index, steps);
+    if (ineffective) return [ineffective];
+    return [redundant(rule, index, steps), rule.trust ? undefined : overruled(rule, index, today, steps)].filter(
+      (warning) => warning !== undefined,
+    );
+  }
 }
 
 /** With a secret, or denying, the rule would not compile. A rule that only trusts repeats what applies anyway. */
@@ -115,14 +135,15 @@ function insideInternal(rule: Rule, internal: PatternIndex): Problem | undefined
 function neverApplies(rule: Rule): Problem | undefined {
   // A selector that does not overlap with itself matches nothing.
   if (!rule.namespaces || mayOverlap(rule.namespaces, rule.namespaces)) return undefined;
-  const message = `${rule.pattern.text} never applies: the label requirements in "${renderSelector(rule.namespaces)}" exclude each other. Change the requirements, or remove the rule.`;
+  const message = `${rule.pattern.text} never applies: the label requirements in "${describeSelector(rule.namespaces)}" exclude each other. Change the requirements, or remove the rule.`;
   return { code: 'shadowed-rule', message, origin: rule.origin };
 }
 
 /** Whether one other rule matches everything that this rule matches, where this rule applies, and is more specific. */
-function shadowed(rule: Rule, index: PatternIndex): Problem | undefined {
+function shadowed(rule: Rule, index: PatternIndex, steps: Steps): Problem | undefined {
   for (const other of index.covering(rule.pattern, rule.namespaces, { shortest: shortestPath(rule.pattern) })) {
-    if (other === rule || !coversWithPath(other.pattern, rule.pattern) || !selectorCovers(other.namespaces, rule.namespaces)) continue;
+    if (other === rule || !coversWithPath(other.pattern, rule.pattern) || !selectorCovers(other.namespaces, rule.namespaces, steps))
+      continue;
     if (!outranksEverywhere(other, rule)) continue;
     const message = `${rule.pattern.text} never applies: ${describe(other)} matches all its images and is more specific. Remove one of the two, or give this one a longer path.`;
     return warning('shadowed-rule', rule, message, other);
@@ -134,17 +155,17 @@ function shadowed(rule: Rule, index: PatternIndex): Problem | undefined {
  * Whether every image in every namespace would be decided the same without the rule: by the next rule that matches all its images, and by
  * all rules between the two.
  */
-function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
+function redundant(rule: Rule, index: PatternIndex, steps: Steps): Problem | undefined {
   const replaces = (other: Rule) =>
     other !== rule &&
     sameEffect(rule, other) &&
     outranks(rule, other) &&
     covers(other.pattern, rule.pattern) &&
-    selectorCovers(other.namespaces, rule.namespaces);
+    selectorCovers(other.namespaces, rule.namespaces, steps);
   // Usually there is none, and the rules between need no comparison.
   if (![...index.covering(rule.pattern, rule.namespaces, { above: true })].some(replaces)) return undefined;
   for (const group of index.behind(rule)) {
-    const different = group.filter((other) => !sameEffect(rule, other) && overlap(rule, other) && outranks(rule, other));
+    const different = group.filter((other) => !sameEffect(rule, other) && overlap(rule, other, steps) && outranks(rule, other));
     const [next] = group.filter((other) => replaces(other) && !different.some((between) => outranks(between, other)));
     if (next) {
       const message = `${rule.pattern.text} has the same effect as ${describe(next)}, which matches all its images. Remove the rule for ${rule.pattern.text}, or change its effect.`;
@@ -156,11 +177,11 @@ function redundant(rule: Rule, index: PatternIndex): Problem | undefined {
 }
 
 /** Whether a trusting rule with a wildcard allows some images of a denied pattern. */
-function overruled(denying: Rule, index: PatternIndex, today: string): Problem | undefined {
+function overruled(denying: Rule, index: PatternIndex, today: string, steps: Steps): Problem | undefined {
   for (const rule of index.crossing(denying)) {
-    if (!rule.trust || trustPhase(rule, today) === 'ended' || !outranks(rule, denying) || !overlap(rule, denying)) continue;
+    if (!rule.trust || trustPhase(rule, today) === 'ended' || !outranks(rule, denying) || !overlap(rule, denying, steps)) continue;
     const both = intersectPatterns(rule.pattern, denying.pattern);
-    if (!both || isDeniedByNarrowerRule(both, rule, index)) continue;
+    if (!both || isDeniedByNarrowerRule(both, rule, index, steps)) continue;
     const image = sampleImage(both);
     const message = `the rule that denies ${denying.pattern.text} does not apply to images such as ${image}: ${describe(rule)} is more specific and allows them. Deny them with a more specific pattern, or narrow the rule that allows them.`;
     return warning('denial-overridden', denying, message, rule);
@@ -169,9 +190,9 @@ function overruled(denying: Rule, index: PatternIndex, today: string): Problem |
 }
 
 /** Whether a more specific rule denies the images that both rules match. */
-function isDeniedByNarrowerRule(both: Omit<RegistryPattern, 'text'>, trusting: Rule, index: PatternIndex): boolean {
+function isDeniedByNarrowerRule(both: Omit<RegistryPattern, 'text'>, trusting: Rule, index: PatternIndex, steps: Steps): boolean {
   for (const other of index.covering(both, trusting.namespaces)) {
-    const denies = !other.trust && covers(other.pattern, both) && selectorCovers(other.namespaces, trusting.namespaces);
+    const denies = !other.trust && covers(other.pattern, both) && selectorCovers(other.namespaces, trusting.namespaces, steps);
     if (denies && outranksEverywhere(other, trusting)) return true;
   }
   return false;
@@ -182,12 +203,19 @@ function warning(code: ProblemCode, rule: Rule, message: string, other: Rule): P
 }
 
 function describe({ pattern, trust, namespaces, origin }: Rule): string {
-  const selector = namespaces ? ` for ${renderSelector(namespaces)}` : '';
+  const selector = namespaces ? ` for ${describeSelector(namespaces)}` : '';
   return `the rule ${trust ? 'for' : 'that denies'} ${pattern.text}${selector} in ${renderOrigin(origin)}`;
 }
 
-function overlap(one: Rule, other: Rule): boolean {
-  return intersectPatterns(one.pattern, other.pattern) !== undefined && mayOverlap(one.namespaces, other.namespaces);
+function overlap(one: Rule, other: Rule, steps: Steps): boolean {
+  if (intersectPatterns(one.pattern, other.pattern) === undefined) return false;
+  return mayCompare(one.namespaces, other.namespaces, steps) && mayOverlap(one.namespaces, other.namespaces);
+}
+
+/** Uses the steps for one comparison. Returns false if too few are left, after which no warning is given. */
+function mayCompare(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined, steps: Steps): boolean {
+  if (steps.left >= 0) steps.left -= stepsToCompare(one, other);
+  return steps.left >= 0;
 }
 
 /**
@@ -195,25 +223,38 @@ function overlap(one: Rule, other: Rule): boolean {
  * and less for another.
  */
 function outranks(one: Rule, other: Rule): boolean {
-  return compareRanked(ranked(one, Math.max), ranked(other, Math.min))?.firstWins === true;
+  return compareRanked(ranked(one, 'highest'), ranked(other, 'lowest'))?.firstWins === true;
 }
 
 function outranksEverywhere(one: Rule, other: Rule): boolean {
-  return compareRanked(ranked(one, Math.min), ranked(other, Math.max))?.firstWins === true;
+  return compareRanked(ranked(one, 'lowest'), ranked(other, 'highest'))?.firstWins === true;
 }
 
-function ranked({ pattern, trust, namespaces }: Rule, choose: (...ranks: number[]) => number): RankedPattern {
-  return { pattern, trust, namespaceRank: choose(...termsOf(namespaces).map(({ rank }) => rank)) };
+type Ranks = { readonly lowest: number; readonly highest: number };
+
+function ranked({ pattern, trust, namespaces }: Rule, which: keyof Ranks): RankedPattern {
+  return { pattern, trust, namespaceRank: namespaces ? ranksOf(namespaces)[which] : 0 };
 }
+
+/** The lowest and the highest rank of a selector's terms. */
+function ranksOf(namespaces: NamespaceSelector): Ranks {
+  const known = knownRanks.get(namespaces);
+  if (known) return known;
+  const found = termsOf(namespaces).map(({ rank }) => rank);
+  const ranks = { lowest: found.reduce((one, other) => Math.min(one, other)), highest: found.reduce((one, other) => Math.max(one, other)) };
+  knownRanks.set(namespaces, ranks);
+  return ranks;
+}
+
+const knownRanks = new WeakMap<NamespaceSelector, Ranks>();
 
 /** Whether the first selector certainly matches every namespace that the second matches. Not all such pairs are found. */
-function selectorCovers(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined): boolean {
+function selectorCovers(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined, steps: Steps): boolean {
   if (!one) return true;
-  if (one.kind === 'names' && one.names.some((name) => /^\*+$/.test(name))) return true;
+  if (!mayCompare(one, other, steps)) return false;
+  if (one.kind === 'names' && matchesEveryName(one)) return true;
   if (!other || one.kind !== other.kind) return false;
-  if (one.kind === 'names' && other.kind === 'names') {
-    return other.names.every((name) => one.names.some((cover) => cover === name || (!isGlob(name) && nameMatches(cover, name))));
-  }
+  if (one.kind === 'names' && other.kind === 'names') return namesCover(one, other);
   if (one.kind === 'names' || other.kind === 'names') return false;
   const requirementsOfOther = new Set(other.requirements.map((requirement) => JSON.stringify(requirement)));
   return one.requirements.every((requirement) => requirementsOfOther.has(JSON.stringify(requirement)));

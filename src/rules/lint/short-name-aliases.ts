@@ -26,13 +26,16 @@ function describe({ pattern }: Rule, names: readonly string[]): string {
   return `the rule for ${pattern.text} trusts short names, but nodes that use the published short-name aliases may resolve them to untrusted registries: ${shown}${more}. Set shortNames: reject, or add rules for these registries.`;
 }
 
+/** Each name is evaluated for each host, and no node searches so many. `docker.io` has fewer characters. */
+const mostHosts = 100;
+
 /** The rule that trusts the name wherever it is searched, or undefined. */
 function trustOfShortName(name: string, ruleSet: RuleSet, today: string): Rule | undefined {
   const { shortNames } = ruleSet.settings;
-  if (shortNames === 'reject') return undefined;
+  if (shortNames === 'reject' || shortNames.length > mostHosts) return undefined;
   const hosts = shortNames === 'docker.io' ? [shortNames] : shortNames;
-  const rules = hosts.map((host) => winner(`${host}/${name}`, ruleSet));
-  return rules.every((rule) => trusts(rule, today)) ? rules[0] : undefined;
+  const trusting = hosts.every((host) => trusts(winner(`${host}/${name}`, ruleSet), today));
+  return trusting ? winner(`${hosts[0]}/${name}`, ruleSet) : undefined;
 }
 
 function trusts(rule: Rule | undefined, today: string): boolean {

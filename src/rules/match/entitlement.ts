@@ -92,8 +92,9 @@ function groupBySecret(rules: readonly Rule[]): ReadonlyMap<string, readonly Nam
   const bySecret = new Map<string, NamingRule[]>();
   for (const rule of rules) {
     const { pullSecrets, pushSecret } = rule;
+    const pulls = new Set(pullSecrets);
     for (const name of new Set(secretsOf(rule))) {
-      const naming = { rule, pull: pullSecrets.includes(name), push: pushSecret === name };
+      const naming = { rule, pull: pulls.has(name), push: pushSecret === name };
       const known = bySecret.get(name);
       if (known) known.push(naming);
       else bySecret.set(name, [naming]);

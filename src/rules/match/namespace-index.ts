@@ -33,7 +33,7 @@ export class NamespaceIndex<Entry extends ForNamespaces> {
           break;
         case 'glob':
           this.globs ??= new GlobIndex();
-          this.globs.add({ ...ranked, parts: term.glob.split('*') });
+          this.globs.add({ entry, rank: term.rank, parts: term.parts });
           break;
         case 'labels':
           this.labels ??= new LabelIndex();
@@ -78,7 +78,11 @@ class GlobIndex<Entry> {
   add(glob: IndexedGlob<Entry>): void {
     const beginning = glob.parts[0] ?? '';
     const stem = beginning || (glob.parts.at(-1) ?? '');
-    getOrCreate(beginning ? this.byBeginning : this.byEnd, stem, () => []).push(glob);
+    const byStem = beginning ? this.byBeginning : this.byEnd;
+    const alike = byStem.get(stem);
+    if (alike) alike.push(glob);
+    // An empty list that grows has room for 17 entries, and most globs have their own stem.
+    else byStem.set(stem, [glob]);
     (beginning ? this.beginnings : this.ends).add(stem.length);
   }
 

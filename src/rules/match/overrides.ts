@@ -3,7 +3,7 @@ import { findTies, type TieBudget } from '../compile/ties.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
 import type { Answer, NamespaceContext, NamespaceSettings, Override, SettingsAnswer } from '../rule-set.ts';
 import { NamespaceIndex } from './namespace-index.ts';
-import { renderSelector } from './namespaces.ts';
+import { describeSelector } from './namespaces.ts';
 
 /**
  * Returns a function that finds the settings in a namespace: for each setting the most specific override that contains it, else the
@@ -42,7 +42,7 @@ export function findOverrideTies(overrides: readonly Override[], budget?: TieBud
     return findTies(writing, (one, other) => one[name] !== other[name], budget).map(
       ({ later: { entry: later }, earlier: { entry: earlier } }): Problem => {
         const message =
-          `${name} is ${later[name]} here for ${renderSelector(later.namespaces)}, but ${earlier[name]} for ${renderSelector(earlier.namespaces)} ` +
+          `${name} is ${later[name]} here for ${describeSelector(later.namespaces)}, but ${earlier[name]} for ${describeSelector(earlier.namespaces)} ` +
           `in ${renderOrigin(earlier.origin)}. A namespace can match both, and neither is more specific. ` +
           `Set ${name} in one of them, or make the namespaces of one more specific.`;
         return { code: 'override-tie', message, origin: later.origin, related: earlier.origin };

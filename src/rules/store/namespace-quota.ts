@@ -17,6 +17,9 @@ export type RulesSize = { readonly documents: number; readonly characters: numbe
 /** For all rules ConfigMaps of one namespace together. Its 200 rules with every field and a comment each need about 40,000 characters. */
 export const namespaceQuota: RulesSize = { documents: 20, characters: 131_072 };
 
+/** The most rules that one namespace may have, since a tenant's rules use memory of the shared server. */
+export const maxRulesOfNamespace = 200;
+
 /** How many documents of a namespace's change or rejected bundle are named. A bundle within the quota never has more. */
 export const maxSources = namespaceQuota.documents;
 

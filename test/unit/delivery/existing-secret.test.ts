@@ -70,6 +70,11 @@ test.each<[string, object, object]>([
   ['with an annotation that is no time', { annotations: { ...annotations, 'regkeeper.io/unused-since': 'ever' } }, {}],
   ['with an annotation that is no text', { annotations: { ...annotations, 'regkeeper.io/unused-since': 7 } }, {}],
   [
+    'with annotations that are longer than any of regkeeper, and would be kept in memory',
+    { annotations: { 'regkeeper.io/source-version': 'v'.repeat(2_049), 'regkeeper.io/copy-rules': 'r'.repeat(2_049) } },
+    { sourceVersion: undefined, rules: undefined },
+  ],
+  [
     'of another writer',
     { labels: undefined, annotations: undefined, managedFields: [{ ...ours, manager: 'kubectl' }] },
     { delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined, rules: undefined },

@@ -218,3 +218,33 @@ function slots(of: CustomKind, object: object): string[] {
     return `${renderPath(path)} ${text}${pulledElsewhere ? ' elsewhere' : ''}`;
   });
 }
+
+test('a list that several paths contain is read once', () => {
+  const fields = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const readsOf = (paths: readonly string[]) => {
+    let reads = 0;
+    const list = new Proxy(
+      Array.from({ length: 1_000 }, () => ({})),
+      {
+        get(target, key) {
+          reads += 1;
+          return Reflect.get(target, key);
+        },
+      },
+    );
+    read({ ...kind('example.com', 'Flow', 'flows'), podSpecs: [], images: paths.map(pattern) }, { spec: { list } });
+    return reads;
+  };
+  const one = readsOf(['spec.list[*].a']);
+  expect(readsOf(fields.map((field) => `spec.list[*].${field}`))).toBe(one);
+  expect(one).toBeLessThan(2_500);
+});
+
+test('of values of a wrong type, the one with the shortest path is reported, and of these the first', () => {
+  const flow: CustomKind = { ...kind('example.com', 'Flow', 'flows'), podSpecs: [], images: [pattern('spec.list[*].a.b.image')] };
+  const object = { spec: { list: [{ a: { b: 'deep' } }, { a: 1 }, { a: 2 }] } };
+  expect(readObject({ ...flow, operation: 'CREATE', fromKubelet: false }, object, kindsOf([customKindRow(flow)]))).toEqual({
+    kind: 'malformed',
+    problem: { path: 'spec.list[1].a', message: 'must be an object, but is a number' },
+  });
+});

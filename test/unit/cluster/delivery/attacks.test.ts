@@ -297,6 +297,16 @@ test('nothing is written while the namespace cannot be read', async () => {
   expect(world.failures()[0]).toContain('mine/corp');
 });
 
+test('a namespace with more labels than are kept gets no copies, and loses those that it has', async () => {
+  const world = await shop();
+  const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`example.com/${index}`, 'x'.repeat(63)]));
+  world.putNamespace('new', { ...prod, ...many });
+  world.putPod('new', 'web');
+  world.putNamespace('shop', { ...prod, ...many });
+  await world.clock.advance(32_000);
+  expect([world.login('new'), world.login('shop')]).toEqual([undefined, undefined]);
+});
+
 test('a copy is deleted 30 seconds after the webhooks no longer select its namespace', async () => {
   const world = await shop();
   world.putNamespace('shop', { ...prod, unselected: '' });

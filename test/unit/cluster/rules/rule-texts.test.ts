@@ -64,13 +64,33 @@ test('of a namespace the texts of two quotas are held, of another one its own', 
 });
 
 test('all namespaces together have a limit too', () => {
-  const store = createRulesConfigMapStore(() => undefined, 3 * quota).create();
+  const store = createRulesConfigMapStore(() => undefined, { characters: 3 * quota }).create();
   for (let index = 0; index < 10; index += 1) store.set(`team-${index}/own`, configMap('own', [quota], `team-${index}`));
   expect([...store.values()].filter(({ droppedSize }) => !droppedSize)).toHaveLength(3);
 });
 
+test.each([
+  ['in blocks', (count: number) => `rules:\n${'- registry: a.io\n'.repeat(count)}`],
+  ['in a list', (count: number) => `rules: [{registry: [${'a.io,'.repeat(count)}]}]`],
+  ['in JSON', (count: number) => JSON.stringify({ rules: Array.from({ length: count }, () => ({ registry: 'a.io' })) })],
+])('rules of all namespaces are limited too, because a short text may contain many of them: %s', (_, text) => {
+  const texts = createRulesConfigMapStore(() => undefined, { rules: 1_000 });
+  const store = texts.create();
+  texts.adopt(store);
+  const put = (index: number, count: number) =>
+    store.set(`team-${index}/own`, { ...configMap('own', [], `team-${index}`), data: { 'a.yaml': text(count) } });
+  for (let index = 0; index < 8; index += 1) put(index, 190);
+  expect([...store.values()].map(({ droppedSize }) => droppedSize !== undefined)).toEqual([
+    ...Array(5).fill(false),
+    ...Array(3).fill(true),
+  ]);
+  expect(texts.hasRoomAgain()).toBe(false);
+  store.delete('team-0/own');
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
 test('a ConfigMap that was left out for lack of room in all namespaces fits when another namespace deletes one', () => {
-  const texts = createRulesConfigMapStore(() => undefined, quota);
+  const texts = createRulesConfigMapStore(() => undefined, { characters: quota });
   const store = texts.create();
   texts.adopt(store);
   store.set('team-a/own', configMap('own', [quota]));

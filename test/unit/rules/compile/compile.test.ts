@@ -327,19 +327,34 @@ test('more secrets than can be watched are a problem, at the first that is too m
   ]);
 });
 
-test('more namespace patterns than can be compared with each other are a problem, at the last one', () => {
-  // Patterns of one rank with one beginning, none of which ties with another.
+test('thousands of namespace patterns are compared, also with one beginning', () => {
+  const rules = Array.from({ length: 3_000 }, (_, index) => `- {registry: a.io, name: r${index}, namespaces: "s*-${index + 10_000}"}\n`);
+  expect(problemsOf(`rules:\n${rules.join('')}`)).toEqual([]);
+});
+
+test('more label selectors than can be compared with each other are a problem, at the last one', () => {
+  // Each excludes each other by one of twelve labels.
+  const requirement = (index: number) => (_: unknown, bit: number) =>
+    `{key: k${bit}, operator: ${(index >> bit) & 1 ? 'Exists' : 'DoesNotExist'}}`;
   const rules = (count: number) =>
-    `rules:\n${Array.from({ length: count }, (_, index) => `- {registry: a.io, name: r${index}, namespaces: "s*-${index + 10_000}"}\n`).join('')}`;
-  expect(problemsOf(rules(500))).toEqual([]);
-  expect(problemsOf(rules(2_100))).toEqual([
-    expect.stringMatching(/^a\.yaml too-many-selectors 2101:\d+ the rules have too many namespace selectors/),
+    `rules:\n${Array.from(
+      { length: count },
+      (_, index) =>
+        `- {registry: a.io, name: r${index}, namespaces: {matchExpressions: [${Array.from({ length: 12 }, requirement(index))}]}}\n`,
+    ).join('')}`;
+  expect(problemsOf(rules(300))).toEqual([]);
+  expect(problemsOf(rules(1_000))).toEqual([
+    expect.stringMatching(/^a\.yaml too-many-selectors 1001:\d+ the rules have too many namespace selectors/),
   ]);
 });
 
-test('many overrides with the same settings are not compared', () => {
-  const overrides = Array.from({ length: 2_100 }, (_, index) => `- {namespaces: {matchLabels: {k${index}: x}}, mode: warn}\n`);
+test.each([
+  ['labels', (index: number) => `{matchLabels: {k${index}: x}}`],
+  ['patterns', (index: number) => `"a*${index + 10_000}*"`],
+])('many overrides with the same settings are not compared, with different %s', (_, namespaces) => {
+  const overrides = Array.from({ length: 2_100 }, (_override, index) => `- {namespaces: ${namespaces(index)}, mode: warn}\n`);
   expect(problemsOf(`overrides:\n${overrides.join('')}`)).toEqual([]);
+  expect(problemsOf(`overrides:\n- {namespaces: x, mode: audit}\n${overrides.join('')}`)).toEqual([]);
 });
 
 test('a rule set keeps its sources', () => {

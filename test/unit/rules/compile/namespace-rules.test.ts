@@ -295,6 +295,16 @@ describe('the documents of a namespace', () => {
   });
 });
 
+test('lists of secrets in the rules of a namespace may multiply to 20,000', () => {
+  const rules = (secrets: number) => {
+    const pullSecrets = Array.from({ length: secrets }, (_, index) => `s${index}`);
+    return Array.from({ length: 200 }, (_, index) => ({ ...rule({ registry: `reg.io/x${index}` }), pullSecrets }));
+  };
+  const compile = (secrets: number) => compileNamespaceRules('shop', [documentWith({ rules: rules(secrets), namespace: 'shop' })]);
+  expect(compile(100).ok).toBe(true);
+  expect(compile(101)).toMatchObject({ problems: [{ code: 'too-many-combinations' }] });
+});
+
 describe('the revision', () => {
   const cluster = compiled({ rules: [rule({ registry: 'reg.io' })] });
   const sets = (...all: readonly NamespaceRuleSet[]) => new Map(all.map((each) => [each.namespace, each]));

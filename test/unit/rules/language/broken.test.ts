@@ -23,6 +23,7 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
   'override-tie',
   'secret-tie',
   'too-many-secrets',
+  'too-many-combinations',
   'too-many-selectors',
   'too-many-rules',
   'namespace-quota',
