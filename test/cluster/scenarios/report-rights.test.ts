@@ -137,7 +137,11 @@ describe('the Reports', () => {
     expect(exitCode).toBe(0);
     expect(out).toContain('1 Report written, 1 deleted');
     const [report] = await reportsIn('shop');
-    expect(report?.results.map(({ result, resources }) => `${result} ${resources?.[0]?.name}`)).toEqual(['fail old', 'pass good', 'pass rollout']);
+    expect(report?.results.map(({ result, resources }) => `${result} ${resources?.[0]?.name}`)).toEqual([
+      'fail old',
+      'pass good',
+      'pass rollout',
+    ]);
     expect(await reportsIn('empty')).toEqual([]);
   });
 });
