@@ -1,6 +1,6 @@
 /**
- * The permissions of secret delivery that depend on the rules: the names of copies and sources for RBAC, and the policy that limits what RBAC
- * cannot. RBAC limits `create` by name for a server-side apply, and nothing about type, label and namespace.
+ * The permissions of secret delivery that depend on the rules and the custom kinds: the names of copies and sources for RBAC, and the policy that
+ * limits what RBAC cannot. RBAC limits `create` by name for a server-side apply, and nothing about type, label and namespace.
  */
 import type { JsonObject } from '../object/json.ts';
 import { copyType, deliveredLabel, fencePolicy, foreignRejection } from './names.ts';
@@ -11,12 +11,14 @@ export type DeliveryRightsOptions = {
   readonly serviceAccount: string;
   /** Namespaces that never get a copy, in addition to regkeeper's own and those of the platform. */
   readonly excludedNamespaces: readonly string[];
+  /** Custom resources whose objects can need a secret. */
+  readonly customKinds?: readonly { readonly group: string; readonly resource: string }[];
 };
 
 /** The objects to apply for these entries of `secrets`. */
 export function deliveryRights(
   secrets: readonly { readonly name: string; readonly source: string }[],
-  { namespace, serviceAccount, excludedNamespaces }: DeliveryRightsOptions,
+  { namespace, serviceAccount, excludedNamespaces, customKinds = [] }: DeliveryRightsOptions,
 ): readonly JsonObject[] {
   const names = sorted(secrets.map(({ name }) => name));
   const sources = sorted(secrets.map(({ source }) => source));
@@ -25,10 +27,12 @@ export function deliveryRights(
     { apiGroups: [''], resources: ['secrets'], resourceNames: names, verbs: ['create', 'patch', 'delete', 'list', 'watch'] },
   ];
   const sourceRules = [{ apiGroups: [''], resources: ['secrets'], resourceNames: sources, verbs: ['get', 'list', 'watch'] }];
+  const kindRules = customKinds.map(({ group, resource }) => ({ apiGroups: [group], resources: [resource], verbs: ['list', 'watch'] }));
   const excluded = [...new Set([namespace, 'kube-system', 'kube-node-lease', ...excludedNamespaces])];
   return [
     ...role('ClusterRole', { name: 'regkeeper-delivered-secrets', labels }, copyRules, subjects),
     ...role('Role', { name: 'regkeeper-secret-sources', namespace, labels }, sourceRules, subjects),
+    ...(kindRules.length > 0 ? role('ClusterRole', { name: 'regkeeper-deliver-custom-kinds', labels }, kindRules, subjects) : []),
     policy(names, excluded, `system:serviceaccount:${namespace}:${serviceAccount}`),
     binding(),
   ];

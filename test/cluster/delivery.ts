@@ -70,7 +70,7 @@ export async function deleteDelivery(kubectl: Kubectl): Promise<void> {
   const api = await kubectl.api();
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
   // First the permission, so that no copy is recreated.
-  const roles = ['regkeeper-delivered-secrets', 'regkeeper-deliver'];
+  const roles = ['regkeeper-delivered-secrets', 'regkeeper-deliver', 'regkeeper-deliver-custom-kinds'];
   await deleteAll(
     kubectl,
     roles.flatMap((name) => [`${rbac}/clusterroles/${name}`, `${rbac}/clusterrolebindings/${name}`]),

@@ -1,9 +1,12 @@
-/** `rbac`: prints the permissions that depend on the rules: to see whether secrets exist, and to deliver them. */
+/** `rbac`: prints the permissions that depend on the rules and the custom kinds: to see whether secrets exist, and to deliver them. */
 import { Command, Option } from 'commander';
 import { deliveryRights } from '../../delivery/rights.ts';
+import { builtInKinds, type KindRow } from '../../object/kinds.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
+import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printYaml } from '../../yaml/print-yaml.ts';
+import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { namespaceOption, rulesOption } from '../input/options.ts';
 import { readRulesOption } from '../input/rules-from-files.ts';
 import { helpNotes } from '../line/help-text.ts';
@@ -15,6 +18,7 @@ type RbacOptions = {
   readonly serviceAccount?: string;
   readonly deliver?: true;
   readonly excludeNamespaces?: readonly string[];
+  readonly customKinds?: readonly string[];
 };
 
 export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
@@ -24,11 +28,14 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .addOption(new Option('--service-account <name>', 'service account (default: "regkeeper", "regkeeper-deliver" with --deliver)'))
     .addOption(new Option('--deliver', 'print the permissions and the policy of secret delivery'))
     .addOption(new Option('--exclude-namespaces <name...>', 'namespaces that never get a copy of a secret, with --deliver'))
+    .addOption(customKindsOption('files that declare custom resources, with --deliver'))
     .addHelpText('after', helpNotes({ examples }))
     .action(async (options: RbacOptions) => {
+      if (!options.deliver) rejectDeliveryOptions(options);
       const ruleSet = await readRulesOption(options.rules, terminal);
-      if (!ruleSet) return finish(2);
-      if (options.deliver) return printDelivery(ruleSet, options, terminal);
+      const customKinds = await readCustomKinds(options, terminal);
+      if (!ruleSet || !customKinds) return finish(2);
+      if (options.deliver) return printDelivery(ruleSet, customKinds, options, terminal);
       const names = namedSecrets(ruleSet);
       if (names.length === 0) {
         terminal.err('the rules reference no secrets, so no ClusterRole is needed\n');
@@ -38,19 +45,37 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
     });
 }
 
-function printDelivery({ deliveredSecrets }: RuleSet, options: RbacOptions, terminal: Terminal): void {
+/** They have no effect on the permissions of the webhook, and a scan reads the custom kinds of the server. */
+function rejectDeliveryOptions({ customKinds, excludeNamespaces }: RbacOptions): void {
+  const useless = (customKinds && '--custom-kinds') ?? (excludeNamespaces && '--exclude-namespaces');
+  if (useless) throw new ConfigurationError(`${useless} can be used with --deliver only`);
+}
+
+/** Returns undefined if a file has problems. */
+async function readCustomKinds({ customKinds: files }: RbacOptions, terminal: Terminal): Promise<readonly KindRow[] | undefined> {
+  if (!files) return [];
+  const kinds = await readCustomKindsOption(files, terminal);
+  return kinds?.rows.filter((row) => !builtInKinds.rows.includes(row));
+}
+
+function printDelivery({ deliveredSecrets }: RuleSet, customKinds: readonly KindRow[], options: RbacOptions, terminal: Terminal): void {
   const { namespace, serviceAccount = 'regkeeper-deliver', excludeNamespaces: excludedNamespaces = [] } = options;
   if (deliveredSecrets.length === 0) {
     terminal.err('the rules have no secrets to deliver, so secret delivery needs no permissions\n');
     return;
   }
-  terminal.out(deliveryRights(deliveredSecrets, { namespace, serviceAccount, excludedNamespaces }).map(document).join(''));
+  const rights = deliveryRights(deliveredSecrets, { namespace, serviceAccount, excludedNamespaces, customKinds });
+  terminal.out(rights.map(document).join(''));
 }
 
 const examples = [
   { does: 'Print the ClusterRole and its binding', line: 'regkeeper rbac --rules deploy/examples/rules' },
   { does: 'Apply them', line: 'regkeeper rbac --rules deploy/examples/rules | kubectl apply -f -' },
   { does: 'Apply the permissions of secret delivery', line: 'regkeeper rbac --deliver --rules deploy/examples/rules | kubectl apply -f -' },
+  {
+    does: 'Print them with permissions on custom resources',
+    line: 'regkeeper rbac --deliver --rules deploy/examples/rules --custom-kinds deploy/custom-kinds/custom-kinds.yaml',
+  },
 ];
 
 const name = 'regkeeper-secrets';

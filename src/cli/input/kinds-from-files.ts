@@ -3,8 +3,8 @@ import { Option } from 'commander';
 import type { Kinds } from '../../object/kinds.ts';
 import type { Terminal } from '../terminal.ts';
 
-export function customKindsOption(): Option {
-  return new Option('--custom-kinds <files...>', 'files that declare custom resources with images');
+export function customKindsOption(description = 'files that declare custom resources with images'): Option {
+  return new Option('--custom-kinds <files...>', description);
 }
 
 /** Prints problems on standard error and returns undefined if there are any, because objects of an unread kind would not be evaluated. */

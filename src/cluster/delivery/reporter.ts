@@ -10,7 +10,7 @@ import type { DeliveryMetrics } from '../../observe/delivery-metrics.ts';
 import type { AuditLog } from '../../observe/logger.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { type Clock, systemClock } from '../../time/clock.ts';
-import type { ControllerObserver } from './controller.ts';
+import type { ControllerObserver, WriteAction } from './controller.ts';
 import type { SecretEvents } from './events.ts';
 import type { PlannedCopy } from './plans.ts';
 
@@ -55,7 +55,7 @@ export function createDeliveryReporter(options: DeliveryReporterOptions): Contro
       const fix = status === 403 ? '. Apply the output of "regkeeper rbac --deliver"' : '';
       budget.warn(
         { err: error, namespace, secret: name, status, reason },
-        `cannot ${action.do} a copy: ${errorMessage(error)}${fix}. Retrying`,
+        `cannot ${attempts[action.do]}: ${errorMessage(error)}${fix}. Retrying`,
       );
     },
     found({ namespace, name, finding, planned, repeated }) {
@@ -71,6 +71,15 @@ export function createDeliveryReporter(options: DeliveryReporterOptions): Contro
     },
   };
 }
+
+const attempts: Readonly<Record<WriteAction['do'], string>> = {
+  create: 'create a copy',
+  update: 'update a copy',
+  replace: 'replace a copy',
+  delete: 'delete a copy',
+  'mark-unused': 'mark a copy as unused',
+  'unmark-unused': 'mark a copy as used',
+};
 
 const eventReasons = {
   foreign: 'SecretNotDelivered',

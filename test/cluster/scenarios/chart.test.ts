@@ -122,6 +122,24 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ['secret delivery', { resources: ['base'], components: ['secret-delivery'] }, ['--set', 'secretDelivery.enabled=true']],
   ['reports', { resources: ['base'], components: ['scan-report'] }, ['--set', 'scanReport.enabled=true']],
   [
+    'custom resources that can need delivered secrets',
+    { resources: ['base'], components: ['secret-delivery', 'custom-kinds'] },
+    ['--set', 'secretDelivery.enabled=true', '--set-json', `customKinds=${customKinds}`],
+  ],
+  [
+    'custom resources in reports',
+    { resources: ['base'], components: ['scan-report', 'custom-kinds'] },
+    ['--set', 'scanReport.enabled=true', '--set-json', `customKinds=${customKinds}`],
+  ],
+  [
+    'secret delivery, reports and custom resources in another namespace',
+    { resources: ['base'], components: ['secret-delivery', 'scan-report', 'custom-kinds'], namespace: 'keeper' },
+    [
+      ...['--namespace', 'keeper', '--set', 'secretDelivery.enabled=true,scanReport.enabled=true'],
+      ...['--set-json', `customKinds=${customKinds}`],
+    ],
+  ],
+  [
     'metrics and alerts of secret delivery',
     { resources: ['base'], components: ['secret-delivery', 'monitoring', 'secret-delivery-monitoring'] },
     ['--set', 'secretDelivery.enabled=true,serviceMonitor.enabled=true,prometheusRule.enabled=true'],

@@ -1,7 +1,9 @@
 /** Custom kinds from the settings: Argo Rollouts, Knative Services and Tekton TaskRuns, as custom resources without their controllers. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { target } from '../target.ts';
+import { applyDelivery, applyDeliveryRights, type DeliveryProcess, deleteDelivery, startDelivery } from '../delivery.ts';
+import { ownNamespace } from '../regkeeper.ts';
+import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
 const cluster = target();
@@ -12,6 +14,16 @@ const kinds = [
   { group: 'serving.knative.dev', version: 'v1', plural: 'services', kind: 'Service' },
   { group: 'tekton.dev', version: 'v1', plural: 'taskruns', kind: 'TaskRun' },
 ];
+
+const customKinds = ['--custom-kinds', resolve(import.meta.dirname, '../../../deploy/custom-kinds/custom-kinds.yaml')];
+const rules = `
+mode: enforce
+unconfigured: deny
+rules:
+- {registry: good.example.com, pullSecret: corp-pull}
+secrets:
+- {name: corp-pull, source: corp-source, namespaces: {matchLabels: {tier: prod}}}
+`;
 
 // The server of an existing cluster has its own settings.
 describe.runIf(cluster.local)('custom resources', () => {
@@ -30,11 +42,7 @@ describe.runIf(cluster.local)('custom resources', () => {
     await kubectl(['delete', 'crd', '--ignore-not-found', ...kinds.map(({ plural, group }) => `${plural}.${group}`)]);
   });
 
-  const keeper = withRegkeeper(
-    cluster,
-    'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.example.com, pullSecret: corp-pull}\n',
-    { flags: ['--custom-kinds', resolve(import.meta.dirname, '../../../deploy/custom-kinds/custom-kinds.yaml')] },
-  );
+  const keeper = withRegkeeper(cluster, rules, { flags: customKinds });
 
   describe.each([
     { resource: 'rollouts.argoproj.io', apiVersion: 'argoproj.io/v1alpha1', kind: 'Rollout' },
@@ -100,6 +108,41 @@ describe.runIf(cluster.local)('custom resources', () => {
     await apply(taskRun('good', 'good.example.com/step'));
     const { spec } = await kubectl.json<{ spec: object }>(['get', 'taskruns.tekton.dev', 'good', '-n', keeper.namespace]);
     expect(spec).toEqual(taskRun('good', 'good.example.com/step').spec);
+  });
+
+  describe('with secret delivery', () => {
+    let delivery: DeliveryProcess | undefined;
+    beforeAll(async () => {
+      await applyDelivery(kubectl, keeper.folder);
+      await applyDeliveryRights(kubectl, keeper.folder, rules, customKinds);
+      const source = {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'corp-source', namespace: ownNamespace, labels: { 'regkeeper.io/source': 'true' } },
+        type: 'kubernetes.io/dockerconfigjson',
+        stringData: { '.dockerconfigjson': JSON.stringify({ auths: { 'good.example.com': { auth: btoa('robot:one') } } }) },
+      };
+      await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(source) });
+      delivery = await startDelivery({ kubectl, directory: join(keeper.folder, 'delivery'), flags: customKinds });
+    }, 120_000);
+    afterAll(async () => {
+      await delivery?.end('SIGKILL');
+      await deleteDelivery(kubectl);
+    });
+
+    // Its controller does not run, so nothing else in the namespace needs the secret.
+    test('a namespace gets a secret that only a custom resource needs', async () => {
+      const namespace = await cluster.namespace({ tier: 'prod' });
+      const rollout = {
+        apiVersion: 'argoproj.io/v1alpha1',
+        kind: 'Rollout',
+        metadata: { name: 'web' },
+        spec: { template: { spec: { containers: [{ name: 'app', image: 'good.example.com/web:1' }] } } },
+      };
+      await kubectl(['create', '-f', '-', '-n', namespace], { stdin: JSON.stringify(rollout) });
+      const copy = () => kubectl(['get', 'secret', 'corp-pull', '-n', namespace], { allowFailure: true });
+      await waitFor(async () => (await copy()).code === 0, { deadlineSeconds: 20, what: 'the copy' });
+    });
   });
 
   async function apply(object: object, flags: readonly string[] = []): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * `regkeeper scan --report` with the account of deploy/scan-report: the Reports that it writes on a real API server, that every request is
+ * `regkeeper scan --report` with the account of deploy/scan-report and with deploy/custom-kinds: the Reports that it writes on a real API server, that every request is
  * allowed, that every permission is used, and that everything else is rejected. Runs on this file's own control plane, whose audit log shows
  * the requests.
  */
@@ -41,11 +41,13 @@ beforeAll(async () => {
   plane = await startControlPlane({ auditOf: user });
   kubectl = kubectlOf(plane);
   admin = await kubectl.api();
-  await Promise.all([installCrds(kubectl), applyBase(kubectl)]);
+  await Promise.all([installCrds(kubectl), installRollouts(), applyBase(kubectl)]);
   const overlay = join(plane.directory, 'report-overlay');
   await mkdir(overlay);
-  await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify({ components: [relative(overlay, join(deploy, 'scan-report'))] }));
-  await kubectl(['apply', '--server-side', '-k', overlay]);
+  const inDeploy = (name: string) => relative(overlay, join(deploy, name));
+  const kustomization = { resources: [inDeploy('base')], components: ['scan-report', 'custom-kinds'].map(inDeploy) };
+  await writeFile(join(overlay, 'kustomization.yaml'), JSON.stringify(kustomization));
+  await kubectl(['apply', '--server-side', '--force-conflicts', '-k', overlay]);
   await writeRules(day(1));
   for (const name of ['shop', 'empty']) {
     await admin.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
@@ -57,6 +59,12 @@ beforeAll(async () => {
   const images = { good: 'reg.example.com/web:1', bad: 'docker.io/acme/web:1', old: 'legacy.example.com/web:1' };
   for (const [name, image] of Object.entries(images)) await admin.create('/api/v1/namespaces/shop/pods', pod(name, running(image)));
   await admin.create('/api/v1/namespaces/empty/pods', pod('alone', running('reg.example.com/web:1')));
+  await admin.create('/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts', {
+    apiVersion: 'argoproj.io/v1alpha1',
+    kind: 'Rollout',
+    metadata: { name: 'rollout' },
+    spec: { template: { spec: running('reg.example.com/web:1') } },
+  });
   kubeconfig = await serviceAccountKubeconfig({ kubectl, directory: plane.directory }, 'regkeeper-report');
   account = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
 }, 180_000);
@@ -65,6 +73,24 @@ afterAll(async () => {
   await account?.close();
   await plane?.stop();
 });
+
+/** One of the kinds of deploy/custom-kinds, without its controller. The others are not served. */
+async function installRollouts(): Promise<void> {
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const definition = {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: 'rollouts.argoproj.io' },
+    spec: {
+      group: 'argoproj.io',
+      scope: 'Namespaced',
+      names: { kind: 'Rollout', plural: 'rollouts' },
+      versions: [{ name: 'v1alpha1', served: true, storage: true, schema }],
+    },
+  };
+  await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(definition) });
+  await kubectl(['wait', '--for=condition=Established', '--timeout=60s', `crd/${definition.metadata.name}`]);
+}
 
 async function writeRules(until: string): Promise<void> {
   await admin.request({
@@ -89,16 +115,17 @@ describe('the Reports', () => {
     expect({ exitCode, err }).toEqual({ exitCode: 0, err: expect.not.stringContaining('cannot') });
     expect(out).toContain('2 Reports written, 0 deleted');
     const [report] = await reportsIn('shop');
-    expect(report?.summary).toEqual({ fail: 1, error: 0, warn: 0, pass: 2, skip: 0 });
+    expect(report?.summary).toEqual({ fail: 1, error: 0, warn: 0, pass: 3, skip: 0 });
     expect(report?.results.map(({ result, resources }) => `${result} ${resources?.[0]?.name}`)).toEqual([
       'fail bad',
       'pass good',
       'pass old',
+      'pass rollout',
     ]);
     const { rulesRevision } = JSON.parse((await regkeeper(['scan', '-o', 'json', '--kubeconfig', plane.kubeconfig])).out);
     expect(report?.metadata.labels['regkeeper.io/rules-revision']).toBe(rulesRevision);
     expect((await kubectl(['get', 'reports', '-n', 'shop'])).stdout).toMatch(
-      /^NAME +PASS +FAIL +WARN +ERROR +SKIP +AGE\nregkeeper +2 +1 +0 +0 +0 /,
+      /^NAME +PASS +FAIL +WARN +ERROR +SKIP +AGE\nregkeeper +3 +1 +0 +0 +0 /,
     );
   });
 
@@ -110,7 +137,11 @@ describe('the Reports', () => {
     expect(exitCode).toBe(0);
     expect(out).toContain('1 Report written, 1 deleted');
     const [report] = await reportsIn('shop');
-    expect(report?.results.map(({ result, resources }) => `${result} ${resources?.[0]?.name}`)).toEqual(['fail old', 'pass good']);
+    expect(report?.results.map(({ result, resources }) => `${result} ${resources?.[0]?.name}`)).toEqual([
+      'fail old',
+      'pass good',
+      'pass rollout',
+    ]);
     expect(await reportsIn('empty')).toEqual([]);
   });
 });
@@ -132,7 +163,7 @@ type PolicyRule = { apiGroups: string[]; resources: string[]; resourceNames?: st
 type Role = { metadata: { name: string; namespace?: string }; rules: PolicyRule[] };
 
 /** Not served by this cluster. */
-const ofOpenShift = /config\.openshift\.io|services image-registry/;
+const notServed = /config\.openshift\.io|services image-registry|serving\.knative\.dev|tekton\.dev|kubeflow\.org/;
 
 describe('what the command requests', () => {
   test('is allowed, always', async () => {
@@ -166,7 +197,7 @@ describe('what the command requests', () => {
       );
     const idle = rights.filter((right) => !isUsed(right));
     const shown = idle.map(({ group, resource, name, verb }) => `${verb} ${resource}${group && `.${group}`}${name ? ` ${name}` : ''}`);
-    expect(shown.filter((right) => !ofOpenShift.test(right))).toEqual([]);
+    expect(shown.filter((right) => !notServed.test(right))).toEqual([]);
   });
 });
 

@@ -56,7 +56,27 @@ test('the roles of the chart are those of the component', () => {
       new RegExp(
         `define "regkeeper\\.${name}" }}\\n([\\s\\S]*?)\\n{{- end }}\\n{{- define|define "regkeeper\\.${name}" }}\\n([\\s\\S]*?)\\n{{- end }}\\n`,
       ).exec(template) ?? [];
-    return parse(text.replace(/{{- range \.Values\.customKinds }}[\s\S]*?{{- end }}\n/, ''));
+    return parse(text.replace(/{{- range \.Values\.customKinds }}[\s\S]*?{{- end }}(\n|$)/, ''));
   };
   expect([defined('deliver-reading'), defined('deliver-own')]).toEqual(roles);
+});
+
+type Patch = { readonly target: { readonly kind: string; readonly name: string }; readonly patch: string };
+
+test.each([
+  ['regkeeper-deliver', ['list', 'watch']],
+  ['regkeeper-report', ['list']],
+])('the component custom-kinds permits %s to %j each kind of its list', (name, verbs) => {
+  const { kinds } = parse(readFileSync(join(deploy, 'custom-kinds/custom-kinds.yaml'), 'utf8')) as {
+    kinds: { group: string; resource: string }[];
+  };
+  const { patches } = parse(readFileSync(join(deploy, 'custom-kinds/kustomization.yaml'), 'utf8')) as { patches: Patch[] };
+  const [patch] = patches.filter(({ target }) => target.kind === 'ClusterRole' && target.name === name);
+  expect(parse(patch?.patch ?? '')).toEqual(
+    kinds.map(({ group, resource }) => ({
+      op: 'add',
+      path: '/rules/-',
+      value: { apiGroups: [group], resources: [resource], verbs },
+    })),
+  );
 });
