@@ -119,7 +119,7 @@ export const problemCodes = {
   'too-many-rules': { level: 'problem', text: 'The documents of a namespace have more than 200 rules in total.' },
   'too-many-combinations': {
     level: 'problem',
-    text: 'Lists of registries with long lists of secrets or namespaces multiply to more than 500,000 combinations, or 20,000 in the rules of a namespace.',
+    text: 'Lists of registries, combined with long lists of secrets or namespaces, produce more than 500,000 combinations, or 20,000 in the rules of a namespace.',
   },
   'too-many-selectors': { level: 'problem', text: 'The rules have too many namespace selectors that must be compared with each other.' },
   'too-many-secrets': { level: 'problem', text: 'The cluster documents have more than 250 entries of `secrets` in total.' },

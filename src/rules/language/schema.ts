@@ -68,7 +68,7 @@ const selectorSchema = {
 function namespacesField(description: string) {
   return {
     anyOf: [namespaceName, { type: 'array', items: namespaceName, minItems: 1 }, selectorSchema],
-    description: `${description} A name, in which * matches any characters, or a list of names. Or a label selector as in Kubernetes: {matchLabels: {team: a}}.`,
+    description: `${description} A name, in which * matches any characters, a list of names, or a label selector as in Kubernetes: {matchLabels: {team: a}}.`,
   } as const;
 }
 
@@ -136,7 +136,8 @@ const exemptionSchema = {
   properties: {
     image: {
       anyOf: registryPatterns,
-      description: 'The allowed images: a pattern as in a rule that trusts, host[:port][/path], without a tag or digest, or a list.',
+      description:
+        'The allowed images: a pattern as in a rule that trusts, host[:port][/path], without a tag or digest, or a list of patterns.',
     },
     namespaces: namespacesField(
       'The namespaces to which the exemption applies. Default: all. Prefer labels, because users may be able to choose the names of namespaces.',
@@ -180,7 +181,7 @@ const deliveredSecretSchema = {
     source: {
       ...secretName,
       description:
-        "The name of the Secret that is copied. It must be in regkeeper's namespace, have a registry type, and have the label regkeeper.io/source=true.",
+        "The name of the Secret that is copied. It must be in regkeeper's namespace, with a type for registry credentials and the label regkeeper.io/source=true.",
     },
     namespaces: namespacesField(
       'The namespaces that may have a copy. A cluster rule that references the Secret must also apply there. Use "*" for all. Prefer labels, because users may be able to choose the names of namespaces.',
@@ -189,7 +190,7 @@ const deliveredSecretSchema = {
       enum: deliveries,
       default: 'onDemand',
       description:
-        'When a namespace gets a copy: onDemand as soon as an object there needs the Secret, always even if none does. Default: onDemand.',
+        'When a namespace gets a copy: onDemand means as soon as an object there needs the Secret, always means in advance. Default: onDemand.',
     },
     retain: {
       type: 'string',
@@ -245,7 +246,7 @@ export const rulesSchema = {
     shortNames: {
       anyOf: [{ enum: ['docker.io', 'reject'] }, { type: 'array', items: registryPattern, minItems: 1 }],
       description:
-        'How image names without a registry are resolved: docker.io, reject (they are denied), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io.',
+        'How image names without a registry are resolved: docker.io, reject (they are denied), or a list of hosts, host[:port], that nodes search in this order. Default: docker.io, except on OpenShift.',
     },
     internalRegistries: {
       type: 'array',

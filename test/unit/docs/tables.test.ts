@@ -24,7 +24,7 @@ const sorted = (names: readonly string[]) => [...names].sort();
 
 describe('what the code has stands in the docs, and nothing else', () => {
   test.each([
-    ['problem', 'Problems that reject the document'],
+    ['problem', 'Problems that cause rejection'],
     ['warning', 'Warnings'],
     ['hint', 'Hints'],
   ])('codes of level %s in docs/rules.md, under "%s"', (level, heading) => {
@@ -33,7 +33,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
   });
 
   test('what to do about each code, as SARIF tells it too', () => {
-    const listed = ['Problems that reject the document', 'Warnings', 'Hints'].flatMap((heading) =>
+    const listed = ['Problems that cause rejection', 'Warnings', 'Hints'].flatMap((heading) =>
       rows(section(readPage('docs/rules.md'), heading)),
     );
     const remedies = listed.map(([code = '', , remedy = '']) => [code.replaceAll('`', ''), remedy.replaceAll('\\|', '|')]);
