@@ -45,7 +45,7 @@ export type PastImage = {
 export const replayGaps = {
   'labels-unknown': 'The rules select namespaces by labels that the record does not contain.',
   'secret-unknown': 'A rule has `onMissingSecret: deny`, and the record does not show whether the namespace has the secret.',
-  'short-names': 'The result depends on `shortNames`, which differs from the record or came from the configuration of the cluster.',
+  'short-names': "The result depends on `shortNames`, which differs from the record or came from the cluster's configuration.",
   'cluster-registry':
     'An image was trusted because it is from an internal registry that the server detected. Rules files do not show whether this still applies.',
 } as const;

@@ -34,9 +34,9 @@ export type ReadRecord =
 export const recordGaps = {
   'old-record': 'An earlier version of regkeeper wrote the record, without everything that replay needs.',
   'newer-record': 'A later version of regkeeper wrote the record.',
-  'not-evaluated': 'The request was not evaluated then (outcome `error`).',
+  'not-evaluated': 'The request could not be evaluated at that time (outcome `error`).',
   truncated: 'The record does not contain the whole request.',
-  'image-stream': 'An image comes from an image stream, which may contain another image by now.',
+  'image-stream': 'An image comes from an image stream, which may now contain a different image.',
   unresolved: 'An image was not known yet, such as one that an image trigger fills in.',
   ...replayGaps,
 } as const;

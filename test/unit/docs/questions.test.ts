@@ -23,7 +23,7 @@ const questions: readonly (readonly [issue: string, words: readonly string[], pa
   ['kyverno/kyverno#6492', ['Gardener', 'HibernationPossible'], 'docs/guides/platforms.md'],
   ['sigstore/policy-controller#1388', ['Istio', 'gateway', '`image: auto`', 'placeholder'], 'docs/guides/roll-out.md'],
   ['sigstore/policy-controller#1863', ['never contacts a registry', 'egress'], 'docs/limits.md'],
-  ['kyverno/policies#770', ['annotation of the namespace', 'ConfigMap', 'Label the namespaces'], 'docs/guides/migrate.md'],
+  ['kyverno/policies#770', ['annotation on the namespace', 'ConfigMap', 'Label the namespaces'], 'docs/guides/migrate.md'],
   ['kyverno/policies#1210', ['`docker.io` is allowed, but `nginx` is denied'], 'docs/guides/migrate.md'],
   ['titansoft-pte-ltd/imagepullsecret-patcher#17', ['rotate a credential', 'need no restart'], 'docs/secret-delivery.md'],
   ['open-policy-agent/gatekeeper#1120', ['system-cluster-critical', 'ResourceQuota', 'GKE'], 'deploy/README.md'],

@@ -63,7 +63,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
   test('codes of malformed Secrets in docs/tools.md, with their effect', () => {
     const effects: Readonly<Record<SecretEffect, string>> = {
       rejected: 'the API server rejects the Secret',
-      'breaks-pulls': 'every pull of a Pod that lists the Secret fails',
+      'breaks-pulls': 'every pull for a Pod that lists the Secret fails',
       'entry-ignored': 'kubelets ignore the entry',
     };
     const listed = rows(section(readPage('docs/tools.md'), 'Codes of malformed Secrets'));
