@@ -58,7 +58,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'internal-conflict': 'remove the rule or the internal registry. To deny the other ports of the host, use `host:*`',
   'override-tie': 'specify the setting in one of them, or make the namespaces of one more specific',
   'too-many-rules': 'use fewer rules. Shorter paths or `*` segments can cover more',
-  'too-many-combinations': 'select namespaces by labels or patterns, or use shorter lists',
+  'too-many-combinations': 'select namespaces by label or pattern, or use shorter lists',
   'too-many-selectors': 'select by labels with one common key, or list the names of namespaces in one rule',
   'too-many-secrets': 'use one secret for several registries',
   'namespace-rule-without-effect': 'remove the rule, or ask an administrator to trust or delegate the pattern in the cluster rules',
