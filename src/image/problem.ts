@@ -5,7 +5,7 @@ export const imageProblemCodes = {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: an example of such a variable
   variable: 'an unexpanded variable or a placeholder, such as `${IMAGE}`, `$(IMAGE)`, `{{ .Values.image }}` or `<IMAGE>`',
   whitespace: 'a space, tab or line break',
-  character: 'a control character, or a character outside ASCII',
+  character: 'a control character, or a non-ASCII character',
   userinfo: 'a user name or password before the registry host',
   scheme: 'a URL scheme such as https:// or docker://',
   host: 'a registry host that is neither a host name of at most 253 characters nor an IPv4 address nor an IPv6 address in brackets',

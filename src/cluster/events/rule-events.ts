@@ -88,7 +88,7 @@ export function createRuleEvents({ rules, store, versionOf, recorder, clock }: R
 }
 
 function acceptance({ revision }: RuleSet, warnings: readonly Problem[]): EventText {
-  const statements = [{ message: `The rules are in effect with revision ${revision}.` }, ...warnings.map(statementOf)];
+  const statements = [{ message: `The rules are in effect as revision ${revision}.` }, ...warnings.map(statementOf)];
   return { type: 'Normal', reason: 'RulesAccepted', note: renderNote({ statements, noun: 'warning', endings: [''] }) };
 }
 

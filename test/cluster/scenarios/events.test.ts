@@ -115,7 +115,7 @@ describe.runIf(cluster.local)('a Deployment whose Pods are denied', () => {
   test('and the rules ConfigMap shows that the rules were accepted', async () => {
     const { stdout } = await kubectl(['describe', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
     const revision = records(second)[0]?.rulesRevision;
-    expect(stdout).toMatch(new RegExp(`Normal +RulesAccepted .* regkeeper +The rules are in effect with revision ${revision}\\.`));
+    expect(stdout).toMatch(new RegExp(`Normal +RulesAccepted .* regkeeper +The rules are in effect as revision ${revision}\\.`));
   });
 });
 

@@ -61,7 +61,7 @@ describe('an edit', () => {
         version: '2',
         type: 'Normal',
         reason: 'RulesAccepted',
-        note: expect.stringMatching(/^The rules are in effect with revision [0-9a-f]{12}\.$/),
+        note: expect.stringMatching(/^The rules are in effect as revision [0-9a-f]{12}\.$/),
         ifExists: 'keep',
         regarding: expect.any(Function),
       },
