@@ -75,8 +75,7 @@ async function crawl(): Promise<readonly Field[]> {
   const index = await raw<{ paths: Record<string, { serverRelativeURL: string }> }>('/openapi/v3');
   const fields: Field[] = [];
   for (const [path, { serverRelativeURL }] of Object.entries(index.paths)) {
-    // Custom resources are not the API server's own kinds: their schemas come from the CRDs in the cluster.
-    if (!/^(api|apis)\//.test(path) || path.split('/')[1]?.endsWith('openshift.io')) continue;
+    if (!isOwnApi(path)) continue;
     const { components } = await raw<Document>(serverRelativeURL);
     const schemas = components?.schemas ?? {};
     for (const schema of Object.values(schemas)) {
@@ -89,6 +88,15 @@ async function crawl(): Promise<readonly Field[]> {
     }
   }
   return fields;
+}
+
+/**
+ * Whether the API server itself defines the API. The schemas of custom resources come from CRDs, and one that was just deleted can still be in
+ * the index. Kubernetes' own groups with a dot end in `k8s.io`.
+ */
+function isOwnApi(path: string): boolean {
+  const [prefix, group = ''] = path.split('/');
+  return prefix === 'api' || (prefix === 'apis' && (!group.includes('.') || group.endsWith('.k8s.io')));
 }
 
 async function raw<T>(url: string): Promise<T> {
