@@ -2,7 +2,7 @@
 import { quote } from '../image/problem.ts';
 import type { CustomKind } from '../object/custom-kind.ts';
 import { renderPath } from '../object/json.ts';
-import { builtInKinds, type KindRow, type Kinds } from '../object/kinds.ts';
+import { isCustomKind, type KindRow, type Kinds } from '../object/kinds.ts';
 import { findImageField, findImageLike } from './image-like.ts';
 import type { NotEvaluatedCode } from './not-evaluated.ts';
 import type { Manifest } from './parse-manifests.ts';
@@ -15,7 +15,7 @@ export type WhyUnread = { readonly code: NotEvaluatedCode; readonly message: str
 export function whyUnserved({ apiVersion, kind }: Manifest, row: KindRow): WhyUnread | undefined {
   // The API server converts other versions of a custom resource. Old files have OpenShift's kinds with `apiVersion: v1`.
   const isOld = apiVersion === 'v1' && row.group.endsWith('.openshift.io');
-  if (isCustom(row) || isOld || apiVersion === apiVersionOf(row)) return undefined;
+  if (isCustomKind(row) || isOld || apiVersion === apiVersionOf(row)) return undefined;
   return mistyped(apiVersion, kind, { apiVersion: apiVersionOf(row), kind });
 }
 
@@ -38,7 +38,7 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
  * in other fields may be parameters, whose paths no file can name.
  */
 export function whyNothingFound({ object }: Manifest, row: KindRow): WhyUnread | undefined {
-  const path = isCustom(row) ? findImageField(object) : undefined;
+  const path = isCustomKind(row) ? findImageField(object) : undefined;
   const message = `has no image at the paths from --custom-kinds, but ${renderPath(path ?? [])} looks like an image. Add its path`;
   return path && { code: 'unknown-kind', message };
 }
@@ -46,10 +46,6 @@ export function whyNothingFound({ object }: Manifest, row: KindRow): WhyUnread |
 function mistyped(apiVersion: string, kind: string, meant: { readonly apiVersion: string; readonly kind: string }): WhyUnread {
   const fix = `Did you mean kind ${quote(meant.kind)} of ${meant.apiVersion}?`;
   return { code: 'mistyped-kind', message: `cannot be evaluated: ${apiVersion} has no kind ${quote(kind)}. ${fix}` };
-}
-
-function isCustom(row: KindRow): boolean {
-  return !builtInKinds.rows.includes(row);
 }
 
 function apiVersionOf({ group, version }: KindRow): string {

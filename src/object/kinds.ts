@@ -141,6 +141,11 @@ export const kindsWithImages: readonly KindRow[] = [
 
 export const builtInKinds: Kinds = kindsOf(kindsWithImages);
 
+/** Whether the kind comes from a file for `--custom-kinds`. */
+export function isCustomKind(row: KindRow): boolean {
+  return !builtInKinds.rows.includes(row);
+}
+
 function workload(group: string, version: string, name: string, resource: string, template: Path): KindRow {
   return { ...kind(group, version, name, resource), fields: [template], read: templateAt(template) };
 }

@@ -54,6 +54,18 @@ export async function applyDeliveryRights(
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { stdin: await deliveryRightsText(file, flags) });
 }
 
+/** Applies the source `corp-source`, with a credential for this host. */
+export async function applySource(kubectl: Kubectl, host: string): Promise<void> {
+  const source = {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 'corp-source', namespace: ownNamespace, labels: { 'regkeeper.io/source': 'true' } },
+    type: 'kubernetes.io/dockerconfigjson',
+    stringData: { '.dockerconfigjson': JSON.stringify({ auths: { [host]: { auth: btoa('robot:one') } } }) },
+  };
+  await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(source) });
+}
+
 export async function deliveryRightsText(file: string, flags: readonly string[] = []): Promise<string> {
   const lines: string[] = [];
   const output = { out: (text: string) => void lines.push(text), err: (text: string) => void lines.push(text) };

@@ -1,7 +1,7 @@
 /** `rbac`: prints the permissions that depend on the rules and the custom kinds: to see whether secrets exist, and to deliver them. */
 import { Command, Option } from 'commander';
 import { deliveryRights } from '../../delivery/rights.ts';
-import { builtInKinds, type KindRow } from '../../object/kinds.ts';
+import { isCustomKind, type KindRow } from '../../object/kinds.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { namedSecrets } from '../../rules/store/named-secrets.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
@@ -55,7 +55,7 @@ function rejectDeliveryOptions({ customKinds, excludeNamespaces }: RbacOptions):
 async function readCustomKinds({ customKinds: files }: RbacOptions, terminal: Terminal): Promise<readonly KindRow[] | undefined> {
   if (!files) return [];
   const kinds = await readCustomKindsOption(files, terminal);
-  return kinds?.rows.filter((row) => !builtInKinds.rows.includes(row));
+  return kinds?.rows.filter(isCustomKind);
 }
 
 function printDelivery({ deliveredSecrets }: RuleSet, customKinds: readonly KindRow[], options: RbacOptions, terminal: Terminal): void {

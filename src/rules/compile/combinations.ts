@@ -3,6 +3,7 @@
  * and namespaces. So a short document can describe rules that need more memory than the process has.
  */
 import type { Origin, Problem } from '../language/problem.ts';
+import { lengthOf } from '../match/namespaces.ts';
 import type { NamespaceSelector } from '../rule-set.ts';
 
 /** A rule or an exemption. Those that come from one list share their lists of secrets and namespaces. */
@@ -17,16 +18,10 @@ export const maxCombinationsOfNamespace = 20_000;
 export function tooManyCombinations(entries: readonly Combined[], most: number): readonly Problem[] {
   let left = most;
   for (const { pullSecrets = [], namespaces, origin } of entries) {
-    left -= pullSecrets.length + sizeOf(namespaces);
+    left -= pullSecrets.length + lengthOf(namespaces);
     if (left >= 0) continue;
     const message = `there are more than ${most.toLocaleString('en-US')} combinations of a registry with a secret or namespace. Each registry in a list counts once for each secret and each name or label value in the same entry. Use patterns for namespaces, labels, or shorter lists.`;
     return [{ code: 'too-many-combinations', message, origin }];
   }
   return [];
-}
-
-function sizeOf(namespaces: NamespaceSelector | undefined): number {
-  if (!namespaces) return 0;
-  if (namespaces.kind === 'names') return namespaces.names.length;
-  return namespaces.requirements.reduce((sum, { values }) => sum + 1 + values.length, 0);
 }

@@ -3,9 +3,10 @@ import { closestSpelling } from '../closest-spelling.ts';
 import { covers } from '../compile/pattern-overlap.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
 import { getOrCreate } from '../match/namespace-index.ts';
-import { describeSelector, mayOverlap, stepsToCompare } from '../match/namespaces.ts';
+import { describeSelector, mayOverlap } from '../match/namespaces.ts';
 import { secretsOf } from '../rule-secrets.ts';
 import type { DeliveredSecret, Rule, RuleSet } from '../rule-set.ts';
+import { fewestSteps, mayCompare, type Steps } from './steps.ts';
 
 export function lintDeliveredSecrets({ deliveredSecrets, rules, namespaceRules }: RuleSet): readonly Problem[] {
   if (deliveredSecrets.length === 0) return [];
@@ -13,7 +14,8 @@ export function lintDeliveredSecrets({ deliveredSecrets, rules, namespaceRules }
   for (const rule of rules) for (const name of new Set(secretsOf(rule))) getOrCreate(bySecret, name, () => []).push(rule);
   const own = [...namespaceRules.values()].flat();
   const named = [...bySecret.keys()];
-  const steps = { left: mostSteps };
+  // For all secrets. If no steps remain, there are no suggestions and no warnings about namespaces.
+  const steps: Steps = { left: fewestSteps };
   return deliveredSecrets.flatMap((secret) => {
     const naming = bySecret.get(secret.name) ?? [];
     const unused = unusedSecret(secret, naming, named, steps);
@@ -22,11 +24,6 @@ export function lintDeliveredSecrets({ deliveredSecrets, rules, namespaceRules }
       : own.filter((rule) => secretsOf(rule).includes(secret.name)).flatMap((rule) => notInCopy(rule, secret, naming));
   });
 }
-
-/** For all secrets. They take about half a second. If no steps remain, there are no proposals and no warnings about namespaces. */
-const mostSteps = 3_000_000;
-
-type Steps = { left: number };
 
 function unusedSecret(
   { name, namespaces, origin }: DeliveredSecret,
@@ -48,8 +45,7 @@ function unusedSecret(
 
 /** Assumes that the rule uses the secret if no steps remain to find out. */
 function mayUse(rule: Rule, namespaces: DeliveredSecret['namespaces'], steps: Steps): boolean {
-  if (steps.left >= 0) steps.left -= stepsToCompare(rule.namespaces, namespaces);
-  return steps.left < 0 || mayOverlap(rule.namespaces, namespaces);
+  return !mayCompare(rule.namespaces, namespaces, steps) || mayOverlap(rule.namespaces, namespaces);
 }
 
 /** A copy has only the credentials that the cluster's rules need. A namespace's rule for other images would get a secret without theirs. */

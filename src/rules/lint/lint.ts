@@ -5,12 +5,13 @@ import { sameEffect } from '../compile/rule-fields.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, type ProblemCode, renderOrigin } from '../language/problem.ts';
 import { compareRanked, type RankedPattern } from '../match/match.ts';
-import { describeSelector, isGlob, matchesEveryName, mayOverlap, namesCover, stepsToCompare, termsOf } from '../match/namespaces.ts';
+import { describeSelector, isGlob, matchesEveryName, mayOverlap, namesCover, termsOf } from '../match/namespaces.ts';
 import { indexPatterns, type PatternIndex } from '../match/pattern-index.ts';
 import type { Mode, NamespaceSelector, Override, Rule, RuleSet, Unconfigured } from '../rule-set.ts';
 import { daysBetween, trustPhase, usualNoticeDays } from '../trust-end.ts';
 import { lintDeliveredSecrets } from './delivered-secrets.ts';
 import { lintAliases } from './short-name-aliases.ts';
+import { fewestSteps, mayCompare, type Steps } from './steps.ts';
 import { lintPatterns } from './unlikely-patterns.ts';
 
 /**
@@ -92,16 +93,8 @@ function loosenings({ mode, unconfigured }: Override, settings: RuleSet['setting
   return [...(loosensMode ? [`mode: ${mode}`] : []), ...(loosensUnconfigured ? [`unconfigured: ${unconfigured}`] : [])];
 }
 
-/**
- * Steps that remain to compare namespace selectors. A selector may have thousands of patterns, and all pairs of two such selectors are
- * compared. If no steps remain, further rules get no warning.
- */
-type Steps = { left: number };
-
 /** Enough for any number of rules that have ten names or labels each, since a rule is compared with some 300 others at most. */
 const stepsPerRule = 10_000;
-/** The least, for few rules with long lists of names. */
-const fewestSteps = 3_000_000;
 
 /** Rules that have no effect, or less than their author expects, because of overlapping rules. */
 function lintOverlaps(all: readonly Rule[], today: string): Problem[] {
@@ -210,12 +203,6 @@ function describe({ pattern, trust, namespaces, origin }: Rule): string {
 function overlap(one: Rule, other: Rule, steps: Steps): boolean {
   if (intersectPatterns(one.pattern, other.pattern) === undefined) return false;
   return mayCompare(one.namespaces, other.namespaces, steps) && mayOverlap(one.namespaces, other.namespaces);
-}
-
-/** Uses the steps for one comparison. Returns false if too few are left, after which no warning is given. */
-function mayCompare(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined, steps: Steps): boolean {
-  if (steps.left >= 0) steps.left -= stepsToCompare(one, other);
-  return steps.left >= 0;
 }
 
 /**

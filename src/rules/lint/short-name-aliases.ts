@@ -34,8 +34,13 @@ function trustOfShortName(name: string, ruleSet: RuleSet, today: string): Rule |
   const { shortNames } = ruleSet.settings;
   if (shortNames === 'reject' || shortNames.length > mostHosts) return undefined;
   const hosts = shortNames === 'docker.io' ? [shortNames] : shortNames;
-  const trusting = hosts.every((host) => trusts(winner(`${host}/${name}`, ruleSet), today));
-  return trusting ? winner(`${hosts[0]}/${name}`, ruleSet) : undefined;
+  let first: Rule | undefined;
+  for (const host of hosts) {
+    const rule = winner(`${host}/${name}`, ruleSet);
+    if (!trusts(rule, today)) return undefined;
+    first ??= rule;
+  }
+  return first;
 }
 
 function trusts(rule: Rule | undefined, today: string): boolean {

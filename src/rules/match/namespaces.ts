@@ -164,22 +164,20 @@ export function namesCover(one: SelectorByNames, other: SelectorByNames): boolea
 
 /** About how many steps `mayOverlap` and `namesCover` need for two selectors at most. A million takes about 30 ms. */
 export function stepsToCompare(one: NamespaceSelector | undefined, other: NamespaceSelector | undefined): number {
-  const [size, otherSize] = [sizeOf(one), sizeOf(other)];
-  return Math.min(size.names, otherSize.names) + size.patterns * otherSize.names + otherSize.patterns * size.names;
+  const [length, otherLength] = [lengthOf(one), lengthOf(other)];
+  return Math.min(length, otherLength) + countPatterns(one) * otherLength + countPatterns(other) * length;
 }
 
-/** Names include patterns. Of labels, it is the number of values and requirements. */
-type SelectorSize = { readonly names: number; readonly patterns: number };
-
-function sizeOf(selector: NamespaceSelector | undefined): SelectorSize {
-  if (!selector) return noSize;
-  if (selector.kind === 'labels') {
-    return { ...noSize, names: selector.requirements.reduce((sum, { values }) => sum + 1 + values.length, 0) };
-  }
-  return { names: selector.names.length, patterns: indexNames(selector).patterns.length };
+/** The number of names and patterns, or of label requirements and their values. */
+export function lengthOf(selector: NamespaceSelector | undefined): number {
+  if (!selector) return 0;
+  if (selector.kind === 'names') return selector.names.length;
+  return selector.requirements.reduce((sum, { values }) => sum + 1 + values.length, 0);
 }
 
-const noSize: SelectorSize = { names: 0, patterns: 0 };
+function countPatterns(selector: NamespaceSelector | undefined): number {
+  return selector?.kind === 'names' ? indexNames(selector).patterns.length : 0;
+}
 
 type SelectorByNames = NamespaceSelector & { readonly kind: 'names' };
 type NamesIndex = { readonly exact: ReadonlySet<string>; readonly patterns: readonly string[] };

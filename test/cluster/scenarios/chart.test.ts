@@ -10,6 +10,7 @@ import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { definitionName, serveWithoutSchema } from '../crds.ts';
 import { createHelm, findHelm, type Helm } from '../helm.ts';
 import { deleteBase, type Regkeeper, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
@@ -874,31 +875,12 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
 
   /** Serves cert-manager's kinds without their schemas, for the duration of a test. cert-manager itself does not run. */
   async function withCertManagerKinds(): Promise<void> {
-    const definitions = [
-      ['certificates', 'Certificate'],
-      ['issuers', 'Issuer'],
-    ].map(([plural, kind]) => ({
-      apiVersion: 'apiextensions.k8s.io/v1',
-      kind: 'CustomResourceDefinition',
-      metadata: { name: `${plural}.cert-manager.io` },
-      spec: {
-        group: 'cert-manager.io',
-        scope: 'Namespaced',
-        names: { plural, kind },
-        versions: [
-          {
-            name: 'v1',
-            served: true,
-            storage: true,
-            schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-          },
-        ],
-      },
-    }));
-    const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: definitions });
-    await kubectl(['apply', '-f', '-'], { stdin: list });
-    onTestFinished(async () => void (await kubectl(['delete', '--wait=false', '-f', '-'], { stdin: list })));
-    for (const { metadata } of definitions) await kubectl(['wait', '--for=condition=Established', `crd/${metadata.name}`, '--timeout=30s']);
+    const kinds = [
+      { group: 'cert-manager.io', version: 'v1', plural: 'certificates', kind: 'Certificate' },
+      { group: 'cert-manager.io', version: 'v1', plural: 'issuers', kind: 'Issuer' },
+    ];
+    onTestFinished(async () => void (await kubectl(['delete', 'crd', '--ignore-not-found', '--wait=false', ...kinds.map(definitionName)])));
+    await serveWithoutSchema(kubectl, kinds);
   }
 
   /** Writes the files that cert-manager would put into the Secret and the kubelet would mount into the Pod. Returns their folder. */

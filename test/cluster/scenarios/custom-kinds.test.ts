@@ -1,8 +1,8 @@
 /** Custom kinds from the settings: Argo Rollouts, Knative Services and Tekton TaskRuns, as custom resources without their controllers. */
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { applyDelivery, applyDeliveryRights, type DeliveryProcess, deleteDelivery, startDelivery } from '../delivery.ts';
-import { ownNamespace } from '../regkeeper.ts';
+import { definitionName, serveWithoutSchema } from '../crds.ts';
+import { applyDelivery, applyDeliveryRights, applySource, type DeliveryProcess, deleteDelivery, startDelivery } from '../delivery.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
@@ -29,17 +29,10 @@ secrets:
 describe.runIf(cluster.local)('custom resources', () => {
   // Runs before the server starts. Kinds that are not served yet would only be registered after the next discovery, a minute later.
   beforeAll(async () => {
-    await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: kinds.map(definitionOf) }) });
-    await kubectl([
-      'wait',
-      '--for=condition=Established',
-      '--timeout=60s',
-      'crd',
-      ...kinds.map(({ plural, group }) => `${plural}.${group}`),
-    ]);
+    await serveWithoutSchema(kubectl, kinds);
   });
   afterAll(async () => {
-    await kubectl(['delete', 'crd', '--ignore-not-found', ...kinds.map(({ plural, group }) => `${plural}.${group}`)]);
+    await kubectl(['delete', 'crd', '--ignore-not-found', ...kinds.map(definitionName)]);
   });
 
   const keeper = withRegkeeper(cluster, rules, { flags: customKinds });
@@ -115,14 +108,7 @@ describe.runIf(cluster.local)('custom resources', () => {
     beforeAll(async () => {
       await applyDelivery(kubectl, keeper.folder);
       await applyDeliveryRights(kubectl, keeper.folder, rules, customKinds);
-      const source = {
-        apiVersion: 'v1',
-        kind: 'Secret',
-        metadata: { name: 'corp-source', namespace: ownNamespace, labels: { 'regkeeper.io/source': 'true' } },
-        type: 'kubernetes.io/dockerconfigjson',
-        stringData: { '.dockerconfigjson': JSON.stringify({ auths: { 'good.example.com': { auth: btoa('robot:one') } } }) },
-      };
-      await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(source) });
+      await applySource(kubectl, 'good.example.com');
       delivery = await startDelivery({ kubectl, directory: join(keeper.folder, 'delivery'), flags: customKinds });
     }, 120_000);
     afterAll(async () => {
@@ -158,24 +144,3 @@ type Stored = {
   readonly metadata: { readonly generation: number };
   readonly spec: { readonly template: { readonly spec: { readonly imagePullSecrets?: readonly { name: string }[] } } };
 };
-
-function definitionOf({ group, version, plural, kind }: (typeof kinds)[number]) {
-  return {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.${group}` },
-    spec: {
-      group,
-      scope: 'Namespaced',
-      names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
-      versions: [
-        {
-          name: version,
-          served: true,
-          storage: true,
-          schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-        },
-      ],
-    },
-  };
-}

@@ -1,7 +1,7 @@
 /** Webhooks and secret delivery together: an object needs a secret, the namespace gets it, and `onMissingSecret: deny` never blocks that. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { applyDelivery, applyDeliveryRights, type DeliveryProcess, deleteDelivery, startDelivery } from '../delivery.ts';
+import { applyDelivery, applyDeliveryRights, applySource, type DeliveryProcess, deleteDelivery, startDelivery } from '../delivery.ts';
 import { ownNamespace } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
@@ -39,14 +39,7 @@ let delivery: DeliveryProcess;
 beforeAll(async () => {
   await applyDelivery(kubectl, keeper.folder);
   await applyDeliveryRights(kubectl, keeper.folder, rules);
-  const source = {
-    apiVersion: 'v1',
-    kind: 'Secret',
-    metadata: { name: 'corp-source', namespace: ownNamespace, labels: { 'regkeeper.io/source': 'true' } },
-    type: 'kubernetes.io/dockerconfigjson',
-    stringData: { '.dockerconfigjson': JSON.stringify({ auths: { 'corp.example.com': { auth: btoa('robot:one') } } }) },
-  };
-  await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(source) });
+  await applySource(kubectl, 'corp.example.com');
   await start();
 }, 120_000);
 

@@ -5,6 +5,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { corpusPath } from '../../unit/conformance/corpus.ts';
+import { serveWithoutSchema } from '../crds.ts';
 import { target, waitFor } from '../target.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
@@ -14,24 +15,7 @@ const { kubectl } = cluster;
 const hostname = 'image-registry.openshift-image-registry.svc:5000';
 const route = 'default-route-openshift-image-registry.apps.example.com';
 const registryNamespace = 'openshift-image-registry';
-const definition = {
-  apiVersion: 'apiextensions.k8s.io/v1',
-  kind: 'CustomResourceDefinition',
-  metadata: { name: 'images.config.openshift.io' },
-  spec: {
-    group: 'config.openshift.io',
-    scope: 'Cluster',
-    names: { kind: 'Image', listKind: 'ImageList', plural: 'images', singular: 'image' },
-    versions: [
-      {
-        name: 'v1',
-        served: true,
-        storage: true,
-        schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-      },
-    ],
-  },
-};
+const imageKind = { group: 'config.openshift.io', version: 'v1', plural: 'images', kind: 'Image', scope: 'Cluster' } as const;
 const imageConfig = (internalRegistryHostname: string, search?: readonly string[]) => ({
   apiVersion: 'config.openshift.io/v1',
   kind: 'Image',
@@ -51,8 +35,7 @@ let address = '';
 // Runs before the server starts, because the server only checks once a minute whether an API is served.
 if (cluster.local) {
   beforeAll(async () => {
-    await apply(definition);
-    await kubectl(['wait', '--for=condition=Established', '--timeout=60s', 'crd', 'images.config.openshift.io']);
+    await serveWithoutSchema(kubectl, [imageKind]);
     await apply(imageConfig(hostname));
     await kubectl(['create', 'namespace', registryNamespace]);
     await apply(registryService);

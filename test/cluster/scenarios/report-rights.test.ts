@@ -13,7 +13,7 @@ import { dayOf } from '../../../src/rules/trust-end.ts';
 import type { NamespaceReport } from '../../../src/scan/report/namespace-report.ts';
 import { type CommandResult, regkeeper } from '../command-line.ts';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { installCrds } from '../crds.ts';
+import { installCrds, serveWithoutSchema } from '../crds.ts';
 import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import { applyBase, serviceAccountKubeconfig } from '../regkeeper.ts';
 import { waitFor } from '../wait-for.ts';
@@ -41,7 +41,7 @@ beforeAll(async () => {
   plane = await startControlPlane({ auditOf: user });
   kubectl = kubectlOf(plane);
   admin = await kubectl.api();
-  await Promise.all([installCrds(kubectl), installRollouts(), applyBase(kubectl)]);
+  await Promise.all([installCrds(kubectl), serveWithoutSchema(kubectl, [rollouts]), applyBase(kubectl)]);
   const overlay = join(plane.directory, 'report-overlay');
   await mkdir(overlay);
   const inDeploy = (name: string) => relative(overlay, join(deploy, name));
@@ -75,22 +75,7 @@ afterAll(async () => {
 });
 
 /** One of the kinds of deploy/custom-kinds, without its controller. The others are not served. */
-async function installRollouts(): Promise<void> {
-  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
-  const definition = {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: 'rollouts.argoproj.io' },
-    spec: {
-      group: 'argoproj.io',
-      scope: 'Namespaced',
-      names: { kind: 'Rollout', plural: 'rollouts' },
-      versions: [{ name: 'v1alpha1', served: true, storage: true, schema }],
-    },
-  };
-  await kubectl(['apply', '-f', '-'], { stdin: JSON.stringify(definition) });
-  await kubectl(['wait', '--for=condition=Established', '--timeout=60s', `crd/${definition.metadata.name}`]);
-}
+const rollouts = { group: 'argoproj.io', version: 'v1alpha1', plural: 'rollouts', kind: 'Rollout' };
 
 async function writeRules(until: string): Promise<void> {
   await admin.request({

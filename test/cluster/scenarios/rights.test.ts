@@ -7,7 +7,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../control-plane.ts';
-import { installCrds } from '../crds.ts';
+import { installCrds, serveWithoutSchema } from '../crds.ts';
 import { type Kubectl, kubectlOf } from '../kubectl.ts';
 import { launchRegkeeper, ownNamespace, type Regkeeper, routeTo, startRegkeeper, waitUntilFilled } from '../regkeeper.ts';
 import { waitFor } from '../wait-for.ts';
@@ -187,31 +187,10 @@ type Owner = { apiVersion: string; kind: string; metadata: { name: string; uid: 
 
 /** Serves the OpenShift APIs that the server has rights for. */
 async function serveOpenShiftApis(): Promise<void> {
-  const definition = (plural: string, kind: string) => ({
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: `${plural}.config.openshift.io` },
-    spec: {
-      group: 'config.openshift.io',
-      scope: 'Cluster',
-      names: { plural, kind },
-      versions: [
-        {
-          name: 'v1',
-          served: true,
-          storage: true,
-          schema: { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
-        },
-      ],
-    },
-  });
-  await create(definition('images', 'Image'), definition('clusterversions', 'ClusterVersion'));
-  await kubectl([
-    'wait',
-    '--for=condition=Established',
-    '--timeout=60s',
-    'crd/images.config.openshift.io',
-    'crd/clusterversions.config.openshift.io',
+  const inConfig = { group: 'config.openshift.io', version: 'v1', scope: 'Cluster' } as const;
+  await serveWithoutSchema(kubectl, [
+    { ...inConfig, plural: 'images', kind: 'Image' },
+    { ...inConfig, plural: 'clusterversions', kind: 'ClusterVersion' },
   ]);
   await create(
     { apiVersion: 'config.openshift.io/v1', kind: 'Image', metadata: { name: 'cluster' } },
