@@ -65,6 +65,7 @@ class DocumentReader implements YamlDocument {
   readonly value: unknown;
   readonly errors: YamlError[];
   private readonly root: unknown;
+  private readonly text: string;
   private readonly lines: Lines;
   private readonly rejectsAliases: boolean;
   private readonly kubectl: boolean;
@@ -78,6 +79,7 @@ class DocumentReader implements YamlDocument {
 
   constructor({ contents, errors }: Document.Parsed, { text, lines, scalars, aliases, limits }: DocumentOptions) {
     this.root = contents;
+    this.text = text;
     this.lines = lines;
     this.rejectsAliases = aliases === 'rejected';
     this.kubectl = scalars === 'kubectl';
@@ -201,7 +203,8 @@ class DocumentReader implements YamlDocument {
       }
       const name = this.nameOf(pair.key);
       const first = typeof name === 'string' ? own.get(name) : undefined;
-      if (typeof name !== 'string') this.reject(pair.key, name);
+      if (this.kubectl && map.flow && this.isFolded(pair.key)) this.reject(pair.key, { code: 'folded-field-name' });
+      else if (typeof name !== 'string') this.reject(pair.key, name);
       else if (first) this.reject(pair.key, { code: 'duplicate-field', name, firstLine: this.lines.at(offsetOf(first.key) ?? 0).line });
       if (this.rejectsAliases && isScalar(pair.key)) this.rejectProperties(pair.key);
       if (typeof name !== 'string' || first) continue;
@@ -241,6 +244,15 @@ class DocumentReader implements YamlDocument {
     const value = kubectlScalar(node);
     if (value === null) return { code: 'field-name-null' };
     return typeof value === 'object' ? value : String(value);
+  }
+
+  /**
+   * go-yaml rejects a field name in braces that continues on the next line. The specification allows it, so a comment of the form `// …` in JSON
+   * would become a part of the next name, and the field would go unnoticed.
+   */
+  private isFolded(key: unknown): boolean {
+    const range = isScalar(key) ? key.range : undefined;
+    return range ? this.text.slice(range[0], range[1]).includes('\n') : false;
   }
 
   private readScalar(node: Scalar): unknown {

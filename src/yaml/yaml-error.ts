@@ -26,6 +26,7 @@ export type YamlTrouble =
   | { readonly code: 'too-many-aliased'; readonly max: number }
   | { readonly code: 'bad-merge' }
   // Only if scalars are read as kubectl reads them:
+  | { readonly code: 'folded-field-name' }
   | { readonly code: 'not-json-number'; readonly text: string }
   | { readonly code: 'wrong-tag'; readonly text: string; readonly tag: string }
   | { readonly code: 'bad-binary' };
@@ -65,6 +66,8 @@ export function describeYamlError(error: YamlTrouble): string {
       return `aliases expand to more than ${error.max} values. Specify the values without aliases.`;
     case 'bad-merge':
       return 'the value of a merge key << must be a mapping, an alias of a mapping, or a list of these.';
+    case 'folded-field-name':
+      return 'a field name in braces continues on the next line, which kubectl rejects. YAML comments begin with #, not with //.';
     case 'not-json-number':
       return `${error.text} is not a JSON number. If it is a string, put it in quotes.`;
     case 'wrong-tag':

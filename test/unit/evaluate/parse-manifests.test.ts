@@ -129,6 +129,11 @@ describe('what is not an object is reported with its position and the fix', () =
     ['a tag that lies', `${head}spec: !!int hello`, /^pod\.yaml:3:\d+: "hello" does not match its tag !!int/],
     ['a field without a name', `${head}spec: {~: 1}`, /^pod\.yaml:3:8: a field has no name/],
     ['a list for a name', `${head}spec: {[a]: 1}`, /^pod\.yaml:3:8: a field name is a list/],
+    [
+      'JSON with a comment, which would hide a field',
+      '{"apiVersion": "v1", "kind": "Pod", "spec": {\n  // a\n  "initContainers": [],\n  "containers": []\n}}',
+      /^pod\.yaml:2:3: a field name in braces continues on the next line, .*not with \/\/\.$/,
+    ],
     ['brackets without end', `${head}spec: ${'['.repeat(100_000)}`, /^pod\.yaml:3:\d+: the document is nested more deeply/],
     ['JSON cut short', '{"apiVersion": "v1", "kind": "Po', /^pod\.yaml:1:\d+: not valid YAML/],
   ])('%s', (_name, text, message) => {
