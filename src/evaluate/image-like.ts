@@ -52,8 +52,8 @@ function mayNameImage(value: unknown): boolean {
 
 const imageFields: readonly RegExp[] = [
   /^(?:containers|initContainers|ephemeralContainers|sidecars)$/,
-  // Not `managedBootImages` of OpenShift, which are disks.
-  /(?<!boot)images?$/i,
+  // Not `managedBootImages` of OpenShift, which are disks, and not `matchImages` of the kubelet's credential providers, which are patterns.
+  /(?<!boot|match)images?$/i,
   // Not `imagePullPolicy` and `imagePullSecrets`.
   /^image[-_]?(?:name|ref|reference|repo|repository|registry|url|uri|tag|digest|version)s?$/i,
 ];

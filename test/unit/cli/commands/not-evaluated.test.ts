@@ -188,6 +188,8 @@ describe('an object without images counts as evaluated', () => {
       'MachineConfiguration',
       '{managedBootImages: {machineManagers: [{apiGroup: machine.openshift.io, resource: machinesets, selection: {mode: All}}]}}',
     ],
+    // A kubelet's configuration file has `providers` at the top. Only the field matters here.
+    ['kubelet.config.k8s.io/v1', 'CredentialProviderConfig', '{providers: [{name: ecr, matchImages: ["*.dkr.ecr.*.amazonaws.com"]}]}'],
     ['example.com/v1', 'AllowList', '{}'],
     ['gateway.networking.k8s.io/v1', 'HTTPRoute', '{}'],
     // A custom resource of Kubernetes' scheduler plugins, with the name of a kind of scheduling.k8s.io.
