@@ -2,8 +2,9 @@
 
 import { execFile } from 'node:child_process';
 import { readFile, realpath } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { programParts } from '../cluster/program.ts';
 import { type Image, type ImageConfig, makeImage, makeLayer } from './images.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -12,7 +13,7 @@ const root = resolve(import.meta.dirname, '../..');
 export interface Recipe {
   /** Path of Node in the image. */
   readonly node: string;
-  /** Path of the bundle in the image. */
+  /** Path of the file in the image that starts the program. */
   readonly program: string;
   readonly config: ImageConfig;
 }
@@ -42,12 +43,15 @@ export async function readRecipe(): Promise<Recipe> {
   };
 }
 
-/** `bundle` is the file that `npm run build` makes. The image has the same program in two files, with its compiled code. */
-export async function makeOwnImage(bundle: string): Promise<Image> {
+/** `start` is the path of the file that starts the program, next to its other parts. */
+export async function makeOwnImage(start: string): Promise<Image> {
   const { node, program, config } = await readRecipe();
   const libraries = await Promise.all((await librariesOf(process.execPath)).map(async (path) => [path, await readFile(path)] as const));
   const base = makeLayer({ [node]: await readFile(process.execPath), ...Object.fromEntries(libraries) });
-  return makeImage([base, makeLayer({ [program]: await readFile(bundle) })], config);
+  const parts = await Promise.all(
+    programParts.map(async (name) => [join(dirname(program), name), await readFile(join(dirname(start), name))] as const),
+  );
+  return makeImage([base, makeLayer(Object.fromEntries(parts))], config);
 }
 
 async function librariesOf(program: string): Promise<string[]> {

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { programFile } from '../../cluster/program.ts';
 import { waitFor } from '../../cluster/wait-for.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -33,7 +34,7 @@ export type MeasuredServer = {
 export async function startMeasured(folder: string, flags: readonly string[]): Promise<MeasuredServer> {
   const auditFile = join(folder, 'audit.log');
   const network = ['--host', '127.0.0.1', '--port', '0', '--health-port', '0', '--shutdown-delay-seconds', '0'];
-  const child = spawn(process.execPath, [shippedHeap, join(root, 'src/main.ts'), 'serve', ...network, '--audit-log', auditFile, ...flags], {
+  const child = spawn(process.execPath, [shippedHeap, programFile(), 'serve', ...network, '--audit-log', auditFile, ...flags], {
     cwd: root,
     env: { PATH: process.env.PATH, HOME: folder },
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { Agent, request } from 'undici';
+import { buildProgram } from '../../cluster/program.ts';
 import { waitFor } from '../../cluster/wait-for.ts';
 import { pod, reviewOf } from '../../unit/server/reviews.ts';
 import { type HostileEntry, isRecorded, problemOf, readCorpus, type Sent } from '../corpus.ts';
@@ -25,7 +26,16 @@ async function main(wanted: string): Promise<number> {
     log('the cost of a process is read from /proc, which only Linux has: nothing is measured here');
     return 1;
   }
-  const entries = (await readCorpus()).filter(({ name }) => name.includes(wanted));
+  const folder = await mkdtemp(join(tmpdir(), 'regkeeper-program-'));
+  try {
+    await buildProgram(folder);
+    return await runEntries((await readCorpus()).filter(({ name }) => name.includes(wanted)));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function runEntries(entries: readonly HostileEntry[]): Promise<number> {
   const rows: Row[] = [];
   for (const entry of entries) rows.push(await run(entry));
   log(renderTable(['processor time, ms', 'peak memory, MiB', 'audit records, bytes', 'slowest answer, ms', 'answers', 'cgroup'], rows));
@@ -67,18 +77,21 @@ async function measure(
   const problems: string[] = [];
   const answers = new Map<string, number>();
   let slowest = 0;
-  const left = [...(sends?.() ?? [])];
+  const sent = sends?.() ?? [];
+  const due = sent.filter(isRecorded).length;
+  const left = [...sent];
   async function sendOneByOne(): Promise<void> {
-    for (let sent = left.shift(); sent; sent = left.shift()) {
+    for (let next = left.shift(); next; next = left.shift()) {
+      const { path, answer, stalled } = next;
       const began = performance.now();
-      const sending = sent.stalled === undefined ? send(server.url, agent, sent) : stall(server.url, sent);
+      const sending = stalled === undefined ? send(server.url, agent, next) : stall(server.url, next);
       const { what, problem } = await sending.catch(({ message }: Error) => ({
         what: 'no answer',
-        problem: sent.answer.orNone ? undefined : `no answer: ${message}`,
+        problem: answer.orNone ? undefined : `no answer: ${message}`,
       }));
       slowest = Math.max(slowest, performance.now() - began);
       answers.set(what, (answers.get(what) ?? 0) + 1);
-      if (problem !== undefined) problems.push(`${sent.path}: ${problem}`);
+      if (problem !== undefined) problems.push(`${path}: ${problem}`);
     }
   }
   await Promise.all(Array.from({ length: concurrent }, sendOneByOne));
@@ -86,7 +99,6 @@ async function measure(
   const records = server.records();
   const recordBytes = records.bytes - recordsBefore.bytes;
   const written = records.lines - recordsBefore.lines;
-  const due = (sends?.() ?? []).filter(isRecorded).length;
   if (written < due) problems.push(`${written} audit records of ${due} requests`);
   await untilHonest(server, agent).catch((error: Error) => problems.push(error.message));
   const cpu = server.cpuMilliseconds() - cpuBefore;
