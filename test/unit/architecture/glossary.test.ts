@@ -111,7 +111,7 @@ const docs = pages.filter((page) => /^(?:README|CHANGELOG|SECURITY|CONTRIBUTING)
 
 describe('the glossary', () => {
   test('is kept by identifiers, comments, and the texts of the program', () => {
-    expect(code.flatMap((file) => violations(file, usesInCode(file, read(file))))).toEqual([]);
+    expect(code.flatMap((file) => violations(file, usesOf(file)))).toEqual([]);
   });
 
   test('is kept by manifests, the chart, alerts and schemas', () => {
@@ -123,7 +123,7 @@ describe('the glossary', () => {
   });
 
   test('has a sentence of at most 25 words for each text of the program', () => {
-    expect(code.filter((file) => withTexts.test(file)).flatMap((file) => longSentences(file, usesInCode(file, read(file))))).toEqual([]);
+    expect(code.filter((file) => withTexts.test(file)).flatMap((file) => longSentences(file, usesOf(file)))).toEqual([]);
   });
 
   test.each([
@@ -231,6 +231,14 @@ function sentenceBlocks(text: string): readonly Use[] {
   return found;
 }
 
+const parsed = new Map<string, readonly Use[]>();
+
+function usesOf(file: string): readonly Use[] {
+  const uses = parsed.get(file) ?? usesInCode(file, read(file));
+  if (withTexts.test(file)) parsed.set(file, uses);
+  return uses;
+}
+
 function usesInCode(file: string, text: string): readonly Use[] {
   const { program, comments, errors } = parseSync(file, text);
   expect(errors).toEqual([]);
@@ -271,11 +279,14 @@ function collect(node: unknown, found: (kind: 'identifier' | 'text', text: strin
 }
 
 function violations(file: string, uses: readonly Use[]): readonly string[] {
-  return uses
-    .filter((use) => !allowed.some((each) => (each.file?.test(file) ?? true) && each.text.test(use.text)))
-    .flatMap((use) =>
-      glossary.flatMap((entry) => wordsAgainst(entry, use, file).map((word) => `${file}:${use.line}: "${word}": write ${entry.instead}`)),
-    );
+  return uses.flatMap((use) => {
+    const found =
+      use.kind === 'identifier'
+        ? entriesAgainst(use.text).map((entry) => ({ entry, word: use.text }))
+        : glossary.flatMap((entry) => wordsAgainst(entry, use, file).map((word) => ({ entry, word })));
+    if (found.length === 0 || allowed.some((each) => (each.file?.test(file) ?? true) && each.text.test(use.text))) return [];
+    return found.map(({ entry, word }) => `${file}:${use.line}: "${word}": write ${entry.instead}`);
+  });
 }
 
 /** A placeholder counts as one word. A colon begins a new sentence, because what precedes it names the place. */
@@ -286,12 +297,20 @@ function longSentences(file: string, uses: readonly Use[]): readonly string[] {
   return sentences.filter(({ sentence }) => sentence.split(/\s+/).length > 25).map(({ sentence, line }) => `${file}:${line}: ${sentence}`);
 }
 
-function wordsAgainst({ prose, texts: inTexts, program, identifiers }: Entry, { kind, text }: Use, file: string): readonly string[] {
-  if (kind === 'identifier') {
-    const words = text.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
-    return identifiers?.some((word) => words.includes(word)) ? [text] : [];
-  }
+function wordsAgainst({ prose, texts: inTexts, program }: Entry, { kind, text }: Use, file: string): readonly string[] {
   const inProgram = file.endsWith('.md') ? undefined : program;
   const match = prose?.exec(text) ?? (kind === 'text' ? (inTexts?.exec(text) ?? inProgram?.exec(text)) : undefined);
   return match ? [match[0]] : [];
+}
+
+const knownIdentifiers = new Map<string, readonly Entry[]>();
+
+/** Most identifiers occur many times, so each is compared with the glossary once. */
+function entriesAgainst(identifier: string): readonly Entry[] {
+  const known = knownIdentifiers.get(identifier);
+  if (known !== undefined) return known;
+  const words = identifier.split(/(?=[A-Z])|_/).map((word) => word.toLowerCase());
+  const entries = glossary.filter(({ identifiers }) => identifiers?.some((word) => words.includes(word)));
+  knownIdentifiers.set(identifier, entries);
+  return entries;
 }

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { settingTable } from '../../../src/settings/table.ts';
+import { buildImageFiles } from '../../cluster/program.ts';
 import { runCommand } from './run.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -48,12 +49,14 @@ const inputs: Readonly<Record<string, string>> = {
 
 describe('examples of commands that need no server and no cluster work in a checkout', () => {
   let folder: string;
+  let program: string;
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'regkeeper-help-'));
+    program = await buildImageFiles(join(folder, 'program'));
     await cp(join(root, 'deploy'), join(folder, 'deploy'), { recursive: true });
     await cp(join(root, 'test/cases/exemption-valid'), join(folder, 'test/cases/exemption-valid'), { recursive: true });
     await cp(join(root, 'test/cases/exemption-valid'), join(folder, 'policy-tests/exemption-valid'), { recursive: true });
-  });
+  }, 120_000);
   afterAll(() => rm(folder, { recursive: true }));
 
   const withoutServer = examples.filter(
@@ -62,7 +65,7 @@ describe('examples of commands that need no server and no cluster work in a chec
 
   test.each(withoutServer)('$line', async ({ name, line }) => {
     const own = /(?:^|[|(] ?)regkeeper ([^|>)']*)/.exec(line)?.[1]?.trim().split(' ') ?? [];
-    const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...own], { cwd: folder, env: { PATH: process.env.PATH } });
+    const child = spawn(process.execPath, [program, ...own], { cwd: folder, env: { PATH: process.env.PATH } });
     child.stdin.end(line.includes('| regkeeper') ? inputs[name] : '');
     const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
     expect({ code, err }).toEqual({ code: expect.toBeOneOf([0, 1]), err: expect.not.stringMatching(/^error: /) });

@@ -9,6 +9,7 @@ import { text } from 'node:stream/consumers';
 import { Agent, buildConnector, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { issueCa, issueServerCertificate } from '../../../src/certificates/issue.ts';
+import { buildImageFiles } from '../../cluster/program.ts';
 import { pod, reviewOf } from '../server/reviews.ts';
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -17,10 +18,13 @@ const example = join(root, 'deploy/examples');
 vi.setConfig({ testTimeout: 120_000 });
 
 let folder: string;
+let program: string;
 const children: ChildProcessWithoutNullStreams[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'regkeeper-process-'));
-});
+  // The sources need twice the time to start.
+  program = await buildImageFiles(join(folder, 'program'));
+}, 120_000);
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
   await rm(folder, { recursive: true });
@@ -31,7 +35,7 @@ function start(...args: readonly string[]) {
 }
 
 function startIn(env: Readonly<Record<string, string>>, ...args: readonly string[]) {
-  const child = spawn(process.execPath, [join(root, 'src/main.ts'), ...args], { cwd: folder, env: { PATH: process.env.PATH, ...env } });
+  const child = spawn(process.execPath, [program, ...args], { cwd: folder, env: { PATH: process.env.PATH, ...env } });
   children.push(child);
   return child;
 }
@@ -220,7 +224,7 @@ test.runIf(process.platform !== 'win32')(
   async () => {
     const args = ['serve', '--dev', '--rules', join(example, 'rules'), '--port', '0', '--health-port', '0', '--log-format', 'text'];
     // Both streams in one pipe, as in a terminal.
-    const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, join(root, 'src/main.ts'), ...args], {
+    const child = spawn('sh', ['-c', 'exec "$0" "$@" 2>&1', process.execPath, program, ...args], {
       cwd: folder,
       env: { PATH: process.env.PATH },
     });
