@@ -300,67 +300,84 @@ describe('what may be chosen', () => {
     await helm(['lint', '--strict', chart]);
   });
 
-  test.each([
-    ['imagePulSecrets=x', "'imagePulSecrets' not allowed"],
-    ['image.repo=registry.example.com/regkeeper', "'repo' not allowed"],
-    ['image.digest=abc', '/image/digest'],
-    ['certs.mode=certmanager', '/certs/mode'],
-    ['certs.secretName=regkeeper-tls', '/certs/secretName'],
-    ['replicaCount=two', '/replicaCount'],
-    ['image.registry=registry.example.com/', '/image/registry'],
-    ['commonLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
-    ['commonLabels.regkeeper\\.io/rules=cluster', "invalid propertyName 'regkeeper.io/rules'"],
-    ['securityContext.privileged=true', "'privileged' not allowed"],
-    ['securityContext.seccompProfile.type=Unconfined', '/securityContext/seccompProfile/type'],
-    ['logLevel=verbose', '/logLevel'],
-    ['logFormat=xml', '/logFormat'],
-    ['podSecurityContext.runAsNonRoot=false', "'runAsNonRoot' not allowed"],
-    ['podSecurityContext.runAsUser=0', '/podSecurityContext/runAsUser'],
-    ['podLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
-    ['rules.documents.rules=x', "invalid propertyName 'rules'"],
-    ['serviceAccount.create=false', 'serviceAccount.create is false, so serviceAccount.name must be set'],
-    ['serviceMonitor.interval=soon', '/serviceMonitor/interval'],
-    ['prometheusRule.severity=x', "'severity' not allowed"],
-    ['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas must not be less'],
-    ['extraArgs={--port=9443}', 'extraArgs must not contain --port: the ports of the Pod depend on it. Set webhook.port'],
+  /** What is rejected, with its message. Each group is rendered once, since Helm reports all values that the schema rejects. */
+  const rejectedBySchema: readonly (readonly [setting: string, message: string])[][] = [
     [
-      'extraArgs={--log-level,debug,--shutdown-delay-seconds=60}',
-      'extraArgs must not contain --shutdown-delay-seconds: terminationGracePeriodSeconds depends on it. Set shutdownDelaySeconds',
+      ['imagePulSecrets=x', "'imagePulSecrets' not allowed"],
+      ['image.repo=registry.example.com/regkeeper', "'repo' not allowed"],
+      ['image.digest=abc', '/image/digest'],
+      ['certs.mode=certmanager', '/certs/mode'],
+      ['replicaCount=two', '/replicaCount'],
+      ['image.registry=registry.example.com/', '/image/registry'],
+      ['image.repository=registry.example.com:5000/regkeeper:1', '/image/repository'],
+      ['commonLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
+      ['securityContext.privileged=true', "'privileged' not allowed"],
+      ['logLevel=verbose', '/logLevel'],
+      ['logFormat=xml', '/logFormat'],
+      ['podSecurityContext.runAsNonRoot=false', "'runAsNonRoot' not allowed"],
+      ['rules.documents.rules=x', "invalid propertyName 'rules'"],
+      ['serviceMonitor.interval=soon', '/serviceMonitor/interval'],
+      ['prometheusRule.severity=x', "'severity' not allowed"],
+      ['certs.certManager.namespace=', '/certs/certManager/namespace'],
+      ['podDisruptionBudget.maxUnavailable=0', '/podDisruptionBudget/maxUnavailable'],
+      ['extraContainers[0].name=regkeeper,extraContainers[0].image=x', '/extraContainers/0/name'],
     ],
-    ['extraArgs={--no-manage-webhooks}', 'extraArgs must not contain --no-manage-webhooks'],
-    ['extraArgs={-nother}', 'extraArgs must not contain -nother: it is the release namespace'],
-    ['extraArgs={--namespace,other}', 'extraArgs must not contain --namespace'],
-    ['extraEnv[0].name=REGKEEPER_TLS_CERT', 'extraEnv must not contain REGKEEPER_TLS_CERT: mounts and RBAC depend on it. Set certs.mode'],
-    ['extraEnv[0].name=REGKEEPER_NAMESPACE', 'extraEnv must not contain REGKEEPER_NAMESPACE'],
-    ['extraEnv[0].name=POD_NAMESPACE', 'extraEnv must not contain POD_NAMESPACE'],
-    ['image.repository=registry.example.com:5000/regkeeper:1', '/image/repository'],
-    ['image.repository=registry.example.com/regkeeper@sha256', '/image/repository'],
-    ['certs.certManager.namespace=', '/certs/certManager/namespace'],
-    ['replicaCount=0', 'kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration regkeeper'],
-    ['podDisruptionBudget.maxUnavailable=0', '/podDisruptionBudget/maxUnavailable'],
-    ['podDisruptionBudget.maxUnavailable=0%', '/podDisruptionBudget/maxUnavailable'],
-    ['serviceMonitor.fromNamespaces={monitoring}', "'fromNamespaces' not allowed"],
-    ['podDisruptionBudget.minAvailable=2', 'podDisruptionBudget.minAvailable is 2, but there are only 2 replicas'],
-    ['podDisruptionBudget.minAvailable=51%', 'podDisruptionBudget.minAvailable is 51%, but there are only 2 replicas'],
-    ['extraContainers[0].name=regkeeper,extraContainers[0].image=x', '/extraContainers/0/name'],
-    ['healthPort=8443', 'webhook.port and healthPort must differ, but both are 8443'],
-  ])('refuses --set %s', async (setting, message) => {
-    expect(await renderError('--set', setting)).toContain(message);
-  });
+    [
+      ['certs.secretName=regkeeper-tls', '/certs/secretName'],
+      ['image.repository=registry.example.com/regkeeper@sha256', '/image/repository'],
+      ['commonLabels.regkeeper\\.io/rules=cluster', "invalid propertyName 'regkeeper.io/rules'"],
+      ['podLabels.app\\.kubernetes\\.io/name=other', "invalid propertyName 'app.kubernetes.io/name'"],
+      ['securityContext.seccompProfile.type=Unconfined', '/securityContext/seccompProfile/type'],
+      ['podSecurityContext.runAsUser=0', '/podSecurityContext/runAsUser'],
+      ['serviceMonitor.fromNamespaces={monitoring}', "'fromNamespaces' not allowed"],
+      ['podDisruptionBudget.maxUnavailable=0%', '/podDisruptionBudget/maxUnavailable'],
+    ],
+  ];
+
+  /** Of the same kind, for what only the templates can check. */
+  const rejectedByTemplates: typeof rejectedBySchema = [
+    [
+      ['extraArgs[0]=--port=9443', 'extraArgs must not contain --port: the ports of the Pod depend on it. Set webhook.port'],
+      [
+        'extraArgs[1]=--log-level,extraArgs[2]=debug,extraArgs[3]=--shutdown-delay-seconds=60',
+        'extraArgs must not contain --shutdown-delay-seconds: terminationGracePeriodSeconds depends on it. Set shutdownDelaySeconds',
+      ],
+      ['extraArgs[4]=--no-manage-webhooks', 'extraArgs must not contain --no-manage-webhooks'],
+      ['extraArgs[5]=-nother', 'extraArgs must not contain -nother: it is the release namespace'],
+      ['extraArgs[6]=--namespace,extraArgs[7]=other', 'extraArgs must not contain --namespace: '],
+      ['extraEnv[0].name=REGKEEPER_TLS_CERT', 'extraEnv must not contain REGKEEPER_TLS_CERT: mounts and RBAC depend on it. Set certs.mode'],
+      ['extraEnv[1].name=REGKEEPER_NAMESPACE', 'extraEnv must not contain REGKEEPER_NAMESPACE'],
+      ['extraEnv[2].name=POD_NAMESPACE', 'extraEnv must not contain POD_NAMESPACE'],
+      ['podDisruptionBudget.minAvailable=2', 'podDisruptionBudget.minAvailable is 2, but there are only 2 replicas'],
+      ['healthPort=8443', 'webhook.port and healthPort must differ, but both are 8443'],
+    ],
+    [['podDisruptionBudget.minAvailable=51%', 'podDisruptionBudget.minAvailable is 51%, but there are only 2 replicas']],
+    [['replicaCount=0', 'kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration regkeeper']],
+    [['autoscaling.enabled=true,autoscaling.minReplicas=9', 'autoscaling.maxReplicas must not be less']],
+    [['serviceAccount.create=false', 'serviceAccount.create is false, so serviceAccount.name must be set']],
+  ];
+
+  test.each([...rejectedBySchema, ...rejectedByTemplates].map((group) => ({ first: group[0]?.[0], group })))(
+    'refuses --set $first and others of its group',
+    async ({ group }) => {
+      const error = await renderError(...group.flatMap(([setting]) => ['--set', setting]));
+      for (const [, message] of group) expect(error).toContain(message);
+    },
+  );
 
   test.each(['self', 'files'])('refuses a second time whatever flag the Deployment gives by itself, with certs.mode %s', async (mode) => {
     const flags = await wiredFlags(mode);
     expect(flags).toContain('--port');
-    for (const flag of flags) expect(await renderError('--set', `extraArgs={${flag}}`)).toContain(`extraArgs must not contain ${flag}:`);
+    const error = await renderError('--set', `extraArgs={${flags.join(',')}}`);
+    for (const flag of flags) expect(error).toContain(`extraArgs must not contain ${flag}:`);
   });
 
-  test.each([
-    [{}, "at '/customKinds/0': 'anyOf' failed"],
-    [{ images: [] }, '/customKinds/0/images'],
-    [{ images: ['spec.image'], group: 'apps' }, '/customKinds/0/group'],
-  ])('refuses a custom resource with %j', async (fields, message) => {
-    const kind = { group: 'example.com', version: 'v1', resource: 'widgets', kind: 'Widget', ...fields };
-    expect(await renderError('--set-json', `customKinds=${JSON.stringify([kind])}`)).toContain(message);
+  test('refuses custom resources without images, and of a built-in group', async () => {
+    const kind = { group: 'example.com', version: 'v1', resource: 'widgets', kind: 'Widget' };
+    const kinds = [kind, { ...kind, images: [] }, { ...kind, images: ['spec.image'], group: 'apps' }];
+    const error = await renderError('--set-json', `customKinds=${JSON.stringify(kinds)}`);
+    for (const message of ["at '/customKinds/0': 'anyOf' failed", '/customKinds/1/images', '/customKinds/2/group'])
+      expect(error).toContain(message);
   });
 
   test('goes along in a chart of yours, under its condition', async () => {
