@@ -13,6 +13,12 @@ export interface Binaries {
   readonly kubectl: string;
 }
 
+/**
+ * Variables for programs in Go, whose garbage collector may use more memory before it runs. `helm upgrade` then needs 1.2 s of CPU time instead
+ * of 1.6 s, and `helm template` 0.08 s instead of 0.14 s.
+ */
+export const lessGarbageCollection = { GOGC: '400' };
+
 /** What the search depends on. A test passes its own folders. */
 export interface BinarySearch {
   /** Reads PATH, KUBEBUILDER_ASSETS, XDG_CACHE_HOME and HOME. */

@@ -9,6 +9,7 @@ import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs
 import { dirname, join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { blocks, readPage } from '../unit/docs/pages.ts';
+import { lessGarbageCollection } from './binaries.ts';
 import { programFile } from './program.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -118,7 +119,15 @@ export async function createWorld({ folder, kubeconfig, kubectl, helm, servers }
     await writeFile(join(bin, name), `#!/bin/sh\n${script}\n`);
     await chmod(join(bin, name), 0o755);
   }
-  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}`, KUBECONFIG: config, KUBERC: 'off', HOME: folder, NO_COLOR: '1' };
+  const env = {
+    ...process.env,
+    ...lessGarbageCollection,
+    PATH: `${bin}:${process.env.PATH}`,
+    KUBECONFIG: config,
+    KUBERC: 'off',
+    HOME: folder,
+    NO_COLOR: '1',
+  };
 
   return {
     folder: work,

@@ -5,7 +5,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type BinarySearch, buildWithGo, cacheRoot, findOnPath, isExecutable, notFound, searchOfThisProcess } from './binaries.ts';
+import {
+  type BinarySearch,
+  buildWithGo,
+  cacheRoot,
+  findOnPath,
+  isExecutable,
+  lessGarbageCollection,
+  notFound,
+  searchOfThisProcess,
+} from './binaries.ts';
 
 const moduleFolder = join(import.meta.dirname, 'helm');
 
@@ -66,6 +75,7 @@ export function createHelm({ binary, kubeconfig }: { readonly binary: string; re
   const env = {
     PATH: process.env.PATH,
     HOME: home,
+    ...lessGarbageCollection,
     HELM_CACHE_HOME: join(home, 'cache'),
     HELM_CONFIG_HOME: join(home, 'config'),
     HELM_DATA_HOME: join(home, 'data'),

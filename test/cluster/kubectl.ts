@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { ApiClient } from '../../src/kube/api-client.ts';
 import { connectApi } from '../../src/kube/client/connect-api.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
+import { lessGarbageCollection } from './binaries.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { createReader } from './read.ts';
 
@@ -47,7 +48,7 @@ export function kubectlOf({ binaries, kubeconfig, directory }: ControlPlane): Ku
 
 export function createKubectl({ binary, kubeconfig, token, cacheFolder = temporaryCache() }: KubectlSettings): Kubectl {
   const fixedArgs = ['--kubeconfig', kubeconfig, '--cache-dir', cacheFolder, ...(token === undefined ? [] : ['--token', token])];
-  const env = { ...process.env, KUBERC: 'off', KUBECONFIG: kubeconfig };
+  const env = { ...process.env, ...lessGarbageCollection, KUBERC: 'off', KUBECONFIG: kubeconfig };
 
   const kubectl = async (args: readonly string[], { stdin, allowFailure = false }: KubectlOptions = {}): Promise<KubectlResult> => {
     const run = () => runToEnd(binary, [...fixedArgs, ...args], env, stdin);

@@ -83,12 +83,17 @@ describe.each(pages)('%s', (page) => {
 
 describe('commands in the text have options that their programs know', () => {
   const mentioned = ['kubectl', 'helm'].flatMap((program) =>
-    everyPage.flatMap((page) => inlineCommands(page, program).map((command) => ({ page, command }))),
+    everyPage.flatMap((page) => inlineCommands(page, program).map((text) => ({ page, command: text.split(/ [|&]|;/)[0] ?? '' }))),
   );
+  // Many are on several pages.
+  const commands = [...Map.groupBy(mentioned, ({ command }) => command)].map(([command, on]) => ({
+    command,
+    on: [...new Set(on.map(({ page }) => page))].join(', '),
+  }));
 
-  test.each(mentioned)('$page: $command', async ({ command }) => {
+  test.each(commands)('$command ($on)', async ({ command }) => {
     // With --help options are parsed, and nothing is done.
-    const { output, exitCode } = await world.run(`${command.split(/ [|&]|;/)[0]} --help`);
+    const { output, exitCode } = await world.run(`${command} --help`);
     expect(exitCode, output).toBe(0);
     expect(output).toMatch(/^Usage:$/m);
   });
