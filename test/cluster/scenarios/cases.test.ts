@@ -1,19 +1,21 @@
-/** Runs test/cases with kubectl against a real API server, which must show the same messages and store the same secrets. */
+/** Runs test/cases against a real API server, which must show the same messages and store the same secrets. */
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { simulateAdmission } from '../../../src/admission/simulate.ts';
 import { factsFromObjects } from '../../../src/evaluate/facts-from-objects.ts';
 import type { Manifest } from '../../../src/evaluate/parse-manifests.ts';
 import type { KubeObject } from '../../../src/kube/api-client.ts';
-import { isObject, type JsonObject } from '../../../src/object/json.ts';
+import { isObject } from '../../../src/object/json.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
 import { type Case, cases, evaluatedObjectsOf, expectedOf, ruleSetOfCase } from '../../cases/cases.ts';
 import { applyAll, ownNamespace } from '../regkeeper.ts';
 import { deleteAll, target, waitFor } from '../target.ts';
+import { createTrier } from '../try-create.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 
 const cluster = target();
 const { kubectl } = cluster;
+const tryCreate = createTrier(cluster.kubeconfig);
 const keeper = withRegkeeper(cluster, 'contact: the platform team\nrules: []\n');
 
 const namespaces: string[] = [];
@@ -37,7 +39,7 @@ describe('in the cluster as everywhere', () => {
       const rows = evaluatedObjectsOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest, rules) }));
       // Waits with dry runs until the informers have seen the objects. Where an answer stays different, the comparison below shows it.
       const agrees = async ({ manifest, expected }: (typeof rows)[number]) =>
-        isDeepStrictEqual(await create(each, manifest, ['--dry-run=server']), expected);
+        isDeepStrictEqual(await create(each, manifest, { dryRun: true }), expected);
       await Promise.all(rows.map((row) => waitFor(() => agrees(row), { deadlineSeconds: 5, what: 'the watches' }).catch(() => undefined)));
 
       const answers = await Promise.all(rows.map(async ({ manifest }) => [callOf(manifest), await create(each, manifest)]));
@@ -64,24 +66,16 @@ function expectation(each: Case, manifest: Manifest, rules: RuleSet): Answer {
   return { outcome, messages, credentials: stored };
 }
 
-async function create({ rules }: Case, { object }: Manifest, flags: readonly string[] = []): Promise<Answer> {
-  const { code, stdout, stderr } = await kubectl(['create', '-f', '-', '-o', 'json', ...flags], {
-    stdin: JSON.stringify(object),
-    allowFailure: true,
-  });
+async function create({ rules }: Case, { object }: Manifest, options?: { readonly dryRun: boolean }): Promise<Answer> {
+  const { created, error, warnings: shown } = await tryCreate(object, options);
   // The messages only differ in the position of a rule: a key of a ConfigMap here, a file in expected.yaml.
   const fileOf = (key: string) => rules.find(({ file }) => keyOf(file) === key)?.file ?? key;
-  const messages = stderr.replace(/ConfigMap regkeeper\/regkeeper-rules, key (\S+), line /g, (_text, key: string) => `${fileOf(key)}:`);
-  const warnings = messages
-    .split('\n')
-    .flatMap((line) => (line.startsWith('Warning: regkeeper: ') ? [line.slice('Warning: '.length)] : []));
-  const denial = / denied the request: (.*)$/s.exec(messages)?.[1]?.trimEnd();
-  if (code !== 0) return { outcome: 'denied', messages: [...warnings, denial ?? stderr], credentials: undefined };
-  return {
-    outcome: warnings.length > 0 ? 'warned' : 'allowed',
-    messages: warnings,
-    credentials: credentialsIn(JSON.parse(stdout) as JsonObject),
-  };
+  const withFiles = (text: string) =>
+    text.replace(/ConfigMap regkeeper\/regkeeper-rules, key (\S+), line /g, (_text, key: string) => `${fileOf(key)}:`);
+  const warnings = shown.filter((warning) => warning.startsWith('regkeeper: ')).map(withFiles);
+  const denial = / denied the request: (.*)$/s.exec(withFiles(error))?.[1]?.trimEnd();
+  if (created === undefined) return { outcome: 'denied', messages: [...warnings, denial ?? error], credentials: undefined };
+  return { outcome: warnings.length > 0 ? 'warned' : 'allowed', messages: warnings, credentials: credentialsIn(created) };
 }
 
 /** All fields that regkeeper may write, by their JSON pointer. */
