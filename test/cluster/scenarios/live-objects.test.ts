@@ -8,11 +8,13 @@ import { kubeconfigFor, regkeeper } from '../command-line.ts';
 import { publicApplications } from '../public-applications.ts';
 import { target, waitFor, waitUntilDeleted } from '../target.ts';
 import { createTenant } from '../tenant.ts';
+import { createTrier } from '../try-create.ts';
 import { withRegkeeper } from '../with-regkeeper.ts';
 import { deployment, listOf, type PodLike, type PodTemplate, pod, running, secretsIn } from '../workloads.ts';
 
 const cluster = target();
 const { kubectl, kubeconfig } = cluster;
+const tryCreate = createTrier(kubeconfig);
 
 beforeAll(async () => {
   if (cluster.local) await waitUntilDeleted(kubectl);
@@ -27,11 +29,8 @@ async function enforce(rules: string, isDenied: boolean): Promise<void> {
   await installed.writeRules(rules);
   const probe = pod('probe', running('unknown.example.com/x'));
   const attempt = async () => {
-    const { stderr } = await kubectl(['create', '--dry-run=server', '-n', installed.namespace, '-f', '-'], {
-      stdin: JSON.stringify(probe),
-      allowFailure: true,
-    });
-    return stderr.includes('denied the request') === isDenied;
+    const { error } = await tryCreate(probe, { namespace: installed.namespace, dryRun: true });
+    return error.includes('denied the request') === isDenied;
   };
   await waitFor(attempt, { deadlineSeconds: 15, what: 'the rules to be in effect' });
 }
@@ -146,12 +145,10 @@ rules:
     expect(workloads).toHaveLength(images.length);
     expect(summary.deniedWhenRecreated).toEqual({ workloads: 3, pods: 6, namespaces: 1 });
     for (const object of objects) {
-      const { stderr } = await kubectl(['create', '--dry-run=server', '-n', namespace, '-f', '-'], {
-        stdin: JSON.stringify({ ...object, metadata: { ...object.metadata, name: `${object.metadata.name}-again` } }),
-        allowFailure: true,
-      });
+      const again = { ...object, metadata: { ...object.metadata, name: `${object.metadata.name}-again` } };
+      const { error } = await tryCreate(again, { namespace, dryRun: true });
       const found = workloads.find((each: { object: { name: string } }) => each.object.name === object.metadata.name);
-      const denial = /denied the request: ([\s\S]*)/.exec(stderr)?.[1]?.trim();
+      const denial = /denied the request: ([\s\S]*)/.exec(error)?.[1]?.trim();
       expect(found.templates[0].outcome).toBe(denial === undefined ? 'allowed' : 'denied');
       if (denial !== undefined)
         expect(denial).toBe(found.templates[0].messages.at(-1).replace(object.metadata.name, `${object.metadata.name}-again`));
@@ -279,11 +276,8 @@ describe('diff --cluster', () => {
     type Stored = PodLike & { spec: { template?: PodTemplate } };
     const secretsNow = (stored: Stored) => secretsIn(stored.spec.template ?? stored);
     const attempt = async (object: object) => {
-      const { stdout } = await kubectl(inNamespace('create', '-o', 'json', '-f', '-'), {
-        stdin: JSON.stringify(object),
-        allowFailure: true,
-      });
-      return stdout === '' ? undefined : secretsNow(JSON.parse(stdout) as Stored);
+      const { created } = await tryCreate(object, { namespace });
+      return created && secretsNow(created as unknown as Stored);
     };
     const observed = new Map<string, { before: readonly string[] | undefined; after: readonly string[] | undefined }>();
     const renamed = (object: (typeof objects)[number]) => ({
