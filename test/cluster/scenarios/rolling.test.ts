@@ -29,7 +29,7 @@ import {
 } from '../regkeeper.ts';
 import { target, waitFor } from '../target.ts';
 
-const restarts = times(4, 20);
+const restarts = times(2, 20);
 const rotations = times(2, 4);
 const replicas = 3;
 
