@@ -91,16 +91,16 @@ function onBoth(name: string, values: string, labels?: string): Series {
 /** Each row is a fault, as series that replace healthy ones, and the alerts that fire. `_` is a minute without a value. */
 const troubles: [trouble: string, series: Series, firing: readonly string[]][] = [
   ['nothing', {}, []],
-  ['no replica is scraped any more', { ...onBoth('up', '1x30 _x90') }, ['RegkeeperDown']],
-  ['no replica answers', { ...onBoth('up', '0x120') }, ['RegkeeperDown', 'RegkeeperReplicaDown']],
-  ['one replica does not answer', { ...on('one', 'up', '0x120') }, ['RegkeeperReplicaDown']],
+  ['no replica is scraped any longer', { ...onBoth('up', '1x30 _x90') }, ['RegkeeperDown']],
+  ['no replica responds', { ...onBoth('up', '0x120') }, ['RegkeeperDown', 'RegkeeperReplicaDown']],
+  ['one replica does not respond', { ...on('one', 'up', '0x120') }, ['RegkeeperReplicaDown']],
   [
-    'no replica is ready, each for want of something else',
+    'no replica is ready, each for a different reason',
     { ...on('one', 'regkeeper_ready', '0x120', 'check="rules"'), ...on('two', 'regkeeper_ready', '0x120', 'check="cluster"') },
     ['RegkeeperNotReady', 'RegkeeperReplicaNotReady'],
   ],
   ['one replica has no rules', { ...on('one', 'regkeeper_ready', '0x120', 'check="rules"') }, ['RegkeeperReplicaNotReady']],
-  ['one replica ends', { ...on('one', 'regkeeper_ready', '0x120', 'check="running"') }, []],
+  ['one replica shuts down', { ...on('one', 'regkeeper_ready', '0x120', 'check="running"') }, []],
   [
     'a certificate with 17 of its 90 days left',
     { ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-73 * day}x120`), ...lasting(17 * day) },
@@ -112,33 +112,33 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     ['RegkeeperCertificateExpires', 'RegkeeperCertificateNotRenewed'],
   ],
   [
-    'a certificate that lives a day, with half of that left',
+    'a certificate that is valid for a day, half of which is left',
     { ...onBoth('regkeeper_certificate_start_timestamp_seconds', `${-0.5 * day}x120`), ...lasting(0.6 * day) },
     [],
   ],
   ['invalid rules', { ...on('one', 'regkeeper_rules_problems', '2x120', 'scope="cluster"') }, ['RegkeeperRulesRejected']],
   [
-    'another revision on one replica',
+    'a different rules revision on one replica',
     {
       ...on('one', 'regkeeper_rules_revision_info', '_x120', 'revision="a"'),
       ...on('one', 'regkeeper_rules_revision_info', '1x120', 'revision="b"'),
     },
     ['RegkeeperReplicasHaveDifferentRules'],
   ],
-  ['a watch that is silent', { ...on('one', 'regkeeper_watch_last_contact_seconds', '65+60x120', secrets()) }, ['RegkeeperWatchStalled']],
+  ['a stalled watch', { ...on('one', 'regkeeper_watch_last_contact_seconds', '65+60x120', secrets()) }, ['RegkeeperWatchStalled']],
   ['no leader', { ...onBoth('regkeeper_leader', '0x120') }, ['RegkeeperNoLeader']],
   [
-    'a writer that keeps weakening the webhooks',
+    'another writer that keeps weakening the webhooks',
     { ...on('one', 'regkeeper_webhook_repairs_total', '0+60x120', 'change="weakened"') },
     ['RegkeeperWebhooksWeakened'],
   ],
   [
-    'a writer that keeps narrowing the webhooks',
+    'another writer that keeps narrowing the webhooks',
     { ...on('one', 'regkeeper_webhooks_narrowed', '2x120') },
     ['RegkeeperWebhooksOverwritten'],
   ],
   [
-    'a writer whose narrowing is reverted again and again',
+    'another writer whose narrowing is reverted again and again',
     { ...on('one', 'regkeeper_webhook_repairs_total', '0+1x120', 'change="narrowed"') },
     ['RegkeeperWebhooksOverwritten'],
   ],
@@ -150,7 +150,11 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
   ['secret delivery that stopped', { ...onBoth('regkeeper_secret_delivery_running', '0x120') }, ['RegkeeperSecretDeliveryStopped']],
   ['secret delivery that is restarted', { ...onBoth('regkeeper_secret_delivery_running', '1x50 0x4 1x66') }, []],
   ['secret delivery that one replica cannot see', { ...on('one', 'regkeeper_secret_delivery_running', '0x120') }, []],
-  ['secret delivery whose policy is gone', delivery('regkeeper_delivery_policy_verified', '0x120'), ['RegkeeperDeliveryPolicyNotVerified']],
+  [
+    'secret delivery whose policy was deleted',
+    delivery('regkeeper_delivery_policy_verified', '0x120'),
+    ['RegkeeperDeliveryPolicyNotVerified'],
+  ],
   [
     'a source that was deleted',
     delivery('regkeeper_delivery_source_usable', '0x120', 'source="corp-pull"'),
@@ -174,12 +178,8 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     [],
   ],
   ['two edits of the webhooks by hand', { ...on('one', 'regkeeper_webhook_repairs_total', '0x50 1x20 2x50', 'change="weakened"') }, []],
-  [
-    'an API that is unavailable',
-    { ...on('one', 'regkeeper_api_unavailable', '1x120', 'api="apps.openshift.io/v1"') },
-    ['RegkeeperApiUnavailable'],
-  ],
-  ['no leader where nobody has to lead', { ...onBoth('regkeeper_leader', '_x120') }, []],
+  ['an unavailable API', { ...on('one', 'regkeeper_api_unavailable', '1x120', 'api="apps.openshift.io/v1"') }, ['RegkeeperApiUnavailable']],
+  ['no leader, where leader election is off', { ...onBoth('regkeeper_leader', '_x120') }, []],
   ['audit records that wait to be written', { ...on('one', 'regkeeper_audit_log_failing', '0x30 1x90') }, ['RegkeeperAuditNotWritten']],
   [
     'audit records that were lost five minutes ago',
@@ -188,9 +188,9 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
   ],
   ['audit records that were lost long ago', { ...on('one', 'regkeeper_audit_records_lost_total', '0x10 5x110') }, []],
   ['one bug', { ...on('one', 'regkeeper_admission_failures_total', '0x50 1x70', 'reason="bug"') }, ['RegkeeperBug']],
-  ['a bug of long ago', { ...on('one', 'regkeeper_admission_failures_total', '0x10 1x110', 'reason="bug"') }, []],
+  ['a bug that occurred long ago', { ...on('one', 'regkeeper_admission_failures_total', '0x10 1x110', 'reason="bug"') }, []],
   [
-    'a kind that is not read',
+    'a kind that is not evaluated',
     { ...on('one', 'regkeeper_admission_failures_total', '0x50 1x70', 'reason="unknown-kind"') },
     ['RegkeeperUnknownKind'],
   ],
@@ -199,14 +199,18 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     { ...on('one', 'regkeeper_admission_failures_total', '0+1x120', 'reason="unauthenticated"') },
     ['RegkeeperUnauthenticatedCallers'],
   ],
-  ['too much at a time', { ...on('one', 'regkeeper_admission_failures_total', '0+1x120', 'reason="overload"') }, ['RegkeeperOverloaded']],
   [
-    'slow answers',
+    'too many requests at a time',
+    { ...on('one', 'regkeeper_admission_failures_total', '0+1x120', 'reason="overload"') },
+    ['RegkeeperOverloaded'],
+  ],
+  [
+    'slow responses',
     { ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+90x120', 'webhook="mutate",le="0.5"') },
     ['RegkeeperSlow'],
   ],
   [
-    'slow reviews of rules, which may take their time',
+    'slow reviews of rules, which may take longer',
     {
       ...onBoth('regkeeper_admission_duration_seconds_bucket', '0x120', 'webhook="guard",le="0.5"'),
       ...onBoth('regkeeper_admission_duration_seconds_bucket', '0+100x120', 'webhook="guard",le="5"'),
@@ -214,7 +218,7 @@ const troubles: [trouble: string, series: Series, firing: readonly string[]][] =
     },
     [],
   ],
-  ['an event loop that stands still', { ...on('one', 'nodejs_eventloop_lag_max_seconds', '2x120') }, ['RegkeeperSlow']],
+  ['a blocked event loop', { ...on('one', 'nodejs_eventloop_lag_max_seconds', '2x120') }, ['RegkeeperSlow']],
   ['an exemption that ends in six days', exempted(6 * day), ['RegkeeperExemptionEnds']],
   ['an exemption that has ended', exempted(-day), []],
   ['a rule whose trust ends in six days', trusted(6 * day), ['RegkeeperRuleEnds']],
@@ -250,7 +254,7 @@ async function runRules(series: Series, tests: object): Promise<string> {
   return output;
 }
 
-test('promtool takes the rules', async () => {
+test('promtool accepts the rules', async () => {
   expect(await promtool(['check', 'rules', '--lint-fatal', alertsFile])).toMatchObject({ code: 0 });
 });
 
@@ -261,12 +265,12 @@ describe('what fires after an hour of', () => {
     expect(await runRules(series, { promql_expr_test: [{ expr, eval_time: '60m', exp_samples }] })).toMatch(met);
   });
 
-  test('every alert has its trouble', () => {
+  test('every alert is covered by a fault', () => {
     expect([...new Set(troubles.flatMap(([, , firing]) => firing))].sort()).toEqual([...names].sort());
   });
 });
 
-test('a replica that restarts, and a rollout that takes five minutes, wake nobody', async () => {
+test('a replica that restarts, and a rollout that takes five minutes, page no one', async () => {
   const rollout = {
     ...on('one', 'up', '1x60 0x3 1x57'),
     ...on('one', 'regkeeper_ready', '1x60 0x5 1x55', 'check="rules"'),
@@ -280,7 +284,7 @@ test('a replica that restarts, and a rollout that takes five minutes, wake nobod
   expect(await runRules(rollout, { promql_expr_test: noAlerts })).toMatch(met);
 });
 
-test('an alert says which replica, and for want of what', async () => {
+test('an alert shows which replica is affected, and what it lacks', async () => {
   const labels = { namespace: 'regkeeper', job: 'regkeeper', instance: 'one', check: 'rules', severity: 'warning' };
   const annotations = {
     summary: 'Replica one of regkeeper is not ready. The check rules is failing.',
@@ -293,7 +297,7 @@ test('an alert says which replica, and for want of what', async () => {
   expect(await runRules(series, { alert_rule_test })).toMatch(met);
 });
 
-test('promtool finds nothing to complain of in the metrics of a server that has answered', async () => {
+test('promtool finds no problem in the metrics of a server that has handled requests', async () => {
   const server = spawn(process.execPath, [join(root, 'src/main.ts'), ...'serve --dev --port 0 --health-port 0'.split(' ')], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'pipe'],

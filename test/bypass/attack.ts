@@ -4,7 +4,7 @@ import { kindsWithImages } from '../../src/object/kinds.ts';
 export type Attack = {
   /** What the attacker tries. */
   readonly attack: string;
-  readonly right: 'refused' | 'admitted';
+  readonly right: 'denied' | 'allowed';
   /** Why this outcome is right. */
   readonly why: string;
   readonly kind?: string;
@@ -65,12 +65,12 @@ export function pod(...images: readonly unknown[]): { spec: { containers: object
 
 /** A row that creates a Pod with this image in its only container, which must be denied. */
 export function deniedImage(image: string, attack: string, why: string, more: Partial<Attack> = {}): Attack {
-  return { attack: `${attack}: ${JSON.stringify(image)}`, right: 'refused', why, object: pod(image), ...more };
+  return { attack: `${attack}: ${JSON.stringify(image)}`, right: 'denied', why, object: pod(image), ...more };
 }
 
 /** A row that creates a Pod with this image in its only container, which must be allowed and get exactly these secrets. */
 export function allowedImage(image: string, attack: string, why: string, secrets: readonly string[]): Attack {
-  return { attack: `${attack}: ${JSON.stringify(image)}`, right: 'admitted', why, object: pod(image), secrets };
+  return { attack: `${attack}: ${JSON.stringify(image)}`, right: 'allowed', why, object: pod(image), secrets };
 }
 
 export function kindOf({ kind = 'Pod', group }: Attack): { kind: string; group: string; version: string } {

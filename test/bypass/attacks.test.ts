@@ -46,7 +46,7 @@ const server = createWebhookServer(
 afterAll(() => server.close());
 
 describe.each(Object.entries(themes))('%s', (_theme, attacks) => {
-  test('has no attack twice', () => {
+  test('contains no attack twice', () => {
     expect(new Set(attacks.map(({ attack }) => attack)).size).toBe(attacks.length);
   });
 
@@ -54,11 +54,11 @@ describe.each(Object.entries(themes))('%s', (_theme, attacks) => {
     const decision = decideOn(row, strict);
     expect(outcomeOf(decision), 'by the engine').toBe(right);
     expect(secretsOf(decision), 'secrets by the engine').toEqual(row.secrets ?? []);
-    expect(secretsOf(decideOn(row, open)), 'secrets where unknown registries are let in').toEqual(row.secrets ?? []);
+    expect(secretsOf(decideOn(row, open)), 'secrets if unconfigured registries are allowed').toEqual(row.secrets ?? []);
 
     const mutated = await ask('mutate', row);
     const validated = await ask('validate', row);
-    expect(validated.allowed ? 'admitted' : 'refused', 'by the server').toBe(right);
+    expect(validated.allowed ? 'allowed' : 'denied', 'by the server').toBe(right);
     expect(namesInPatch(mutated.patch), 'secrets by the server').toEqual(row.secrets ?? []);
     expect(bugs).toEqual([]);
   });
@@ -66,7 +66,7 @@ describe.each(Object.entries(themes))('%s', (_theme, attacks) => {
 
 test('every theme has names that are denied and names that are allowed', () => {
   for (const attacks of Object.values(themes)) {
-    expect(new Set(attacks.map(({ right }) => right))).toEqual(new Set(['refused', 'admitted']));
+    expect(new Set(attacks.map(({ right }) => right))).toEqual(new Set(['denied', 'allowed']));
   }
 });
 
@@ -81,7 +81,7 @@ function decideOn(row: Attack, rules: ReturnType<typeof ruleSetOf>): Decision {
 
 /** The outcome at the API server. Anything but a decision is an error, which denies the request under `failurePolicy: Fail`. */
 function outcomeOf(decision: Decision): Attack['right'] {
-  return decision.kind === 'decided' && decision.outcome !== 'denied' ? 'admitted' : 'refused';
+  return decision.kind === 'decided' && decision.outcome !== 'denied' ? 'allowed' : 'denied';
 }
 
 function secretsOf(decision: Decision): readonly string[] {

@@ -14,12 +14,12 @@ const metadata = (index: number) => ({ uid: `uid-${index}`, resourceVersion: '1'
 
 export const entries: readonly HostileEntry[] = [
   {
-    name: 'nobody hostile: 100 ordinary Pods',
+    name: 'no hostile input: 100 ordinary Pods',
     sends: () => times(100, ordinary),
     budget: { recordBytes: 100_000, cpuMilliseconds: 1_000, memoryMiB: 250 },
   },
   {
-    name: 'nobody hostile: the start on a cluster of 1,000 namespaces and 3,000 service accounts',
+    name: 'no hostile input: the start on a cluster of 1,000 namespaces and 3,000 service accounts',
     cluster: () => ({
       '/api/v1/namespaces': [
         { metadata: { name: 'shop', ...metadata(0) } },

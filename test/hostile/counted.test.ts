@@ -30,7 +30,7 @@ const server = createWebhookServer(
 );
 afterAll(() => server.close());
 
-test('the corpus has entries, each with a name of its own', () => {
+test('the corpus has entries with unique names', () => {
   expect(entries.length).toBeGreaterThan(5);
   expect(new Set(entries.map(({ name }) => name)).size).toBe(entries.length);
 });
@@ -45,7 +45,7 @@ describe.each(counted)('$name', { timeout: 60_000 }, ({ sends, work, cluster, fl
 
   // Entries that need a cluster or flags, or are large, only run in `npm run test:hostile`.
   if (sends && !cluster && !flags && !large)
-    test('answers and records are as they have to be', async () => {
+    test('responses and records are as expected', async () => {
       lines = [];
       const problems: string[] = [];
       const sent = sends();

@@ -133,7 +133,7 @@ async function addresses(engine: Engine, container: string): Promise<{ url: stri
       const lines = (await engine.log(container)).split('\n').filter((line) => line.startsWith('{'));
       return lines.map((line) => JSON.parse(line)).find((line) => line.msg === 'serving');
     },
-    { deadlineSeconds: 60, what: 'the server to say where it listens' },
+    { deadlineSeconds: 60, what: 'the server to log where it listens' },
   );
 }
 

@@ -25,12 +25,12 @@ describe.each(Object.entries({ hosts, paths, pods, templates, builds, json }))('
       ['create', '-f', '-', '-n', keeper.namespace, '--dry-run=server', '-o', 'name', '--validate=ignore'],
       { stdin: manifests.map((manifest) => `---\n${JSON.stringify(manifest)}\n`).join(''), allowFailure: true },
     );
-    const admitted = new Set(stdout.split('\n').map((line) => line.split('/')[1]));
+    const allowed = new Set(stdout.split('\n').map((line) => line.split('/')[1]));
     const deniedByRegkeeper = new Set([...stderr.matchAll(/denied the request: \w+ [^ /]+\/(row-\d+)/g)].map(([, name]) => name));
     // The message about an object with a controller names the controller instead, so such an object is sent alone.
     for (const [index, manifest] of manifests.entries()) {
       const name = `row-${index}`;
-      if (admitted.has(name) || deniedByRegkeeper.has(name) || !hasController(manifest)) continue;
+      if (allowed.has(name) || deniedByRegkeeper.has(name) || !hasController(manifest)) continue;
       const alone = await cluster.kubectl(['create', '-f', '-', '-n', keeper.namespace, '--dry-run=server', '--validate=ignore'], {
         stdin: JSON.stringify(manifest),
         allowFailure: true,
@@ -39,8 +39,8 @@ describe.each(Object.entries({ hosts, paths, pods, templates, builds, json }))('
     }
     const results = sent.map(({ attack, right, apiServerRejects }, index) => {
       const name = `row-${index}`;
-      const found = admitted.has(name) ? 'admitted' : deniedByRegkeeper.has(name) ? 'refused' : 'refused by the API server';
-      return { attack, right: apiServerRejects ? 'refused by the API server' : right, found };
+      const found = allowed.has(name) ? 'allowed' : deniedByRegkeeper.has(name) ? 'denied' : 'rejected by the API server';
+      return { attack, right: apiServerRejects ? 'rejected by the API server' : right, found };
     });
     const wrong = results.filter(({ found, right }) => found !== right);
     expect(wrong, stderr.slice(-2000)).toEqual([]);
