@@ -41,7 +41,7 @@ export function insideNamespaces(
  * To be called inside. Changes to the system's folders go to `folder`. @throws Error where a mount is not allowed
  */
 export async function prepareNamespaces(folder: string): Promise<void> {
-  // The API server and the kubelet take the address of the interface with the default route for their own. Nothing answers behind it.
+  // The API server and the kubelet use the address of the interface with the default route as their own. Nothing answers behind it.
   const commands = ['link set lo up', 'link add uplink0 type bridge', `address add ${address}/24 dev uplink0`, 'link set uplink0 up'];
   for (const command of [...commands, 'route add default via 192.0.2.1']) await run('ip', command.split(' '));
   for (const lower of overlaid) {
@@ -51,7 +51,7 @@ export async function prepareNamespaces(folder: string): Promise<void> {
     await mkdir(work, { recursive: true });
     await run('mount', ['-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, lower]);
   }
-  // What a kubelet writes there would stay in force on this machine.
+  // What a kubelet writes there would remain in effect on this machine.
   for (const setting of kernelSettings.map((name) => join('/proc/sys', name)).filter((file) => existsSync(file))) {
     const copy = join(folder, 'kernel-settings', setting);
     await mkdir(dirname(copy), { recursive: true });

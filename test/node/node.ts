@@ -134,7 +134,7 @@ async function writeFiles(folder: string): Promise<NodeFiles> {
   for (const host of Object.keys(registries)) await writeHost(hosts, host, host);
   await writeHost(hosts, '_default', 'nothing.test');
   await writeFile('/etc/hosts', `127.0.0.1 localhost ${Object.keys(registries).join(' ')}\n${address} ${nodeName}\n`);
-  // Rejects every question at once. Without it the kubelet waits 20 s for the address of its own name.
+  // Rejects every query immediately. Without it the kubelet waits 20 s for the address of its own name.
   await writeFile('/etc/resolv.conf', 'nameserver 127.0.0.1\n');
   return files;
 }

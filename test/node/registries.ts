@@ -22,7 +22,7 @@ export const registries = {
   /** Everything without credentials. */
   'open.test': { challenge: 'none' },
   'untrusted.test': { challenge: 'none' },
-  /** A mirror that takes the credentials of other registries. */
+  /** A mirror that accepts the credentials of other registries. */
   'mirror.test': { challenge: 'basic' },
   /** The server for every other host. Rejects every request, so the node tries all credentials it has. */
   'nothing.test': { challenge: 'basic', rejectsAll: true },

@@ -26,12 +26,12 @@ export function ownNode(): OwnNode {
   return provided.own;
 }
 
-/** What the registries were asked for a repository, in order. */
+/** The requests to the registries for a repository, in order. */
 export function requestsFor(repository: string): RegistryRequest[] {
   return allRequests().filter(({ path }) => path.startsWith(`/v2/${repository}/`));
 }
 
-/** What users asked the registries, in order. */
+/** The requests of users to the registries, in order. */
 export function requestsOf(isUser: (user: string) => boolean): RegistryRequest[] {
   return allRequests().filter(({ user }) => isUser(user));
 }

@@ -79,7 +79,7 @@ afterAll(async () => {
 });
 
 // One after the other and before the other tests, since such a Pod has a node for itself in a real cluster too.
-test(`in a namespace that is made from nothing, the first Pod of a Deployment runs, with no step but the rule (${namespaces} namespaces)`, async () => {
+test(`in a newly created namespace, the first Pod of a Deployment runs, with no step but the rule (${namespaces} namespaces)`, async () => {
   const pulls: WithCopy[] = [];
   for (let index = 0; index < namespaces; index++) {
     const repository = `first-${index}`;
@@ -130,7 +130,7 @@ describe.concurrent('also in a new namespace', () => {
     await untilRolledOut(kubectl, 'regkeeper-deliver');
   });
 
-  test('a bare Pod runs at once where the secret is delivered always', async () => {
+  test('a bare Pod runs immediately where the secret is always delivered', async () => {
     const { acting, name: namespace } = await newNamespace();
     await untilDelivered(kubectl, namespace, 'everywhere-pull', 'grace');
     const pull = await firstPull(acting, pod('always', sleeping('second.test/always:1')), named('always'));
@@ -144,7 +144,7 @@ describe.concurrent('also in a new namespace', () => {
     expect(usersWhoPulled('expired')).toEqual(['linus@mixed.test']);
   });
 
-  test('a Pod cannot be pulled where no rule entitles the namespace to the secret', async () => {
+  test("a Pod's image cannot be pulled where no rule entitles the namespace to the secret", async () => {
     const acting = actingOnNode(kubectl, () => keeper.namespace);
     await acting.create(deployment('not-entitled', sleeping('private.test/not-entitled:1')));
     const failed = await untilPullFails(acting, '-l', 'app=not-entitled');
@@ -212,7 +212,7 @@ async function firstPull(acting: ActingOnNode, object: object, ...itsPod: readon
   const afterFirst = performance.now() - created;
   if (pullFailed(first))
     return { failed: true, stored: created, running: untilRunning(acting, ...itsPod).then(() => performance.now() - created) };
-  // An attempt may have failed between two looks at the Pod. Its event is stored before the next attempt.
+  // An attempt may have failed between two reads of the Pod. Its event is stored before the next attempt.
   const events = await acting.list<{ readonly reason: string; readonly message: string }>('events');
   return {
     failed: events.some(({ reason, message }) => reason === 'Failed' && message.includes('pull')),

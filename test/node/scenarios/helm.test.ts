@@ -32,13 +32,13 @@ beforeAll(async () => {
 });
 
 describe('after a removal, a new installation', () => {
-  test('finds nothing of the one before', async () => {
+  test('finds nothing left from the previous one', async () => {
     await kustomize.remove(kubectl, helm);
     await waitFor(() => nothingIsLeft(kubectl), { deadlineSeconds: 120, what: 'nothing to be left of the installation before' });
   });
 
-  // `helm test` needs DNS, which this node has not. `npm run test:kind` runs it.
-  test('with Helm has two replicas', async () => {
+  // `helm test` needs DNS, which this node does not have. `npm run test:kind` runs it.
+  test('has two replicas with Helm', async () => {
     const delivered = 'secretDelivery.secrets[0]';
     const values = ['secretDelivery.enabled=true', `${delivered}.name=delivered-pull`, `${delivered}.source=delivered-source`];
     await installOnNode(chart, kubectl, helm, values);
@@ -50,13 +50,13 @@ describe('after a removal, a new installation', () => {
     const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
     await kubectl(['patch', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '--type=merge', '-p', patch]);
     const denies = async () => (await acting.tryCreate(pod('denied', sleeping('unknown.test/x:1')), '--dry-run=server')).code !== 0;
-    await waitFor(denies, { deadlineSeconds: 60, what: 'the rules to be in force' });
+    await waitFor(denies, { deadlineSeconds: 60, what: 'the rules to take effect' });
     await acting.create(deployment('with-helm', sleeping('private.test/with-helm:1')));
     await untilRunning(acting, '-l', 'app=with-helm');
     expect(usersWhoPulled('with-helm')).toEqual(['ada@private.test']);
   });
 
-  test('delivers the secret to a namespace made from nothing, so that the Pod of its first Deployment runs', async () => {
+  test('delivers the secret to a newly created namespace, so that the Pod of its first Deployment runs', async () => {
     await putSource(kubectl, 'delivered-source', { 'second.test': 'grace' });
     const name = await cluster.namespace();
     const inNew = actingOnNode(kubectl, () => name);

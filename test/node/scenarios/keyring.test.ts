@@ -21,7 +21,7 @@ const columns = ['test', 'idx', 'auth_key', 'image', 'expect', 'note'] as const;
 const corpus: readonly Question[] = readTable({ file: 'keyring_match.tsv', columns, rows: 62 }).map((row) => ({
   name: `${row.test} ${row.idx}`,
   keys: row.auth_key.startsWith('(') ? [hub] : row.auth_key.split(' ; ').map((text) => text.split('=')[0] ?? ''),
-  // These rows compare two locations. As the name of an image, a host alone would be a repository of Docker Hub.
+  // These rows compare two locations. As the name of an image, a host alone would be a Docker Hub repository.
   image: row.note.startsWith('raw') && !row.image.includes('/') ? `${row.image}/app` : row.image,
 }));
 const own: readonly Question[] = [...keysThatMatch, ...keysThatDoNotMatch].map(([name, key, image]) => ({ name, keys: [key], image }));
@@ -78,7 +78,7 @@ describe('a kubelet tries the entries that src/credentials finds, in the same or
   });
 });
 
-// The corpus compares texts, also such as no image can have as its name. Whatever the secrets, a kubelet pulls nothing then.
+// The corpus compares strings, including some that cannot be image names. Whatever the secrets, a kubelet pulls nothing then.
 test.each(withInvalidNames)('$name: a kubelet rejects the name $image, as src/image does', ({ image }) => {
   expect(rejected.get(image)).toBe('InvalidImageName');
 });
@@ -120,7 +120,7 @@ interface Row {
   readonly row: string;
 }
 
-/** With the network of the host a Pod starts quicker. */
+/** With the network of the host, a Pod starts faster. */
 function podOf(name: string, rows: readonly Row[]): object {
   const images = [...rows.map(({ question, row }) => [row, question.image]), ['witness', `${witness}/app:1`]];
   const containers = images.map(([container, image]) => ({ name: container, image, imagePullPolicy: 'Always' }));

@@ -50,11 +50,11 @@ beforeAll(async () => {
   await acting.create(registrySecret('private-pull', { 'private.test': 'ada' }));
   const patch = JSON.stringify({ data: { 'rules.yaml': rules } });
   await inOwn('patch', 'configmap', 'regkeeper-rules', '--type=merge', '-p', patch);
-  await waitFor(() => denies('unknown.test/x:1'), { deadlineSeconds: 60, what: 'the rules to be in force' });
+  await waitFor(() => denies('unknown.test/x:1'), { deadlineSeconds: 60, what: 'the rules to take effect' });
 });
 
 describe('an installation', () => {
-  test('has two replicas with a certificate of their own CA, which answer through the Service, so a private image is pulled', async () => {
+  test('has two replicas with a certificate of their own CA, which respond through the Service, so a private image is pulled', async () => {
     const { stdout } = await inOwn('get', 'deployment', 'regkeeper', '-o', 'jsonpath={.status.readyReplicas}');
     expect(stdout).toBe('2');
     const issuers = (await publishedBundles(await kubectl.api())).map((bundle) => new X509Certificate(bundle).subject);
@@ -107,7 +107,7 @@ describe('an installation', () => {
   test('with failurePolicy Fail, admits and pulls as before after a restart of the kubelet and containerd', async ({ skip }) => {
     if (needsOwnNode) skip(needsOwnNode);
     expect(await failurePoliciesForPods()).toEqual(['Fail', 'Fail']);
-    // If containerd ends while a container is being created, its next process can wait for ever for `runc ps`.
+    // If containerd ends while a container is being created, its next process can wait forever for `runc ps`.
     await waitFor(nothingIsStartingOrEnding, {
       deadlineSeconds: 90,
       what: 'all containers to be created, and all deleted Pods to be gone',
@@ -137,7 +137,7 @@ describe('an installation', () => {
     expect(added('created')).toBeLessThan(allowedMilliseconds);
   });
 
-  test('has a memory limit that suffices under load', async ({ skip }) => {
+  test('has a sufficient memory limit under load', async ({ skip }) => {
     if (needsOwnNode) skip(needsOwnNode);
     const [loaded] = await replicas();
     if (loaded === undefined) throw new Error('there is no replica');
@@ -170,7 +170,7 @@ describe('an installation', () => {
       what: 'an untrusted Pod to be admitted',
     });
     await untilRunning(acting, named('after'));
-    // The namespace controller looks for their end only once in 16 seconds, and the next installation waits for it.
+    // The namespace controller checks for their end only every 16 seconds, and the next installation waits for it.
     await inOwn('delete', 'pods', '--all', '--force', '--grace-period=0');
   });
 });

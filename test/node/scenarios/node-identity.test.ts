@@ -37,7 +37,9 @@ const acting = actingOnNode(cluster.kubectl, () => keeper.namespace);
 const { create, tryCreate } = acting;
 const excluded = actingOnNode(cluster.kubectl, () => 'kube-system');
 
-test.concurrent('a static Pod of an untrusted image runs, and its mirror Pod is allowed with a warning and recorded', async ({ skip }) => {
+test.concurrent('a static Pod with an untrusted image runs, and its mirror Pod is allowed with a warning and recorded', async ({
+  skip,
+}) => {
   if (needsOwnNode) skip(needsOwnNode);
   const file = join(ownNode().folder, 'static-pods', 'static.json');
   const { namespace } = keeper;
@@ -65,13 +67,13 @@ test.concurrent('a static Pod of an untrusted image runs, and its mirror Pod is 
   }
 });
 
-test.concurrent('the annotation of a mirror Pod does not help another user', async () => {
+test.concurrent('the annotation of a mirror Pod does not help other users', async () => {
   const annotations = { 'kubernetes.io/config.mirror': 'x', 'kubernetes.io/config.source': 'file' };
   const { stderr } = await tryCreate(pod('forged', sleeping('untrusted.test/forged:1', { nodeName: 'node-1' }), { annotations }));
   expect(stderr).toContain('untrusted.test/forged:1');
 });
 
-test.concurrent('the kubelet may create mirror Pods only, so its identity does not help to run other Pods', async ({ skip }) => {
+test.concurrent('the kubelet may only create mirror Pods, so its identity does not help to run other Pods', async ({ skip }) => {
   if (needsOwnNode) skip(needsOwnNode);
   const object = JSON.stringify(pod('plain', sleeping('untrusted.test/plain:1')));
   const asNode = ['--kubeconfig', ownNode().kubeletKubeconfig, 'create', '-f', '-', '-n', keeper.namespace];
@@ -93,7 +95,7 @@ test.concurrent('the kubelet can read the injected secret as soon as the Pod is 
   expect(await readAsNode('unused-pull')).toContain('Forbidden');
 });
 
-test.concurrent('the prefix of the id of a preloaded image runs it without asking a registry, and is denied', async ({ skip }) => {
+test.concurrent("a prefix of a preloaded image's ID runs the image without contacting a registry, and is denied", async ({ skip }) => {
   if (needsOwnNode) skip(needsOwnNode);
   const id = await preloadImage('untrusted.test/on-node:1');
   const prefix = id.slice(0, 'sha256:'.length + 12);
@@ -111,7 +113,7 @@ test.concurrent('the prefix of the id of a preloaded image runs it without askin
   }
 });
 
-test.concurrent('the id of an image that a Pod has pulled does not run it', async ({ skip }) => {
+test.concurrent('the ID of an image that a Pod has pulled does not run it', async ({ skip }) => {
   if (needsOwnNode) skip(needsOwnNode);
   await excluded.create(pod('by-name', sleeping('untrusted.test/pulled:1')));
   try {

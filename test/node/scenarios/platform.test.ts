@@ -54,7 +54,7 @@ interface PodEvent {
 }
 
 // The first one, because it waits for the back-off of the kubelet while the others run.
-test.concurrent('a Pod recovers when its secret arrives after it', async () => {
+test.concurrent('a Pod recovers when its secret is created later', async () => {
   await create(pod('early', sleeping('edited.test/early:1')));
   await untilPullFails(acting, named('early'));
   await create(registrySecret('later-pull', { 'edited.test': 'ada' }));
@@ -62,7 +62,7 @@ test.concurrent('a Pod recovers when its secret arrives after it', async () => {
   expect(usersWhoPulled('early')).toEqual(['ada@edited.test']);
 });
 
-describe.concurrent('an image that is on the node already', () => {
+describe.concurrent('an image that is already on the node', () => {
   test('runs for a Pod with the injected secret, and not for one without', async () => {
     await create(pod('first', sleeping('private.test/cached:1')));
     const { nodeName } = (await untilRunning(acting, named('first'))).spec;
@@ -77,7 +77,7 @@ describe.concurrent('an image that is on the node already', () => {
     }
   });
 
-  test('runs for a Pod with another secret of equal credentials, without a request to the registry', async () => {
+  test('runs for a Pod with another secret with equal credentials, without a request to the registry', async () => {
     await create(pod('first-of-equal', sleeping('private.test/equal:1')));
     const { nodeName } = (await untilRunning(acting, named('first-of-equal'))).spec;
     const before = requestsFor('equal').length;
@@ -138,14 +138,14 @@ describe.concurrent('a mirror in hosts.toml', () => {
     expect(await pullsThrough('mirrored.test', 'mirrored', mirror)).toEqual(['ada@mirror.test']);
   });
 
-  test('with a credential gets that one alone', async ({ skip }) => {
+  test('with its own credential gets only that one', async ({ skip }) => {
     if (needsOwnNode) skip(needsOwnNode);
     const withHeader = `${mirror}[host."http://mirror.test".header]\nauthorization = "${header}"\n`;
     expect(await pullsThrough('mirrored-with-header.test', 'own-header', withHeader)).toEqual(['mirror-user@mirror.test']);
   });
 });
 
-describe.concurrent('a host that is written differently than the key of the secret', () => {
+describe.concurrent('a host that is spelled differently from the key of the secret', () => {
   test.each([
     ['the default port', 'private.test:443'],
     ['leading zeros in the port', 'private.test:0443'],
@@ -187,7 +187,7 @@ describe.concurrent('a Pod with several secrets', () => {
   });
 });
 
-test.concurrent('a secret of the type dockercfg is as good', async () => {
+test.concurrent('a secret of type dockercfg also works', async () => {
   const content = JSON.stringify({ 'second.test': { auth: Buffer.from('linus:correct horse').toString('base64') } });
   const secret = {
     apiVersion: 'v1',
@@ -208,22 +208,22 @@ test.concurrent('a secret of the type dockercfg is as good', async () => {
 describe.concurrent('a secret for another registry breaks the pull of a public image exactly if src/credentials finds a problem that breaks pulls', () => {
   const auths = (value: unknown) => JSON.stringify({ auths: { 'other.test': value } });
   test.each([
-    ['a right entry', auths({ auth: Buffer.from('a:b').toString('base64') })],
+    ['a valid entry', auths({ auth: Buffer.from('a:b').toString('base64') })],
     ['auth without a colon', auths({ auth: Buffer.from('ab').toString('base64') })],
     ['auth that is not base64', auths({ auth: '%%%' })],
     ['auth without padding', auths({ auth: Buffer.from('a:b:cd').toString('base64').replaceAll('=', '') })],
     ['auth with line breaks', auths({ auth: 'YTpi\nYzpk' })],
     ['an empty auth', auths({ auth: '' })],
-    ['auth with a user name too', auths({ auth: '%%%', username: 'a', password: 'b' })],
+    ['auth next to a user name', auths({ auth: '%%%', username: 'a', password: 'b' })],
     ['a password that is a number', auths({ username: 'a', password: 1 })],
     ['an email that is null', auths({ username: 'a', password: 'b', email: null })],
-    ['an entry that is null', auths(null)],
-    ['an entry that is text', auths('a:b')],
+    ['a null entry', auths(null)],
+    ['an entry that is a string', auths('a:b')],
     ['auths that are a list', '{"auths":[]}'],
-    ['auths that are null', '{"auths":null}'],
+    ['null auths', '{"auths":null}'],
     ['no auths', '{}'],
     ['auths in upper case', '{"AUTHS":{"other.test":{"auth":"%%%"}}}'],
-    ['headers that are text', '{"auths":{},"HttpHeaders":"x"}'],
+    ['headers that are a string', '{"auths":{},"HttpHeaders":"x"}'],
     ['a key that is not a registry', JSON.stringify({ auths: { 'https://other .test': { username: 'a', password: 'b' } } })],
     ['a key with brackets', JSON.stringify({ auths: { 'other[0-9].test': { username: 'a', password: 'b' } } })],
   ])('%s', async (name, content) => {

@@ -65,7 +65,7 @@ describe.concurrent('with nothing but the rule and the secret in the namespace',
   });
 });
 
-test.concurrent('its twin in a namespace that regkeeper does not handle cannot pull', async () => {
+test.concurrent('its twin in a namespace that regkeeper does not handle cannot be pulled', async () => {
   const excluded = actingOnNode(cluster.kubectl, () => 'kube-system');
   await excluded.create(registrySecret('private-pull', { 'private.test': 'ada' }), pod('twin', sleeping('private.test/twin:1')));
   try {
@@ -84,7 +84,7 @@ test.concurrent('a Pod with images of two private registries runs', async () => 
   expect([usersWhoPulled('two-a'), usersWhoPulled('two-b')]).toEqual([['ada@private.test'], ['grace@second.test']]);
 });
 
-test.concurrent('a Pod whose service account has a secret for one of its registries keeps that one', async () => {
+test.concurrent('a Pod whose service account has a secret for one of its registries keeps that secret', async () => {
   await create(registrySecret('own-pull', { 'second.test': 'linus' }), serviceAccount('with-own', ['own-pull']));
   const [first] = sleeping('private.test/own-a:1').containers;
   const containers = [first, { name: 'other', image: 'second.test/own-b:1' }];
@@ -115,14 +115,14 @@ test.concurrent('a debug container is pulled with the secret that the Pod has fo
   expect(usersWhoPulled('debugger')).toEqual(['ada@private.test']);
 });
 
-test.concurrent('an untrusted image is denied before the node asks its registry', async () => {
+test.concurrent('an untrusted image is denied before the node contacts its registry', async () => {
   const { code, stderr } = await tryCreate(pod('denied', sleeping('unknown.test/denied:1')));
   expect(code).not.toBe(0);
   expect(stderr).toContain('unknown.test/denied:1');
   expect(requestsFor('denied')).toEqual([]);
 });
 
-test.concurrent('the next Pod obeys an edited rule', async () => {
+test.concurrent('the next Pod is evaluated with an edited rule', async () => {
   await create(registrySecret('changed-pull', { 'edited.test': 'barbara' }));
   await keeper.writeRules(rules.replace('first-pull', 'changed-pull'));
   let attempts = 0;
@@ -130,7 +130,7 @@ test.concurrent('the next Pod obeys an edited rule', async () => {
     const [made] = await create(pod(`edited-${++attempts}`, sleeping('edited.test/edited:1')));
     return made !== undefined && secretsIn(made).includes('changed-pull');
   };
-  await waitFor(obeys, { deadlineSeconds: 30, what: 'the edited rule to be in force' });
+  await waitFor(obeys, { deadlineSeconds: 30, what: 'the edited rule to take effect' });
   await untilRunning(acting, named(`edited-${attempts}`));
   expect(usersWhoPulled('edited')).toEqual(['barbara@edited.test']);
 });
