@@ -25,13 +25,13 @@ const many = (image: string) => ({
 test.each<[string, object, Record<string, unknown>?]>([
   ['a long image', pod(`bad.example.com/${long}`)],
   ['5,000 denied images', many('bad.example.com/x')],
-  ['a port of many zeros', pod(`bad.example.com:${'0'.repeat(3_000)}1/x`)],
-  ['a short name that may be one of many', many(`${'n'.repeat(200)}`)],
+  ['a port with many zeros', pod(`bad.example.com:${'0'.repeat(3_000)}1/x`)],
+  ['a short name that could be one of many', many(`${'n'.repeat(200)}`)],
   ['the name of a container', { ...pod('x'), spec: { containers: [{ name: long, image: 'bad.example.com/x' }] } }],
-  ['the name of the object', { ...pod('bad.example.com/x'), metadata: { name: long } }],
+  ['the name of an object', { ...pod('bad.example.com/x'), metadata: { name: long } }],
   ['generateName', { ...pod('bad.example.com/x'), metadata: { generateName: long } }],
   ['the namespace', pod('bad.example.com/x'), { namespace: longest }],
-  ['a kind that is not read', pod('bad.example.com/x'), { kind: { group: longest, version: 'v1', kind: longest } }],
+  ['a kind that is not evaluated', pod('bad.example.com/x'), { kind: { group: longest, version: 'v1', kind: longest } }],
   ['an object that cannot be read', { ...pod('x'), spec: { containers: { [long]: 1 } } }],
 ])('%s', (_name, object, request = {}) => {
   const review = decodeReview(reviewOf(object, request));
@@ -48,6 +48,6 @@ test.each<[string, object, Record<string, unknown>?]>([
   }
 });
 
-test('an error says what is wrong, not all of it', () => {
+test('an error shows what is wrong, but not the whole input', () => {
   expect(errored('uid', 400, 'BadRequest', long).response.status?.message).toHaveLength(256 + 128 + '…[1000000 characters]…'.length);
 });

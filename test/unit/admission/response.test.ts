@@ -18,8 +18,8 @@ rules:
 const rules = inConfigMap(table);
 const facts = accounts({ default: [] });
 
-describe('a refusal', () => {
-  test('of one image is one line with all a person needs', () => {
+describe('a denial', () => {
+  test('of one image is one line with everything the user needs', () => {
     expect(answer('validate', 'Pod', pod('nginx')).response).toEqual({
       uid: 'u-1',
       allowed: false,
@@ -46,11 +46,11 @@ describe('a refusal', () => {
     });
   });
 
-  test('names the nearest registry', () => {
+  test('shows the nearest registry', () => {
     expect(messageOf(answer('validate', 'Pod', pod('good.io:5000/x')))).toContain('Did you mean good.io? Contact: ');
   });
 
-  test('of several images is a list, of ten at most', () => {
+  test('of several images lists at most ten', () => {
     const images = Array.from({ length: 12 }, (_value, index) => `bad${index}.example/x`);
     const { response } = answer('validate', 'Deployment', deployment({ spec: { containers: containers(...images) } }));
     const lines = response.status?.message.split('\n') ?? [];
@@ -65,18 +65,18 @@ describe('a refusal', () => {
     expect(response.status?.details?.group).toBe('apps');
   });
 
-  test('says whom to ask in the words of the policy owner', () => {
+  test('shows the contact from the rules', () => {
     const named = ruleSetOf('contact: "#platform on chat"');
     expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: named }))).toMatch(/ Contact: #platform on chat\.$/);
   });
 
-  test('says whom to ask even where there are no rules', () => {
+  test('shows a contact even where no rules exist', () => {
     expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: ruleSetOf() }))).toMatch(
       / Contact: the owners of the registry rules\.$/,
     );
   });
 
-  test('names three ConfigMaps and counts the others', () => {
+  test('lists three ConfigMaps and counts the others', () => {
     const many = ruleSetOf('', '', '', '', '');
     expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: many }))).toMatch(/ in a\.yaml, b\.yaml, c\.yaml and 2 more\.$/);
   });
@@ -89,20 +89,20 @@ describe('a refusal', () => {
     },
     { name: 'no name', request: { name: '' }, head: 'Pod shop/(unnamed):' },
     { name: 'no namespace', request: { namespace: '' }, head: 'Pod web:' },
-    { name: 'an owner that is its Node', request: { object: ownedBy('Node', 'n1', 'web') }, head: 'Pod shop/web:' },
+    { name: 'an owner that is a Node', request: { object: ownedBy('Node', 'n1', 'web') }, head: 'Pod shop/web:' },
     {
       name: 'an owner, in an update',
       request: { operation: 'UPDATE' as const, object: ownedBy('ReplicaSet', 'web-7d9c', 'web') },
       head: 'Pod shop/web:',
     },
-    { name: 'a name of control characters', request: { name: 'a\n\u001b[2Jb' }, head: 'Pod shop/a [2Jb:' },
+    { name: 'a name with control characters', request: { name: 'a\n\u001b[2Jb' }, head: 'Pod shop/a [2Jb:' },
   ])('of an object with $name', ({ request, head }) => {
     expect(messageOf(answer('validate', 'Pod', request.object ?? pod('nginx'), { request }))).toMatch(
       new RegExp(`^${head.replace(/[()[\]]/g, '\\$&')} container`),
     );
   });
 
-  test.each(['ReplicaSet', 'Job', 'StatefulSet'])('of the Pods that a %s creates is the same for each', (kind) => {
+  test.each(['ReplicaSet', 'Job', 'StatefulSet'])('of the Pods that a %s creates is the same for each Pod', (kind) => {
     const messages = ['web-7d9c-x2k5p', 'web-7d9c-9fzq4'].map((name) =>
       messageOf(answer('validate', 'Pod', ownedBy(kind, 'web-7d9c', name), { request: { name } })),
     );
@@ -110,20 +110,20 @@ describe('a refusal', () => {
     expect(messages[1]).toBe(messages[0]);
   });
 
-  test('ends with the help page', () => {
+  test('ends with the link to the help page', () => {
     const helpful = ruleSetOf('contact: us\nhelpUrl: https://wiki.example.com/registries');
     expect(messageOf(answer('validate', 'Pod', pod('x.io/y'), { rules: helpful }))).toMatch(
       / Contact: us\. Help: https:\/\/wiki\.example\.com\/registries$/,
     );
   });
 
-  test('is not lengthened without end by what a person wrote', () => {
+  test('has a limited length, whatever users write', () => {
     const object = { metadata: {}, spec: { containers: [{ name: 'n'.repeat(1e6), image: `bad.io/${'x'.repeat(1e6)}` }] } };
     expect(messageOf(answer('validate', 'Pod', object, { request: { name: 'w'.repeat(1e6) } })).length).toBeLessThan(1500);
   });
 });
 
-describe('what mode makes of a refusal', () => {
+describe('how mode changes a denial', () => {
   test('warn: a warning', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: warn') });
     expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warned', 'outcome-if-enforced': 'denied' } });
@@ -131,14 +131,14 @@ describe('what mode makes of a refusal', () => {
     expect(response.status).toBeUndefined();
   });
 
-  test('audit: nothing but a record', () => {
+  test('audit: only a record', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: audit') });
     expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'allowed', 'outcome-if-enforced': 'denied' } });
     expect(response.warnings).toBeUndefined();
   });
 });
 
-test('a refusal carries the warnings of the other images', () => {
+test('a denial includes the warnings for other images', () => {
   const old = { spec: { containers: containers('bad.io/old') } };
   const now = { spec: { containers: containers('bad.io/old', 'bad.io/new') } };
   const { response } = answer('validate', 'Pod', now, { oldObject: old });
@@ -184,7 +184,7 @@ describe('a warning in mode warn that is too long', () => {
       `external-registry.example.com/${'department/'.repeat(20)}web:1.4`,
       /image "external-registry\.example\.com\/department[^"]*\.\.\.[^"]*" is not/,
     ],
-  ])('shows what was meant after %s', (_name, image, expected) => {
+  ])('shows the suggestion after %s', (_name, image, expected) => {
     const [warning = ''] = answer('validate', 'Pod', pod(image), { rules: suggesting }).response.warnings ?? [];
     expect(warning).toContain(suggested);
     expect(warning).toMatch(expected);
@@ -192,7 +192,7 @@ describe('a warning in mode warn that is too long', () => {
     expect(warning.length).toBeLessThanOrEqual(256);
   });
 
-  test('never ends with a part of the contact', () => {
+  test('never ends with a truncated contact', () => {
     const contact = `the platform team ${'and others '.repeat(15)}`.trim();
     const rules = ruleSetOf(`mode: warn\ncontact: ${contact}\nrules: [{registry: bad.io, trust: false, reason: use good.io}]`);
     expect(answer('validate', 'Pod', pod('bad.io/x'), { rules }).response.warnings).toEqual([
@@ -217,21 +217,21 @@ describe('warnings', () => {
     expect(warnings?.[0]).toMatch(/image "elsewhere\.example\/x+\.\.\.x+" is not from a configured registry\.$/);
   });
 
-  test('keep within 4,096 characters in all, and the last counts what is left out', () => {
+  test('have at most 4,096 characters in total, and the last one counts those left out', () => {
     const images = Array.from({ length: 5000 }, (_value, index) => `elsewhere.example/team-${index}/${'x'.repeat(100)}`);
     const { warnings = [] } = answer('validate', 'Pod', { spec: { containers: containers(...images) } }, { rules: soft }).response;
     expect(warnings.join('').length).toBeLessThanOrEqual(4096);
     expect(warnings.at(-1)).toBe(`regkeeper: and ${5000 - warnings.length + 1} more warnings`);
   });
 
-  test('have no control characters', () => {
+  test('contain no control characters', () => {
     const object = { spec: { containers: [{ name: 'a\r\n\u0007b', image: 'elsewhere.example/x' }] } };
     expect(answer('validate', 'Pod', object, { rules: soft }).response.warnings?.join('')).not.toMatch(/\p{Cc}/u);
   });
 });
 
-describe('the mutating answer', () => {
-  test('carries the patch in base64, ASCII or not', () => {
+describe('the mutating response', () => {
+  test('contains the patch in base64, ASCII or not', () => {
     const odd = { metadata: { annotations: null }, spec: { containers: containers('good.io/x'), imagePullSecrets: null } };
     const { response } = answer('mutate', 'Pod', odd);
     expect(response).toMatchObject({ allowed: true, patchType: 'JSONPatch', auditAnnotations: { 'secrets-injected': '1' } });
@@ -241,14 +241,14 @@ describe('the mutating answer', () => {
     ]);
   });
 
-  test('writes secrets of any letters', () => {
+  test('writes secrets with any characters', () => {
     const foreign = accounts({ default: ['schlüssel-🔑'] });
     const { patch = '' } = answer('mutate', 'Pod', pod('good.io/x'), { facts: foreign }).response;
     expect(Buffer.from(patch, 'base64').toString()).toMatch(/^[ -~]*$/);
     expect(JSON.parse(Buffer.from(patch, 'base64').toString())[0].value).toEqual([{ name: 'corp' }, { name: 'schlüssel-🔑' }]);
   });
 
-  test('has no patch where nothing is to do', () => {
+  test('has no patch if nothing changes', () => {
     expect(answer('mutate', 'Pod', pod('good.io/x', ['corp'])).response).toEqual({
       uid: 'u-1',
       allowed: true,
@@ -256,11 +256,11 @@ describe('the mutating answer', () => {
     });
   });
 
-  test.each(['nginx', 'unknown.io/x', '://', ' '])('never refuses for policy: "%s"', (image) => {
+  test.each(['nginx', 'unknown.io/x', '://', ' '])('never denies by policy: "%s"', (image) => {
     expect(answer('mutate', 'Pod', pod(image)).response).toMatchObject({ allowed: true });
   });
 
-  test('tells what could not be injected', () => {
+  test('reports what could not be injected', () => {
     const { warnings } = answer('mutate', 'Pod', pod('good.io/x'), { facts: accounts({ default: [] }, true) }).response;
     expect(warnings).toEqual([expect.stringMatching(/^regkeeper: service account "default" allows only/)]);
   });
@@ -290,7 +290,7 @@ describe('what cannot be evaluated is denied by both webhooks', () => {
   });
 });
 
-test('the two plain answers are reviews of version 1', () => {
+test('the two plain responses are AdmissionReviews of version v1', () => {
   expect(allowed('u')).toEqual({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid: 'u', allowed: true } });
   expect(errored('u', 500, 'InternalError', 'a bug').response).toEqual({
     uid: 'u',

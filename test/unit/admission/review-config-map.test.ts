@@ -33,8 +33,8 @@ const nothing: RulesReviewFindings = { problems: [], warnings: [] };
 const answer = (request: ReviewRequest, findings = nothing, reviewSettings = settings) =>
   renderRulesReview(request, readReviewedConfigMap(request, reviewSettings), findings).response;
 
-describe('what counts as rules', () => {
-  test('label "cluster" in the own namespace: its documents, by their keys', () => {
+describe('which ConfigMaps contain rules', () => {
+  test('label "cluster" in regkeeper\'s namespace: its documents, by key', () => {
     const data = { 'b.yaml': 'b', 'a.json': 'a', 'notes.txt': 'n' };
     const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
     expect(reviewed).toMatchObject({ kind: 'rules', unchanged: false, warnings: [], bundle: { scope: { kind: 'cluster' } } });
@@ -50,18 +50,18 @@ describe('what counts as rules', () => {
   });
 
   test.each([
-    ['no label', configMap({}), {}],
+    ['without the label', configMap({}), {}],
     ['the snapshot', configMap(labelled('snapshot')), {}],
     ['another kind', { ...configMap(labelled('cluster')), kind: 'Secret' }, {}],
     ['a deletion', configMap(labelled('cluster')), { operation: 'DELETE' }],
-    ['no object', null, { operation: 'CREATE', kind: { group: '', version: 'v1', kind: 'ConfigMap' } }],
-  ])('%s is none, and passes without a word', (_name, object, request) => {
+    ['without an object', null, { operation: 'CREATE', kind: { group: '', version: 'v1', kind: 'ConfigMap' } }],
+  ])('%s contains none, and passes without a warning', (_name, object, request) => {
     const review = requestOf(object ?? {}, { ...request, object });
     expect(readReviewedConfigMap(review, settings)).toEqual({ kind: 'no-rules', warnings: [] });
     expect(answer(review)).toEqual({ uid: review.uid, allowed: true });
   });
 
-  test.each([['null'], [3], [['list']], [{ 'rules.yaml': 3 }]])('data that is no map of texts (%j) is no reason to fail', (data) => {
+  test.each([['null'], [3], [['list']], [{ 'rules.yaml': 3 }]])('data that is not a map of strings (%j) causes no exception', (data) => {
     const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
     expect(reviewed).toMatchObject({ kind: 'rules', bundle: { documents: [] } });
   });
@@ -71,12 +71,12 @@ describe('warnings', () => {
   const without = { ...settings, namespaceRules: false };
   test.each<[sentence: string, request: ReviewRequest, warning: string, reviewSettings?: typeof settings]>([
     [
-      'rules of the cluster in another namespace',
+      'cluster rules in another namespace',
       requestOf(configMap(labelled('cluster')), { namespace: 'shop' }),
       'only cluster rules in namespace regkeeper are read',
     ],
-    ['rules of a namespace that are not taken', requestOf(configMap(labelled('namespace'))), '--namespace-rules', without],
-    ['an unknown label elsewhere', requestOf(configMap(labelled('clutser')), { namespace: 'shop' }), 'Did you mean "cluster"?'],
+    ['namespace rules that are not enabled', requestOf(configMap(labelled('namespace'))), '--namespace-rules', without],
+    ['an unknown label in another namespace', requestOf(configMap(labelled('clutser')), { namespace: 'shop' }), 'Did you mean "cluster"?'],
     [
       'no key of a document',
       requestOf(configMap(labelled('cluster'), { rules: 'rules: []' })),
@@ -98,55 +98,58 @@ describe('warnings', () => {
       'it contains no rules',
     ],
     [
-      'the label taken away',
+      'a removed label',
       updateOf(configMap(labelled('cluster')), configMap(undefined)),
       'the rules of this ConfigMap are no longer in effect for the cluster',
     ],
     [
-      'another label',
+      'a changed label',
       updateOf(configMap(labelled('cluster')), configMap(labelled('namespace'))),
       'are no longer in effect for the cluster',
     ],
-    ["a namespace's label taken away", updateOf(configMap(labelled('namespace')), configMap({}), 'shop'), 'are no longer in effect.'],
+    ['a removed label of a namespace', updateOf(configMap(labelled('namespace')), configMap({}), 'shop'), 'are no longer in effect.'],
   ])('%s', (_sentence, request, warning, reviewSettings) => {
     expect(answer(request, nothing, reviewSettings)).toMatchObject({ allowed: true, warnings: [expect.stringContaining(warning)] });
   });
 
-  test('of the documents are told with key and place', () => {
+  test('about documents are reported with key and position', () => {
     expect(answer(requestOf(configMap(labelled('cluster'))), { problems: [], warnings: [problem(4)] })).toMatchObject({
       allowed: true,
       warnings: ['regkeeper: rules.yaml:4:3: a sentence (unknown-field)'],
     });
   });
 
-  test('taking the label off what never was in force needs none', () => {
+  test('removing the label from rules that were never in effect needs none', () => {
     expect(answer(updateOf(configMap(labelled('clutser')), configMap({})))).not.toHaveProperty('warnings');
     expect(answer(updateOf(configMap(labelled('cluster')), configMap({}), 'shop'))).not.toHaveProperty('warnings');
   });
 });
 
-describe('refusals', () => {
+describe('rejections', () => {
   const inBothScopes = [
     ['cluster', 'regkeeper'],
     ['namespace', 'shop'],
   ] as const;
 
-  test.each(['clutser', '', 'Cluster', true])('an unknown label (%j) in the own namespace would silently take the rules out', (value) => {
-    expect(answer(requestOf(configMap(labelled(value))))).toMatchObject({
-      allowed: false,
-      status: {
-        code: 403,
-        message: expect.stringMatching(/^ConfigMap regkeeper\/the-rules: the label regkeeper\.io\/rules has the unknown value /),
-        details: { causes: [{ reason: 'FieldValueNotSupported', field: 'metadata.labels[regkeeper.io/rules]' }] },
-      },
-    });
-  });
+  test.each(['clutser', '', 'Cluster', true])(
+    "an unknown label (%j) in regkeeper's namespace, which would disable the rules without notice",
+    (value) => {
+      expect(answer(requestOf(configMap(labelled(value))))).toMatchObject({
+        allowed: false,
+        status: {
+          code: 403,
+          message: expect.stringMatching(/^ConfigMap regkeeper\/the-rules: the label regkeeper\.io\/rules has the unknown value /),
+          details: { causes: [{ reason: 'FieldValueNotSupported', field: 'metadata.labels[regkeeper.io/rules]' }] },
+        },
+      });
+    },
+  );
 
   test.each([
     ['renamed', { rules: 'rules: []' }, 'Did you mean "rules.yaml"?'],
-    ['renamed to another extension', { 'rules.yaml.bak': 'rules: []' }, 'Did you mean "rules.yaml"?'],
+    ['renamed with a different extension', { 'rules.yaml.bak': 'rules: []' }, 'Did you mean "rules.yaml"?'],
     ['removed', {}, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
-    ['removed with all data', undefined, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
+    ['removed with all other data', undefined, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
   ])('the last key with rules is %s', (_how, data, fix) => {
     for (const [label, namespace] of inBothScopes) {
       const before = configMap(labelled(label));
@@ -163,10 +166,10 @@ describe('refusals', () => {
 
   test.each([
     ['empty', ''],
-    ['white space', ' \n\t\r\n'],
+    ['whitespace', ' \n\t\r\n'],
     ['a comment', '# rules:\n  # - registry: docker.io\n'],
     ['an empty YAML document', '---\n# moved\n...\n'],
-  ])('all texts become blank: %s', (_how, text) => {
+  ])('all documents become blank: %s', (_how, text) => {
     for (const [label, namespace] of inBothScopes) {
       const before = configMap(labelled(label));
       const blank = { ...before, data: { 'rules.yaml': text, 'more.json': '' } };
@@ -184,7 +187,7 @@ describe('refusals', () => {
     }
   });
 
-  test('rules in binaryData would not be read, though they are there for everybody to see', () => {
+  test('rules in binaryData would be ignored, although users see them', () => {
     const binary = { ...configMap(labelled('cluster')), binaryData: { 'more.yaml': 'cnVsZXM6IFtdCg==' } };
     expect(answer(requestOf(binary))).toMatchObject({
       allowed: false,
@@ -216,7 +219,7 @@ describe('refusals', () => {
     });
   });
 
-  test('all problems are told at once, warnings too', () => {
+  test('all problems are reported together, with the warnings', () => {
     const { status, warnings } = answer(requestOf(configMap(labelled('cluster'))), {
       problems: [problem(4), problem(7)],
       warnings: [problem(9)],
@@ -231,7 +234,7 @@ describe('refusals', () => {
   test.each([
     ['many', 'short', 200],
     ['long', 'x'.repeat(900), 30],
-  ])('%s problems keep to a size that a terminal takes, and are counted', (_name, text, count) => {
+  ])('%s problems are limited to a readable size, and counted', (_name, text, count) => {
     const problems = Array.from({ length: count }, (_, index) => problem(index + 1, text));
     const { status } = answer(requestOf(configMap(labelled('cluster'))), { problems, warnings: [] });
     const lines = status?.message.split('\n') ?? [];
@@ -242,7 +245,7 @@ describe('refusals', () => {
   });
 });
 
-describe('an update that leaves label and documents as they were is not held up by an old mistake', () => {
+describe('an update that keeps the label and the documents is not rejected for an old mistake', () => {
   const annotated = (labels: Labels) => ({ ...configMap(labels), metadata: { ...configMap(labels).metadata, annotations: { a: 'b' } } });
 
   test('in the documents', () => {
@@ -258,7 +261,7 @@ describe('an update that leaves label and documents as they were is not held up 
     expect(answer(request)).toMatchObject({ allowed: true, warnings: [expect.stringContaining('Did you mean "cluster"?')] });
   });
 
-  test('but one that changes them is', () => {
+  test('but one that changes them is rejected', () => {
     const request = updateOf(configMap(labelled('cluster'), { 'rules.yaml': 'mode: warn' }), configMap(labelled('cluster')));
     expect(answer(request, { problems: [problem(4)], warnings: [] }).allowed).toBe(false);
     const relabelled = updateOf(configMap(undefined), configMap(labelled('cluster')));

@@ -20,7 +20,7 @@ const review = (changes: object = {}) => ({
   request: { ...request, ...changes },
 });
 
-test('a review is read field by field', () => {
+test('a review is parsed field by field', () => {
   expect(decodeReview(review())).toEqual({
     ok: true,
     request: {
@@ -41,7 +41,7 @@ test('a review is read field by field', () => {
   });
 });
 
-describe('a body that is no review is refused', () => {
+describe('a body that is not a review is rejected', () => {
   test.each([
     { name: 'null', body: null, uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
     { name: 'a list', body: [review()], uid: undefined, message: 'the body must be an AdmissionReview of admission.k8s.io/v1' },
@@ -56,25 +56,25 @@ describe('a body that is no review is refused', () => {
     },
     { name: 'no request', body: { ...review(), request: null }, uid: undefined, message: 'the AdmissionReview has no request' },
     { name: 'no uid', body: review({ uid: '' }), uid: undefined, message: 'request.uid is missing' },
-    { name: 'a uid that is no text', body: review({ uid: 5 }), uid: undefined, message: 'request.uid is missing' },
+    { name: 'a uid that is not a string', body: review({ uid: 5 }), uid: undefined, message: 'request.uid is missing' },
     {
       name: 'an unknown operation',
       body: review({ operation: 'PATCH' }),
       uid: 'u-1',
       message: 'request.operation must be one of CREATE, UPDATE, DELETE or CONNECT, but is "PATCH"',
     },
-    { name: 'no kind of the object', body: review({ kind: {} }), uid: 'u-1', message: 'request.kind.kind is missing' },
+    { name: 'without the kind of the object', body: review({ kind: {} }), uid: 'u-1', message: 'request.kind.kind is missing' },
   ])('$name', ({ body, uid, message }) => {
     expect(decodeReview(body)).toEqual({ ok: false, uid, message });
   });
 
   test.each([
-    ['a long text', 'x'.repeat(100_000), `"${'x'.repeat(80)}"…`],
+    ['a long string', 'x'.repeat(100_000), `"${'x'.repeat(80)}"…`],
     ['a list', [[[]]], 'a list'],
     ['an object', { a: 1 }, 'an object'],
     ['a number', 7, '7'],
     ['null', null, 'null'],
-  ])('and its message never repeats much: %s', (_name, kind, shown) => {
+  ])('and its message never quotes much of it: %s', (_name, kind, shown) => {
     expect(decodeReview({ ...review(), kind })).toMatchObject({ ok: false, message: `kind must be AdmissionReview, but is ${shown}` });
   });
 
@@ -85,17 +85,17 @@ describe('a body that is no review is refused', () => {
     ['kind.version', { kind: { kind: 'Pod', version: long } }],
     ['subResource', { subResource: long }],
     ['namespace', { namespace: long }],
-  ])('and %s of a length that no API server writes', (field, changes) => {
+  ])('and %s of a length that no API server sends', (field, changes) => {
     expect(decodeReview(review(changes))).toEqual({ ok: false, uid: 'u-1', message: `request.${field} is longer than 253 characters` });
   });
 
-  test('and a uid of such a length', () => {
+  test('and a uid of that length', () => {
     expect(decodeReview(review({ uid: long }))).toEqual({ ok: false, uid: undefined, message: 'request.uid is missing' });
     expect(decodeReview(review({ uid: 'x'.repeat(253) }))).toMatchObject({ ok: true });
   });
 });
 
-describe('what is not written', () => {
+describe('absent fields', () => {
   test.each([
     { name: 'a name is taken from the object', changes: { name: undefined }, expected: { name: 'web' } },
     { name: 'a generated name is empty', changes: { name: '', object: { metadata: { generateName: 'web-' } } }, expected: { name: '' } },
@@ -103,13 +103,13 @@ describe('what is not written', () => {
     { name: 'a user is empty', changes: { userInfo: null }, expected: { user: '', groups: [] } },
     { name: 'an old object is null', changes: { oldObject: undefined }, expected: { oldObject: null } },
     { name: 'a subresource is named', changes: { subResource: 'ephemeralcontainers' }, expected: { subresource: 'ephemeralcontainers' } },
-    { name: 'a run is in earnest', changes: { dryRun: undefined }, expected: { dryRun: false } },
+    { name: 'a request is not a dry run', changes: { dryRun: undefined }, expected: { dryRun: false } },
   ])('$name', ({ changes, expected }) => {
     expect(decodeReview(review(changes))).toMatchObject({ ok: true, request: expected });
   });
 });
 
-describe('what is judged', () => {
+describe('which operations are evaluated', () => {
   test.each([
     { operation: 'CREATE', evaluated: true },
     { operation: 'UPDATE', evaluated: true },

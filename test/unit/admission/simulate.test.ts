@@ -36,8 +36,8 @@ function secretsOf({ object }: SimulationResult & { kind: 'answered' }) {
   return ((object.spec as JsonObject).imagePullSecrets as { name: string }[] | undefined)?.map(({ name }) => name);
 }
 
-describe('a rehearsal', () => {
-  test('lets in what the rules trust, with the secret, and leaves the object as it was', () => {
+describe('a simulation', () => {
+  test('allows what the rules trust, with the secret, and does not change the input object', () => {
     const request = change('reg.example.com/web:1');
     const before = structuredClone(request);
     const simulation = answered(request);
@@ -50,20 +50,23 @@ describe('a rehearsal', () => {
   test.each([
     ['no annotations and no secrets', {}, {}],
     ['annotations', { annotations: { a: '1' } }, {}],
-    ['secrets of its own', {}, { imagePullSecrets: [{ name: 'own' }] }],
+    ['its own secrets', {}, { imagePullSecrets: [{ name: 'own' }] }],
     ['both', { annotations: { a: '1' } }, { imagePullSecrets: [{ name: 'own' }] }],
-  ])('an object with %s is patched as a library patches a whole copy, and shares what the patch leaves alone', (_name, metadata, spec) => {
-    const request = change('reg.example.com/web:1', { spec });
-    Object.assign(request.object.metadata as object, metadata);
-    const { object } = freeze(request);
-    const simulation = answered(request);
-    expect(simulation.patch.length).toBeGreaterThan(0);
-    const whole = jsonPatch.applyPatch(structuredClone(object), structuredClone(simulation.patch) as Operation[], true).newDocument;
-    expect(simulation.object).toEqual(whole);
-    expect((simulation.object.spec as JsonObject).containers).toBe((object.spec as JsonObject).containers);
-  });
+  ])(
+    'an object with %s is patched like a full copy would be, and shares the parts that the patch does not change',
+    (_name, metadata, spec) => {
+      const request = change('reg.example.com/web:1', { spec });
+      Object.assign(request.object.metadata as object, metadata);
+      const { object } = freeze(request);
+      const simulation = answered(request);
+      expect(simulation.patch.length).toBeGreaterThan(0);
+      const whole = jsonPatch.applyPatch(structuredClone(object), structuredClone(simulation.patch) as Operation[], true).newDocument;
+      expect(simulation.object).toEqual(whole);
+      expect((simulation.object.spec as JsonObject).containers).toBe((object.spec as JsonObject).containers);
+    },
+  );
 
-  test('refuses in the words of the server', () => {
+  test('denies with the same message as the server', () => {
     expect(answered(change('evil.example.com/web:1'))).toMatchObject({
       outcome: 'denied',
       denial:
@@ -72,7 +75,7 @@ describe('a rehearsal', () => {
     });
   });
 
-  test.each([7, 9007199254740993n])('refuses what cannot be read, and judges no image of it: %s', (image) => {
+  test.each([7, 9007199254740993n])('denies an object that cannot be parsed, and evaluates no image of it: %s', (image) => {
     expect(answered(change(image))).toMatchObject({
       outcome: 'denied',
       denial: 'Pod shop/web cannot be evaluated: spec.containers[0].image must be a string, but is a number.',
@@ -81,12 +84,12 @@ describe('a rehearsal', () => {
     });
   });
 
-  test('the name and the namespace of the object count before those of the request', () => {
+  test("the object's name and namespace take precedence over the request's", () => {
     const object = { ...change('evil.example.com/x').object, metadata: { namespace: 'other', generateName: 'web-' } };
     expect(answered(change('', { object })).denial).toMatch(/^Pod other\/web-…: /);
   });
 
-  test('an image that was there before only warns', () => {
+  test('an existing image only causes a warning', () => {
     const { object: oldObject } = change('evil.example.com/web:1');
     const { outcome, warnings } = answered(change('evil.example.com/web:1', { oldObject }));
     expect({ outcome, warnings }).toEqual({
@@ -95,12 +98,12 @@ describe('a rehearsal', () => {
     });
   });
 
-  test('a kind without images is not read', () => {
+  test('a kind without images is not evaluated', () => {
     expect(simulateAdmission(change('', { kind: 'Secret' }), rules, unwatched)).toEqual({ kind: 'unread' });
     expect(simulateAdmission(change('', { apiVersion: 'example.com/v1' }), rules, unwatched)).toEqual({ kind: 'unread' });
   });
 
-  test('an account that is not there yet is told, not judged', () => {
+  test('an account that does not exist yet is reported, not evaluated', () => {
     expect(simulateAdmission(change('reg.example.com/web'), rules, accounts({}))).toMatchObject({
       kind: 'not-yet',
       message: expect.stringMatching(/default/),
@@ -108,19 +111,19 @@ describe('a rehearsal', () => {
   });
 });
 
-describe('a new pod arrives as the API server makes it: with the secrets of its account where it lists none', () => {
+describe('a new Pod is evaluated as the API server creates it: with the secrets of its account if it lists none', () => {
   const facts = accounts({ default: [], own: ['own-a', 'own-b'] });
 
   test.each([
     ['an empty list', { serviceAccountName: 'own' }, ['own-a', 'own-b', 'corp-pull']],
-    ['an empty list in another spelling', { serviceAccountName: 'own', imagePullSecrets: [] }, ['own-a', 'own-b', 'corp-pull']],
+    ['an empty list with a different spelling', { serviceAccountName: 'own', imagePullSecrets: [] }, ['own-a', 'own-b', 'corp-pull']],
     ['a list', { serviceAccountName: 'own', imagePullSecrets: [{ name: 'mine' }] }, ['mine', 'corp-pull']],
     ['an account without secrets', {}, ['corp-pull']],
   ])('%s', (_name, spec, secrets) => {
     expect(secretsOf(answered(change('reg.example.com/web', { spec }), facts))).toEqual(secrets);
   });
 
-  test('what exists already stays', () => {
+  test('an existing Pod is not changed', () => {
     const { object: oldObject } = change('reg.example.com/web', { spec: { serviceAccountName: 'own' } });
     const request = change('reg.example.com/web', { spec: { serviceAccountName: 'own' }, oldObject });
     expect(secretsOf(answered(request, facts))).toBeUndefined();
@@ -131,11 +134,11 @@ describe('what a server would know', () => {
   const template = { metadata: {}, spec: { containers: [{ name: 'app', image: 'reg.example.com/web' }] } };
   const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec: { template } };
 
-  test('of accounts is no word for the client', () => {
+  test('about accounts is not in a message to the user', () => {
     expect(answered(change('', { apiVersion: 'apps/v1', kind: 'Deployment', object })).warnings).toEqual([]);
   });
 
-  test('of labels makes the rehearsal unsure, and strict', () => {
+  test('about labels makes the result uncertain, and strict', () => {
     const { outcome, unsure, warnings } = answered(change('team.example.com/web'));
     expect({ outcome, unsure, warnings }).toEqual({ outcome: 'denied', unsure: [expect.objectContaining({ line: 6 })], warnings: [] });
     const labels: Facts = { ...unwatched, namespace: () => ({ kind: 'known', labels: { team: 'a' } }) };
@@ -143,13 +146,13 @@ describe('what a server would know', () => {
   });
 
   test.each([
-    ['a trusted image in no mode', 'mode: warn', 'reg.example.com/web', 0],
-    ['a refused image in another mode', 'mode: warn', 'evil.example.com/web', 1],
-    ['a trusted image where others are let in', 'unconfigured: allow', 'reg.example.com/web', 0],
-    ['a refused image where others are let in', 'unconfigured: allow', 'evil.example.com/web', 0],
-    ['an image without rule where such are let in', 'unconfigured: allow', 'far.example.com/web', 1],
-    ['a trusted image where secrets are not written', 'inject: off', 'reg.example.com/web', 1],
-  ])('of settings by labels matters only where the outcome could be another: %s', (_name, setting, image, places) => {
+    ['a trusted image, whatever the mode', 'mode: warn', 'reg.example.com/web', 0],
+    ['a denied image, if another mode applies', 'mode: warn', 'evil.example.com/web', 1],
+    ['a trusted image, if unconfigured images are allowed', 'unconfigured: allow', 'reg.example.com/web', 0],
+    ['a denied image, if unconfigured images are allowed', 'unconfigured: allow', 'evil.example.com/web', 0],
+    ['an image without a rule, if unconfigured images are allowed', 'unconfigured: allow', 'far.example.com/web', 1],
+    ['a trusted image, if secrets are not injected', 'inject: off', 'reg.example.com/web', 1],
+  ])('of settings that depend on labels only matters if the outcome could differ: %s', (_name, setting, image, places) => {
     const sandbox = ruleSetOf(`
 rules:
 - {name: corp, registry: reg.example.com, pullSecret: corp-pull}

@@ -38,7 +38,7 @@ function stage() {
 const never = () => new Promise<void>(() => undefined);
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test('groups start in order and stop in reverse, the components of a group together', async () => {
+test('groups start in order and stop in reverse, and the components of a group start and stop together', async () => {
   const { events, options, component } = stage();
   const life = runGroups([group('a', component('a1'), component('a2')), group('b', component('b1'))], options);
   await life.started;
@@ -48,7 +48,7 @@ test('groups start in order and stop in reverse, the components of a group toget
   expect(events).toEqual(['stop b1', 'stop a1', 'stop a2']);
 });
 
-test('a component without start or stop is fine, and absent ones are left out', async () => {
+test('a component may lack start or stop, and absent components are skipped', async () => {
   const { events, options, component } = stage();
   const life = runGroups([group('a', undefined, false, { name: 'silent' }, component('a1'))], options);
   await life.started;
@@ -56,7 +56,7 @@ test('a component without start or stop is fine, and absent ones are left out', 
   expect(events).toEqual(['start a1', 'started a1', 'stop a1']);
 });
 
-test('after a start that fails, all that was begun is stopped, and nothing else', async () => {
+test('after a failed start, everything that was started is stopped, and nothing else', async () => {
   const { events, options, component } = stage();
   const failing = component('b1', {
     async start() {
@@ -69,7 +69,7 @@ test('after a start that fails, all that was begun is stopped, and nothing else'
   expect(events).not.toContain('start c1');
 });
 
-test('a component that throws while it is stopped keeps no other from stopping', async () => {
+test('a component that throws on stop does not prevent others from stopping', async () => {
   const { events, options, component } = stage();
   const throwing = component('b1', {
     async stop() {
@@ -95,7 +95,7 @@ test('a component that does not stop in time is reported, and the others are sto
   expect(deadlines.size).toBe(0);
 });
 
-test('a stop during the start aborts its signal, and waits for no component that ignores it', async () => {
+test('a stop during the start aborts its signal, and does not wait for a component that ignores it', async () => {
   const { events, options, component } = stage();
   let signalOfB: AbortSignal | undefined;
   const stuck = component('b1', {

@@ -24,7 +24,7 @@ function serverWhere(failures: Readonly<Record<string, string>>) {
 }
 
 describe.each(['port', 'healthPort'] as const)('%s', (setting) => {
-  test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('where :: is %s, a server listens on all addresses of IPv4, and says so', async (code) => {
+  test.each(['EAFNOSUPPORT', 'EADDRNOTAVAIL'])('if :: is %s, a server listens on all IPv4 addresses, and logs that', async (code) => {
     const app = serverWhere({ '::': code });
     const log = recordingLog();
     await listen(app, settingsOf('::'), setting, log);
@@ -33,7 +33,7 @@ describe.each(['port', 'healthPort'] as const)('%s', (setting) => {
   });
 });
 
-test('where there is IPv6, nothing is said', async () => {
+test('with IPv6, nothing is logged', async () => {
   const log = recordingLog();
   const places: object[] = [];
   await listen({ listen: async (place) => places.push(place) }, settingsOf('::'), 'port', log);
@@ -50,7 +50,7 @@ test.each([
     { '::': 'EAFNOSUPPORT', '0.0.0.0': 'EADDRINUSE' },
     'port 0 on 0.0.0.0 is already in use. Stop the other program, or choose another port with --port',
   ],
-])('what a person can mend is told with the setting: %s where %j', async (host, failures, message) => {
+])('an error that the operator can fix includes the setting: %s where %j', async (host, failures, message) => {
   const failing = listen(serverWhere(failures), settingsOf(host), 'port', recordingLog());
   await expect(failing).rejects.toThrow(new ConfigurationError(message));
   await expect(failing).rejects.toBeInstanceOf(ConfigurationError);

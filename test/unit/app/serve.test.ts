@@ -102,29 +102,29 @@ async function emptyCluster(answers: (path: string) => Answer | undefined = () =
   return { ...api, kubeconfig: await file(`${new URL(api.url).port}.yaml`, text) };
 }
 
-describe('a start that is refused leaves nothing', () => {
+describe('a failed start leaves nothing behind', () => {
   const missing = { tlsCert: '/nowhere/tls.crt', tlsKey: '/nowhere/tls.key' };
 
   test.each<{ why: string; flags: () => Promise<Flags>; message: RegExp }>([
     {
-      why: 'a certificate file that is missing',
+      why: 'a missing certificate file',
       flags: async () => ({ rules, ...missing }),
       message: /certificate file \/nowhere\/tls\.crt/,
     },
     {
-      why: 'bad rules',
+      why: 'invalid rules',
       flags: async () => ({ rules: [await file('bad.yaml', 'rulez: []')] }),
       message: /bad\.yaml:1:1: .*Did you mean "rules"/,
     },
-    { why: 'rules that are missing', flags: async () => ({ rules: ['/nowhere'] }), message: /^--rules: rules \/nowhere: no such file/ },
+    { why: 'missing rules', flags: async () => ({ rules: ['/nowhere'] }), message: /^--rules: rules \/nowhere: no such file/ },
     {
-      why: 'bad custom kinds',
+      why: 'invalid custom kinds',
       flags: async () => ({ rules, customKinds: [await file('kinds.yaml', 'kindz: []')] }),
       message: /^--custom-kinds: .*kinds\.yaml/,
     },
-    { why: 'a kubeconfig that is missing', flags: async () => ({ kubeconfig: '/nowhere' }), message: /\/nowhere/ },
+    { why: 'a missing kubeconfig', flags: async () => ({ kubeconfig: '/nowhere' }), message: /\/nowhere/ },
     {
-      why: 'a kubeconfig that is none',
+      why: 'a file that is not a kubeconfig',
       flags: async () => ({ kubeconfig: await file('not.yaml', 'hello') }),
       message: /not\.yaml/,
     },
@@ -153,7 +153,7 @@ describe('a start that is refused leaves nothing', () => {
     expect(clock.scheduled.size).toBe(0);
   });
 
-  test('a certificate file that is missing, while the cluster is watched', async () => {
+  test('a missing certificate file, while the cluster is watched', async () => {
     const api = await emptyCluster();
     const clock = countingClock();
     const { settings, healthUrl } = await settingsOf({ kubeconfig: api.kubeconfig, ...missing });
@@ -168,9 +168,9 @@ describe('a start that is refused leaves nothing', () => {
   });
 });
 
-describe('a start that is given up leaves nothing', () => {
+describe('an aborted start leaves nothing behind', () => {
   test.each([
-    { waiting: 'for an API server that answers nothing', answers: () => () => undefined },
+    { waiting: 'for an API server that does not respond', answers: () => () => undefined },
     { waiting: 'for an API server that is starting', answers: () => statusResponse(503, 'ServiceUnavailable') },
   ])('$waiting', async ({ answers }) => {
     const api = await emptyCluster(answers);
@@ -195,7 +195,7 @@ describe('a start that is given up leaves nothing', () => {
   });
 });
 
-test('a server that has started answers, and leaves nothing when it is stopped', async () => {
+test('a started server responds, and leaves nothing behind when it is stopped', async () => {
   const clock = countingClock();
   const { settings, healthUrl } = await settingsOf({ rules });
   const server = await serve(settings, { env: {}, clock });
@@ -207,7 +207,7 @@ test('a server that has started answers, and leaves nothing when it is stopped',
   expect(clock.scheduled.size).toBe(0);
 });
 
-test('a server of a cluster leaves no watch when it is stopped', async () => {
+test('a server in a cluster leaves no watch behind when it is stopped', async () => {
   const pair = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules', namespace: 'regkeeper', uid: '1', resourceVersion: '1' } };
   const configMap = { ...pair, data: { 'rules.yaml': 'rules: []' } };
   const api = await emptyCluster((path) =>

@@ -17,10 +17,10 @@ function problemsOf(flags: Flags, env: Environment): readonly string[] {
   return [];
 }
 
-describe('what holds', () => {
+describe('which settings apply', () => {
   test.each<[string, Flags, Environment, object]>([
     [
-      'in a pod: rules from ConfigMaps, certificate in a Secret',
+      'in a Pod: rules from ConfigMaps, certificate in a Secret',
       {},
       inPod,
       {
@@ -38,38 +38,33 @@ describe('what holds', () => {
       },
     ],
     [
-      'in a pod with mounted rules the cluster is asked for facts',
+      'in a Pod with mounted rules, the cluster still provides facts',
       { rules: ['/rules'] },
       { KUBERNETES_SERVICE_HOST: '10.0.0.1' },
       { rulePaths: ['/rules'], cluster: { namespace: 'regkeeper' } },
     ],
     [
-      'for a developer: no cluster, even where a kubeconfig lies around',
+      'for a developer: no cluster, even if a kubeconfig exists',
       { dev: true },
       { KUBECONFIG: '/k' },
       { rulePaths: ['deploy/examples/rules'], cluster: undefined, tls: { mode: 'dev' }, host: '127.0.0.1', shutdownDelayMilliseconds: 0 },
     ],
     ['certificate files', { rules: ['r'], tlsCert: 'c', tlsKey: 'k' }, {}, { tls: { mode: 'files', certificate: 'c', key: 'k' } }],
-    ['a flag before its variable', { port: '1' }, { ...inPod, REGKEEPER_PORT: '2' }, { port: 1 }],
-    ['a flag before a variable that cannot be read', { port: '1' }, { ...inPod, REGKEEPER_PORT: 'x' }, { port: 1 }],
+    ['a flag overrides its variable', { port: '1' }, { ...inPod, REGKEEPER_PORT: '2' }, { port: 1 }],
+    ['a flag overrides an invalid variable', { port: '1' }, { ...inPod, REGKEEPER_PORT: 'x' }, { port: 1 }],
     [
-      'a switch off before a variable that is on',
+      'a switch that is off overrides a variable that is on',
       { manageWebhooks: false },
       { ...inPod, REGKEEPER_MANAGE_WEBHOOKS: 'true' },
       { manageWebhooks: false },
     ],
-    ['REGKEEPER_NAMESPACE before POD_NAMESPACE', {}, { ...inPod, REGKEEPER_NAMESPACE: 'other' }, { cluster: { namespace: 'other' } }],
-    ['REGKEEPER_KUBECONFIG before KUBECONFIG', {}, { KUBECONFIG: '/k', REGKEEPER_KUBECONFIG: '/r' }, { cluster: { kubeconfig: '/r' } }],
+    ['REGKEEPER_NAMESPACE overrides POD_NAMESPACE', {}, { ...inPod, REGKEEPER_NAMESPACE: 'other' }, { cluster: { namespace: 'other' } }],
+    ['REGKEEPER_KUBECONFIG overrides KUBECONFIG', {}, { KUBECONFIG: '/k', REGKEEPER_KUBECONFIG: '/r' }, { cluster: { kubeconfig: '/r' } }],
     ['Events with a cluster', {}, inPod, { events: true }],
     ['no Events without a cluster', { rules: ['a'] }, {}, { events: false }],
-    ['defaults of --dev by its variable', {}, { REGKEEPER_DEV: '1' }, { dev: true, host: '127.0.0.1' }],
-    ['what is given before the defaults of --dev', { dev: true, host: '::' }, {}, { host: '::' }],
-    [
-      'rules from files where --dev is switched off',
-      {},
-      { REGKEEPER_DEV: 'false', REGKEEPER_RULES: 'a' },
-      { dev: false, rulePaths: ['a'] },
-    ],
+    ['defaults of --dev if its variable is set', {}, { REGKEEPER_DEV: '1' }, { dev: true, host: '127.0.0.1' }],
+    ['explicit settings override the defaults of --dev', { dev: true, host: '::' }, {}, { host: '::' }],
+    ['rules from files if --dev is switched off', {}, { REGKEEPER_DEV: 'false', REGKEEPER_RULES: 'a' }, { dev: false, rulePaths: ['a'] }],
   ])('%s', (_name, flags, env, expected) => {
     expect(readSettings(flags, env)).toMatchObject(expected);
   });
@@ -117,7 +112,7 @@ describe('variables', () => {
     expect(readSettings({}, { ...inPod, ...environmentOf(line) })).toMatchObject(expected);
   });
 
-  test('each is among them', () => {
+  test('each of them is tested', () => {
     const tried = new Set(variables.flatMap(([line]) => Object.keys(environmentOf(line))));
     expect([...tried].sort()).toEqual(settingNames.map(variableOf).sort());
   });
@@ -128,7 +123,7 @@ describe('variables', () => {
   }
 });
 
-describe('what cannot be read is refused, in the words in which it was given', () => {
+describe('invalid values are rejected, as the user specified them', () => {
   test.each<[string, Flags, Environment, readonly string[]]>([
     [
       'a port as flag',
@@ -143,14 +138,19 @@ describe('what cannot be read is refused, in the words in which it was given', (
       ['REGKEEPER_PORT=x: must be a port number from 0 to 65535. With 0 the system chooses a free port'],
     ],
     ['a choice', { tls: 'magic' }, {}, ['--tls magic: must be `self`, `files` or `dev`']],
-    ['a choice in lower case', {}, { REGKEEPER_FAILURE_POLICY: 'ignore' }, ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`']],
+    [
+      'a choice with the wrong case',
+      {},
+      { REGKEEPER_FAILURE_POLICY: 'ignore' },
+      ['REGKEEPER_FAILURE_POLICY=ignore: must be `Fail` or `Ignore`'],
+    ],
     ['a switch', {}, { REGKEEPER_MANAGE_WEBHOOKS: 'yes' }, ['REGKEEPER_MANAGE_WEBHOOKS=yes: must be `true`, `false`, `1` or `0`']],
     ['a drain time', { shutdownDelaySeconds: '-1' }, {}, ['--shutdown-delay-seconds -1: must be a number of seconds from 0 to 600']],
     ['a timeout', { webhookTimeoutSeconds: '31' }, {}, ['--webhook-timeout-seconds 31: must be a whole number of seconds from 1 to 30']],
-    ['a blank', { kubeconfig: '' }, {}, ["--kubeconfig '': is blank. Set a value, or remove it"]],
+    ['a blank value', { kubeconfig: '' }, {}, ["--kubeconfig '': is blank. Set a value, or remove it"]],
     ['a list without a value', {}, { REGKEEPER_RULES: ',' }, ['REGKEEPER_RULES=,: contains commas but no value']],
     [
-      'a list of names as a variable has it, in a flag',
+      'a list of names in a flag, with the syntax of a variable',
       { excludeNamespaces: ['a,b'] },
       {},
       [
@@ -169,7 +169,7 @@ describe('what cannot be read is refused, in the words in which it was given', (
     ],
     ['an unknown variable', {}, { REGKEEPER_LOGLEVEL: 'x' }, ['REGKEEPER_LOGLEVEL is not a setting. Did you mean REGKEEPER_LOG_LEVEL?']],
     [
-      'an unknown variable that is like none',
+      'an unknown variable that resembles none',
       {},
       { REGKEEPER_COLOUR: 'red' },
       ['REGKEEPER_COLOUR is not a setting. Run "regkeeper serve --help" for the list of variables'],
@@ -190,13 +190,13 @@ describe('what cannot be read is refused, in the words in which it was given', (
     expect(problemsOf(flags, { ...inPod, ...env })).toEqual(problems);
   });
 
-  test('variables of the tests, and those with another prefix, are nobody’s mistake', () => {
+  test('variables of the tests, and those with another prefix, are ignored', () => {
     const env = { REGKEEPER_CORPUS: '/c', REGKEEPER_TEST_KUBECONFIG: '/k', regkeeper_port: 'x', REGKEEPERPORT: 'x' };
     expect(problemsOf({}, { ...inPod, ...env })).toEqual([]);
   });
 });
 
-describe('contradictions name both sides as they were written', () => {
+describe('conflicts show both settings as the user specified them', () => {
   test.each<[string, Flags, Environment, readonly (string | RegExp)[]]>([
     [
       '--manage-webhooks without a cluster',
@@ -205,58 +205,58 @@ describe('contradictions name both sides as they were written', () => {
       [/^--manage-webhooks requires a cluster\. Set --kubeconfig/],
     ],
     [
-      'the same by variables',
+      'the same with variables',
       {},
       { REGKEEPER_DEV: '1', REGKEEPER_MANAGE_WEBHOOKS: '1' },
       [/^REGKEEPER_MANAGE_WEBHOOKS=1 requires a cluster/],
     ],
     ['--tls self requires a cluster', { rules: ['r'], tls: 'self' }, {}, [/^--tls self .* requires a cluster/]],
-    ['half a pair of files', { rules: ['r'], tlsCert: 'c' }, {}, ['--tls-cert c requires --tls-key FILE']],
-    ['--tls files alone', {}, { ...inPod, REGKEEPER_TLS: 'files' }, ['REGKEEPER_TLS=files requires --tls-cert FILE and --tls-key FILE']],
+    ['only one of a pair of files', { rules: ['r'], tlsCert: 'c' }, {}, ['--tls-cert c requires --tls-key FILE']],
+    ['only --tls files', {}, { ...inPod, REGKEEPER_TLS: 'files' }, ['REGKEEPER_TLS=files requires --tls-cert FILE and --tls-key FILE']],
     [
-      'registering with files of an unknown authority',
+      'registration with files and an unknown CA',
       { kubeconfig: 'k', manageWebhooks: true, tlsCert: 'c', tlsKey: 'k' },
       {},
       ['--manage-webhooks requires the CA that signed the certificate, for the API server. Set it with --tls-ca FILE'],
     ],
     [
-      'files beside another mode, flag against variable',
+      'files next to another mode, flag and variable',
       { dev: true, tlsCert: 'c', tlsKey: 'k' },
       { REGKEEPER_TLS: 'dev' },
       ['--tls-cert c requires --tls files, but REGKEEPER_TLS=dev is set', '--tls-key k requires --tls files, but REGKEEPER_TLS=dev is set'],
     ],
     [
-      'rules of namespaces beside rules of files, variable against variable',
+      'namespace rules next to rules from files, variable and variable',
       {},
       { ...inPod, REGKEEPER_NAMESPACE_RULES: 'true', REGKEEPER_RULES: '/a,/b' },
       ['REGKEEPER_NAMESPACE_RULES=true and REGKEEPER_RULES=/a,/b cannot be used together. Remove one of them'],
     ],
     [
-      'the same with --dev, flag against flag',
+      'the same with --dev, flag and flag',
       { namespaceRules: true, dev: true },
       {},
       ['--namespace-rules and --dev cannot be used together. Remove one of them'],
     ],
     [
-      'a setting of the registration without it',
+      'a registration setting without registration',
       { failurePolicy: 'Ignore' },
       inPod,
       ['--failure-policy Ignore requires --manage-webhooks, which is not set'],
     ],
     [
-      'the same where it is switched off',
+      'the same where registration is switched off',
       { excludeNamespaces: ['a', 'b'] },
       { ...inPod, REGKEEPER_MANAGE_WEBHOOKS: '0' },
       ['--exclude-namespaces a b requires --manage-webhooks, but REGKEEPER_MANAGE_WEBHOOKS=0 is set'],
     ],
-    ['one port for both', { port: '8080' }, inPod, [/^--port 8080 and --health-port 8080 are the same port/]],
+    ['the same port for both', { port: '8080' }, inPod, [/^--port 8080 and --health-port 8080 are the same port/]],
     [
-      'a selector of what is never asked about',
+      'a selector that excludes namespaces which are never intercepted',
       { manageWebhooks: true, namespaceSelector: 'kubernetes.io/metadata.name in (kube-system, keepers)' },
       inPod,
       ["--namespace-selector 'kubernetes.io/metadata.name in (kube-system, keepers)' matches no namespace, or only excluded ones"],
     ],
-    ['a selector against itself', { manageWebhooks: true, namespaceSelector: 'team,!team' }, inPod, [/matches no namespace/]],
+    ['a selector that contradicts itself', { manageWebhooks: true, namespaceSelector: 'team,!team' }, inPod, [/matches no namespace/]],
   ])('%s', (_name, flags, env, problems) => {
     const matching = problems.map((problem) => (problem instanceof RegExp ? expect.stringMatching(problem) : problem));
     expect(problemsOf(flags, env)).toEqual(matching);
@@ -265,19 +265,15 @@ describe('contradictions name both sides as they were written', () => {
   test.each<[string, Flags, Environment]>([
     ['two free ports', { port: '0', healthPort: '0' }, inPod],
     ['a switch that is off', { dev: false, rules: ['r'], namespaceRules: false }, {}],
-    [
-      'a flag that settles a contradiction of variables',
-      { namespaceRules: false },
-      { REGKEEPER_NAMESPACE_RULES: '1', REGKEEPER_RULES: 'r' },
-    ],
+    ['a flag that resolves a conflict of variables', { namespaceRules: false }, { REGKEEPER_NAMESPACE_RULES: '1', REGKEEPER_RULES: 'r' }],
     ['a selector by name', { manageWebhooks: true, namespaceSelector: 'kubernetes.io/metadata.name=team-a' }, inPod],
   ])('%s: none', (_name, flags, env) => {
     expect(problemsOf(flags, env)).toEqual([]);
   });
 });
 
-describe('what is told of the settings', () => {
-  test('those that differ from the defaults, as they were given', () => {
+describe('what is logged about the settings', () => {
+  test('those that differ from the defaults, as the user specified them', () => {
     const env = { ...inPod, REGKEEPER_PORT: '8443', REGKEEPER_LOG_LEVEL: 'debug', REGKEEPER_NAMESPACE_SELECTOR: 'a in (b)' };
     expect(readSettings({ healthPort: '8080', shutdownDelaySeconds: '3', manageWebhooks: true }, env).nonDefaults).toEqual([
       '--manage-webhooks',
@@ -287,7 +283,7 @@ describe('what is told of the settings', () => {
     ]);
   });
 
-  test('variables that a flag makes void, unless both say the same', () => {
+  test('variables that a flag overrides, unless both have the same value', () => {
     const env = { ...inPod, REGKEEPER_PORT: '1', REGKEEPER_MANAGE_WEBHOOKS: 'false', REGKEEPER_LOG_LEVEL: 'warn' };
     expect(readSettings({ port: '2', manageWebhooks: true, logLevel: 'warn' }, env).ignoredVariables).toEqual([
       { variable: 'REGKEEPER_MANAGE_WEBHOOKS', flag: '--manage-webhooks' },
@@ -295,7 +291,7 @@ describe('what is told of the settings', () => {
     ]);
   });
 
-  test('for messages, the flag or the variable to correct', () => {
+  test('in messages, the flag or the variable to correct', () => {
     const settings = readSettings({ host: '::1' }, { ...inPod, REGKEEPER_PORT: '1' });
     expect([settings.nameOf('host'), settings.nameOf('port'), settings.nameOf('auditLog')]).toEqual([
       '--host',
@@ -305,7 +301,7 @@ describe('what is told of the settings', () => {
   });
 });
 
-test('a setting takes a value and reads it, or is a switch that is off', () => {
+test('a setting either has a value and a parser, or is a switch that is off by default', () => {
   for (const name of settingNames) {
     const { placeholder, read, default: usual } = settingOf(name);
     expect({ name, reads: read !== undefined }).toEqual({ name, reads: placeholder !== undefined });

@@ -110,19 +110,19 @@ const texts = [...filesIn('deploy', /(?<!\.md)$/), ...filesIn('docs', /\.schema\
 const docs = pages.filter((page) => /^(?:README|CHANGELOG|SECURITY|CONTRIBUTING)\.md$|^(?:docs|deploy)\//.test(page));
 
 describe('the glossary', () => {
-  test('is kept by identifiers, comments, and the texts of the program', () => {
+  test('applies to identifiers, comments, and the texts of the program', () => {
     expect(code.flatMap((file) => violations(file, usesOf(file)))).toEqual([]);
   });
 
-  test('is kept by manifests, the chart, alerts and schemas', () => {
+  test('applies to manifests, the chart, alerts and schemas', () => {
     expect(texts.flatMap((file) => violations(file, usesInLines(read(file))))).toEqual([]);
   });
 
-  test.each(docs)('is kept by %s, in sentences of at most 25 words', (page) => {
+  test.each(docs)('applies to %s, with sentences of at most 25 words', (page) => {
     expect(violationsInPage(page)).toEqual([]);
   });
 
-  test('has a sentence of at most 25 words for each text of the program', () => {
+  test('requires sentences of at most 25 words in each text of the program', () => {
     expect(code.filter((file) => withTexts.test(file)).flatMap((file) => longSentences(file, usesOf(file)))).toEqual([]);
   });
 
@@ -131,16 +131,16 @@ describe('the glossary', () => {
     ['a block comment, with its line', '/**\n * Here\n * they are judged.\n */\n', ['3: "judged": write evaluate']],
     ['a part of an identifier', 'const caAuthority = 1;\n', ['1: "caAuthority": write CA']],
     ['a property', 'const a = { toldUser: 1 };\n', ['1: "toldUser": write report, log, message, event']],
-    ['a text', "const a =\n  'the request was refused';\n", ['2: "refused": write denied, rejected']],
-    ['a text around a value', `const a = \`it is \${1} away, and was \${2} told\`;\n`, ['1: "told": write report, log, message, event']],
+    ['a string', "const a =\n  'the request was refused';\n", ['2: "refused": write denied, rejected']],
+    ['a string around a value', `const a = \`it is \${1} away, and was \${2} told\`;\n`, ['1: "told": write report, log, message, event']],
     [
-      'a text inside a value',
+      'a string inside a value',
       `const a = \`\${b ? 'whoever' : ''}\`;\n`,
       ['1: "whoever": write the user, the author, the operator, the API server, or the passive'],
     ],
     ['two facts in one sentence', "const a = 'it is blank; remove it';\n", ['1: "k; r": write two sentences']],
     [
-      'a literal to write',
+      'a literal value to use',
       `const a = \`Write \${b}.\`;\n`,
       ['1: "Write …": write specify, include (the registry), use (before a literal)'],
     ],
@@ -149,7 +149,7 @@ describe('the glossary', () => {
       "const a = 'no replica answers the API server';\n",
       ['1: "a answers": write respond, response, serve requests'],
     ],
-    ['no file that is written', "const a = 'write audit records to a file';\n", []],
+    ['no file to write', "const a = 'write audit records to a file';\n", []],
     ['no name of a module', "import a from './refused.ts';\nexport * from './judged.ts';\n", []],
     ['no longer word', "const threshold = 'household'; // household\n", []],
   ])('finds %s', (_name, text, expected) => {

@@ -1,4 +1,4 @@
-/** Checks which rooms import which, that imports have no cycles, and that the engine is pure. */
+/** Checks which directories import which, that imports have no cycles, and that the engine is pure. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
-/** The rooms that a room may import, apart from itself. `.` is the room of the files directly in src. */
+/** The directories that a directory may import, apart from itself. `.` stands for the files directly in src. */
 const engineRooms = ['cache', 'yaml', 'image', 'object', 'credentials', 'rules', 'delivery', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   cache: [],
@@ -79,14 +79,14 @@ type Import = { readonly file: string; readonly room: string; readonly specifier
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
 const imports = files.flatMap((file) => importsOf(file, readFileSync(join(source, file), 'utf8')));
 
-describe('rooms import only what they may', () => {
-  test('the test reads every room, and knows them all', () => {
+describe('directories only import what they may', () => {
+  test('the test covers every directory, and every one is listed', () => {
     const rooms = new Set(files.map(roomOf));
     expect([...rooms].sort()).toEqual(Object.keys(mayImport).sort());
     expect(imports.length).toBeGreaterThan(100);
   });
 
-  test('along the agreed directions', () => {
+  test('imports follow the agreed directions', () => {
     const wrong = imports.filter(({ file, room, specifier }) => {
       if (!specifier.startsWith('.')) return false;
       const target = relative(source, resolve(source, dirname(file), specifier));
@@ -97,7 +97,7 @@ describe('rooms import only what they may', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('without cycles, imports of types and dynamic ones included', () => {
+  test('there are no cycles, including type imports and dynamic imports', () => {
     const graph = new Map(files.map((file) => [file, [] as string[]]));
     for (const { file, specifier } of imports) {
       if (specifier.startsWith('.')) graph.get(file)?.push(relative(source, resolve(source, dirname(file), specifier)));
@@ -105,7 +105,7 @@ describe('rooms import only what they may', () => {
     expect(cyclesOf(graph)).toEqual([]);
   });
 
-  test('a cycle is found, also through files that are no part of it', () => {
+  test('a cycle is found, even through files that are not part of it', () => {
     const graph = new Map([
       ['main', ['a']],
       ['a', ['b', 'leaf']],
@@ -120,18 +120,18 @@ describe('rooms import only what they may', () => {
     ]);
   });
 
-  test('and nobody imports the program itself', () => {
+  test('nothing imports the program itself', () => {
     expect(imports.filter(({ specifier }) => /(^|\/)main\.ts$/.test(specifier))).toEqual([]);
   });
 
-  test('the engine knows four packages and nothing of Node', () => {
+  test('the engine imports four packages and nothing from Node', () => {
     const foreign = imports
       .filter(({ room, specifier }) => engine.includes(room) && !specifier.startsWith('.'))
       .filter(({ specifier }) => !enginePackages.includes(specifier.split('/')[0] ?? ''));
     expect(foreign).toEqual([]);
   });
 
-  test('development dependencies lend types alone', () => {
+  test('development dependencies are imported only as types', () => {
     const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
     const loaded = files
       .flatMap((file) => importsOf(file, stripTypeScriptTypes(readFileSync(join(source, file), 'utf8'))))
@@ -158,7 +158,7 @@ describe('rooms import only what they may', () => {
     ['prom-client', ['observe']],
     ['commander', ['cli']],
     ['@kubernetes/client-node', ['kube']],
-  ])('%s is used in %j alone', (name, rooms) => {
+  ])('%s is only used in %j', (name, rooms) => {
     const users = new Set(imports.filter(({ specifier }) => specifier === name).map(({ room }) => room));
     expect(users.size).toBeGreaterThan(0);
     expect([...users].filter((room) => !rooms.includes(room))).toEqual([]);

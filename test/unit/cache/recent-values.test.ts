@@ -5,14 +5,14 @@ import { ownText, RecentValues } from '../../../src/cache/recent-values.ts';
 const limits = { entries: 3, size: 100, largest: 50 };
 
 describe('recent values', () => {
-  test('are found by their key', () => {
+  test('are found by key', () => {
     const values = new RecentValues<number>(limits);
     values.set('a', 1);
     values.set('__proto__', 2);
     expect([values.get('a'), values.get('__proto__'), values.get('constructor')]).toEqual([1, 2, undefined]);
   });
 
-  test('that are used stay, and others are dropped', () => {
+  test('stay while they are used, and others are dropped', () => {
     const values = new RecentValues<number>(limits);
     values.set('used', 0);
     values.set('unused', 0);
@@ -23,7 +23,7 @@ describe('recent values', () => {
     expect(values.get('unused')).toBeUndefined();
   });
 
-  test('of long keys are not kept', () => {
+  test('with long keys are not kept', () => {
     const values = new RecentValues<number>(limits);
     values.set('x'.repeat(51), 1);
     expect(values.count).toBe(0);
@@ -43,7 +43,7 @@ describe('recent values', () => {
   });
 });
 
-test('an own text is the same text', () => {
+test('a copied string is equal to the original', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       expect(ownText(text)).toBe(text);

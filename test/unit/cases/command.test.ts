@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { cases, casesFolder } from '../../cases/cases.ts';
 import { runCommand } from '../cli/run.ts';
 
-test('regkeeper test agrees, and finds every case', async () => {
+test('regkeeper test passes, and finds every case', async () => {
   const { exitCode, out } = await runCommand('test', relative(process.cwd(), casesFolder), '-o', 'json');
   const { tests, summary } = JSON.parse(out);
   expect(tests.filter(({ passed }: { passed: boolean }) => !passed)).toEqual([]);

@@ -27,13 +27,13 @@ describe.each(cases)('$name', (each) => {
 });
 
 describe('the corpus', () => {
-  test('holds every case, each with something to judge and an entry for each object', () => {
+  test('every case has something to evaluate, and an entry for each object', () => {
     expect(cases.length).toBeGreaterThanOrEqual(25);
     const uneven = cases.filter((each) => each.results.length === 0 || each.results.length !== evaluatedObjectsOf(each).length);
     expect(uneven.map(({ name }) => name)).toEqual([]);
   });
 
-  test('says of each object the outcome, the messages and the patch', () => {
+  test('each object has an expected outcome, messages and patch', () => {
     const incomplete = cases.flatMap(({ name, results }) =>
       results
         .filter((result) => !['outcome', 'messages', 'patch'].every((field) => field in result))
@@ -42,7 +42,7 @@ describe('the corpus', () => {
     expect(incomplete).toEqual([]);
   });
 
-  test('gives each case namespaces of its own, and a reason where it cannot happen in a cluster', () => {
+  test('each case has its own namespaces, and a reason if it cannot occur in a cluster', () => {
     const owners = new Map<string, string>();
     for (const { name, results } of cases) {
       for (const { object } of results) {

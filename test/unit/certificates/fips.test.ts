@@ -30,7 +30,7 @@ test.each([
   { protocol: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384' },
   { protocol: 'TLSv1.3', ciphers: 'TLS_AES_128_GCM_SHA256' },
   { protocol: 'TLSv1.3', ciphers: 'TLS_AES_256_GCM_SHA384' },
-] as const)('a client that accepts only $ciphers, P-256 and ECDSA with SHA-256 connects by $protocol', async ({ protocol, ciphers }) => {
+] as const)('a client that accepts only $ciphers, P-256 and ECDSA with SHA-256 connects with $protocol', async ({ protocol, ciphers }) => {
   const server = createServer(tlsContext(pair, undefined), (_request, response) => response.end('ok')).listen(0, '127.0.0.1');
   onTestFinished(() => void server.close());
   await once(server, 'listening');
@@ -42,7 +42,7 @@ test.each([
   expect([socket.authorized, socket.getProtocol(), socket.getCipher().name]).toEqual([true, protocol, ciphers]);
 });
 
-test('the sources use no other algorithm', () => {
+test('the source code uses no other algorithm', () => {
   const root = join(import.meta.dirname, '../../../src');
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   const calls = files.flatMap((file) => [

@@ -15,7 +15,7 @@ const encrypted = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphr
 const encryptedKey = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export(encrypted).toString();
 
 describe('reading a pair', () => {
-  test('tells what the leaf says', () => {
+  test('returns the contents of the leaf', () => {
     const life = { notBefore: new Date('2026-05-01T00:00:00Z'), notAfter: new Date('2051-05-01T00:00:00Z') };
     const ca = sampleCa(life);
     const server = sampleServer({ ca, ...life, dnsNames: ['a.example', '*.b.example'], ipAddresses: ['127.0.0.1', '::1'] });
@@ -25,14 +25,14 @@ describe('reading a pair', () => {
     });
   });
 
-  test('takes a chain with the leaf first and text around it', () => {
+  test('accepts a chain with the leaf first and text around it', () => {
     const ca = sampleCa();
     const server = sampleServer({ ca });
     const certificate = `subject=sample\n${server.certificate}issuer=sample\n${ca.certificate}`;
     expect(readCertificatePair({ ...server, certificate })).toMatchObject({ ok: true, pair: { certificate, dnsNames: ['localhost'] } });
   });
 
-  test('has no names to tell of a certificate without any', () => {
+  test('returns no names for a certificate without any', () => {
     expect(readCertificatePair(sampleCa())).toMatchObject({ ok: true, pair: { dnsNames: [], ipAddresses: [] } });
   });
 
@@ -65,11 +65,11 @@ describe('reading a pair', () => {
     { pair: { ...good, key: damaged(good.key) }, part: 'key', problem: 'the key contains an invalid private key' },
     { pair: { ...good, key: encryptedKey }, part: 'key', problem: 'the key is encrypted, but must not have a passphrase' },
     { pair: { ...good, key: other.key }, part: 'pair', problem: 'the certificate does not match the key' },
-  ])('finds that $problem', ({ pair, part, problem }) => {
+  ])('reports that $problem', ({ pair, part, problem }) => {
     expect(readCertificatePair(pair)).toEqual({ ok: false, part, problem });
   });
 
-  test('calls the two as it is told', () => {
+  test('names the two as the caller does', () => {
     const names = { certificate: 'key tls.crt of Secret a/b', key: 'its key tls.key' };
     expect(readCertificatePair({ ...good, key: other.key }, names)).toMatchObject({
       problem: 'key tls.crt of Secret a/b does not match its key tls.key',
@@ -107,13 +107,13 @@ describe('renewal', () => {
     { names: ['b.example', 'x.y.b.example', '*.a.example'], missing: 'b.example, x.y.b.example or *.a.example' },
     // Relevant clients do not accept a common name as a host name.
     { names: ['sample server'], missing: 'sample server' },
-  ])('for $names misses "$missing"', ({ names, missing }) => {
+  ])('for $names, "$missing" is missing', ({ names, missing }) => {
     const expected = missing === '' ? { renew: false } : { renew: true, reason: `it is not valid for ${missing}` };
     expect(checkRenewal(pair, new Date('2026-01-02T00:00:00Z'), names)).toEqual(expected);
   });
 });
 
-test('knows by whom a certificate was issued, whatever the names', () => {
+test('it is known which CA issued a certificate, whatever the names', () => {
   const ca = sampleCa();
   const { certificate } = sampleServer({ ca });
   expect(isIssuedBy(certificate, ca.certificate)).toBe(true);
@@ -125,7 +125,7 @@ function damaged(pem: string): string {
   return lines.toSpliced(1, 1, 'AAAA').join('\n');
 }
 
-describe('clients take', () => {
+describe('clients accept', () => {
   const other = sampleCa({ commonName: 'other' });
   const root = sampleCa({ commonName: 'root' });
   const selfSigned = sampleCa({ commonName: 'self-signed' });
@@ -133,18 +133,18 @@ describe('clients take', () => {
   const impostor = sampleCa({ commonName: 'root' });
 
   test.each<[string, string, string, boolean]>([
-    ['a leaf of a known authority', ofRoot.certificate, root.certificate, true],
-    ['a leaf of one of several', ofRoot.certificate, other.certificate + root.certificate, true],
+    ['a leaf issued by a known CA', ofRoot.certificate, root.certificate, true],
+    ['a leaf issued by one of several CAs', ofRoot.certificate, other.certificate + root.certificate, true],
     ['a certificate that is itself in the bundle', selfSigned.certificate, selfSigned.certificate, true],
-    ['no leaf of another', ofRoot.certificate, other.certificate, false],
-    ['no leaf of another of the same name', ofRoot.certificate, impostor.certificate, false],
-    ['nothing without authorities', ofRoot.certificate, '', false],
-    ['nothing that is no certificate', 'damaged', root.certificate, false],
+    ['no leaf issued by another CA', ofRoot.certificate, other.certificate, false],
+    ['no leaf issued by another CA with the same name', ofRoot.certificate, impostor.certificate, false],
+    ['nothing without CAs', ofRoot.certificate, '', false],
+    ['nothing that is not a certificate', 'damaged', root.certificate, false],
   ])('%s', (_name, chain, caBundle, taken) => {
     expect(isTrusted(chain, caBundle)).toBe(taken);
   });
 
-  test('a chain whose intermediates lead to a known authority, in any order, and not without them', async () => {
+  test('a chain whose intermediates lead to a known CA, in any order, and not without them', async () => {
     const folder = await temporaryFolder();
     const certificates = await chainOfOpenSsl(folder, ['root', 'upper', 'lower', 'leaf']);
     const [top = '', upper = '', lower = '', leaf = ''] = certificates;

@@ -9,14 +9,14 @@ import { BEGIN, END, sampleCa, sampleServer, temporaryFolder } from './samples.t
 
 const LONG_SERVICE = 'regkeeper-admission-webhook.platform-image-policy-enforcement-system.svc';
 
-describe('what openssl says with all strictness', () => {
+describe('what openssl accepts with strict checks', () => {
   test.each([
     { title: 'a Service name', server: { dnsNames: ['regkeeper.regkeeper.svc'] }, check: ['-verify_hostname', 'regkeeper.regkeeper.svc'] },
     { title: 'a wildcard', server: { dnsNames: ['*.example.test'] }, check: ['-verify_hostname', 'a.example.test'] },
     { title: 'an IPv4 address', server: { ipAddresses: ['10.1.2.3'] }, check: ['-verify_ip', '10.1.2.3'] },
     { title: 'an IPv6 address', server: { ipAddresses: ['fd00::5'] }, check: ['-verify_ip', 'fd00::5'] },
     { title: 'an IPv6 address with a dotted tail', server: { ipAddresses: ['::ffff:10.1.2.3'] }, check: ['-verify_ip', '::ffff:a01:203'] },
-    { title: 'only an address and no host name', server: { dnsNames: [], ipAddresses: ['::1'] }, check: ['-verify_ip', '::1'] },
+    { title: 'an address without a host name', server: { dnsNames: [], ipAddresses: ['::1'] }, check: ['-verify_ip', '::1'] },
     {
       title: 'a common name above 64 characters',
       server: { commonName: LONG_SERVICE, dnsNames: [LONG_SERVICE] },
@@ -35,11 +35,11 @@ describe('what openssl says with all strictness', () => {
     expect(await opensslVerify(ca, sampleServer({ ca, ...life }), new Date('2055-01-01T00:00:00Z'))).toMatch(/tls\.crt: OK/);
   });
 
-  test('refuses the certificate of another authority of the same name', async () => {
+  test('rejects the certificate of another CA with the same name', async () => {
     expect(await opensslVerify(sampleCa(), sampleServer(), BEGIN)).toMatch(/verification failed/);
   });
 
-  test('refuses another host', async () => {
+  test('rejects another host', async () => {
     const ca = sampleCa();
     const answer = await opensslVerify(ca, sampleServer({ ca }), BEGIN, ['-verify_hostname', 'other.example.test']);
     expect(answer).toMatch(/hostname mismatch/i);
@@ -51,15 +51,15 @@ describe('the encoding of time', () => {
     { date: '2049-12-31T23:59:59Z', encoded: '\x17\x0d491231235959Z' },
     { date: '2050-01-01T00:00:00Z', encoded: '\x18\x0f20500101000000Z' },
     { date: '2110-06-15T12:30:45Z', encoded: '\x18\x0f21100615123045Z' },
-  ])('of $date is the one RFC 5280 asks for', ({ date, encoded }) => {
+  ])('of $date is the one that RFC 5280 requires', ({ date, encoded }) => {
     const { raw, validToDate } = new X509Certificate(sampleCa({ notAfter: new Date(date) }).certificate);
     expect(raw.includes(encoded, 0, 'latin1')).toBe(true);
     expect(validToDate).toEqual(new Date(date));
   });
 });
 
-describe('an authority', () => {
-  test('may sign certificates, and cuts its name to 64 characters', () => {
+describe('a CA', () => {
+  test('may sign certificates, and its name is cut to 64 characters', () => {
     const certificate = new X509Certificate(sampleCa({ commonName: 'é'.repeat(70) }).certificate);
     expect(certificate.ca).toBe(true);
     expect(certificate.subject).toBe(`CN=${'é'.repeat(64)}`);
@@ -72,7 +72,7 @@ describe('an authority', () => {
     for (const serial of serials) expect(serial).toMatch(/^[4-7][0-9A-F]{31}$/);
   });
 
-  test('signs over any public key', () => {
+  test('signs any public key', () => {
     // About one key in 256 has a second octet that looks like the length of a nested structure.
     const ca = sampleCa();
     const signer = new X509Certificate(ca.certificate);
@@ -85,7 +85,7 @@ describe('an authority', () => {
 });
 
 describe('a server certificate', () => {
-  test('never outlives its authority', () => {
+  test('never outlives its CA', () => {
     const ca = sampleCa({ notAfter: new Date('2027-01-01T00:00:00Z') });
     expect(new X509Certificate(sampleServer({ ca, notAfter: END }).certificate).validToDate).toEqual(new Date('2027-01-01T00:00:00Z'));
   });
@@ -109,11 +109,11 @@ describe('a server certificate', () => {
       request: { notBefore: new Date(Number.NaN) },
       message: 'a certificate must end after it begins, but this one is for an invalid date to 2036-03-01T00:00:00.000Z',
     },
-  ])('is not made: $message', ({ request, message }) => {
+  ])('is not issued: $message', ({ request, message }) => {
     expect(() => sampleServer(request)).toThrow(new Error(message));
   });
 
-  test('is not signed by a server, by a torn authority or by an RSA key', () => {
+  test('is not signed by a server certificate, by a mismatched CA pair or by an RSA key', () => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
     expect(() => sampleServer({ ca: sampleServer() })).toThrow('is not a CA certificate');
     expect(() => sampleServer({ ca: { ...sampleCa(), key: sampleCa().key } })).toThrow('does not match the CA key');
@@ -121,7 +121,7 @@ describe('a server certificate', () => {
   });
 });
 
-test('sorts hosts into names and addresses, each once', () => {
+test('has its hosts sorted into names and addresses, without duplicates', () => {
   expect(sortHosts(['localhost', '[::1]', '0:0:0:0:0:0:0:1', '127.0.0.1', 'A.example', 'a.example', 'localhost'])).toEqual({
     dnsNames: ['localhost', 'a.example'],
     ipAddresses: ['::1', '127.0.0.1'],

@@ -37,7 +37,7 @@ type Replica = {
   end(): Promise<void>;
 };
 
-type Who = 'everyone leads' | 'one leads, by a Lease';
+type Who = 'all are leaders' | 'one is the leader, by a Lease';
 
 /** Replicas on one API server, whose clock is right. Nothing runs by itself: the test advances the time. */
 async function cluster(count: number, who: Who) {
@@ -113,7 +113,7 @@ async function cluster(count: number, who: Who) {
     // Its timers are short, and run once each time the test advances the time.
     const ticks = handClock(0);
     const leader =
-      who === 'everyone leads'
+      who === 'all are leaders'
         ? undefined
         : createLeaderElection({
             ...{
@@ -239,22 +239,22 @@ function isTrusted(leaf: string, bundle: string, time: number): boolean {
 }
 
 describe.each<[count: number, who: Who]>([
-  [2, 'everyone leads'],
-  [3, 'everyone leads'],
-  [2, 'one leads, by a Lease'],
-  [3, 'one leads, by a Lease'],
+  [2, 'all are leaders'],
+  [3, 'all are leaders'],
+  [2, 'one is the leader, by a Lease'],
+  [3, 'one is the leader, by a Lease'],
 ])('%i replicas, of which %s,', (count, who) => {
-  test('renew once, whoever comes first, and all serve the same', async () => {
+  test('renew once, whichever comes first, and all serve the same certificate', async () => {
     const { later, written, served, violations, leading } = await cluster(count, who);
     expect(written).toHaveLength(1);
     await later(61);
     expect(written).toHaveLength(2);
-    expect(leading()).toHaveLength(who === 'everyone leads' ? count : 1);
+    expect(leading()).toHaveLength(who === 'all are leaders' ? count : 1);
     expect(served().size).toBe(1);
     expect([...violations]).toEqual([]);
   });
 
-  test('live for forty months, with three authorities one after the other', async () => {
+  test('run for forty months, with three CAs one after the other', async () => {
     const { later, written, served, violations, publishedCas } = await cluster(count, who);
     const seen = new Set<string>();
     for (let days = 0; days < 1_220; days += 20) {
@@ -268,7 +268,7 @@ describe.each<[count: number, who: Who]>([
     expect(written.length).toBeLessThanOrEqual(1 + Math.ceil(1_220 / 55) + 2 * 2);
   });
 
-  test('rotate while one of them is cut off for months, and nobody notices when it comes back', async () => {
+  test('rotate while one of them is disconnected for months, which then recovers without errors', async () => {
     const { replicas, later, setNetwork, violations, served } = await cluster(count, who);
     await later(480);
     const [lost] = replicas;
@@ -281,7 +281,7 @@ describe.each<[count: number, who: Who]>([
     expect(served().size).toBe(1);
   });
 
-  test('rotate while one of them may not read the Secret any more, which then publishes nothing', async () => {
+  test('rotate while one of them can no longer read the Secret, which then publishes nothing', async () => {
     const { replicas, later, setNetwork, violations } = await cluster(count, who);
     await later(480);
     setNetwork(replicas[0], 'secrets refused');
@@ -295,7 +295,7 @@ describe.each<[count: number, who: Who]>([
     ['two days ahead', 2],
     ['two days behind', -2],
     ['five years behind', -5 * 365],
-  ])('keep their certificate though the clock of one jumps %s, and say so', async (_how, days) => {
+  ])('keep their certificate although the clock of one jumps %s, and log that', async (_how, days) => {
     const { replicas, later, written, violations, served, log, publishedCas } = await cluster(count, who);
     await later(20);
     const [before, known] = [publishedCas(), written.length];
@@ -316,7 +316,7 @@ describe.each<[count: number, who: Who]>([
     expect([...violations]).toEqual([]);
   });
 
-  test('hand over on a restart of each, at the moment of a takeover', async () => {
+  test('hand over when each is restarted during a rotation', async () => {
     const { replicas, later, restart, violations, served } = await cluster(count, who);
     for (const days of [488, 1, 1, 30]) {
       await later(days);
@@ -327,7 +327,7 @@ describe.each<[count: number, who: Who]>([
   });
 });
 
-describe.each<Who>(['everyone leads', 'one leads, by a Lease'])('whatever befalls three replicas, of which %s,', (who) => {
+describe.each<Who>(['all are leaders', 'one is the leader, by a Lease'])('whatever happens to three replicas, of which %s,', (who) => {
   const which = fc.integer({ min: 0, max: 2 });
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('later' as const), days: fc.constantFrom(0, 0.3, 1, 2, 9, 20, 55) }) },
@@ -350,7 +350,7 @@ describe.each<Who>(['everyone leads', 'one leads, by a Lease'])('whatever befall
     { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), which }) },
   );
 
-  test('nobody ever shows what the published bundle does not trust, and in the end all serve one certificate', async () => {
+  test('none ever serves a certificate that the published bundle does not trust, and eventually all serve the same one', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(600), fc.array(step, { minLength: 1, maxLength: 25 }), async (age, steps) => {
         const { replicas, later, setNetwork, restart, violations, served, api } = await cluster(3, who);

@@ -32,9 +32,9 @@ test.each([{ servername: 'localhost' }, { servername: 'regkeeper.regkeeper.svc' 
 );
 
 test.each([
-  { title: 'another host', pair: () => server(), servername: 'other.example.test', code: 'ERR_TLS_CERT_ALTNAME_INVALID' },
+  { title: 'a different host', pair: () => server(), servername: 'other.example.test', code: 'ERR_TLS_CERT_ALTNAME_INVALID' },
   {
-    title: 'another authority',
+    title: 'a different CA',
     pair: () => sampleServer({ notBefore, notAfter }),
     servername: 'localhost',
     code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
@@ -46,17 +46,17 @@ test.each([
     code: 'CERT_HAS_EXPIRED',
   },
   {
-    title: 'a certificate of tomorrow',
+    title: 'a certificate that is not valid yet',
     pair: () => server({ notBefore: tomorrow, notAfter: END }),
     servername: 'localhost',
     code: 'CERT_NOT_YET_VALID',
   },
-])('Node refuses $title', async ({ pair, servername, code }) => {
+])('Node rejects $title', async ({ pair, servername, code }) => {
   const port = await serve(createCertificateSource(pair()));
   await expect(opened(port, servername)).rejects.toMatchObject({ code });
 });
 
-test('a client that trusts the old and the new authority takes the certificate of either', async () => {
+test('a client that trusts the old and the new CA accepts certificates of both', async () => {
   const successor = sampleCa({ notBefore, notAfter });
   const caBundle = [successor.certificate, ca.certificate].join('');
   for (const signer of [ca, successor]) {
@@ -65,7 +65,7 @@ test('a client that trusts the old and the new authority takes the certificate o
   }
 });
 
-test('a new certificate serves new connections while the old ones live on', async () => {
+test('a new certificate serves new connections while the old ones continue', async () => {
   const source = createCertificateSource(server());
   const port = await serve(source);
   const before = await opened(port);
@@ -79,7 +79,7 @@ test('a new certificate serves new connections while the old ones live on', asyn
   expect(await answer(before)).toBe('served');
 });
 
-describe('a pair in files that others made', () => {
+describe('a pair in files that were created elsewhere', () => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
   test.each([
@@ -87,7 +87,7 @@ describe('a pair in files that others made', () => {
     { title: 'RSA, PKCS#1', key: rsa.export({ type: 'pkcs1', format: 'pem' }) },
     { title: 'EC P-384, PKCS#8', key: p384.export({ type: 'pkcs8', format: 'pem' }) },
     { title: 'EC P-384, SEC1', key: p384.export({ type: 'sec1', format: 'pem' }) },
-  ])('is served, with the line ends of any system: $title', async ({ key }) => {
+  ])('is served, with any line endings: $title', async ({ key }) => {
     const folder = await temporaryFolder();
     const at = (name: string) => join(folder, name);
     await writeFile(at('tls.key'), key);

@@ -92,7 +92,7 @@ test('a new certificate of the server keeps the client CA, and a new client CA k
   expect(await post(port, theirs)).toMatchObject({ status: expect.not.stringContaining('401'), fingerprint: after.fingerprint });
 });
 
-test('a file that cannot be used is a mistake of the operator at the start, and is logged later', async () => {
+test('an unusable file is a configuration error at startup, and is logged later', async () => {
   const { at, log } = await started();
   await writeFile(at('client-ca.crt'), 'hello');
   await expect

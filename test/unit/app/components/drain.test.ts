@@ -28,7 +28,7 @@ function draining() {
   return { events, clock, log, released, drain };
 }
 
-test('the replica is unready and no leader any more from the beginning, and goes on answering for the drain time', async () => {
+test('the replica is unready and no longer the leader from the beginning, and keeps responding during the drain time', async () => {
   const { events, clock, log, released, drain } = draining();
   expect(drain.isDraining()).toBe(false);
   const stopped = drain.stop?.();
@@ -47,7 +47,7 @@ test('the replica is unready and no leader any more from the beginning, and goes
   expect(log.lines.at(-1)?.message).toBe('stopped. All requests have been served');
 });
 
-test('its own deadline lies behind the drain time', () => {
+test('its own deadline is after the drain time', () => {
   const { drain } = draining();
   expect(drain.stopWithinMilliseconds).toBeGreaterThan(10_000 + 5_000);
 });

@@ -160,7 +160,7 @@ describe('the Event about a Pod', () => {
     expect(eventsIn(api).map(({ count }) => count)).toEqual([31]);
   });
 
-  test('says of a warning whether it will be a denial', async () => {
+  test('of a warning shows whether it will become a denial', async () => {
     const { api, clock, answer } = replica();
     const warn = ruleSetOf('mode: warn\ncontact: ops\nrules: [{registry: evil.example.com, trust: false}]');
     const soft = ruleSetOf('unconfigured: warn\ncontact: ops\nrules: []');
@@ -181,7 +181,7 @@ describe('an Event is not always written', () => {
     ['for a dry run', { request: { dryRun: true } }, []],
     ['for an allowed Pod', { images: ['good.example.com/x'] }, []],
     ['in mode audit', { rules: audit }, []],
-    ['for a Pod without an owner, whose author has read the answer', { owner: undefined }, []],
+    ['for a Pod without an owner, whose author has seen the response', { owner: undefined }, []],
     ['for an update', { request: { operation: 'UPDATE' } }, []],
     ['for a ReplicaSet that a user creates', { creates: { apiVersion: 'apps/v1', kind: 'ReplicaSet' }, owner: undefined }, []],
     [
@@ -190,13 +190,13 @@ describe('an Event is not always written', () => {
       ['owner-unverified'],
     ],
     [
-      'for a Deployment of a custom resource, whose operator reads the response',
+      'for a Deployment of a custom resource, whose operator sees the response',
       { creates: { apiVersion: 'apps/v1', kind: 'Deployment' }, owner: custom, callerAuthenticated: true },
       [],
     ],
-    ['for the answer of /mutate', { webhook: 'mutate' }, []],
+    ['for the response of /mutate', { webhook: 'mutate' }, []],
     ['for a static Pod', { owner: { apiVersion: 'v1', kind: 'Node', name: 'node-1', uid: 'node-uid' } }, []],
-    ['if the owner has another uid', { owner: { ...replicaSet, uid: 'guess' } }, ['owner-unverified']],
+    ['if the owner has a different uid', { owner: { ...replicaSet, uid: 'guess' } }, ['owner-unverified']],
     ['if the owner does not exist', { owner: { ...replicaSet, name: 'none' } }, ['owner-unverified']],
     ['if the owner has no uid', { owner: { ...replicaSet, uid: '' } }, []],
     ['if the name of the owner is a path', { owner: { ...replicaSet, name: '../deployments/web' } }, ['owner-unverified']],
@@ -218,7 +218,7 @@ describe('an Event is not always written', () => {
     expect(eventsIn(api).map(({ involvedObject }) => involvedObject)).toEqual([{ ...custom, namespace: 'shop' }]);
   });
 
-  test('where Events are off, or without a cluster', () => {
+  test('if Events are off, or without a cluster', () => {
     const store = createRuleStore(sha256);
     const options = {
       rules: createRulesInForce(store, sha256),
@@ -236,7 +236,7 @@ describe('an Event is not always written', () => {
 describe('the limits', () => {
   const custom = (name: string) => ({ apiVersion: 'example.com/v1', kind: 'X', name, uid: name });
 
-  test('are one Event a second in a namespace, and 20 that wait', async () => {
+  test('are one Event per second in a namespace, and 20 pending ones', async () => {
     const { api, clock, answer, dropped } = replica();
     for (let index = 0; index < 100; index++) answer({ owner: custom(`x${index}`), callerAuthenticated: true });
     expect(dropped).toHaveLength(80);
@@ -247,7 +247,7 @@ describe('the limits', () => {
     expect(eventsIn(api).length).toBe(20);
   });
 
-  test('are 20 Events a second in all, from each namespace in turn', async () => {
+  test('are 20 Events per second in total, from each namespace in turn', async () => {
     const { api, clock, answer, dropped } = replica();
     for (let index = 0; index < 400; index++)
       answer({ owner: custom(`x${index}`), callerAuthenticated: true, request: { namespace: `n${index % 40}` } });
@@ -258,7 +258,7 @@ describe('the limits', () => {
     expect(new Set(namespaces).size).toBe(40);
   });
 
-  test('are 1,000 Events that wait in all', () => {
+  test('are 1,000 pending Events in total', () => {
     const { answer, dropped } = replica();
     for (let index = 0; index < 1_010; index++) answer({ callerAuthenticated: true, request: { namespace: `n${index}` } });
     expect(dropped).toEqual(Array(10).fill('queue-full'));
@@ -287,7 +287,7 @@ test('whatever names, images and contacts contain, the text of an Event is one l
   expect(longest).toBeGreaterThan(maxNoteBytes - 100);
 });
 
-test('a note that has no room for every image counts the others', async () => {
+test('a note without room for every image counts the others', async () => {
   const { api, clock, answer } = replica();
   answer({ images: Array.from({ length: 30 }, (_, index) => `evil.example.com/${'team/'.repeat(8)}${index}:1`) });
   await pass(clock, 100);
@@ -299,7 +299,7 @@ test('a note that has no room for every image counts the others', async () => {
 describe('a failure', () => {
   const forbidden = (text: string) => new ApiError(403, 'Forbidden', `POST /x: Forbidden (403): ${text}`);
 
-  test('of permission is logged once with the fix, and other Events wait a minute', async () => {
+  test('due to a missing permission is logged once with the fix, and other Events wait a minute', async () => {
     const { api, clock, answer, log, dropped } = replica();
     for (const _attempt of [1, 2]) api.failNext('create', forbidden('events is forbidden'));
     for (const image of ['evil.example.com/a', 'evil.example.com/b', 'evil.example.com/c']) answer({ images: [image] });
@@ -313,7 +313,7 @@ describe('a failure', () => {
     ]);
   });
 
-  test('of permission to look up an owner stops no other Event', async () => {
+  test('due to a missing permission to look up an owner stops no other Event', async () => {
     const { api, clock, answer, dropped, log } = replica();
     api.failNext('get', forbidden('replicasets is forbidden'));
     answer();
@@ -324,7 +324,7 @@ describe('a failure', () => {
     expect(messages(log)).toEqual([expect.stringContaining('ClusterRole regkeeper-events in deploy/program/rbac.yaml')]);
   });
 
-  test('of the API server is tried three times', async () => {
+  test('of the API server is retried three times', async () => {
     const { api, clock, answer, dropped, counts } = replica();
     for (let attempt = 0; attempt < 5; attempt++) api.failNext('create', new ApiError(503, 'ServiceUnavailable', 'POST /x: 503'));
     answer();
@@ -344,7 +344,7 @@ describe('a failure', () => {
     expect(messages(log)).toEqual([]);
   });
 
-  test('that is a bug does not reach the request', () => {
+  test('due to a bug does not affect the request', () => {
     const log = recordingLog();
     const broken = {
       answered() {
@@ -356,7 +356,7 @@ describe('a failure', () => {
     expect(messages(log)).toEqual(['internal error while preparing an Event. This is a bug']);
   });
 
-  test('does not delay the end of the server: a pending request is aborted', async () => {
+  test('does not delay the shutdown: a pending request is aborted', async () => {
     const api = memoryApi(owners);
     const hanging: ApiClient = {
       ...api.client,

@@ -1,4 +1,4 @@
-/** Tests the words about log lines and audit records that were lost. */
+/** Tests the messages about log lines and audit records that were lost. */
 import { expect, test } from 'vitest';
 import { type Logger, reportDelivery, reportLostLines, reportUnwritten } from '../../../../src/app/components/outputs.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';

@@ -15,7 +15,7 @@ function stage() {
   return { ...kept, onOver, passTime };
 }
 
-test('what is published stays for its time, behind the own', () => {
+test('a published CA stays for a limited time, after the current one', () => {
   const { bundle, onOver, passTime } = stage();
   expect(bundle(own, [])).toBe(own);
   expect(bundle(own, [own + other, other + third])).toBe(own + other + third);
@@ -24,7 +24,7 @@ test('what is published stays for its time, behind the own', () => {
   expect(bundle(own, [own + other + third])).toBe(own);
 });
 
-test('the own is published as it is written', () => {
+test('the current CA is published unchanged', () => {
   const { bundle } = stage();
   const written = `# of the platform team\n${own.trimEnd()}`;
   expect(bundle(written, [own])).toBe(written);
@@ -32,7 +32,7 @@ test('the own is published as it is written', () => {
   expect(bundle('not a certificate', ['nor this'])).toBe('not a certificate');
 });
 
-test('what became the own is not taken away, and begins anew when it is that no more', () => {
+test('a CA that became the current one is not removed, and its time restarts when it no longer is', () => {
   const { bundle, passTime } = stage();
   bundle(own, [other]);
   passTime();
@@ -42,7 +42,7 @@ test('what became the own is not taken away, and begins anew when it is that no 
   expect(bundle(own, [own + other])).toBe(own);
 });
 
-test('what another puts back after it was taken away is needed, and stays', () => {
+test('a removed CA that another writer adds again is needed, and stays', () => {
   const { bundle, passTime } = stage();
   bundle(own, [own + other]);
   passTime();
@@ -53,7 +53,7 @@ test('what another puts back after it was taken away is needed, and stays', () =
   expect(bundle(own, [own + other])).toBe(own + other);
 });
 
-test('what somebody else has taken away does not come back', () => {
+test('a CA that another writer has removed does not come back', () => {
   const { bundle, onOver, passTime } = stage();
   bundle(own, [own + other]);
   expect(bundle(own, [own])).toBe(own);
@@ -61,13 +61,13 @@ test('what somebody else has taken away does not come back', () => {
   expect(onOver).not.toHaveBeenCalled();
 });
 
-test('of more than ten the newest stay', () => {
+test('of more than ten, the newest stay', () => {
   const { bundle } = stage();
   const many = Array.from({ length: 12 }, (_, turn) => ca(`turn ${turn}`));
   expect(bundle(own, many)).toBe([own, ...many.slice(3)].join(''));
 });
 
-test('closing ends every timer', () => {
+test('closing cancels every timer', () => {
   const { bundle, close, onOver, passTime } = stage();
   bundle(own, [other]);
   close();

@@ -28,7 +28,7 @@ const configurations = ['mutating', 'validating'].map(
 );
 const soon = { timeout: 15_000, interval: 5 };
 
-test('authorities and certificates that change all the time cost no request of a client that trusts what is published', async () => {
+test('CAs and certificates that change all the time fail no request of a client that trusts what is published', async () => {
   const { write, replicas, published, load } = await stage();
   let { rotation } = load;
   const become = async (next: Rotation) => {
@@ -59,7 +59,7 @@ test('authorities and certificates that change all the time cost no request of a
   expect(shown.size).toBe(1 + 8 * 2);
 }, 120_000);
 
-test('nor does an authority that is put in the place of another all at once', async () => {
+test('nor does a CA that replaces another one without an overlap', async () => {
   const { write, replicas, load } = await stage();
   for (let turn = 0; turn < 5 && load.failures.length === 0; turn += 1) {
     const { leaf } = write(newCertificates());

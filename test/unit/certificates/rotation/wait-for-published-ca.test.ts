@@ -73,8 +73,8 @@ function stage({ trusted = [old.ca] as readonly string[] | undefined, initial = 
   };
 }
 
-describe('a certificate of another authority', () => {
-  test('waits until clients know that, and ten seconds more; both are to be published meanwhile', () => {
+describe('a certificate from a different CA', () => {
+  test('waits until clients trust the CA, and ten seconds more; meanwhile both CAs are to be published', () => {
     const { source, serves, publishes, publish, pass, messages } = stage();
     source.replace(coming.serving);
     expect([serves(), publishes()]).toEqual(['old', ['coming', 'old']]);
@@ -91,7 +91,7 @@ describe('a certificate of another authority', () => {
     ]);
   });
 
-  test('waits until each client knows it, also where only one of them takes the one in service', () => {
+  test('waits until every client trusts the CA, even if only one of them trusts the current certificate', () => {
     const { source, serves, publish, pass } = stage({ trusted: [old.ca, third.ca] });
     source.replace(coming.serving);
     expect(serves()).toBe('old');
@@ -103,7 +103,7 @@ describe('a certificate of another authority', () => {
     expect(serves()).toBe('coming');
   });
 
-  test('waits anew when what was published is taken back', () => {
+  test('restarts the wait if the published CA is removed again', () => {
     const { source, serves, publish, pass } = stage();
     source.replace(coming.serving);
     publish(coming.ca + old.ca);
@@ -116,7 +116,7 @@ describe('a certificate of another authority', () => {
     expect(serves()).toBe('coming');
   });
 
-  test('gives way to a third one that comes while it waits', () => {
+  test('is superseded by a third one that arrives while it waits', () => {
     const { source, serves, publishes, publish, pass } = stage();
     source.replace(coming.serving);
     publish(coming.ca + old.ca);
@@ -130,7 +130,7 @@ describe('a certificate of another authority', () => {
     expect(serves()).toBe('third');
   });
 
-  test('is forgotten when the one in service comes back', () => {
+  test('is discarded when the current one is provided again', () => {
     const { source, serves, publish, pass, messages } = stage();
     source.replace(coming.serving);
     source.replace(old.serving);
@@ -141,17 +141,17 @@ describe('a certificate of another authority', () => {
   });
 
   test.each([
-    ['clients know it already', [coming.ca + old.ca]],
-    ['nobody calls', []],
-    ['clients do not take the one in service either', [third.ca]],
-  ])('goes into service at once where %s', (_name, trusted) => {
+    ['clients trust it already', [coming.ca + old.ca]],
+    ['no client exists', []],
+    ['clients do not trust the current certificate either', [third.ca]],
+  ])('is served immediately if %s', (_name, trusted) => {
     const { source, serves, messages } = stage({ trusted });
     source.replace(coming.serving);
     expect(serves()).toBe('coming');
     expect(messages).toEqual([]);
   });
 
-  test('waits while it is not known what clients trust', () => {
+  test('waits while it is unknown what clients trust', () => {
     const { source, serves, publish } = stage({ trusted: undefined });
     source.replace(coming.serving);
     expect(serves()).toBe('old');
@@ -159,7 +159,7 @@ describe('a certificate of another authority', () => {
     expect(serves()).toBe('coming');
   });
 
-  test('goes into service when the one before is about to expire, whoever knows it', () => {
+  test('is served when the current one is about to expire, whoever trusts it', () => {
     const { source, serves, pass, turnClock } = stage();
     source.replace(coming.serving);
     pass(600);
@@ -170,7 +170,7 @@ describe('a certificate of another authority', () => {
   });
 });
 
-test('a new certificate of the same authority is served at once, and authorities alone pass through', () => {
+test('a new certificate from the same CA is served immediately, and CAs alone are passed on', () => {
   const { source, held } = stage({ initial: { ...sampleServer(), caBundle: old.ca }, trusted: [old.ca] });
   const serving = { ...old.serving, caBundle: old.ca };
   source.replace(serving);
@@ -179,7 +179,7 @@ test('a new certificate of the same authority is served at once, and authorities
   expect(held.current()).toEqual({ ...serving, caBundle: old.ca + coming.ca });
 });
 
-test('listeners hear of what is to be published and of what is served, and of nothing twice', () => {
+test('listeners are notified of what to publish and what is served, and of nothing twice', () => {
   const { source, held, publish, pass } = stage();
   const heard: ServerCertificate[] = [];
   held.onChange((certificate) => heard.push(certificate));
@@ -193,7 +193,7 @@ test('listeners hear of what is to be published and of what is served, and of no
   ]);
 });
 
-test('closing ends every timer', () => {
+test('closing cancels every timer', () => {
   const { source, held, timers, publish } = stage();
   source.replace(coming.serving);
   publish(coming.ca + old.ca);
@@ -218,7 +218,7 @@ function justStarted() {
   };
 }
 
-test('a server that has just started waits until every client knows its authority, and never again', () => {
+test('a server that has just started waits until every client trusts its CA, and never again', () => {
   const after = justStarted();
   expect(after([old.ca])).toBe('the API server does not trust the CA of the serving certificate yet');
   expect(after([coming.ca + old.ca, old.ca])).toBe('the API server does not trust the CA of the serving certificate yet');
@@ -226,13 +226,13 @@ test('a server that has just started waits until every client knows its authorit
   expect(after([old.ca])).toBeUndefined();
 });
 
-test('it waits twenty seconds to learn what clients know', () => {
+test('it waits twenty seconds to learn what clients trust', () => {
   const after = justStarted();
   expect(after(undefined, 19)).toBe('the CA bundles that the API server trusts have not been read yet');
   expect(after(undefined, 20)).toBeUndefined();
   expect(after([old.ca], 21)).toBe('the API server does not trust the CA of the serving certificate yet');
 });
 
-test('it does not wait where nobody calls', () => {
+test('it does not wait if no client exists', () => {
   expect(justStarted()([])).toBeUndefined();
 });

@@ -11,8 +11,8 @@ import { sampleServer, temporaryFolder } from '../samples.ts';
 const NOW = new Date('2026-06-01T12:00:00Z');
 const DAY = 24 * 60 * 60 * 1000;
 
-describe('an empty place', () => {
-  test('gets an authority and a certificate for this machine and the wanted hosts, readable by the owner alone', async () => {
+describe('an empty directory', () => {
+  test('gets a CA and a certificate for this machine and the configured hosts, readable only by the owner', async () => {
     const directory = join(await temporaryFolder(), 'certs', 'dev');
     const made = await ensure(directory, { hosts: ['regkeeper.example.test', '[fd00::5]'] });
     expect(made).toEqual({
@@ -37,7 +37,7 @@ describe('an empty place', () => {
 });
 
 describe('a second run', () => {
-  test('keeps what is good, and closes a key that others could read', async () => {
+  test('keeps valid files, and makes a key private that others could read', async () => {
     const directory = await prepared();
     const before = await contents(directory);
     await chmod(join(directory, 'tls.key'), 0o644);
@@ -48,15 +48,15 @@ describe('a second run', () => {
   });
 
   test.each([
-    { title: 'is asked for another host', later: 0, hosts: ['new.example.test'], reason: 'it is not valid for new.example.test' },
+    { title: 'requests a different host', later: 0, hosts: ['new.example.test'], reason: 'it is not valid for new.example.test' },
     {
-      title: 'comes after two thirds of the life',
+      title: 'comes after two thirds of the validity',
       later: 250,
       hosts: [],
       reason: expect.stringMatching(/^it was due for renewal at .* and expires at 2027-06-01T12:00:00.000Z$/),
     },
-    { title: 'comes after the end', later: 400, hosts: [], reason: 'it expired at 2027-06-01T12:00:00.000Z' },
-  ])('makes a new certificate under the same authority, with the old hosts, when it $title', async ({ later, hosts, reason }) => {
+    { title: 'comes after the expiry', later: 400, hosts: [], reason: 'it expired at 2027-06-01T12:00:00.000Z' },
+  ])('creates a new certificate from the same CA, with the old hosts, when it $title', async ({ later, hosts, reason }) => {
     const directory = await prepared(['old.example.test']);
     const ca = await text(directory, 'ca.crt');
     const made = await ensure(directory, { hosts, now: new Date(NOW.getTime() + later * DAY) });
@@ -65,7 +65,7 @@ describe('a second run', () => {
     expect((await servedBy(directory)).dnsNames).toEqual(['localhost', ...hosts, 'old.example.test']);
   });
 
-  test('renews the authority too after two thirds of its five years', async () => {
+  test('renews the CA too after two thirds of its five years', async () => {
     const directory = await prepared();
     const made = await ensure(directory, { now: new Date(NOW.getTime() + 1300 * DAY) });
     expect(made).toMatchObject({ created: true, caCreated: true });
@@ -75,9 +75,9 @@ describe('a second run', () => {
   test.each([
     { title: 'the key of the server', gone: ['tls.key'], caCreated: false, reason: 'its key was missing' },
     { title: 'the server pair', gone: ['tls.crt', 'tls.key'], caCreated: false, reason: 'it did not exist' },
-    { title: 'the key of the authority', gone: ['ca.key'], caCreated: true, reason: 'its CA is new' },
-    { title: 'the authority', gone: ['ca.crt', 'ca.key'], caCreated: true, reason: 'its CA is new' },
-  ])('mends a folder that has lost $title', async ({ gone, caCreated, reason }) => {
+    { title: 'the key of the CA', gone: ['ca.key'], caCreated: true, reason: 'its CA is new' },
+    { title: 'the CA', gone: ['ca.crt', 'ca.key'], caCreated: true, reason: 'its CA is new' },
+  ])('repairs a directory without $title', async ({ gone, caCreated, reason }) => {
     const directory = await prepared();
     for (const name of gone) await rm(join(directory, name));
     expect(await ensure(directory)).toMatchObject({ created: true, caCreated, reason });
@@ -85,7 +85,7 @@ describe('a second run', () => {
     await servedBy(directory);
   });
 
-  test('mends a torn pair, and a server certificate in the place of the authority', async () => {
+  test('repairs a mismatched pair, and a server certificate in place of the CA', async () => {
     const directory = await prepared();
     await copyFile(join(directory, 'ca.key'), join(directory, 'tls.key'));
     expect(await ensure(directory)).toMatchObject({
@@ -100,18 +100,18 @@ describe('a second run', () => {
   });
 });
 
-describe("somebody else's file", () => {
+describe('a file that was created by something else', () => {
   const foreign = sampleServer();
 
   test.each([
-    { title: 'a text', files: { 'tls.crt': 'hello' }, says: 'tls.crt is not a PEM certificate' },
+    { title: 'a text file', files: { 'tls.crt': 'hello' }, says: 'tls.crt is not a PEM certificate' },
     {
-      title: 'a certificate of another authority',
+      title: 'a certificate from a different CA',
       files: { 'tls.crt': foreign.certificate, 'tls.key': foreign.key },
       says: 'tls.crt was issued by "CN=sample authority"',
     },
-    { title: 'a key alone', files: { 'tls.key': foreign.key }, says: 'tls.key exists without its certificate' },
-    { title: 'an authority', files: { 'ca.crt': foreign.certificate }, says: 'ca.crt was issued by "CN=sample authority"' },
+    { title: 'only a key', files: { 'tls.key': foreign.key }, says: 'tls.key exists without its certificate' },
+    { title: 'a CA', files: { 'ca.crt': foreign.certificate }, says: 'ca.crt was issued by "CN=sample authority"' },
   ])('$title is never overwritten', async ({ files, says }) => {
     const directory = await temporaryFolder();
     for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
@@ -120,7 +120,7 @@ describe("somebody else's file", () => {
     expect(await contents(directory)).toEqual(files);
   });
 
-  test('in the place of a key of ours is never overwritten', async () => {
+  test('in place of one of our keys is never overwritten', async () => {
     const directory = await prepared();
     await writeFile(join(directory, 'tls.key'), 'my notes');
     await expect(ensure(directory)).rejects.toThrow('tls.key is not a PEM private key, so it is not');
@@ -128,14 +128,14 @@ describe("somebody else's file", () => {
   });
 });
 
-test('a host that is none is refused before anything is written', async () => {
+test('an invalid host is rejected before anything is written', async () => {
   const directory = await temporaryFolder();
   await expect(ensure(directory, { hosts: ['https://x'] })).rejects.toThrow(new Error('"https://x" is not a host name'));
   expect(await readdir(directory)).toEqual([]);
 });
 
 describe('the command', () => {
-  test('makes, then keeps, and says so', async () => {
+  test('creates, then keeps, and reports both', async () => {
     const directory = join(await temporaryFolder(), 'made');
     const first = await generate('--out', directory, '--host', 'a.example.test', 'b.example.test');
     expect(first).toEqual({
@@ -152,7 +152,7 @@ describe('the command', () => {
     expect((await servedBy(directory)).dnsNames).toEqual(['localhost', 'c.example.test', 'a.example.test', 'b.example.test']);
   });
 
-  test('explains in one line why it does not, with exit code 2', async () => {
+  test('reports a failure in one line, with exit code 2', async () => {
     const directory = await temporaryFolder();
     await writeFile(join(directory, 'tls.crt'), 'hello');
     const rejected = await generate('--out', directory);

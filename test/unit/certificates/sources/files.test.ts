@@ -13,8 +13,8 @@ const second = sampleServer();
 /** Longer than any test, so that only a change event can trigger the reload. */
 const NO_POLL = 1_000_000_000;
 
-describe('at the start', () => {
-  test('serves the pair and its authorities', async () => {
+describe('at startup', () => {
+  test('serves the pair and its CAs', async () => {
     const ca = sampleCa();
     const server = sampleServer({ ca });
     const mount = await mounted(server, { 'ca.crt': ca.certificate });
@@ -24,17 +24,17 @@ describe('at the start', () => {
 
   test.each([
     {
-      title: 'an absent certificate',
+      title: 'a missing certificate',
       files: { 'tls.key': first.key },
       message: 'certificate file DIR/tls.crt: no such file. Check the path, and that the Secret is mounted',
     },
     {
-      title: 'an absent key',
+      title: 'a missing key',
       files: { 'tls.crt': first.certificate },
       message: 'key file DIR/tls.key: no such file. Check the path, and that the Secret is mounted',
     },
     {
-      title: 'a certificate that is none',
+      title: 'an invalid certificate',
       files: { 'tls.crt': 'hello', 'tls.key': first.key },
       message: 'certificate file DIR/tls.crt is not a PEM certificate. It must contain the PEM certificate chain of the server, leaf first',
     },
@@ -45,18 +45,18 @@ describe('at the start', () => {
         'key file DIR/tls.key contains a certificate instead of a private key. It must contain the PEM private key of the certificate',
     },
     {
-      title: 'a torn pair',
+      title: 'a mismatched pair',
       files: { 'tls.crt': first.certificate, 'tls.key': second.key },
       message:
         'certificate file DIR/tls.crt does not match key file DIR/tls.key. Use the certificate and the key that were issued together',
     },
     {
-      title: 'authorities that are none',
+      title: 'invalid CAs',
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': '' },
       message: 'CA file DIR/ca.crt is empty. It must contain PEM certificates',
     },
     {
-      title: 'a certificate of another authority',
+      title: 'a certificate from a different CA',
       files: { 'tls.crt': first.certificate, 'tls.key': first.key, 'ca.crt': sampleCa().certificate },
       message:
         'certificate file DIR/tls.crt is not signed by a CA in DIR/ca.crt. Use the CA that issued it, and include all intermediate certificates in the certificate file',
@@ -68,7 +68,7 @@ describe('at the start', () => {
     await expect(watched({ ...inside(folder), ...caBundle })).rejects.toThrow(new Error(message.replaceAll('DIR', folder)));
   });
 
-  test('rejects a certificate that is not valid for the names by which clients call', async () => {
+  test('rejects a certificate that is not valid for the names that clients use', async () => {
     const mount = await mounted(first);
     const names = ['localhost', 'regkeeper.regkeeper.svc'];
     await expect(watched({ ...inside(mount), names })).rejects.toThrow(
@@ -76,13 +76,13 @@ describe('at the start', () => {
     );
   });
 
-  test('serves a certificate that has expired, since a new one may be on its way', async () => {
+  test('serves an expired certificate, since a new one may be coming', async () => {
     const old = sampleServer({ notBefore: new Date('2020-01-01'), notAfter: new Date('2021-01-01') });
     const source = await watched(inside(await mounted(old)));
     expect(source.current().notAfter).toEqual(new Date('2021-01-01'));
   });
 
-  test('rejects a folder in place of a file', async () => {
+  test('rejects a directory in place of a file', async () => {
     const folder = await temporaryFolder();
     await mkdir(join(folder, 'tls.crt'));
     await writeFile(join(folder, 'tls.key'), first.key);
@@ -112,7 +112,7 @@ describe('later', () => {
     expect(source.current()).toMatchObject(first);
   });
 
-  test('finds by polling what no event tells: a link to a file elsewhere', async () => {
+  test('finds by polling what no event reports: a link to a file elsewhere', async () => {
     const [folder, elsewhere] = [await temporaryFolder(), await temporaryFolder()];
     await writePlain(elsewhere, first);
     for (const name of ['tls.crt', 'tls.key']) await symlink(join(elsewhere, name), join(folder, name));
@@ -122,7 +122,7 @@ describe('later', () => {
     expect(await next).toMatchObject(second);
   });
 
-  test('keeps the old pair while the new one is torn, damaged or away, and says each once', async () => {
+  test('keeps the old pair while the new one is mismatched, damaged or missing, and logs each problem once', async () => {
     const mount = await mounted(first);
     const { problems, onProblem, untilProblem } = problemList();
     const source = await watched({ ...inside(mount), onProblem, pollMilliseconds: 5 });
@@ -142,7 +142,7 @@ describe('later', () => {
     expect(problems).toHaveLength(3);
   });
 
-  test('keeps the old pair while the new one is made out for another host', async () => {
+  test('keeps the old pair while the new one is for a different host', async () => {
     const mount = await mounted(first);
     const { onProblem, untilProblem } = problemList();
     const source = await watched({ ...inside(mount), names: ['localhost'], onProblem, pollMilliseconds: 5 });
@@ -151,7 +151,7 @@ describe('later', () => {
     expect(source.current()).toMatchObject(first);
   });
 
-  test('says the same problem again when it comes back after a good pair', async () => {
+  test('logs the same problem again when it recurs after a valid pair', async () => {
     const mount = await mounted(first);
     const { problems, onProblem, untilProblem } = problemList();
     const source = await watched({ ...inside(mount), onProblem });
@@ -165,7 +165,7 @@ describe('later', () => {
     await untilProblem(/is empty/);
   });
 
-  test('reports a listener that fails, and keeps watching', async () => {
+  test('logs a listener that throws, and keeps watching', async () => {
     const mount = await mounted(first);
     const { onProblem, untilProblem } = problemList();
     const source = await watched({ ...inside(mount), onProblem });
@@ -180,7 +180,7 @@ describe('later', () => {
     expect(await next).toMatchObject(first);
   });
 
-  test('tells nobody after close, and still knows its certificate', async () => {
+  test('notifies no listener after close, and still returns its certificate', async () => {
     const mount = await mounted(first);
     const closed = await watched(inside(mount));
     const open = await watched(inside(mount));
@@ -194,7 +194,7 @@ describe('later', () => {
     expect(closed.current()).toMatchObject(first);
   });
 
-  test('outlives the removal of the folder', async () => {
+  test('survives the removal of the directory', async () => {
     const mount = await mounted(first);
     const { onProblem, untilProblem } = problemList();
     const source = await watched({ ...inside(mount), onProblem, pollMilliseconds: 10 });

@@ -72,8 +72,8 @@ const casOf = ({ caBundle = '' }: ServerCertificate) =>
     .map((pem) => new X509Certificate(pem));
 const isTrusted = (served: ServerCertificate) => casOf(served).some((each) => leafOf(served).verify(each.publicKey));
 
-describe('at the start', () => {
-  test('fills the empty Secret that the deployment ships, and touches nothing else of it', async () => {
+describe('at startup', () => {
+  test('fills the empty Secret that the deployment ships, and changes nothing else in it', async () => {
     const { replica, get, data, log } = cluster();
     const served = (await replica()).current();
     expect(Object.keys(data()).sort()).toEqual(['ca.crt', 'ca.key', 'tls.crt', 'tls.key']);
@@ -83,14 +83,14 @@ describe('at the start', () => {
   });
 
   test.each(['regkeeper.regkeeper.svc', 'regkeeper.regkeeper.svc.cluster.local', 'regkeeper.regkeeper', 'regkeeper'])(
-    'makes the certificate out for %s',
+    'creates the certificate for %s',
     async (name) => {
       const { replica } = cluster();
       expect(leafOf((await replica()).current()).checkHost(name, { subject: 'never' })).toBe(name);
     },
   );
 
-  test('makes a certificate that is valid for API servers whose clock lags behind', async () => {
+  test('creates a certificate that is valid for API servers whose clock is behind', async () => {
     const { replica } = cluster();
     const served = (await replica()).current();
     const lagging = new Date(installed.getTime() - 30 * 60 * 1000);
@@ -98,21 +98,21 @@ describe('at the start', () => {
     expect(served.notAfter).toEqual(leafOf(served).validToDate);
   });
 
-  test('makes the Secret where there is none', async () => {
+  test('creates the Secret if it does not exist', async () => {
     const { replica, remove, get } = cluster();
     remove(path);
     await replica();
     expect(get(path)).toMatchObject({ type: 'Opaque', metadata: { labels } });
   });
 
-  test('says what to do where there is none and it may not make one', async () => {
+  test('logs what to do if it does not exist and cannot be created', async () => {
     const { replica, remove, failNext } = cluster();
     remove(path);
     failNext('create', new ApiError(403, 'Forbidden', 'POST /api/v1/namespaces/regkeeper/secrets: Forbidden (403)'));
     await expect(replica()).rejects.toThrow(/Secret regkeeper\/regkeeper-tls does not exist, .* Apply the deployment again/);
   });
 
-  test("leaves a Secret alone that is not regkeeper's", async () => {
+  test("does not change a Secret that is not regkeeper's", async () => {
     const { replica, data } = cluster({ ...shipped(), metadata: { name: 'regkeeper-tls', labels: {} }, data: { 'tls.crt': 'bWluZQ==' } });
     await expect(replica()).rejects.toThrow('Secret regkeeper/regkeeper-tls does not belong to regkeeper: it has no label');
     expect(data()).toEqual({ 'tls.crt': 'bWluZQ==' });
@@ -120,20 +120,20 @@ describe('at the start', () => {
 });
 
 describe('several replicas', () => {
-  test('that start at once serve the same certificate', async () => {
+  test('that start at the same time serve the same certificate', async () => {
     const { replica } = cluster();
     const replicas = await Promise.all([replica(), replica(), replica()]);
     expect(new Set(replicas.map((each) => each.current().certificate)).size).toBe(1);
   });
 
-  test('that make the Secret at once serve the same certificate', async () => {
+  test('that create the Secret at the same time serve the same certificate', async () => {
     const { replica, remove } = cluster();
     remove(path);
     const replicas = await Promise.all([replica(), replica()]);
     expect(replicas[0]?.current()).toEqual(replicas[1]?.current());
   });
 
-  test('all serve what one of them renewed', async () => {
+  test('all serve what one of them has renewed', async () => {
     const { replica, later } = cluster();
     const replicas = [await replica(), await replica()];
     const before = replicas[0]?.current().certificate;
@@ -147,7 +147,7 @@ describe('several replicas', () => {
 });
 
 describe('renewing', () => {
-  test('keeps what is good', async () => {
+  test('keeps a valid certificate', async () => {
     const { replica, later, calls } = cluster();
     await replica();
     const reads = () => calls.filter(({ method }) => method === 'get').length;
@@ -158,7 +158,7 @@ describe('renewing', () => {
     expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(1);
   });
 
-  test('takes a new server certificate of the same authority at two thirds of its life', async () => {
+  test('issues a new server certificate from the same CA after two thirds of the validity', async () => {
     const { replica, later, messages } = cluster();
     const source = await replica();
     const before = source.current();
@@ -171,7 +171,7 @@ describe('renewing', () => {
     expect(messages('info').join()).toContain('it was due for renewal at');
   });
 
-  test('lets clients learn of a new authority before its certificates are shown', async () => {
+  test('publishes a new CA to clients before its certificates are served', async () => {
     const { replica, later, data } = cluster();
     const source = await replica();
     const [first] = casOf(source.current());
@@ -187,7 +187,7 @@ describe('renewing', () => {
     expect(isTrusted(source.current())).toBe(true);
   });
 
-  test('trusts an authority no longer than it lives', async () => {
+  test('does not publish a CA after it has expired', async () => {
     const { replica, later } = cluster();
     const source = await replica();
     await later(500);
@@ -200,7 +200,7 @@ describe('renewing', () => {
     expect(isTrusted(source.current())).toBe(true);
   });
 
-  test('does not wait for anybody after years of standstill', async () => {
+  test('does not wait for clients after years without a renewal', async () => {
     const { replica, later } = cluster();
     (await replica()).close();
     await later(3 * 365);
@@ -210,16 +210,16 @@ describe('renewing', () => {
   });
 });
 
-describe('a replica that does not lead', () => {
+describe('a replica that is not the leader', () => {
   const reads = ({ calls }: ReturnType<typeof cluster>) => calls.filter(({ method }) => method === 'get').length;
   const writes = ({ calls }: ReturnType<typeof cluster>) => calls.filter(({ method }) => method === 'replace').length;
 
-  test('makes the first certificate', async () => {
+  test('creates the first certificate', async () => {
     const { replica } = cluster();
     expect(isTrusted((await replica(leadershipByHand())).current())).toBe(true);
   });
 
-  test('leaves a renewal in time to the leader, and renews when it becomes the leader itself', async () => {
+  test('leaves an early renewal to the leader, and renews when it becomes the leader itself', async () => {
     const world = cluster();
     const leadership = leadershipByHand();
     const source = await world.replica(leadership);
@@ -227,7 +227,7 @@ describe('a replica that does not lead', () => {
     const read = reads(world);
     await world.later(74);
     await eventually(() => expect(reads(world)).toBeGreaterThan(read));
-    // A new replica decides at once, and uses the present certificate.
+    // A new replica decides immediately, and uses the current certificate.
     expect((await world.replica(leadershipByHand())).current().certificate).toBe(before);
     expect(writes(world)).toBe(1);
     await quiet(world);
@@ -236,7 +236,7 @@ describe('a replica that does not lead', () => {
     expect(writes(world)).toBe(2);
   });
 
-  test('renews what is overdue: nobody may be leading', async () => {
+  test('renews what is overdue: there may be no leader', async () => {
     const world = cluster();
     const source = await world.replica(leadershipByHand());
     const before = source.current().certificate;
@@ -245,7 +245,7 @@ describe('a replica that does not lead', () => {
     expect(isTrusted(source.current())).toBe(true);
   });
 
-  test('renews what has expired: no replica is ready with it, and so none leads', async () => {
+  test('renews an expired certificate: no replica is ready with it, so none is the leader', async () => {
     const world = cluster();
     (await world.replica(leadershipByHand())).close();
     await world.later(91);
@@ -254,7 +254,7 @@ describe('a replica that does not lead', () => {
     expect(writes(world)).toBe(2);
   });
 
-  test('mends a Secret that somebody emptied', async () => {
+  test('fills a Secret that was emptied', async () => {
     const world = cluster();
     const source = await world.replica(leadershipByHand());
     const before = source.current().certificate;
@@ -262,7 +262,7 @@ describe('a replica that does not lead', () => {
     await eventually(() => expect(source.current().certificate).not.toBe(before));
   });
 
-  test('gives a new authority a day more than the leader would', async () => {
+  test('gives a new CA one day more than the leader would', async () => {
     const world = cluster();
     const leadership = leadershipByHand(true);
     const source = await world.replica(leadership);
@@ -278,13 +278,13 @@ describe('a replica that does not lead', () => {
   });
 });
 
-describe('a Secret that somebody changed', () => {
+describe('a Secret that was changed', () => {
   test.each([
     ['tls.key', undefined, 'the key tls.key is missing'],
     ['tls.crt', 'bm9uc2Vuc2U=', 'tls.crt is not a PEM certificate'],
     ['ca.crt', '', 'ca.crt is empty'],
     ['ca.key', 'bm9uc2Vuc2U=', 'ca.key is not a PEM private key'],
-  ])('in %s is mended, and the log tells the place', async (key, value, problem) => {
+  ])('in %s is repaired, and the log shows the position', async (key, value, problem) => {
     const { replica, damage, messages } = cluster();
     const source = await replica();
     const before = source.current();
@@ -294,7 +294,7 @@ describe('a Secret that somebody changed', () => {
     expect(messages('warn')).toEqual([`Secret regkeeper/regkeeper-tls contains invalid data: ${problem}. Recreating the affected keys`]);
   });
 
-  test('into a torn pair is mended under the same authority', async () => {
+  test('into a mismatched pair is repaired with the same CA', async () => {
     const one = cluster();
     const other = cluster();
     const source = await one.replica();
@@ -306,7 +306,7 @@ describe('a Secret that somebody changed', () => {
     expect(source.current().caBundle).toBe(caBundle);
   });
 
-  test('by deleting it is made anew', async () => {
+  test('by deletion is recreated', async () => {
     const { replica, remove, text } = cluster();
     const source = await replica();
     const before = source.current();
@@ -315,7 +315,7 @@ describe('a Secret that somebody changed', () => {
     expect(text('tls.crt')).toBe(source.current().certificate);
   });
 
-  test('by taking the label away is not written any more, and the certificate stays in service', async () => {
+  test('by removal of the label is no longer written, and the certificate stays in use', async () => {
     const { replica, put, messages, calls } = cluster();
     const source = await replica();
     const before = source.current();
@@ -326,7 +326,7 @@ describe('a Secret that somebody changed', () => {
     expect(calls.filter(({ method }) => method === 'replace')).toHaveLength(written);
   });
 
-  test('while the API server fails is looked at again', async () => {
+  test('while the API server fails is read again', async () => {
     const { replica, failNext, later, messages, log } = cluster();
     const source = await replica();
     const before = source.current();
@@ -345,7 +345,7 @@ describe('a Secret that somebody changed', () => {
   });
 });
 
-test('closing ends a request in progress, and nothing of it is logged', async () => {
+test('closing aborts a request in progress, which is not logged', async () => {
   const api = memoryApi({ [path]: shipped() });
   const log = recordingLog();
   const timers = handClock();
