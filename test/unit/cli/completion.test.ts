@@ -37,14 +37,14 @@ function completeInBash(...words: readonly string[]): { readonly offered: readon
 describe('bash completes', () => {
   test.each([
     ['commands', ['regkeeper', 'ch'], ['check']],
-    ['commands after an option of the program', ['regkeeper', '--color', 'always', 'dif'], ['diff']],
+    ['commands after a global option', ['regkeeper', '--color', 'always', 'dif'], ['diff']],
     ['commands after help', ['regkeeper', 'help', 'ex'], ['explain']],
     ['options', ['regkeeper', 'check', '--o'], ['--output']],
     ['options after values', ['regkeeper', 'check', '-f', 'a', '--rules', 'b', '--q'], ['--quiet']],
     ['options of every command', ['regkeeper', 'lint', '--co'], ['--color']],
     ['choices', ['regkeeper', 'check', '-o', 's'], ['sarif']],
     ['choices after an equals sign', ['regkeeper', 'check', '--output', '=', 'j'], ['json', 'junit']],
-    ['all choices right after it', ['regkeeper', '--color', '='], ['auto', 'always', 'never']],
+    ['all choices immediately after it', ['regkeeper', '--color', '='], ['auto', 'always', 'never']],
     ['choices of a setting', ['regkeeper', 'serve', '--log-format', ''], ['text', 'json']],
     ['choices of an argument', ['regkeeper', 'completion', ''], ['bash', 'zsh', 'fish']],
     ['no names of namespaces', ['regkeeper', 'explain', '-n', ''], []],
@@ -63,7 +63,7 @@ describe('bash completes', () => {
 });
 
 describe.each(shells)('the script for %s', (shell) => {
-  test('has every command with every option', async () => {
+  test('contains every command with every option', async () => {
     const { out } = await runCommand('--help');
     const commands = [...out.slice(out.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
     expect(commands.length).toBeGreaterThan(8);
@@ -76,7 +76,7 @@ describe.each(shells)('the script for %s', (shell) => {
     }
   });
 
-  test('is accepted by the shell, if that is installed', ({ skip }) => {
+  test('is accepted by the shell, if installed', ({ skip }) => {
     const { error, status, stderr } = spawnSync(shell, ['-n', join(folder, shell)], { encoding: 'utf8' });
     if (error) skip(`${shell} is not installed (Debian: apt-get install ${shell})`);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
@@ -103,7 +103,7 @@ test('fish completes, if it is installed', ({ skip }) => {
   expect(words('regkeeper help di')).toEqual(['diff']);
 });
 
-test('another shell is an error that names those there are', async () => {
+test('an unknown shell is an error that lists the supported ones', async () => {
   expect(await runCommand('completion', 'tcsh')).toMatchObject({
     exitCode: 2,
     err: expect.stringContaining('Allowed choices are bash, zsh, fish'),

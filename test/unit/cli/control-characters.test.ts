@@ -43,7 +43,7 @@ test.each([
   ['check -o junit', ['check', '--rules', 'new.yaml', '-f', 'objects.yaml', '-o', 'junit']],
   ['diff', ['diff', 'old.yaml', 'new.yaml', '-f', 'objects.yaml', '--custom-kinds', 'kinds.yaml']],
   ['explain', ['explain', '--rules', 'new.yaml', 'a\u001b[31m\n::error::b\u202e']],
-])('%s prints texts of objects on one line, without control characters', async (_name, words) => {
+])('%s prints strings from objects on one line, without control characters', async (_name, words) => {
   const { out, err } = await runCommand(...words.map((word) => (word.endsWith('.yaml') ? at(word) : word)));
   expect((out + err).length).toBeGreaterThan(100);
   expect((out + err).match(/(?!\n)\p{Cc}|^::error::b.*/gmu)).toBeNull();

@@ -73,7 +73,7 @@ async function serve(...args: readonly string[]) {
   };
 }
 
-describe('what is wrong at the start is one line with the place and the fix, and exit code 2', () => {
+describe('a startup error is one line with the position and the fix, and exit code 2', () => {
   const freePorts = ['--port', '0', '--health-port', '0'];
   const rules = ['--rules', join(example, 'rules'), ...freePorts];
 
@@ -96,7 +96,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     );
   });
 
-  test('no cluster: the message has what to do without one', async () => {
+  test('no cluster: the message shows what to do without one', async () => {
     const { err, code } = await run('serve');
     expect(code).toBe(2);
     expect(err).toMatch(
@@ -104,7 +104,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
     );
   });
 
-  test('a certificate file that is not one', async () => {
+  test('a file that is not a certificate', async () => {
     await writeFile(join(folder, 'not.crt'), 'hello');
     await writeFile(join(folder, 'not.key'), 'hello');
     const { code, err } = await run('serve', ...rules, '--tls-cert', join(folder, 'not.crt'), '--tls-key', join(folder, 'not.key'));
@@ -129,19 +129,19 @@ describe('what is wrong at the start is one line with the place and the fix, and
 
   test.each([
     [
-      'rules that are not there',
+      'missing rules',
       ['serve', '--rules', 'nowhere', 'never', ...freePorts],
       /^regkeeper: --rules: rules nowhere: no such file or directory\n--rules: rules never: no such file or directory\n$/,
     ],
-    ['kinds that are not there', ['serve', ...rules, '--custom-kinds', '/nope'], /^regkeeper: --custom-kinds: \/nope: no such file\n$/],
-    ['a kubeconfig that is not there', ['serve', '--kubeconfig', 'nowhere', ...freePorts], /^regkeeper: .*nowhere.*\n$/],
+    ['missing custom kinds', ['serve', ...rules, '--custom-kinds', '/nope'], /^regkeeper: --custom-kinds: \/nope: no such file\n$/],
+    ['a missing kubeconfig', ['serve', '--kubeconfig', 'nowhere', ...freePorts], /^regkeeper: .*nowhere.*\n$/],
     [
       'an audit log that cannot be written',
       ['serve', ...rules, '--audit-log', '/nowhere/audit.log'],
       /^regkeeper: --audit-log \/nowhere\/audit\.log: the directory \/nowhere does not exist\. Create it\n$/,
     ],
     [
-      'a question to nobody',
+      'a CA file that does not exist',
       ['review', '--ca', 'nowhere.crt', join(example, 'objects/pod.yaml')],
       /^regkeeper: --ca nowhere\.crt: no such file\. "npm start" creates .*\n$/,
     ],
@@ -151,7 +151,7 @@ describe('what is wrong at the start is one line with the place and the fix, and
   });
 });
 
-test('settings by variables alone: the log tells them, and warns of one that a flag makes void', async () => {
+test('settings from variables only: the log lists them, and warns about one that a flag overrides', async () => {
   const env = {
     REGKEEPER_RULES: join(example, 'rules'),
     REGKEEPER_HOST: '127.0.0.1',
@@ -183,7 +183,7 @@ test('settings by variables alone: the log tells them, and warns of one that a f
   ]);
 });
 
-test('files that variables name are told by their variables', async () => {
+test('files from variables are reported with their variables', async () => {
   const env = { REGKEEPER_PORT: '0', REGKEEPER_HEALTH_PORT: '0' };
   expect(await outcomeOf(startIn({ ...env, REGKEEPER_RULES: '/nope,/none' }, 'serve'))).toMatchObject({
     code: 2,
@@ -195,7 +195,7 @@ test('files that variables name are told by their variables', async () => {
   });
 });
 
-test('every mistake in settings is told at once, with exit code 2', async () => {
+test('all mistakes in settings are reported together, with exit code 2', async () => {
   const env = { REGKEEPER_LOGLEVEL: 'debug', REGKEEPER_PORT: 'x' };
   expect(await outcomeOf(startIn(env, 'serve', '--tls', 'magic'))).toEqual({
     code: 2,
@@ -209,7 +209,7 @@ test('every mistake in settings is told at once, with exit code 2', async () => 
   });
 });
 
-test('whoever reads may stop early: no stack, and the exit code of what was found', async () => {
+test('a reader may stop early: no stack trace, and the exit code for what was found', async () => {
   const pods = Array.from({ length: 2000 }, (_, each) => pod(`unknown.example.com/app:${each}`));
   const file = join(folder, 'many.json');
   await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods }));
@@ -246,7 +246,7 @@ test.runIf(process.platform !== 'win32')(
   },
 );
 
-test('a mistake in the rules at the start of --dev is reported, although nothing is welcome', async () => {
+test('a mistake in the rules at the start of --dev is reported, without the welcome text', async () => {
   const file = join(folder, 'dev-typo.yaml');
   await writeFile(file, 'rulez: []\n');
   const { code, out, err } = await run('serve', '--dev', '--rules', file, '--port', '0', '--health-port', '0');
@@ -254,7 +254,7 @@ test('a mistake in the rules at the start of --dev is reported, although nothing
   expect(err).toMatch(/^regkeeper: .*dev-typo\.yaml:1:1:? .*unknown field "rulez"/);
 });
 
-test('the three objects of the first ten minutes: injected, refused, given pull and push secret', async () => {
+test('the three objects in the quick start: one gets a secret, one is denied, one gets a pull and a push secret', async () => {
   const { url, exited, child, audit } = await serve('--shutdown-delay-seconds', '0');
   const ask = (file: string) => run('review', '--server', url, join(example, 'objects', file));
   expect(await ask('pod.yaml')).toMatchObject({
@@ -280,7 +280,7 @@ test('the three objects of the first ten minutes: injected, refused, given pull 
   expect(records.every(({ log }) => log === 'audit')).toBe(true);
 });
 
-test('trouble with the rules and its end: the last word of the log is that they are in force again', async () => {
+test('when a problem with the rules is solved, the last log line shows that they are in effect again', async () => {
   const file = join(folder, 'edited.yaml');
   const good = 'rules: [{registry: edited.example.com}]\n';
   await writeFile(file, good);
@@ -306,20 +306,23 @@ test('trouble with the rules and its end: the last word of the log is that they 
 
 test.runIf(process.platform === 'linux').each([
   { trouble: 'a full disk', flags: ['--audit-log', '/dev/full'], expected: '/dev/full: ENOSPC: no space left on device, write' },
-  { trouble: 'a standard output that nobody reads', flags: [], expected: 'standard output: EPIPE: broken pipe, write' },
-])('where audit records meet $trouble, requests are answered, it is told, and SIGTERM ends the server', async ({ flags, expected }) => {
-  const { url, healthUrl, exited, child, log } = await serve('--shutdown-delay-seconds', '0', ...flags);
-  child.stdout.destroy();
-  for (const _time of [1, 2]) expect(await run('review', '--server', url, join(example, 'objects/pod.yaml'))).toMatchObject({ code: 0 });
-  const metrics = await (await request(`${healthUrl}/metrics`)).body.text();
-  expect(metrics).toMatch(/^regkeeper_audit_log_failing 1$/m);
-  child.kill('SIGTERM');
-  expect(await exited).toEqual([0, null]);
-  // The last output may arrive after the process has exited.
-  await expect.poll(log).toMatch(/the last \d audit records could not be written/);
-  expect(log().match(/cannot write audit records to .*\. Requests/g)).toEqual([`cannot write audit records to ${expected}. Requests`]);
-  expect(log()).not.toContain('a bug');
-});
+  { trouble: 'a closed standard output', flags: [], expected: 'standard output: EPIPE: broken pipe, write' },
+])(
+  'if audit records meet $trouble, requests are served, the problem is logged, and SIGTERM stops the server',
+  async ({ flags, expected }) => {
+    const { url, healthUrl, exited, child, log } = await serve('--shutdown-delay-seconds', '0', ...flags);
+    child.stdout.destroy();
+    for (const _time of [1, 2]) expect(await run('review', '--server', url, join(example, 'objects/pod.yaml'))).toMatchObject({ code: 0 });
+    const metrics = await (await request(`${healthUrl}/metrics`)).body.text();
+    expect(metrics).toMatch(/^regkeeper_audit_log_failing 1$/m);
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([0, null]);
+    // The last output may arrive after the process has exited.
+    await expect.poll(log).toMatch(/the last \d audit records could not be written/);
+    expect(log().match(/cannot write audit records to .*\. Requests/g)).toEqual([`cannot write audit records to ${expected}. Requests`]);
+    expect(log()).not.toContain('a bug');
+  },
+);
 
 test.each([
   { minutes: -1, line: /^\[-\] certificate: it expired at 20.*Z$/m, status: 503 },
@@ -340,7 +343,7 @@ test.each([
   child.kill('SIGKILL');
 });
 
-test('SIGTERM while the start still waits for the cluster ends it at once, and the log says so', async () => {
+test('SIGTERM while the start still waits for the cluster stops it immediately, and this is logged', async () => {
   const kubeconfig = join(folder, 'unreachable.yaml');
   const clusters = [{ name: 'none', cluster: { server: 'https://127.0.0.1:1' } }];
   const contexts = [{ name: 'here', context: { cluster: 'none', user: 'somebody' } }];
@@ -359,7 +362,7 @@ test('SIGTERM while the start still waits for the cluster ends it at once, and t
   expect(err).not.toMatch(/regkeeper: |failed to stop|\n\s+at /);
 });
 
-test('a signal that is repeated, as by Ctrl-C under npm, does not cut off the drain', async () => {
+test('a repeated signal, as with Ctrl-C under npm, does not cut the drain short', async () => {
   const { child, url, exited, ca, audit } = await serve('--shutdown-delay-seconds', '2');
   const dispatcher = new Agent({ connect: { ca } });
   const body = JSON.stringify(reviewOf(pod('external-registry.example.com:5000/app:1')));
@@ -378,7 +381,7 @@ test('a signal that is repeated, as by Ctrl-C under npm, does not cut off the dr
   await dispatcher.destroy();
 });
 
-test('SIGTERM under load loses no request: each one is answered until the socket closes', async () => {
+test('SIGTERM under load loses no request: all are served until the socket closes', async () => {
   const { child, url, healthUrl, exited, ca, log } = await serve('--shutdown-delay-seconds', '3');
   const body = JSON.stringify(reviewOf(pod('external-registry.example.com:5000/app:1')));
   // New connections may fail after the listener has closed. Requests on an existing connection must not.

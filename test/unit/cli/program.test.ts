@@ -18,12 +18,12 @@ describe('the command line', () => {
     },
   );
 
-  test('--help is no mistake', async () => {
+  test('--help is not an error', async () => {
     expect(await run('--help')).toMatchObject({ exitCode: 0, out: expect.stringContaining('serve'), err: '' });
     expect(await run('serve', '--help')).toMatchObject({ exitCode: 0, out: expect.stringContaining('--rules'), err: '' });
   });
 
-  test('help can be asked for in two ways, and a command may stand behind --', async () => {
+  test('help is available in two ways, and a command may follow --', async () => {
     const help = await run('serve', '--help');
     expect(await run('help', 'serve')).toEqual(help);
     for (const option of ['--help', '-h']) expect(await run('help', option)).toEqual(await run('--help'));
@@ -34,27 +34,23 @@ describe('the command line', () => {
     ['no command', [], /Usage: regkeeper/],
     ['an unknown command', ['sevre'], /^error: unknown command 'sevre'\n\(Did you mean serve\?\)\nRun "regkeeper --help" for usage\.\n$/],
     ['an unknown command with options', ['chek', '-f', 'a', '--rules', 'b'], /^error: unknown command 'chek'\n\(Did you mean check\?\)/],
-    ['the beginning of a command', ['expl', 'nginx'], /unknown command 'expl'\n\(Did you mean explain\?\)/],
-    ['help of an unknown command', ['help', 'chek'], /^error: unknown command 'chek'\n\(Did you mean check\?\)/],
+    ['a prefix of a command', ['expl', 'nginx'], /unknown command 'expl'\n\(Did you mean explain\?\)/],
+    ['help for an unknown command', ['help', 'chek'], /^error: unknown command 'chek'\n\(Did you mean check\?\)/],
     ['an unknown option', ['serve', '--prot', '1'], /^error: unknown option '--prot'\n\(Did you mean --port\?\)/],
     ['a misspelt option', ['serve', '--log-levle', 'debug'], /unknown option '--log-levle'\n\(Did you mean --log-level\?\)/],
     [
-      'an option like none',
+      'an option that resembles none',
       ['lint', 'a', '--frobnicate'],
       /^error: unknown option '--frobnicate'\nRun "regkeeper lint --help" for usage\.\n$/,
     ],
     ['an unknown option before a command', ['--quite', 'lint', 'a'], /unknown option '--quite'/],
-    [
-      'a misspelt option that is required',
-      ['check', '-f', 'a', '--rule', 'b'],
-      /^error: unknown option '--rule'\n\(Did you mean --rules\?\)/,
-    ],
-    ['the beginning of an option', ['check', '--file=a', '--rules', 'b'], /^error: unknown option '--file'\n\(Did you mean --filename\?\)/],
+    ['a misspelt required option', ['check', '-f', 'a', '--rule', 'b'], /^error: unknown option '--rule'\n\(Did you mean --rules\?\)/],
+    ['a prefix of an option', ['check', '--file=a', '--rules', 'b'], /^error: unknown option '--file'\n\(Did you mean --filename\?\)/],
     ['an unknown short option', ['explain', '-x', 'nginx'], /^error: unknown option '-x'\nRun/],
     ['an unknown option in place of the argument', ['explain', '--rules', 'r', '--imgae', 'nginx'], /^error: unknown option '--imgae'/],
-    ['a value of a switch', ['lint', 'a', '--strict=yes'], /^error: option '--strict' does not accept a value: '--strict=yes'\n/],
+    ['a value for a switch', ['lint', 'a', '--strict=yes'], /^error: option '--strict' does not accept a value: '--strict=yes'\n/],
     ['an option instead of a value', ['check', '-f', '--rules', 'r'], /^error: option '-f, --filename <paths\.\.\.>' argument missing/],
-    ['a colour', ['--color', 'blue', 'lint', 'a'], /Allowed choices are auto, always, never/],
+    ['an invalid choice for --color', ['--color', 'blue', 'lint', 'a'], /Allowed choices are auto, always, never/],
     [
       'diff without rules',
       ['diff'],
@@ -66,11 +62,11 @@ describe('the command line', () => {
       /^error: missing argument: specify the new rules, for example "regkeeper diff --cluster rules\.yaml"\nRun "regkeeper diff --help" for usage\.\n$/,
     ],
     ['review without files', ['review'], /^error: missing required argument 'files'\nRun "regkeeper review --help" for usage\.\n$/],
-  ])('%s: exit code 2, and what is wrong on standard error', async (_name, argv, message) => {
+  ])('%s: exit code 2, with the problem on standard error', async (_name, argv, message) => {
     expect(await run(...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message), served: [] });
   });
 
-  test('serve goes on running, with its flags as they were written', async () => {
+  test('serve keeps running, with its flags as specified', async () => {
     const { exitCode, served } = await run('serve', '--rules', 'a', 'b', '--port', '0', '--manage-webhooks', '--no-dev', '--rules', 'c');
     expect(exitCode).toBeUndefined();
     expect(served).toEqual([{ rules: ['a', 'b', 'c'], port: '0', manageWebhooks: true, dev: false }]);
@@ -81,7 +77,7 @@ describe('the command line', () => {
   });
 });
 
-describe('colours', () => {
+describe('colors', () => {
   const changed = ['diff', 'deploy/starter-rules', 'deploy/examples/rules', '-f', 'deploy/examples/objects'];
 
   test.each([
@@ -96,7 +92,7 @@ describe('colours', () => {
     expect(out.includes('\u001b[')).toBe(colored);
   });
 
-  test('--color can be written before the command', async () => {
+  test('--color can precede the command', async () => {
     expect(await run('--color', 'always', ...changed)).toEqual(await run(...changed, '--color', 'always'));
   });
 
@@ -105,7 +101,7 @@ describe('colours', () => {
     ['explain', 'docker.io/x/y', '--rules', 'deploy/examples/rules'],
     ['test', 'test/cases/exemption-valid'],
     ['diff', 'deploy/starter-rules', 'deploy/examples/rules'],
-  ])('%s shows outcomes in colour, and the same text without', async (...argv) => {
+  ])('%s shows outcomes in color, and the same text without', async (...argv) => {
     const [colored, plain] = [await runOnTerminal({ colors: true }, ...argv), await run(...argv)];
     expect(colored.out).toContain('\u001b[');
     expect(stripVTControlCharacters(colored.out)).toBe(plain.out);

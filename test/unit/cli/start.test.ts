@@ -56,7 +56,7 @@ async function packagesOf(argv: readonly string[]) {
   return { out, err, code, packages, cache };
 }
 
-test.each([[['version']], [['--help']], [['serve', '--help']]])('%j needs nothing but the reader of command lines', async (argv) => {
+test.each([[['version']], [['--help']], [['serve', '--help']]])('%j loads nothing but the command-line parser', async (argv) => {
   expect(await packagesOf(argv)).toMatchObject({ code: 0, err: '', packages: ['commander'] });
 });
 
@@ -73,12 +73,12 @@ test.each([
   expect(packages.filter((each) => forServersAndClusters.includes(each))).toEqual([]);
 });
 
-test('compiled code is kept beside the packages, and nowhere else', async () => {
+test('compiled code is cached next to the packages, and nowhere else', async () => {
   const { cache } = await packagesOf(['version']);
   expect(cache).toContain(join('node_modules', '.cache', 'regkeeper'));
 });
 
-test('where compiled code cannot be kept, Node goes on without', () => {
+test('if compiled code cannot be cached, Node runs without', () => {
   const packages = mkdtempSync(join(tmpdir(), 'regkeeper-packages-'));
   onTestFinished(() => rmSync(packages, { recursive: true }));
   writeFileSync(join(packages, '.cache'), 'a file where the folder would be');
@@ -86,22 +86,22 @@ test('where compiled code cannot be kept, Node goes on without', () => {
   expect(() => keepCompiledCode(join(packages, 'absent'))).not.toThrow();
 });
 
-test('a command line with a mistake is told without loading more', async () => {
+test('an invalid command line is reported without loading more', async () => {
   expect(await packagesOf(['sevre'])).toMatchObject({ code: 2, packages: ['commander'] });
 });
 
-test('the recorder sees what a server loads', async () => {
+test('the recorder detects what a server loads', async () => {
   const argv = 'serve --rules package.json --tls-cert absent --tls-key absent --host 127.0.0.1 --port 0 --health-port 0'.split(' ');
   const { code, err, packages } = await packagesOf(argv);
   expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('package.json') });
   expect(packages).toEqual(expect.arrayContaining(['fastify', 'node-forge', 'pino', 'close-with-grace']));
 });
 
-describe('a command loads no web server, no cluster client and no certificate maker to say what it takes', async () => {
+describe('a command loads no web server, no cluster client and no certificate code to show its help', async () => {
   const { out } = await packagesOf(['--help']);
   const commands = [...out.slice(out.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
 
-  test('the list of commands is read', () => {
+  test('the list of commands is parsed', () => {
     expect(commands).toEqual(expect.arrayContaining(['serve', 'review', 'version', 'help']));
   });
 

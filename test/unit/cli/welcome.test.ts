@@ -17,7 +17,7 @@ test('lists the rules', () => {
   expect(text).toMatch(/^Rules: my\/rules\.yaml \(revision [0-9a-f]{12}, mode warn, unconfigured deny\)\n {2}reg\.io +trusted +pull a$/m);
 });
 
-test('without rules, says that the server is not ready', () => {
+test('without rules, shows that the server is not ready', () => {
   const text = welcome(undefined);
   expect(text).toContain('Rules: none yet in my/rules.yaml. The server is not ready until there are rules.\nEdit them');
   expect(text).not.toContain('undefined');

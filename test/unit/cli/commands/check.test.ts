@@ -55,7 +55,7 @@ async function checkJson(objects: string, ...more: readonly string[]) {
 test.each([
   ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}will be denied in enforce mode\n/],
   ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: will be denied in enforce mode: /],
-])('mode %s: the result says what will be denied in enforce mode', async (mode, outcome, table) => {
+])('mode %s: the result shows what will be denied in enforce mode', async (mode, outcome, table) => {
   const objects = pod('new', 'other.example.com/web:1') + pod('known', 'reg.example.com/web:1');
   const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
   const inputs = ['check', '-f', await write('objects.yaml', objects), '--rules', softened];
@@ -72,7 +72,7 @@ describe('registry Secrets among the objects', () => {
   const good = secret('good', JSON.stringify({ auths: { 'reg.io': { auth: btoa('me:hunter2') } } }));
   const bad = secret('bad', JSON.stringify({ auths: { 'reg.io': { auth: btoa('hunter2') }, 'b.io': { auth: 'hunter2!' } } }));
 
-  test('are reported where a kubelet cannot read them, with their entry and never their content', async () => {
+  test('are reported if a kubelet cannot parse them, with their entry and never their content', async () => {
     const { exitCode, out, err } = await check(good + bad + pod('web', 'reg.example.com/web:1'));
     expect(exitCode).toBe(0);
     expect(err).toMatch(
@@ -106,14 +106,14 @@ describe('registry Secrets among the objects', () => {
     expect((await check(bad, '--quiet')).err).toMatch(/^regkeeper: Secret shop\/bad .*\nregkeeper: Secret shop\/bad .*\n$/);
   });
 
-  test('of other types are not read', async () => {
+  test('of other types are not checked', async () => {
     const { err } = await check(bad.replace('kubernetes.io/dockerconfigjson', 'Opaque'));
     expect(err).not.toContain('shop/bad');
   });
 });
 
 describe('check -o json', () => {
-  test('has the documented shape', async () => {
+  test('has the documented structure', async () => {
     const { exitCode, json, err } = await checkJson(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'));
     const file = expect.stringMatching(/objects\.yaml$/);
     expect(exitCode).toBe(1);
@@ -167,15 +167,15 @@ describe('check -o json', () => {
   test.each([
     ['denied', '', `${internal}/shop/web`, internal],
     [
-      'denied, by its long name',
+      'denied, by its full name',
       '',
       'image-registry.openshift-image-registry.svc.cluster.local:5000/shop/web',
       'image-registry.openshift-image-registry.svc.cluster.local:5000',
     ],
     ['allowed', `internalRegistries: ["${internal}"]\n`, `${internal}/shop/web`, undefined],
-    ['denied, with another port', '', 'image-registry.openshift-image-registry.svc/shop/web', undefined],
+    ['denied, with a different port', '', 'image-registry.openshift-image-registry.svc/shop/web', undefined],
   ])(
-    "a note says what to add to the rules for OpenShift's internal registry, if its image is %s",
+    "a note shows what to add to the rules for OpenShift's internal registry, if its image is %s",
     async (_outcome, settings, image, named) => {
       const inputs = ['-f', await write('internal.yaml', pod('web', image)), '--rules', await write('settings.yaml', settings + rules)];
       const { err } = await runCommand('check', ...inputs);
@@ -185,13 +185,13 @@ describe('check -o json', () => {
     },
   );
 
-  test('imagesSha256 is that of the record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
+  test('imagesSha256 is the one in the audit record: JSON as JavaScript writes it, where jq would escape DEL', async () => {
     const { json } = await checkJson(pod('odd', 'evil.example.com/x\\x7f') + pod('web', 'reg.example.com/web:1'));
     expect(json.results[0].imagesSha256).toBe(sha256('["spec.containers[0].image","evil.example.com/x\x7f","pull"]\n'));
     expect(json.results[1].imagesSha256).toBe(sha256('["spec.containers[0].image","reg.example.com/web:1","pull"]\n'));
   });
 
-  test('an object that cannot be read is refused in the words of the server', async () => {
+  test("an object that cannot be parsed is denied with the server's message", async () => {
     const { exitCode, json } = await checkJson('apiVersion: v1\nkind: Pod\nmetadata: {name: odd}\nspec: {containers: {}}\n');
     expect(exitCode).toBe(1);
     expect(json.results).toMatchObject([
@@ -202,7 +202,7 @@ describe('check -o json', () => {
     ]);
   });
 
-  test('kinds without images are counted and named', async () => {
+  test('kinds without images are counted by name', async () => {
     const others = 'apiVersion: v1\nkind: ConfigMap\n---\napiVersion: v1\nkind: ConfigMap\n---\napiVersion: example.com/v1\nkind: Pod\n';
     const { exitCode, json, err } = await checkJson(others);
     expect(exitCode).toBe(0);
@@ -229,7 +229,7 @@ describe('facts come from the objects', () => {
     expect(other).toMatchObject({ exitCode: 1, json: { results: [{ outcome: 'denied' }], summary: { uncertain: 0 } } });
   });
 
-  test('without them nothing is sure, which is a failure and says what to give', async () => {
+  test('without them, nothing is certain, which is a failure that shows what to pass', async () => {
     const { exitCode, json } = await checkJson(pod('web', 'team.example.com/x'));
     expect(exitCode).toBe(1);
     expect(json.summary).toEqual({ allowed: 0, warned: 0, denied: 1, uncertain: 1, withoutImages: 0 });
@@ -240,7 +240,7 @@ describe('facts come from the objects', () => {
     ]);
   });
 
-  test('an object with one image that is certainly denied is denied, whatever the others are', async () => {
+  test('an object with an image that is certainly denied is denied, whatever the other images are', async () => {
     const both = pod('web', 'evil.example.com/x').replace('containers: [', 'containers: [{name: team, image: team.example.com/x}, ');
     const { exitCode, json } = await checkJson(both);
     expect([exitCode, json.summary.denied, json.summary.uncertain]).toEqual([1, 1, 0]);
@@ -258,7 +258,7 @@ describe('facts come from the objects', () => {
   test.each([
     ['mode', 'mode: warn'],
     ['unconfigured', 'unconfigured: warn'],
-  ])('a denial that depends on an override of %s for labels is uncertain', async (_name, setting) => {
+  ])('a denial that depends on an override of %s by labels is uncertain', async (_name, setting) => {
     const overridden = await write('overridden.yaml', `${rules}overrides: [{namespaces: {matchLabels: {team: a}}, ${setting}}]\n`);
     const objects = await write('objects.yaml', pod('web', 'evil.example.com/x'));
     const { out } = await runCommand('check', '-f', objects, '--rules', overridden, '-o', 'json');
@@ -285,8 +285,8 @@ describe('facts come from the objects', () => {
   });
 
   test.each([
-    ['image.openshift.io/v1', 'holds what is refused', 'evil.example.com/base', 'denied'],
-    ['v1', 'holds what is trusted', 'reg.example.com/base', 'allowed'],
+    ['image.openshift.io/v1', 'contains a denied image', 'evil.example.com/base', 'denied'],
+    ['v1', 'contains a trusted image', 'reg.example.com/base', 'allowed'],
   ])('image streams of %s: a build whose stream %s', async (apiVersion, _sentence, image, outcome) => {
     const stream = `---\napiVersion: ${apiVersion}\nkind: ImageStream\nmetadata: {name: base}\nspec: {tags: [{name: "1", from: {kind: DockerImage, name: "${image}"}}]}\n`;
     const build = `---\napiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: app}\nspec: {strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: "base:1"}}}}\n`;
@@ -321,9 +321,14 @@ describe('facts come from the objects', () => {
       job('other.io/x/base:1', resolveNames),
       resolved,
     ],
-    ['an annotation with another value', localStream(tagged, '{}'), job('base:1', resolveNames.replace('*', 'app')), asWritten('base:1')],
-    ['a kind that OpenShift leaves alone', localStream(tagged), podTemplate, asWritten('base:1')],
-    ['an object of a controller', localStream(tagged), job('base:1', ', ownerReferences: [{controller: true}]'), asWritten('base:1')],
+    [
+      'an annotation with a different value',
+      localStream(tagged, '{}'),
+      job('base:1', resolveNames.replace('*', 'app')),
+      asWritten('base:1'),
+    ],
+    ['a kind that OpenShift does not resolve', localStream(tagged), podTemplate, asWritten('base:1')],
+    ['an object with a controller', localStream(tagged), job('base:1', ', ownerReferences: [{controller: true}]'), asWritten('base:1')],
   ])('an image stream that OpenShift uses for a name: %s', async (_sentence, stream, object, expected) => {
     const { json } = await checkJson(stream + object);
     const { outcome, images, inject } = json.results.find((each: { object: { kind: string } }) => each.object.kind !== 'ImageStream');
@@ -341,7 +346,7 @@ describe('facts come from the objects', () => {
     ['a build argument', argument, 'base-$Q', '"base-$Q" contains a build argument whose value is unknown'],
     ['a placeholder', placeholder, 'web', '"web" is a placeholder that an image trigger replaces'],
     ['a blank', blank, '(no image)', 'the image field is blank'],
-  ])('the table shows what is written and why it is unresolved: %s', async (_what, object, written, why) => {
+  ])('the table shows what is in the file and why it is unresolved: %s', async (_what, object, written, why) => {
     const { out } = await check(object);
     expect(out).toContain(`           pull  ${written}\n                 unresolved: ${why}\n`);
   });
@@ -356,7 +361,7 @@ describe('facts come from the objects', () => {
     );
   });
 
-  test('with --assume-complete an account that nobody gives cannot be judged by', async () => {
+  test('with --assume-complete, a service account that is not in the input makes the result uncertain', async () => {
     const other = pod('web', 'reg.example.com/x').replace('spec:', 'spec:\n  serviceAccountName: ghost');
     const { exitCode, json } = await checkJson(other, '--assume-complete');
     expect(exitCode).toBe(1);
@@ -368,11 +373,11 @@ describe('facts come from the objects', () => {
   test.each([
     ['2027-03-31', 0],
     ['2027-04-01', 1],
-  ])('exemptions are judged as of --date %s', async (date, exitCode) => {
+  ])('exemptions are evaluated as of --date %s', async (date, exitCode) => {
     expect(await checkJson(pod('web', 'old.example.com/app'), '--date', date)).toMatchObject({ exitCode });
   });
 
-  test('-n and --user are those of the request', async () => {
+  test('-n and --user set the namespace and the user of the request', async () => {
     const { json } = await checkJson(pod('web', 'evil.example.com/x'), '-n', 'shop');
     expect(json.results[0].object.namespace).toBe('shop');
     const mirror = pod('web', 'evil.example.com/x').replace('{name: web}', '{name: web, annotations: {kubernetes.io/config.mirror: x}}');
@@ -388,7 +393,7 @@ kind: ConfigMap
 data: {big: 9007199254740993, text: "12:30:00"}
 ${pod('bad', 'evil.example.com/x')}`;
 
-  test('prints what would be stored, as kubectl reads it, and what is not judged with it', async () => {
+  test('prints what would be stored, as kubectl parses it, and other objects unchanged', async () => {
     const { exitCode, out, err } = await check(objects, '-o', 'yaml');
     const { manifests, problems } = parseManifests(out, 'out.yaml');
     expect(problems).toEqual([]);
@@ -409,14 +414,14 @@ ${pod('bad', 'evil.example.com/x')}`;
     expect(err).toMatch(/^DENIED +Pod default\/bad .*objects\.yaml:13\n/);
   });
 
-  test('leaves out what could not be judged for sure', async () => {
+  test('leaves out uncertain results', async () => {
     const { out, err, exitCode } = await check(pod('web', 'team.example.com/x'), '-o', 'yaml');
     expect({ out, exitCode }).toEqual({ out: '', exitCode: 1 });
     expect(err).toMatch(/^UNCERTAIN +Pod default\/web/);
   });
 });
 
-test('the table is plain, and tells object, outcome, images, rules, secrets, messages and the sum', async () => {
+test('the table is plain, and shows object, outcome, images, rules, secrets, messages and the total', async () => {
   const { out } = await check(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'));
   const file = relative(process.cwd(), folder);
   expect(out).toBe(`allowed    Pod default/web  ${file}/objects.yaml:2
@@ -433,7 +438,7 @@ DENIED     Pod default/bad  ${file}/objects.yaml:8
 `);
 });
 
-describe('modes soften what is told as the server would', () => {
+describe('modes change the outcome and the messages as on the server', () => {
   test.each([
     ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied in enforce mode: container "app"/)]],
     ['audit', 'allowed', []],
@@ -612,7 +617,7 @@ items:
     expect(out).toMatch(/name="Pod default\/labelled">\n +<failure message="Pod default\/labelled: uncertain">UNCERTAIN /);
   });
 
-  test('-o junit: a warning is no failure', async () => {
+  test('-o junit: a warning is not a failure', async () => {
     const { exitCode, out } = await runCommand(
       'check',
       ...['-f', await write('objects.yaml', pod('bad', 'evil.example.com/x'))],
@@ -654,7 +659,7 @@ items:
 });
 
 describe('--quiet', () => {
-  test('prints only the objects that are not simply allowed', async () => {
+  test('prints only objects that are denied, warned or uncertain', async () => {
     const { exitCode, out, err } = await check(pod('web', 'reg.example.com/web:1') + pod('bad', 'evil.example.com/x'), '--quiet');
     expect({ exitCode, err }).toEqual({ exitCode: 1, err: '' });
     expect(out).toMatch(/^DENIED +Pod default\/bad /);
@@ -665,7 +670,7 @@ describe('--quiet', () => {
     expect(await check(pod('web', 'reg.example.com/web:1'), '-q')).toEqual({ exitCode: 0, out: '', err: '' });
   });
 
-  test('keeps the documents for programs complete', async () => {
+  test('prints complete documents for programs', async () => {
     const { json } = await checkJson(pod('web', 'reg.example.com/web:1'), '-q');
     expect(json).toEqual((await checkJson(pod('web', 'reg.example.com/web:1'))).json);
   });
@@ -686,7 +691,7 @@ describe('--quiet', () => {
   });
 });
 
-describe('exit code 2: what cannot be read', () => {
+describe('exit code 2: unusable input', () => {
   test('objects: all problems, with file, line and column, after the results of the others', async () => {
     const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
     expect(exitCode).toBe(2);
@@ -694,14 +699,14 @@ describe('exit code 2: what cannot be read', () => {
     expect(err).toMatch(/objects\.yaml:8:1: .*no apiVersion\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 not evaluated\n$/);
   });
 
-  test('objects, also where the rules have problems', async () => {
+  test('objects, even if the rules have problems', async () => {
     const objects = await write('objects.yaml', '- a\n');
     const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', await write('bad.yaml', 'rulez: []\n'));
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
     expect(err).toMatch(/unknown-field.*objects\.yaml:1:1: contains a list/s);
   });
 
-  test('rules: place, code and sentence', async () => {
+  test('rules: position, code and message', async () => {
     const bad = await write('bad.yaml', 'rules:\n- registry: reg.example.com\n  pulSecret: a\n');
     const objects = await write('objects.yaml', pod('a', 'x'));
     const { exitCode, out, err } = await runCommand('check', '-f', objects, '--rules', bad);
@@ -712,16 +717,16 @@ describe('exit code 2: what cannot be read', () => {
   test.each([
     ['no -f', ['--rules', 'x'], /required option '-f, --filename/],
     ['no --rules', ['-f', 'x'], /required option '--rules/],
-    ['a namespace that is none', ['-f', 'x', '--rules', 'x', '-n', 'team_a'], /Use at most 63 lower-case letters, digits and hyphens/],
-    ['a day that is none', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
-    ['another format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
+    ['an invalid namespace', ['-f', 'x', '--rules', 'x', '-n', 'team_a'], /Use at most 63 lower-case letters, digits and hyphens/],
+    ['an invalid date', ['-f', 'x', '--rules', 'x', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
+    ['an unknown format', ['-f', 'x', '--rules', 'x', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
     expect(await runCommand('check', ...argv)).toMatchObject({ exitCode: 2, out: '', err: expect.stringMatching(message) });
   });
 
   test.each([
-    ['no such objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or directory/],
-    ['no such rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or directory/],
+    ['nonexistent objects', ['-f', 'nowhere.yaml', '--rules', 'deploy/examples/rules'], /nowhere\.yaml: no such file or directory/],
+    ['nonexistent rules', ['-f', 'deploy/examples/objects', '--rules', 'nowhere'], /rules nowhere: no such file or directory/],
     ['standard input twice', ['-f', '-', '--rules', '-'], /standard input \(-\) can be used only once/],
   ])('%s', async (_name, argv, message) => {
     const { exitCode, err } = await runCommand('check', ...argv).catch((error: Error) => ({ exitCode: error.name, err: error.message }));
@@ -739,7 +744,7 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
 `;
   const kinds = 'kinds:\n- {group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout, template: spec.template}\n';
 
-  test('judges and fills the kinds that the files name', async () => {
+  test('evaluates and patches the kinds in the files', async () => {
     const { json } = await checkJson(rollout, '--custom-kinds', await write('kinds.yaml', kinds));
     expect(json.results).toMatchObject([
       { outcome: 'allowed', inject: [{ path: 'spec.template.spec.imagePullSecrets', secret: 'corp-pull' }] },
@@ -747,7 +752,7 @@ spec: {template: {spec: {containers: [{name: app, image: reg.example.com/web}]}}
     expect(await checkJson(rollout)).toMatchObject({ exitCode: 2, json: { results: [], notEvaluated: [{ code: 'unknown-kind' }] } });
   });
 
-  test('tells what is wrong with a file and judges nothing', async () => {
+  test('reports what is wrong with a file, and evaluates nothing', async () => {
     const file = await write('bad-kinds.yaml', kinds.replace('template: ', 'templates: '));
     const { exitCode, out, err } = await check(rollout, '--custom-kinds', file);
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });

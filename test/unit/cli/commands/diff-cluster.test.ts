@@ -1,4 +1,4 @@
-/** `diff --cluster`: what a change of the rules does to what runs. */
+/** `diff --cluster`: how a change of the rules affects running objects. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ const secret = (place: string, name: string): LiveObject => ({
   type: 'kubernetes.io/dockerconfigjson',
 });
 
-/** With what the webhooks have written, as long as the rules were in force. */
+/** With what the webhooks have written, while the rules were in effect. */
 const injected = (objects: readonly LiveObject[], name: string): readonly LiveObject[] =>
   objects.map((object) => {
     const spec = object.kind === 'Pod' ? object.spec : (object.spec as { template: { spec: object } }).template.spec;
@@ -70,7 +70,7 @@ async function diff(text: string, argv: readonly string[] = [], options: LiveApi
 
 const strict = inForce.replace('- registry: docker.io', '- registry: docker.io\n  trust: false\n  reason: Use the mirror.');
 
-test('shows what would be denied, with the Pods that run now', async () => {
+test('shows what would be denied, with the Pods that are running now', async () => {
   const { out, err, exitCode } = await diff(manifest(strict));
   expect(out.split('\n')).toEqual([
     expect.stringMatching(/^~ rule docker\.io \(.*new\.yaml:1:\d+\): trust true -> false, reason \(none\) -> "Use the mirror\."$/),
@@ -90,7 +90,7 @@ test('shows what would be denied, with the Pods that run now', async () => {
   expect(exitCode).toBe(1);
 });
 
-test('a change that allows more is no finding', async () => {
+test('a change that allows more is not a finding', async () => {
   const { out, exitCode } = await diff(manifest(`${inForce}- registry: quay.io\n`));
   expect(out).toContain('allowed       Deployment billing/tool  1 Pod');
   expect(out).toContain('0 newly denied, 1 newly allowed');
@@ -98,7 +98,7 @@ test('a change that allows more is no finding', async () => {
   expect((await diff(manifest(`${inForce}- registry: quay.io\n`), ['--strict'])).exitCode).toBe(1);
 });
 
-test('no change changes nothing', async () => {
+test('identical rules change nothing', async () => {
   const { out, exitCode } = await diff(manifest(inForce), ['--strict']);
   expect(out).toBe(
     'no differences between the rules\n\n' +
@@ -190,7 +190,7 @@ describe('trust that ends', () => {
     ]);
   });
 
-  test('a last day that is not new is no part of the change', async () => {
+  test('a last day that is not new is not part of the change', async () => {
     const both = `${until('2027-06-30').trimEnd()}\n- {registry: quay.io, until: 2027-12-31}\n`;
     const { out } = await diff(manifest(both), date, { objects: objectsWith(until('2027-06-30')) });
     expect(out).not.toContain('after 2027-06-30');
@@ -198,7 +198,7 @@ describe('trust that ends', () => {
   });
 });
 
-test('changes are in order of severity, and their headings show what is lost and what is gained', async () => {
+test('changes are ordered by severity, and their headings show what is lost and what is gained', async () => {
   const before = `mode: enforce
 unconfigured: warn
 rules:
@@ -249,7 +249,7 @@ rules:
   ]);
 });
 
-test('live objects are compared by the secrets that they have', async () => {
+test('live objects are compared by their existing secrets', async () => {
   const { out, exitCode } = await diff(manifest(inForce.replace('corp-pull', 'new-pull')));
   expect(out).toContain(
     [
@@ -264,18 +264,18 @@ test('live objects are compared by the secrets that they have', async () => {
 });
 
 describe('the rules after the change', () => {
-  test('a ConfigMap replaces the one of its name only', async () => {
+  test('a ConfigMap only replaces the one with the same name', async () => {
     const { out } = await diff(manifest('rules: [{registry: x.example.com}]', 'other-rules'), ['-q']);
     expect(out).toContain('DENIED        Pod shop/alone');
     expect(out).not.toContain('Deployment');
   });
 
-  test('a ConfigMap without a namespace is that of regkeeper', async () => {
+  test("a ConfigMap without a namespace replaces the one in regkeeper's namespace", async () => {
     const text = manifest(strict).replace('"namespace":"regkeeper",', '');
     expect((await diff(text)).out).toContain('1 newly denied');
   });
 
-  test('which is not where kubectl would write it, so there is a warning', async () => {
+  test('kubectl would write it to another namespace, so there is a warning', async () => {
     const text = manifest(strict).replace('"namespace":"regkeeper",', '');
     const warning =
       'regkeeper: ConfigMap regkeeper-rules has no metadata.namespace, so kubectl would write it to the current namespace. Add namespace: regkeeper, or use kubectl apply -n regkeeper\n';
@@ -300,7 +300,7 @@ describe('the rules after the change', () => {
       ['kubectl label', ofAnother],
       ['an apply of the label only', { managedFields: [entry('kubectl', 'Apply', ofData), entry('labeler', 'Apply', ofLabel)] }],
       ['kubectl label, after a client-side apply without it', { ...ofAnother, annotations: lastAppliedWith({}) }],
-    ])('keeps that of the cluster if its owner is another one: %s', async (_name, metadata) => {
+    ])('keeps the label in the cluster if it has another owner: %s', async (_name, metadata) => {
       const { out, err, exitCode } = await diff(unlabelled(inForce), ['--strict'], { objects: written(metadata) });
       expect(out).toContain('no differences between the rules\n');
       expect(err).toContain('The label in the cluster is used');
@@ -325,10 +325,10 @@ describe('the rules after the change', () => {
         { managedFields: [entry('kubectl-client-side-apply', 'Update', csaFields)], annotations: lastAppliedWith({}) },
       ],
       ['kubectl label and a client-side apply', { ...ofAnother, annotations: lastAppliedWith({ 'regkeeper.io/rules': 'cluster' }) }],
-      ['an unreadable last-applied annotation', { ...ofAnother, annotations: { [lastApplied]: '{' } }],
-      ['nobody', { managedFields: [bothAt('kubectl-label', 'Update')].map(({ manager }) => ({ manager })) }],
+      ['an invalid last-applied annotation', { ...ofAnother, annotations: { [lastApplied]: '{' } }],
+      ['no one', { managedFields: [bothAt('kubectl-label', 'Update')].map(({ manager }) => ({ manager })) }],
       ['an unknown writer', {}],
-    ])('loses that of the cluster, and its rules, if its owner is %s', async (_name, metadata) => {
+    ])('loses the label in the cluster, and its rules, if the owner of the label is %s', async (_name, metadata) => {
       const { out, err, exitCode } = await diff(unlabelled(inForce), ['--strict', '-q'], { objects: written(metadata) });
       expect(out).toContain('- rule registry.example.com (ConfigMap regkeeper/regkeeper-rules');
       expect(out).not.toContain('rule other.example.com');
@@ -338,7 +338,7 @@ describe('the rules after the change', () => {
       expect(exitCode).toBe(1);
     });
 
-    test('loses the only rules of the cluster', async () => {
+    test('reports when the cluster loses its only rules', async () => {
       const objects = world.filter(({ metadata }) => metadata.name !== 'other-rules');
       const { out, err, exitCode } = await diff(unlabelled(inForce), ['--strict', '-q'], { objects });
       expect(out).toBe('');
@@ -347,7 +347,7 @@ describe('the rules after the change', () => {
       expect(exitCode).toBe(2);
     });
 
-    test('has the label that it has in the cluster, as after kubectl apply', async () => {
+    test('uses the label in the cluster, as after kubectl apply', async () => {
       const { out, err, exitCode } = await diff(unlabelled(strict), [], { objects: written(ofAnother) });
       expect(out).toContain('1 newly denied');
       expect(err).toContain('regkeeper: comparing the rules in effect with those after regkeeper/regkeeper-rules is applied\n');
@@ -357,17 +357,17 @@ describe('the rules after the change', () => {
       expect(exitCode).toBe(1);
     });
 
-    test('has it also without a namespace', async () => {
+    test('uses it even without a namespace', async () => {
       expect(
         (await diff(unlabelled(strict).replace('"namespace":"regkeeper"', '"x":"y"'), [], { objects: written(ofAnother) })).out,
       ).toContain('1 newly denied');
     });
 
-    test('contains no rules if the one in the cluster has no label', async () => {
+    test('contains no rules if the ConfigMap in the cluster has no label', async () => {
       await expect(diff(unlabelled(strict, 'notes'))).rejects.toThrow('contains no rules, only ConfigMap notes');
     });
 
-    test('contains no rules without a cluster to apply it to', async () => {
+    test('contains no rules if no cluster is involved', async () => {
       const files = [await fileWith(inForce, 'before.yaml'), await fileWith(unlabelled(strict), 'after.yaml')];
       await expect(runOnCluster(liveApi(world).client, 'diff', ...files, '--cluster')).rejects.toThrow('contains no rules');
     });
@@ -379,7 +379,7 @@ describe('the rules after the change', () => {
     expect(err).toContain('alone, as if it replaced them');
   });
 
-  test('two sets are compared with each other', async () => {
+  test('two rule sets are compared with each other', async () => {
     const [before, after] = [await fileWith(inForce, 'before.yaml'), await fileWith(strict, 'after.yaml')];
     const { out, exitCode } = await runOnCluster(liveApi(world).client, 'diff', before, after, '--cluster');
     expect(out).toContain('1 newly denied');
@@ -388,7 +388,7 @@ describe('the rules after the change', () => {
 
   test.each([
     ['invalid', 'rules: [{registy: docker.io}]', 'unknown-field'],
-    ['in conflict with the others', 'rules: [{registry: other.example.com, trust: false, reason: no}]', 'other.example.com'],
+    ['conflicting with the others', 'rules: [{registry: other.example.com, trust: false, reason: no}]', 'other.example.com'],
   ])('%s rules are reported, and nothing is compared', async (_name, text, message) => {
     const { out, err, exitCode } = await diff(manifest(text));
     expect(err).toContain(message);
@@ -400,7 +400,7 @@ describe('the rules after the change', () => {
     expect(report.rulesProblems).toHaveLength(1);
   });
 
-  test('a ConfigMap that the server would not read is an error', async () => {
+  test('a ConfigMap that the server would ignore is an error', async () => {
     await expect(diff(manifest(strict, 'regkeeper-rules', 'shop'))).rejects.toThrow(
       'ConfigMap shop/regkeeper-rules is not in regkeeper\'s namespace ("regkeeper"), so the server would not read it',
     );
@@ -422,13 +422,13 @@ test('namespaces that gain or lose a delivered copy are listed', async () => {
   expect(gained.exitCode).toBe(0);
 });
 
-test('what may not be read makes the comparison incomplete', async () => {
+test('missing permissions make the comparison incomplete', async () => {
   const { err, exitCode } = await diff(manifest(inForce), [], { forbidden: ['/apis/apps/v1/daemonsets'] });
   expect(err).toContain('cannot read daemonsets.apps in all namespaces: ');
   expect(exitCode).toBe(2);
 });
 
-test('the JSON has everything', async () => {
+test('the JSON contains everything', async () => {
   const { out } = await diff(manifest(strict), ['-o', 'json']);
   const document = JSON.parse(out);
   expect(document).toMatchObject({
@@ -456,13 +456,13 @@ test.each([
   await expect(runOnCluster(liveApi(world).client, ...argv)).rejects.toThrow(message);
 });
 
-test.each([['--assume-complete'], ['--replay']])('%s has no meaning for a cluster', async (option) => {
+test.each([['--assume-complete'], ['--replay']])('%s does not apply to a cluster', async (option) => {
   const { err, exitCode } = await diff(manifest(inForce), option === '--replay' ? [option, 'deploy/examples/audit.jsonl'] : [option]);
   expect(err).toContain("cannot be used with option '--cluster'");
   expect(exitCode).toBe(2);
 });
 
-test('a Pod without an owner has only its own secrets when it is created again', async () => {
+test('a Pod without an owner only has its own secrets when it is recreated', async () => {
   const alone = injected([pod({ image: 'registry.example.com/x:1' })], 'corp-pull');
   const cluster = liveApi([namespace('shop'), secret('shop', 'corp-pull'), rulesConfigMap(inForce), ...alone]);
   const file = await fileWith('rules: [{registry: registry.example.com}]', 'without-secret.yaml');

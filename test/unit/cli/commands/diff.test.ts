@@ -38,7 +38,7 @@ async function changesOf(...[before, after, objects, ...more]: Parameters<typeof
   };
 }
 
-describe('a change that takes the trust from one path', () => {
+describe('a change that removes the trust in one path', () => {
   const before = 'rules: [{registry: reg.io}, {registry: quay.io}]';
   const after = 'rules: [{registry: reg.io}, {registry: quay.io}, {registry: reg.io/team, trust: false, reason: moved to quay.io/team}]';
   const objects = [
@@ -55,7 +55,7 @@ describe('a change that takes the trust from one path', () => {
   ].join('');
   const denied = ['inside', 'by-one-of-two', 'by-its-other-name', 'template'];
 
-  test('lists exactly the objects that are newly refused', async () => {
+  test('lists exactly the newly denied objects', async () => {
     const { exitCode, changes, json } = await changesOf(before, after, objects);
     expect(changes).toEqual(denied.map((name) => [name, 'newly-denied']));
     expect(exitCode).toBe(1);
@@ -72,7 +72,7 @@ describe('a change that takes the trust from one path', () => {
     expect(json.withoutImages).toEqual([{ apiVersion: 'v1', kind: 'Service', count: 1 }]);
   });
 
-  test('which are those that check lets in before and refuses after', async () => {
+  test('these are the objects that check allows before and denies after the change', async () => {
     const outcomes = async (rules: string) => {
       const files = ['-f', await write('objects.yaml', objects), '--rules', await write('rules.yaml', rules)];
       const { out } = await runCommand('check', ...files, '-o', 'json');
@@ -85,7 +85,7 @@ describe('a change that takes the trust from one path', () => {
     expect(newly).toEqual(denied.map((name) => `${name} denied`));
   });
 
-  test('shows each with the image, both rules and the words of the refusal', async () => {
+  test('shows each with the image, both rules and the text of the denial', async () => {
     const { out } = await diff(before, after, pod('inside', 'reg.io/team/web:1'));
     expect(out).toBe(
       [
@@ -100,7 +100,7 @@ describe('a change that takes the trust from one path', () => {
     );
   });
 
-  test('backwards, the same objects are let in, which is no finding unless every difference is one', async () => {
+  test('reversed, the same objects are allowed, which is only a finding if every difference is one', async () => {
     const { exitCode, changes } = await changesOf(after, before, objects);
     expect(changes).toEqual(denied.map((name) => [name, 'newly-allowed']));
     expect(exitCode).toBe(0);
@@ -108,7 +108,7 @@ describe('a change that takes the trust from one path', () => {
   });
 });
 
-describe('what else changes for objects', () => {
+describe('other changes for objects', () => {
   test.each([
     ['one object', ['one'], '1 object: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gains secrets, 1 loses secrets, 0 unchanged'],
     ['two', ['one', 'two'], '2 objects: 0 newly denied, 0 newly allowed, 0 newly warned, 2 gain secrets, 2 lose secrets, 0 unchanged'],
@@ -120,21 +120,21 @@ describe('what else changes for objects', () => {
 
   test.each([
     [
-      'a secret for one that had none',
+      'a secret for an object that had none',
       'rules: [{registry: reg.io}]',
       'rules: [{registry: reg.io, pullSecret: s}]',
       0,
       [{ effect: 'secrets', secretsGained: [{ path: 'spec.imagePullSecrets', secret: 's' }], secretsLost: [] }],
     ],
     [
-      'a secret that is lost',
+      'a lost secret',
       'rules: [{registry: reg.io, pullSecret: [s, t]}]',
       'rules: [{registry: reg.io, pullSecret: t}]',
       1,
       [{ effect: 'secrets', secretsGained: [], secretsLost: [{ path: 'spec.imagePullSecrets', secret: 's' }] }],
     ],
     [
-      'a secret for another',
+      'a different secret',
       'rules: [{registry: reg.io, pullSecret: s}]',
       'rules: [{registry: reg.io, pullSecret: t}]',
       1,
@@ -154,16 +154,16 @@ describe('what else changes for objects', () => {
         },
       ],
     ],
-    ['a warning less', 'unconfigured: warn', 'unconfigured: allow', 0, [{ effect: 'no-longer-warned' }]],
+    ['no warning any more', 'unconfigured: warn', 'unconfigured: allow', 0, [{ effect: 'no-longer-warned' }]],
     ['a mode', 'mode: warn', 'mode: enforce', 1, [{ effect: 'newly-denied', before: 'warned', after: 'denied', images: [] }]],
     [
-      'a refusal instead of a secret: what is refused loses nothing',
+      'a denial instead of a secret: a denied object loses no secret',
       'rules: [{registry: reg.io, pullSecret: s}]',
       'rules: []',
       1,
       [{ effect: 'newly-denied', secretsLost: [] }],
     ],
-    ['another rule that says the same', 'rules: [{registry: reg.io}]', 'rules: [{registry: reg.io/web, name: web}]', 0, []],
+    ['another rule with the same effect', 'rules: [{registry: reg.io}]', 'rules: [{registry: reg.io/web, name: web}]', 0, []],
     [
       'another reason',
       'rules: [{registry: reg.io, trust: false, reason: a}]',
@@ -178,7 +178,7 @@ describe('what else changes for objects', () => {
     expect(exitCode).toBe(expectedCode);
   });
 
-  test('secrets of the service account are nobody’s gain or loss', async () => {
+  test('secrets of the service account are neither gained nor lost', async () => {
     const account =
       '---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: shop}\nimagePullSecrets: [{name: own}]\n';
     const deployment = pod('web', 'reg.io/web')
@@ -191,7 +191,7 @@ describe('what else changes for objects', () => {
     expect(backwards.json.changes[0].secretsLost).toEqual([{ path: 'spec.template.spec.imagePullSecrets', secret: 's' }]);
   });
 
-  test('what could not be told for sure is a finding, with what is missing', async () => {
+  test('an uncertain result is a finding, with what is missing', async () => {
     const after = 'rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]';
     const { exitCode, json, changes } = await changesOf('rules: []', after, pod('web', 'reg.io/web'));
     expect(changes).toEqual([['web', undefined]]);
@@ -204,20 +204,20 @@ describe('what else changes for objects', () => {
     expect((await changesOf('rules: []', after, namespace + pod('web', 'reg.io/web'))).changes).toEqual([['web', 'newly-allowed']]);
   });
 
-  test('the day counts', async () => {
+  test('the date matters', async () => {
     const rules = ['rules: []', 'exemptions: [{image: reg.io, until: 2027-03-31, reason: r}]'] as const;
     expect((await changesOf(...rules, pod('web', 'reg.io/web'), '--date', '2027-03-31')).changes).toEqual([['web', 'newly-allowed']]);
     expect((await changesOf(...rules, pod('web', 'reg.io/web'), '--date', '2027-04-01')).changes).toEqual([]);
   });
 
-  test('YAML says what JSON says', async () => {
+  test('YAML contains the same as JSON', async () => {
     const input = ['rules: []', 'rules: [{registry: reg.io}]', pod('web', 'reg.io/web')] as const;
     expect(parse((await diff(...input, '-o', 'yaml')).out)).toEqual((await changesOf(...input)).json);
   });
 });
 
 describe('without objects the rules themselves are compared', () => {
-  test('by what they are about', async () => {
+  test('by subject', async () => {
     const before =
       'mode: warn\nrules:\n- {registry: a.io, pullSecret: s}\n- {registry: b.io}\nexemptions:\n- {image: x.io, until: 2027-01-31, reason: for now}\n';
     const after =
@@ -244,7 +244,7 @@ describe('without objects the rules themselves are compared', () => {
     });
   });
 
-  test('in JSON with place and kind of each change', async () => {
+  test('in JSON with position and kind of each change', async () => {
     const { out } = await diff('rules: []', 'rules: [{registry: a.io}]', undefined, '-o', 'json');
     expect(JSON.parse(out)).toEqual({
       rulesRevision: { before: expect.stringMatching(/^[\da-f]{12}$/), after: expect.stringMatching(/^[\da-f]{12}$/) },
@@ -255,9 +255,9 @@ describe('without objects the rules themselves are compared', () => {
 
 test.each([
   ['a rule set with problems', ['bad.yaml', 'good.yaml'], /bad\.yaml:1:1 unknown-field/],
-  ['rules that are not there', ['nowhere.yaml', 'good.yaml'], /nowhere\.yaml: no such file/],
-  ['one rule set only', ['good.yaml'], /specify two sets of rules, or --cluster/],
-  ['standard input for two', ['-', '-'], /standard input \(-\) can be used only once/],
+  ['missing rules', ['nowhere.yaml', 'good.yaml'], /nowhere\.yaml: no such file/],
+  ['only one rule set', ['good.yaml'], /specify two sets of rules, or --cluster/],
+  ['standard input for both', ['-', '-'], /standard input \(-\) can be used only once/],
 ])('%s: exit code 2', async (_name, argv, message) => {
   await write('good.yaml', 'rules: []');
   await write('bad.yaml', 'rulez: []');
@@ -330,7 +330,7 @@ describe('the effect on past requests', () => {
   const replay = async (text: string, ...more: readonly string[]) =>
     diff(before, after, undefined, ...more, '--replay', await write('audit.jsonl', text));
 
-  test('is shown with the object, who, how often and when last', async () => {
+  test('is shown with the object, the user, the count and the last time', async () => {
     const { out, err, exitCode } = await replay(
       record('hub.io/a') + record('hub.io/a', { time: '2026-11-02T09:14:03.120Z' }) + record('reg.io/a'),
     );
@@ -354,7 +354,7 @@ describe('the effect on past requests', () => {
     ['0 if nothing is newly denied', record('reg.io/a'), 0],
     ['1 if a request is newly denied', record('hub.io/a'), 1],
     ['3 if a record cannot be replayed', record('reg.io/a') + record('reg.io/a', { schemaVersion: 1 }), 3],
-    ['3 if a line cannot be read', `${record('reg.io/a')}{`, 3],
+    ['3 if a line cannot be parsed', `${record('reg.io/a')}{`, 3],
     ['2 if there is no record that could be replayed', '{"a": 1}\n{\n', 2],
     ['3 if the only record cannot be replayed', record('reg.io/a', { schemaVersion: 1 }), 3],
     ['1 if a request is newly denied, whatever cannot be replayed', `${record('hub.io/a')}${record('reg.io/a', { truncated: true })}{`, 1],
@@ -386,9 +386,9 @@ describe('the effect on past requests', () => {
   });
 
   test.each([
-    ['a line', '{\n', /^regkeeper: no audit records of requests found in 1 line\. audit\.jsonl:1: not JSON: .*\n$/],
+    ['an invalid line', '{\n', /^regkeeper: no audit records of requests found in 1 line\. audit\.jsonl:1: not JSON: .*\n$/],
     [
-      'a file of something else',
+      'a file in another format',
       'a: b\n'.repeat(40),
       /^regkeeper: no audit records of requests found in 40 lines\. audit\.jsonl:1: not JSON: "a: b"\n$/,
     ],
@@ -398,7 +398,7 @@ describe('the effect on past requests', () => {
     expect(out).toContain('0 past requests');
   });
 
-  test('that is a loosening is a finding only with --strict', async () => {
+  test('that allows more is only a finding with --strict', async () => {
     const files = [
       await write('old.yaml', after),
       await write('new.yaml', before),
@@ -409,7 +409,7 @@ describe('the effect on past requests', () => {
     expect((await runCommand('diff', ...files, '--strict')).exitCode).toBe(1);
   });
 
-  test('names what could not be read or replayed, and why', async () => {
+  test('shows what could not be parsed or replayed, and why', async () => {
     const { err, out } = await replay(`${record('reg.io/a', { schemaVersion: 1 })}\u001b[2J\n`);
     expect(err).toBe(
       'audit.jsonl:2: not JSON: "\\u001b[2J"\n' +
@@ -420,7 +420,7 @@ describe('the effect on past requests', () => {
     );
   });
 
-  test('is the same data with -o json', async () => {
+  test('has the same data with -o json', async () => {
     const { out } = await replay(`${record('hub.io/a')}{`, '-o', 'json');
     expect(JSON.parse(out)).toMatchObject({
       rules: [{ kind: 'rule' }],
@@ -446,7 +446,7 @@ describe('the effect on past requests', () => {
   test.each([
     ['a missing file', ['--replay', 'none.jsonl'], 'none.jsonl: no such file'],
     ['a file without records', ['--replay', 'empty.jsonl'], 'empty.jsonl: no audit records of requests found'],
-    ['manifests too', ['--replay', 'empty.jsonl', '-f', 'empty.jsonl'], '-f and --replay cannot be used together'],
+    ['with manifests too', ['--replay', 'empty.jsonl', '-f', 'empty.jsonl'], '-f and --replay cannot be used together'],
   ])('%s is an error', async (_case, flags, message) => {
     await write('empty.jsonl', '');
     const argv = flags.map((flag) => (flag.endsWith('.jsonl') ? join(folder, flag) : flag));

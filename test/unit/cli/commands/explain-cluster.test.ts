@@ -25,7 +25,7 @@ async function explain(argv: readonly string[], { objects = world, ...api }: Liv
   return runOnCluster(liveApi(objects, api).client, 'explain', '--cluster', ...argv);
 }
 
-test('shows verdict, rule, position, reason and contact as an Event does', async () => {
+test('shows verdict, rule, position, reason and contact like an Event', async () => {
   const { out, err, exitCode } = await explain(['-n', 'shop', 'docker.io/acme/web:1']);
   expect(out.split('\n')).toEqual(
     expect.arrayContaining([
@@ -40,7 +40,7 @@ test('shows verdict, rule, position, reason and contact as an Event does', async
   expect(exitCode).toBe(1);
 });
 
-test('the JSON has the position of the audit record', async () => {
+test('the JSON has the position in the audit record', async () => {
   const { out } = await explain(['-n', 'shop', 'docker.io/acme/web:1', '-o', 'json']);
   const origin = { source: { kind: 'configMap', namespace: 'regkeeper', name: 'regkeeper-rules', key: 'rules.yaml' }, line: 4, column: 16 };
   const { name, source } = auditRule({ name: 'hub', origin } as Parameters<typeof auditRule>[0]);
@@ -58,7 +58,7 @@ describe('the labels of the namespace', () => {
     expect(exitCode).toBe(code);
   });
 
-  test('are those of the command line, if it has some', async () => {
+  test('are those on the command line, if specified', async () => {
     const forbidden = ['/api/v1/namespaces/shop'];
     const { out, exitCode } = await explain(['-n', 'shop', '--namespace-label', 'team=a', '--', 'quay.io/team/web:1'], { forbidden });
     expect(out).toContain('verdict      trusted: allowed\n');
@@ -78,7 +78,7 @@ test.each([
   ['a namespace that does not exist', ['-n', 'shp', 'docker.io/x'], 'namespace "shp" does not exist in the cluster'],
   ['neither rules nor a cluster', [], 'specify --rules FILES, or --cluster for the rules in effect in a cluster'],
   [
-    'an option for clusters without one',
+    'an option for clusters, without a cluster',
     ['--kubeconfig', 'x', '--rules', 'deploy/examples', '--', 'nginx'],
     '--kubeconfig can be used with --cluster only',
   ],
@@ -87,7 +87,7 @@ test.each([
   await expect(run).rejects.toThrow(message);
 });
 
-test('rules that cannot be read are reported', async () => {
+test('invalid rules are reported', async () => {
   const { out, err, exitCode } = await explain(['nginx'], { forbidden: ['/api/v1/namespaces/regkeeper/configmaps'] });
   expect(err).toContain('regkeeper: cannot load the rules of the cluster: ');
   expect(out).toBe('');

@@ -41,7 +41,7 @@ async function explainJson(...more: readonly string[]) {
   return { ...rest, json: JSON.parse(out) };
 }
 
-test('names rule, file and line for the example of the README', async () => {
+test('shows rule, file and line for the example in the README', async () => {
   const { exitCode, out } = await runCommand('explain', 'quay.io/team-a/y', '-n', 'team-a', '--rules', 'deploy/examples');
   expect(exitCode).toBe(0);
   expect(out).toMatch(/decided by +rule "team-a at quay", deploy\/examples\/rules\/registries\.yaml:\d+:13: trusts quay\.io\/team-a/);
@@ -58,10 +58,10 @@ describe('rules in the manifest of a ConfigMap', () => {
   };
 
   test.each([
-    ['with the key and the line in it, as the server shows them', block, ':8:29 (ConfigMap regkeeper/r, key rules.yaml, line 3)'],
+    ['with the key and the line in it, as the server reports them', block, ':8:29 (ConfigMap regkeeper/r, key rules.yaml, line 3)'],
     ['without a namespace', block.replace(' namespace: regkeeper,', ''), ':8:29 (ConfigMap r, key rules.yaml, line 3)'],
     [
-      'with the key alone, if its text is on one line',
+      'with only the key, if its text is on one line',
       `${head}data: {rules.yaml: ${JSON.stringify(rules)}}\n`,
       ':4:20 (ConfigMap regkeeper/r, key rules.yaml)',
     ],
@@ -83,7 +83,7 @@ test.each([
     /is from a registry that is trusted only until 2027-03-31 .*: use a\.io\.\n/,
   ],
   ['2027-04-01', 1, /verdict +untrusted: denied\n/, /is from a registry that was trusted until 2027-03-31 .*: use a\.io\.\n/],
-])('explain shows the end of a rule, on %s', async (day, code, verdict, message) => {
+])("explain shows when a rule's trust ends, on %s", async (day, code, verdict, message) => {
   const file = join(folder, 'ending.yaml');
   await writeFile(file, 'rules: [{registry: "*"}, {name: old, registry: old.io, until: 2027-03-31, reason: use a.io}]');
   const { exitCode, out } = await runCommand('explain', 'old.io/x', '--date', day, '--rules', file);
@@ -95,7 +95,7 @@ test.each([
   expect(json.rule).toMatchObject({ name: 'old', until: '2027-03-31' });
 });
 
-test('explain is sure of a trusted image although settings select by labels, and says that they do', async () => {
+test('explain is certain about a trusted image although settings depend on labels, and shows that they do', async () => {
   const file = join(folder, 'sandbox.yaml');
   await writeFile(file, 'rules: [{registry: reg.io}]\noverrides: [{namespaces: {matchLabels: {tier: sandbox}}, mode: warn}]\n');
   const trusted = await runCommand('explain', 'reg.io/x', '--rules', file);
@@ -146,7 +146,7 @@ secrets:
     expect(out).toContain(`push secret  ${push}\n`);
   });
 
-  test('is in the output for programs, where the namespace may have it', async () => {
+  test('is in the output for programs, if the namespace may have it', async () => {
     const { out } = await run('-n', 'shop', '-o', 'json');
     expect(JSON.parse(out).delivered).toEqual([
       { name: 'a', deliver: 'onDemand' },
@@ -156,7 +156,7 @@ secrets:
 });
 
 describe('explain -o json', () => {
-  test('has the documented shape', async () => {
+  test('has the documented structure', async () => {
     const { exitCode, json } = await explainJson('reg.example.com:5000/x/y:1', '-n', 'shop');
     expect(exitCode).toBe(0);
     expect(json).toEqual({
@@ -182,7 +182,7 @@ describe('explain -o json', () => {
     });
   });
 
-  test('and YAML the same', async () => {
+  test('and YAML contains the same', async () => {
     const { out } = await explain('nginx', '-o', 'yaml');
     expect(parse(out)).toEqual((await explainJson('nginx')).json);
   });
@@ -264,7 +264,7 @@ describe('explain -o json', () => {
 });
 
 describe('explain for people', () => {
-  test('shows how the name is read, the deciding rule and the others', async () => {
+  test('shows how the name is parsed, the deciding rule and the others', async () => {
     const { out, err } = await explain('nginx');
     expect(err).toBe('');
     expect(out.replaceAll(`${folder}/`, '')).toBe(`image        nginx
@@ -318,30 +318,30 @@ describe('several images', () => {
     }));
   };
 
-  test('are explained in their order, with the worst exit code', async () => {
+  test('are explained in their order, with the highest exit code', async () => {
     const both = await explain('nginx', '-o', 'table');
     const { out, exitCode } = await explain('nginx', 'bitnami/redis');
     expect(exitCode).toBe(1);
     expect(out).toBe(`${both.out}\n${(await explain('bitnami/redis')).out}`);
   });
 
-  test('are a list in JSON and YAML, and one image is one object', async () => {
+  test('are a list in JSON and YAML, and a single image is an object', async () => {
     const { json } = await explainJson('nginx', 'bitnami/redis');
     expect(json).toEqual([(await explainJson('nginx')).json, (await explainJson('bitnami/redis')).json]);
     expect(parse((await explain('nginx', 'bitnami/redis', '-o', 'yaml')).out)).toEqual(json);
   });
 
-  test('come from standard input, without blank lines and comments', async () => {
+  test('are read from standard input, without blank lines and comments', async () => {
     const { out, err, exitCode } = await start('# ours\nnginx\n\n  registry.svc:5000/a \r\n', '-', '-o', 'json');
     expect({ err, exitCode }).toEqual({ err: '', exitCode: 0 });
     expect(JSON.parse(out).map(({ image }: { image: string }) => image)).toEqual(['nginx', 'registry.svc:5000/a']);
   });
 
-  test('of standard input are a list, also if it is only one', async () => {
+  test('from standard input are a list, even if there is only one', async () => {
     expect(JSON.parse((await start('nginx\n', '-o', 'json', '-')).out)).toHaveLength(1);
   });
 
-  test('stand between others where - does', async () => {
+  test('from standard input are inserted at the position of -', async () => {
     const { out } = await start('b.io/b\n', 'a.io/a', '-', 'c.io/c', '-o', 'json');
     expect(JSON.parse(out).map(({ image }: { image: string }) => image)).toEqual(['a.io/a', 'b.io/b', 'c.io/c']);
   });
@@ -350,14 +350,14 @@ describe('several images', () => {
     expect(await start('\n# none\n', '-')).toEqual({ out: '', err: 'regkeeper: standard input contains no images\n', exitCode: 2 });
   });
 
-  test('--quiet leaves out those that are allowed', async () => {
+  test('--quiet omits those that are allowed', async () => {
     const { out, exitCode } = await explain('nginx', 'bitnami/redis', '--quiet');
     expect(exitCode).toBe(1);
     expect(out).toBe((await explain('bitnami/redis')).out);
     expect((await explain('nginx', '-q')).out).toBe('');
   });
 
-  test('follow --rules, as a newcomer types', async () => {
+  test('may follow --rules, as new users type it', async () => {
     const file = join(folder, 'rules.yaml');
     expect(await runCommand('explain', '--rules', file, 'nginx')).toEqual(await explain('nginx'));
     expect(await runCommand('explain', '--rules', file, '-n', 'shop', '--namespace-label', 'team=a,tier=dev', 'quay.io/team/x')).toEqual(
@@ -372,18 +372,18 @@ describe('several images', () => {
     );
   });
 
-  test('after a path of --rules are taken for paths, which the error explains', async () => {
+  test('after a path of --rules are treated as paths, and the error explains this', async () => {
     await expect(runCommand('explain', 'nginx', '--rules', 'deploy/examples/rules', 'redis')).rejects.toThrow(
       'rules redis: no such file or directory. Put images before --rules, or right after its first path',
     );
   });
 
-  test('and rules cannot both come from standard input', async () => {
+  test('and rules cannot both be read from standard input', async () => {
     await expect(runCommand('explain', '--rules', '-', '-')).rejects.toThrow('standard input (-) can be used only once');
   });
 });
 
-test('short names that may mean several registries are all told', async () => {
+test('short names that may match several registries are all reported', async () => {
   const file = join(folder, 'short.yaml');
   await writeFile(file, 'shortNames: [a.io, b.io]\nrules: [{registry: a.io, pullSecret: a}, {registry: b.io, pullSecret: b}]');
   const { exitCode, out } = await runCommand('explain', 'web', '--rules', file);
@@ -392,24 +392,24 @@ test('short names that may mean several registries are all told', async () => {
   expect(out).toMatch(/pull secret +a, b/);
 });
 
-describe('what cannot be explained is exit code 2', () => {
+describe('usage errors and unusable input are exit code 2', () => {
   test.each([
     ['a cluster and rules', ['--rules', 'deploy/examples', '--cluster'], /'--cluster' cannot be used with option '--rules/],
-    ['a label without value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Use key=value/],
+    ['a label without a value', ['--rules', 'deploy/examples', '--namespace-label', 'team'], /Use key=value/],
     [
-      'labels, and none of them',
+      'both --namespace-label and --no-namespace-labels',
       ['--rules', 'deploy/examples', '--namespace-label', 'team=a', '--no-namespace-labels'],
       /'--no-namespace-labels' cannot be used with option '--namespace-label /,
     ],
-    ['a namespace that is none', ['--rules', 'deploy/examples', '-n', 'Shop'], /Use at most 63 lower-case letters, digits and hyphens/],
-    ['a day that is none', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
-    ['rules that are not there', ['--rules', 'nowhere'], /nowhere: no such file/],
+    ['an invalid namespace', ['--rules', 'deploy/examples', '-n', 'Shop'], /Use at most 63 lower-case letters, digits and hyphens/],
+    ['an invalid date', ['--rules', 'deploy/examples', '--date', '2027-02-30'], /Use YYYY-MM-DD/],
+    ['missing rules', ['--rules', 'nowhere'], /nowhere: no such file/],
   ])('%s', async (_name, more, message) => {
     const result = runCommand('explain', 'nginx', ...more).catch((error: Error) => ({ exitCode: 2, out: '', err: error.message }));
     expect(await result).toEqual({ exitCode: 2, out: '', err: expect.stringMatching(message) });
   });
 
-  test('rules with problems, which are told', async () => {
+  test('rules with problems, which are reported', async () => {
     const file = join(folder, 'bad.yaml');
     await writeFile(file, 'rulez: []');
     expect(await runCommand('explain', 'nginx', '--rules', file)).toEqual({

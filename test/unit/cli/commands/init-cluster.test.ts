@@ -1,4 +1,4 @@
-/** `init --cluster`: first rules for what runs. */
+/** `init --cluster`: first rules for running objects. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,17 +51,17 @@ test('there is a rule for each registry in use, with the secret that has a key f
   expect(exitCode).toBe(0);
 });
 
-test('of one namespace there are its registries only', async () => {
+test('with a namespace, only its registries have rules', async () => {
   const { out } = await init(objects, ['-n', 'billing']);
   expect(rulesIn(out)).toEqual(['mode: audit', '- registry: docker.io']);
 });
 
-test('a ConfigMap is for the namespace of regkeeper', async () => {
+test("a ConfigMap is for regkeeper's namespace", async () => {
   const { out } = await init(objects, ['-o', 'configmap', '--regkeeper-namespace', 'policy']);
   expect(out).toContain('namespace: policy');
 });
 
-test('without permission for Secrets a rule gets a secret only if it is unambiguous, and that is reported', async () => {
+test('without permission for Secrets, a rule only gets a secret if it is unambiguous, and this is reported', async () => {
   const { out, err, exitCode } = await init(objects, [], { forbidden: ['/api/v1/secrets'] });
   expect(rulesIn(out)).not.toContain('  pullSecret: corp-pull');
   expect(err).toContain('regkeeper: cannot read Secrets, so a rule gets a secret only if it is unambiguous: ');
@@ -74,7 +74,7 @@ test('a malformed Secret is reported without its content', async () => {
   expect(err).toContain('regkeeper: Secret shop/broken: ');
 });
 
-test('a kind that may not be read makes the draft incomplete, which the document shows too', async () => {
+test('a kind that cannot be listed makes the draft incomplete, which the document also shows', async () => {
   const { out, err, exitCode } = await init(objects, [], { forbidden: ['/apis/apps/v1/statefulsets'] });
   expect(err).toContain('regkeeper: cannot read statefulsets.apps in all namespaces: ');
   expect(out).toContain('# Not evaluated, so their registries may need a rule:\n# - statefulsets.apps in all namespaces: ');
@@ -88,7 +88,7 @@ test('an image that no rule can allow is listed', async () => {
   expect(exitCode).toBe(1);
 });
 
-test('on OpenShift every name of the internal registry is left to the platform', async () => {
+test('on OpenShift, every name of the internal registry is left to the platform', async () => {
   const config: LiveObject = {
     apiVersion: 'config.openshift.io/v1',
     kind: 'Image',
@@ -116,7 +116,7 @@ describe('the rules, once enforced', () => {
   test.each([
     ['a rule per registry', []],
     ['a rule per path', ['--per-path']],
-  ])('deny nothing that runs, and lint clean: %s', async (_name, argv) => {
+  ])('deny nothing that is running, and lint cleanly: %s', async (_name, argv) => {
     const { out } = await init(objects, argv);
     const file = join(folder, 'rules.yaml');
     await writeFile(file, out.replace(/^mode: audit$/m, 'mode: enforce'));

@@ -25,7 +25,7 @@ const pod = (name: string, image: string) =>
   `---\n${JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'shop' }, spec: { containers: [{ name: 'app', image }] } })}\n`;
 const app = '---\napiVersion: example.com/v1\nkind: App\nmetadata: {name: a}\nspec: {image: b.io/x}\n';
 
-test('it prints a rules document that lints clean', async () => {
+test('it prints a rules document that lints cleanly', async () => {
   const { exitCode, out, err } = await init(pod('web', 'a.io/x:1'));
   expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
   expect(parse(out)).toEqual({ mode: 'audit', rules: [{ registry: 'a.io' }] });
@@ -61,7 +61,7 @@ test('a registry without a rule is reported, with exit code 1', async () => {
   });
 });
 
-test('what was not evaluated is reported as by check, with exit code 2, and the document is printed', async () => {
+test('what was not evaluated is reported like with check, with exit code 2, and the document is printed', async () => {
   const { exitCode, out, err } = await init(app + pod('web', 'a.io/x'));
   expect(exitCode).toBe(2);
   expect(parse(out).rules).toEqual([{ registry: 'a.io' }]);
@@ -73,7 +73,7 @@ test('--skip-unknown accepts unknown kinds', async () => {
   expect(await init(app + pod('web', 'a.io/x'), '--skip-unknown')).toMatchObject({ exitCode: 0, err: '' });
 });
 
-test('custom kinds are read', async () => {
+test('custom kinds are evaluated', async () => {
   const kinds = await write('kinds.yaml', 'kinds:\n- {group: example.com, version: v1, kind: App, resource: apps, images: [spec.image]}\n');
   const { out, err } = await init(app, '--custom-kinds', kinds);
   expect({ err, rules: parse(out).rules }).toEqual({ err: '', rules: [{ registry: 'b.io' }] });

@@ -64,7 +64,7 @@ const marked: readonly (readonly [code: string, text: string])[] = [
   ['unknown-field', '{"rules": [{"registry": "reg.io",\n  ‹"pushsecret": "a"}]}\n'],
 ];
 
-describe('a broken document is told at its line and column', () => {
+describe('an invalid document is reported with line and column', () => {
   test.each(marked)('%s in %j', async (code, text) => {
     const before = text.slice(0, text.indexOf('‹'));
     const [line, column] = [before.split('\n').length, before.length - before.lastIndexOf('\n')];
@@ -74,7 +74,7 @@ describe('a broken document is told at its line and column', () => {
     expect(exitCode).toBe(1);
   });
 
-  test('all of a folder at once, each in its file', async () => {
+  test('all problems in a directory are reported together, each with its file', async () => {
     const broken = await mkdtemp(join(folder, 'broken-'));
     const documents = brokenDocuments.filter(({ scope }) => scope === undefined);
     await Promise.all(documents.map(({ text }, index) => writeFile(join(broken, `${index}.yaml`), text)));
@@ -93,7 +93,7 @@ describe('a broken document is told at its line and column', () => {
 const warned = 'exemptions:\n- {image: reg.io/x, until: 2026-01-31, reason: moving}\nrules:\n- registry: reg.io\n- registry: reg.io/a\n';
 
 describe('warnings', () => {
-  test('say that they are, and are no findings', async () => {
+  test('are marked as such, and are not findings', async () => {
     expect(await lint(warned, '--date', '2026-02-01')).toEqual({
       exitCode: 0,
       out: [
@@ -110,12 +110,12 @@ describe('warnings', () => {
     expect((await lint('rules: [{registry: reg.io}]', '--strict')).exitCode).toBe(0);
   });
 
-  test('depend on the day', async () => {
+  test('depend on the date', async () => {
     expect((await lint(warned, '--date', '2026-01-31')).out).not.toContain('exemption-expired');
   });
 });
 
-test('clean rules print nothing, but what was read', async () => {
+test('valid rules print only what was read', async () => {
   expect(await lint('rules: [{registry: reg.io}]')).toEqual({
     exitCode: 0,
     out: '',
@@ -146,7 +146,7 @@ describe('machine output', () => {
     });
   });
 
-  test('YAML says the same', async () => {
+  test('YAML contains the same', async () => {
     expect(parse((await lint(warned, '-o', 'yaml')).out)).toEqual(JSON.parse((await lint(warned, '-o', 'json')).out));
     expect(parse((await lint(disputed, '-o', 'yaml')).out)).toEqual(JSON.parse((await lint(disputed, '-o', 'json')).out));
   });
@@ -158,7 +158,7 @@ describe('SARIF', () => {
     return sarifRun(out);
   }
 
-  test('has every code with its level and what to do, also where nothing is found', async () => {
+  test('has every code with its level and the fix, even if nothing is found', async () => {
     const { tool, results } = await sarif('deploy/examples');
     expect(results).toEqual([]);
     const { rules, name } = tool.driver;
@@ -170,7 +170,7 @@ describe('SARIF', () => {
     expect(rules.find(({ id }: { id: string }) => id === 'rule-redundant').help).toEqual({ text: 'Remove it.' });
   });
 
-  test('has a result for each finding, with both places where two disagree', async () => {
+  test('has a result for each finding, with both positions of a conflict', async () => {
     const place = await mkdtemp(join(folder, 'sarif-'));
     await writeFile(join(place, 'a b:ü.yaml'), `${warned}- registry: reg.io\n`);
     const run = await sarif(place);
@@ -193,7 +193,7 @@ describe('SARIF', () => {
     ]);
   });
 
-  test('names files as they were given, relative to where CI runs', async () => {
+  test('has file names as specified, relative to the working directory of CI', async () => {
     const { results } = await sarif('./deploy/starter-rules', 'deploy/examples/rules/registries.yaml');
     expect(results[0].locations[0].physicalLocation.artifactLocation.uri).toMatch(/^deploy\/(starter-rules|examples)\//);
   });
@@ -210,7 +210,7 @@ describe('-o junit', () => {
     );
   });
 
-  test('a warning is output of a passed case, and with --strict a failure', async () => {
+  test('a warning is the output of a passed case, and a failure with --strict', async () => {
     const { exitCode, out } = await lint(text, '-o', 'junit');
     expect(exitCode).toBe(0);
     expect(out).toMatch(/tests="1" failures="0"[\s\S]*<system-out>rule-redundant: reg\.io\/a has the same effect/);
@@ -226,7 +226,7 @@ describe('-o junit', () => {
 });
 
 describe('-o github', () => {
-  test('annotates the place of each problem and warning', async () => {
+  test('annotates the position of each problem and warning', async () => {
     const { exitCode, out } = await lint('rules:\n- registry: reg.io\n- registry: reg.io\n', '-o', 'github');
     expect(exitCode).toBe(1);
     expect(out).toMatch(/^::error file=rules\.yaml,line=3,col=13,title=rule-tie::reg\.io already has a rule.*\n$/);
@@ -234,7 +234,7 @@ describe('-o github', () => {
     expect(warning).toMatch(/^::warning file=rules\.yaml,line=2,col=11,title=exemption-expired::the exemption .*\n::warning file=.*\n$/);
   });
 
-  test('escapes what the runner would read as its own', async () => {
+  test('escapes what the runner would interpret', async () => {
     const { out } = await lint('rules:\n- {registry: reg.io, "100%\\n::error::": 1}\n', '-o', 'github');
     expect(out.split('\n')).toHaveLength(2);
     expect(out).toContain('100%25');
@@ -262,16 +262,16 @@ test('empty standard input is an error, because a command before the pipe may ha
   expect({ code, err }).toEqual({ code: 2, err: 'regkeeper: rules -: standard input is empty\n' });
 });
 
-test('the summary counts no rules while there are problems, because those of a broken document are unknown', async () => {
+test('the summary counts no rules while there are problems, because those in an invalid document are unknown', async () => {
   const { err } = await lint('rules:\n- {registry: reg.io, nmae: x}\n');
   expect(err).toMatch(/^read 1 document in 1 file: 1 problem, 0 warnings\. /);
 });
 
-describe('nothing to read is exit code 2, so that nobody takes it for clean', () => {
+describe('no input is exit code 2, so that it is not mistaken for valid rules', () => {
   test.each([
-    ['no file given', [], /missing required argument 'files'/],
-    ['a file that is not there', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or directory/],
-    ['a folder of other objects', ['deploy/examples/objects'], /contains Kubernetes objects but no rules/],
+    ['no file specified', [], /missing required argument 'files'/],
+    ['a missing file', ['nowhere.yaml'], /rules nowhere\.yaml: no such file or directory/],
+    ['a directory of other objects', ['deploy/examples/objects'], /contains Kubernetes objects but no rules/],
     ['a file of other objects', ['deploy/examples/objects/pod.yaml'], /contains no rules, only Pod sample-app/],
     ['an unknown format', ['deploy/examples', '-o', 'xml'], /Allowed choices are table, json, yaml, github, junit, sarif/],
   ])('%s', async (_name, argv, message) => {
@@ -284,7 +284,7 @@ describe('nothing to read is exit code 2, so that nobody takes it for clean', ()
   });
 });
 
-test('lint reads the sources of secret delivery that are among the input', async () => {
+test('lint checks the sources of secret delivery that are in the input', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'regkeeper-sources-'));
   onTestFinished(() => rm(folder, { recursive: true }));
   await writeFile(

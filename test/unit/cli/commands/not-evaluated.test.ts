@@ -51,7 +51,7 @@ async function check(objects: string | Readonly<Record<string, string>>, ...more
   return { exitCode: json.exitCode, results, withoutImages, skipped, notEvaluated, codes, err, table: table.out, yaml: yaml.out };
 }
 
-describe('an object of an unknown kind in which something looks like an image', () => {
+describe('an object of an unknown kind with something that looks like an image', () => {
   test.each([
     ['a pod template', 'argoproj.io/v1alpha1', 'Rollout', `{${template}}`, 'spec.template.spec.containers[0].image'],
     [
@@ -71,7 +71,7 @@ describe('an object of an unknown kind in which something looks like an image', 
     ['containers without images', 'example.com/v1', 'App', '{initContainers: [{name: a}]}', 'spec.initContainers'],
     ['an OCI artifact', 'source.toolkit.fluxcd.io/v1', 'OCIRepository', '{url: "oci://ghcr.io/a/manifests"}', 'spec.url'],
     [
-      'an image in a text of any name',
+      'an image in a string with any name',
       'pkg.crossplane.io/v1',
       'Provider',
       '{package: "xpkg.crossplane.io/a/provider-x:v1.2"}',
@@ -79,7 +79,7 @@ describe('an object of an unknown kind in which something looks like an image', 
     ],
     ['an image by digest', 'example.com/v1', 'App', `{runs: "localhost:5000/a@sha256:${'0'.repeat(64)}"}`, 'spec.runs'],
     [
-      'a manifest in a text',
+      'a manifest in a string',
       'argoproj.io/v1alpha1',
       'Workflow',
       '{manifest: "spec:\\n  containers:\\n  - image: evil/a\\n"}',
@@ -106,7 +106,7 @@ describe('an object of an unknown kind in which something looks like an image', 
     ['argoproj.io/v1alpha1', 'Rollout', `Pass --custom-kinds ${presets}`],
     ['tekton.dev/v1', 'Task', `Pass --custom-kinds ${presets}`],
     ['tekton.dev/v1', 'Pipeline', 'Describe the kind in a file for --custom-kinds (docs/kinds.md)'],
-  ])('is told how to read %s %s', async (apiVersion, kind, fix) => {
+  ])('is reported with how to evaluate %s %s', async (apiVersion, kind, fix) => {
     const { err } = await check(objectOf(apiVersion, kind, '{steps: [{image: evil/a}]}'));
     expect(err).toBe(
       `objects.yaml:1: ${kind} shop/web has an unknown kind, and spec.steps[0].image looks like an image. ${fix}\n` +
@@ -114,7 +114,7 @@ describe('an object of an unknown kind in which something looks like an image', 
     );
   });
 
-  test('is read with that file', async () => {
+  test('is evaluated with that file', async () => {
     const { exitCode, codes, results } = await check(
       objectOf('argoproj.io/v1alpha1', 'Rollout', `{${template}}`),
       '--custom-kinds',
@@ -123,7 +123,7 @@ describe('an object of an unknown kind in which something looks like an image', 
     expect({ exitCode, codes, outcome: results[0].outcome }).toEqual({ exitCode: 1, codes: [], outcome: 'denied' });
   });
 
-  test('is exit code 2 also where the file names other fields', async () => {
+  test('is exit code 2 even if the file has other fields', async () => {
     const task = objectOf('tekton.dev/v1', 'Task', '{stages: [{image: evil/a}]}');
     const { exitCode, notEvaluated } = await check(task, '--custom-kinds', presets);
     expect(exitCode).toBe(2);
@@ -132,7 +132,7 @@ describe('an object of an unknown kind in which something looks like an image', 
     ]);
   });
 
-  test('is evaluated where the image is only a parameter, whose path no file can name', async () => {
+  test('is evaluated if the image is only a parameter, whose path cannot be specified in a file', async () => {
     const run = objectOf('tekton.dev/v1', 'TaskRun', '{taskRef: {name: t}, params: [{name: image, value: "reg.example.com/a:1"}]}');
     expect(await check(run, '--custom-kinds', presets)).toMatchObject({ exitCode: 0, codes: [], results: [{ images: [] }] });
     expect(await check(run)).toMatchObject({ exitCode: 2, codes: ['unknown-kind'] });
@@ -201,7 +201,7 @@ describe('an object without images counts as evaluated', () => {
   });
 });
 
-describe('a known kind in an unknown or mistyped API is exit code 2, also with --skip-unknown', () => {
+describe('a known kind in an unknown or mistyped API is exit code 2, even with --skip-unknown', () => {
   test.each([
     ['extensions/v1beta1', 'Deployment', 'kind "Deployment" of apps/v1'],
     ['apps/v1beta9', 'Deployment', 'kind "Deployment" of apps/v1'],
@@ -238,7 +238,7 @@ describe('a known kind in an unknown or mistyped API is exit code 2, also with -
     }
   });
 
-  test('a custom kind in other letter case than its file has', async () => {
+  test('a custom kind whose case differs from its file', async () => {
     const rollout = objectOf('argoproj.io/v1alpha1', 'rollout', `{${template}}`);
     const { exitCode, notEvaluated } = await check(rollout, '--custom-kinds', presets, '--skip-unknown');
     expect({ exitCode, notEvaluated }).toMatchObject({ exitCode: 2, notEvaluated: [{ code: 'mistyped-kind' }] });
@@ -250,20 +250,20 @@ describe('a known kind in an unknown or mistyped API is exit code 2, also with -
     expect(await check(object, '--skip-unknown')).toMatchObject({ exitCode: 0, codes: [] });
   });
 
-  test('other versions of a custom kind are read, because its API server converts them', async () => {
+  test('other versions of a custom kind are evaluated, because its API server converts them', async () => {
     const rollout = objectOf('argoproj.io/v1', 'Rollout', `{${template}}`);
     expect(await check(rollout, '--custom-kinds', presets)).toMatchObject({ exitCode: 1, codes: [] });
   });
 });
 
-test('lists are opened, and each of their objects is evaluated', async () => {
+test('lists are expanded, and each of their objects is evaluated', async () => {
   const pods = `apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: a}\n  spec: {containers: [{name: a, image: evil.example.com/a}]}\n`;
   const nested = `apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: List\n  items:\n  - {apiVersion: apps/v1beta9, kind: Deployment, metadata: {name: b}}\n`;
   const { exitCode, results, codes } = await check(`${pods}---\n${nested}`);
   expect({ exitCode, results: results.length, codes }).toEqual({ exitCode: 2, results: 1, codes: ['mistyped-kind'] });
 });
 
-describe('a folder in which some files are not objects', () => {
+describe('a directory in which some files are not objects', () => {
   const app = {
     'deployment.yaml': objectOf('apps/v1', 'Deployment', `{${template}}`),
     'kustomization.yaml': 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [deployment.yaml]\n',
@@ -273,7 +273,7 @@ describe('a folder in which some files are not objects', () => {
     'overlays/.cache/a.yaml': '- not read\n',
   };
 
-  test('is evaluated for the rest, names the files, and is exit code 2', async () => {
+  test('the rest is evaluated, the files are listed, and the exit code is 2', async () => {
     const { exitCode, results, codes, notEvaluated, err, table } = await check(app);
     expect({ exitCode, outcomes: results.map(({ outcome }: { outcome: string }) => outcome) }).toEqual({
       exitCode: 2,
@@ -304,12 +304,12 @@ describe('a folder in which some files are not objects', () => {
     ['a template of a chart', { 'web/templates/a.yaml': 'apiVersion: v1\nkind: {{ .Values.kind }}\n' }, 'not-rendered'],
     ['an OpenShift Template', { 'a.yaml': 'apiVersion: template.openshift.io/v1\nkind: Template\nobjects: []\n' }, 'not-rendered'],
     ['invalid YAML', { 'a.yaml': 'a: [\n' }, 'invalid-yaml'],
-  ])('next to a good object: %s', async (_what, files, code) => {
+  ])('next to a valid object: %s', async (_what, files, code) => {
     expect(await check({ 'good.yaml': good, ...files })).toMatchObject({ exitCode: 2, codes: [code], results: [{ outcome: 'allowed' }] });
     expect(await check({ 'good.yaml': good, ...files }, '--skip-unknown')).toMatchObject({ exitCode: 2, codes: [code] });
   });
 
-  test('a path that does not exist next to a good object', async () => {
+  test('a path that does not exist next to a valid object', async () => {
     const root = await input({ 'good.yaml': good });
     const { exitCode, out } = await runCommand(
       'check',
@@ -352,7 +352,7 @@ describe('every format reports what was not evaluated', () => {
     return { out: out.replaceAll(`${root}/`, ''), err: err.replaceAll(`${root}/`, '') };
   }
 
-  test('github: an error at each place', async () => {
+  test('github: an error at each position', async () => {
     const { out } = await render('github');
     expect(out).toMatch(
       /^::error file=b\.yaml,line=1,col=1,title=not evaluated%3A not-an-object::contains a list, not a Kubernetes object$/m,
@@ -369,7 +369,7 @@ describe('every format reports what was not evaluated', () => {
     expect(run.tool.driver.rules[run.results[0].ruleIndex].id).toBe('not-an-object');
   });
 
-  test('junit: a case that failed', async () => {
+  test('junit: a failed case', async () => {
     const { out } = await render('junit');
     expect(out).toContain('<testsuite name="regkeeper" tests="3" failures="2" errors="0" skipped="0">');
     expect(out).toContain('<testcase classname="b.yaml" name="line 1">\n      <failure message="not evaluated: not-an-object">');
@@ -388,7 +388,7 @@ describe('every format reports what was not evaluated', () => {
     expect((await run('junit')).out).toContain('<testcase classname="nowhere.yaml" name="file">');
   });
 
-  test('table with --quiet: the list stays', async () => {
+  test('table with --quiet: the list is still printed', async () => {
     const { out, err } = await render('table', '--quiet');
     expect(out).toBe('');
     expect(err).toMatch(

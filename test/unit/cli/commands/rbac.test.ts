@@ -17,7 +17,7 @@ async function rbac(text: string, ...more: readonly string[]) {
 // kubectl reads YAML 1.1.
 const documents = (text: string) => [...parseAllDocuments(text, { version: '1.1' })].map((document) => document.toJS());
 
-test('prints the right to see the secrets that the rules name, each once, and no others', async () => {
+test('prints the permission to see the secrets in the rules, each once, and no others', async () => {
   const rules = `
 rules:
 - {registry: a.io, pullSecret: [corp-pull, "1e3"], pushSecret: corp-push}
@@ -40,11 +40,11 @@ rules:
   });
 });
 
-test('prints nothing where the rules name no secret, since an empty list of names would mean all', async () => {
+test('prints nothing if the rules contain no secret, since an empty list of names would permit all', async () => {
   expect(await rbac('rules: [{registry: a.io}]')).toMatchObject({ exitCode: 0, out: '', err: expect.stringContaining('no secret') });
 });
 
-test('prints nothing of rules with problems', async () => {
+test('prints nothing for rules with problems', async () => {
   expect(await rbac('rules: [{registri: a.io}]')).toMatchObject({ exitCode: 2, out: '', err: expect.stringContaining('unknown-field') });
 });
 
@@ -82,7 +82,7 @@ secrets: [{name: corp-pull, source: corp-source, namespaces: '*'}]
     });
   });
 
-  test('prints the same as without --custom-kinds, and this permission', async () => {
+  test('prints the same as without --custom-kinds, plus this permission', async () => {
     const without = documents((await rbac(rules, '--deliver')).out);
     const withKinds = documents((await rbac(rules, '--deliver', '--custom-kinds', ofDeploy)).out);
     expect(withKinds.filter(({ metadata }) => metadata.name !== 'regkeeper-deliver-custom-kinds')).toEqual(without);

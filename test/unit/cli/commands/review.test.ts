@@ -48,15 +48,15 @@ test.each(['localhost:8443', 'http://localhost:8443', ':8443', ''])('--server mu
 
 test.each<[string, RequestListener, RegExp]>([
   [
-    'a page',
+    'an HTML page',
     (_request, response) => response.end('<h1>It works!</h1>'),
     /\/mutate responded with 200, without an AdmissionReview\. Is this/,
   ],
   ['an error page', (_request, response) => response.writeHead(404).end('no'), /\/mutate responded with 404, without an AdmissionReview/],
   ['a list', (_request, response) => response.end('[]'), /\/mutate responded with 200, without an AdmissionReview/],
   ['a Status', (_request, response) => response.writeHead(503).end('{"message":"not yet"}'), /\/mutate responded with 503: not yet$/],
-  ['the end of the connection', (request) => request.socket.destroy(), /\. Is the server running \("npm start"\)\?/],
-])('a server that answers with %s', async (_name, answer, message) => {
+  ['a closed connection', (request) => request.socket.destroy(), /\. Is the server running \("npm start"\)\?/],
+])('a server that responds with %s', async (_name, answer, message) => {
   const error = await review(await listening(answer)).catch((thrown) => thrown);
   expect(error).toBeInstanceOf(ConfigurationError);
   expect((error as Error).message).toMatch(message);
@@ -66,7 +66,7 @@ test.each<[string, Parameters<typeof listening>[1], string, RegExp]>([
   ['another CA', {}, 'other.crt', /signed by an unknown CA\. Check the CA that is configured for it \(--ca \S+other\.crt\)$/],
   ['a port without TLS', { tls: false }, 'ca.crt', /does not use TLS on this port/],
   ['a CA file that is not PEM', {}, 'pod.yaml', /^--ca \S+pod\.yaml is not a PEM certificate$/],
-  ['a CA that is a folder', {}, '.', /^--ca \S+: EISDIR/],
+  ['a CA that is a directory', {}, '.', /^--ca \S+: EISDIR/],
 ])('%s', async (_name, options, caFile, message) => {
   await expect(review(await listening(() => {}, options), { caFile })).rejects.toThrow(message);
 });

@@ -61,7 +61,7 @@ const json = async (...input: Parameters<typeof scan>) => {
 };
 
 describe('the table', () => {
-  test('is by registry, the worst first', async () => {
+  test('is grouped by registry, the worst first', async () => {
     const { out, err, exitCode } = await scan(world);
     expect(out.split('\n')).toEqual([
       'REGISTRY              RULE                  RESULT                    IMAGES  WORKLOADS  PODS  NAMESPACES',
@@ -81,7 +81,7 @@ describe('the table', () => {
     expect(exitCode).toBe(1);
   });
 
-  test('is by namespace', async () => {
+  test('is grouped by namespace', async () => {
     const { out } = await scan(world, ['--by', 'namespace']);
     expect(out.split('\n').slice(0, 2)).toEqual([
       'NAMESPACE  WORKLOADS  PODS  ALLOWED  WARNED  DENIED  PODS DENIED WHEN RECREATED  IN ENFORCE MODE',
@@ -89,7 +89,7 @@ describe('the table', () => {
     ]);
   });
 
-  test('is by finding, with everything that it concerns', async () => {
+  test('is grouped by finding, with everything that is affected', async () => {
     const { out } = await scan(world, ['--by', 'finding', '-q']);
     expect(out.split('\n')).toEqual([
       'denied: unconfigured',
@@ -111,13 +111,13 @@ describe('the table', () => {
     ]);
   });
 
-  test('shows on which day what will be denied', async () => {
+  test('shows on which day workloads will be denied', async () => {
     const { out } = await runOnCluster(liveApi(world).client, 'scan', '--date', '2027-04-01', '--by', 'finding', '-q');
     expect(out).toContain('denied: trust ended 2027-03-31, rule "old.example.com"');
     expect(out).toContain('denied: unconfigured\n  2 workloads with 4 Pods');
   });
 
-  test('shows that trust has ended, and not that something is denied until then', async () => {
+  test('shows that trust has ended, and not that workloads are denied until then', async () => {
     const warn = rulesConfigMap('mode: warn\nrules:\n- registry: old.example.com\n  until: 2026-03-31\n');
     const cluster = [...shop, registered(), warn, ...deployment({ name: 'batch', image: 'old.example.com/batch:1', pods: 1 })];
     expect((await scan(cluster)).out).toContain('  denied in enforce mode: trust ended 2026-03-31  ');
@@ -126,7 +126,7 @@ describe('the table', () => {
     );
   });
 
-  test('of a namespace has no others', async () => {
+  test('for a namespace contains no others', async () => {
     const { out, exitCode } = await scan([...world, namespace('empty')], ['-n', 'empty']);
     expect(out.split('\n')).toEqual([
       '0 workloads with 0 Pods in 0 namespaces: 0 allowed, 0 warned, 0 denied',
@@ -146,7 +146,7 @@ describe('the table', () => {
   });
 });
 
-describe('who is left of a rule that ends', () => {
+describe('workloads that still use a rule that ends', () => {
   const ending = `
 rules:
 - registry: registry.example.com
@@ -170,7 +170,7 @@ rules:
     return out.split('\n').filter((line) => line.startsWith('rule '));
   };
 
-  test('is counted, the first to end first, in every table', async () => {
+  test('are counted, the first to end first, in every table', async () => {
     const expected = [
       'rule "gone.example.com" ends on 2026-12-24: no scanned workload uses it',
       'rule "old" ends on 2027-03-31: 2 workloads with 4 Pods in 1 namespace still use it',
@@ -180,7 +180,7 @@ rules:
     expect(await linesOn('2026-11-30', '--by', 'namespace')).toEqual(expected);
   });
 
-  test('is a line for each of the first 20 rules', async () => {
+  test('have a line for each of the first 20 rules', async () => {
     const many = Array.from({ length: 22 }, (_, index) => `- {registry: r${index}.example.com, until: 2027-01-${10 + index}}`);
     const { out } = await runOnCluster(liveApi([...shop, rulesConfigMap(`rules:\n${many.join('\n')}`)]).client, 'scan');
     const lines = out.split('\n').filter((line) => line.startsWith('rule ') || line.startsWith('and '));
@@ -188,7 +188,7 @@ rules:
     expect(lines.at(-1)).toBe('and 2 more rules that end. -o json has all');
   });
 
-  test('shows whether the rule warns already, or has ended', async () => {
+  test('show whether the rule warns already, or has ended', async () => {
     expect(await linesOn('2027-03-01')).toEqual([
       'rule "gone.example.com" ended on 2026-12-24: no scanned workload uses it',
       'rule "old" warns since 2027-03-01 and ends on 2027-03-31: 2 workloads with 4 Pods in 1 namespace still use it',
@@ -196,7 +196,7 @@ rules:
     expect((await linesOn('2027-04-01'))[1]).toBe('rule "old" ended on 2027-03-31: 2 workloads with 4 Pods in 1 namespace still use it');
   });
 
-  test('is in the JSON with names and images', async () => {
+  test('are in the JSON with names and images', async () => {
     const { document } = await json(cluster);
     expect(document.endingRules).toEqual([
       {
@@ -234,7 +234,7 @@ describe('modes', () => {
     ...deployment({ image: 'docker.io/acme/web:1', pods: 2 }),
   ];
 
-  test('what audit only records is allowed, and shown as denied in enforce mode', async () => {
+  test('images that are only recorded in audit mode are allowed, and shown as denied in enforce mode', async () => {
     const { out, exitCode } = await scan(audited);
     expect(out).toContain('denied in enforce mode');
     expect(out).toContain(
@@ -243,7 +243,7 @@ describe('modes', () => {
     expect(exitCode).toBe(0);
   });
 
-  test('what is missing in a namespace is a finding', async () => {
+  test('a secret that is missing in a namespace is a finding', async () => {
     const { out } = await scan(
       [namespace('shop'), rulesConfigMap(rules), ...deployment({ image: 'registry.example.com/web:1', pods: 1 })],
       ['--by', 'finding'],
@@ -267,7 +267,7 @@ test('a warning about a secret is a finding with its reason', async () => {
 });
 
 describe('the JSON', () => {
-  test('has each workload with its templates and Pods, and every table', async () => {
+  test('contains each workload with its templates and Pods, and every table', async () => {
     const { document } = await json(world);
     expect(Object.keys(document)).toEqual([
       'rulesRevision',
@@ -299,10 +299,10 @@ describe('the JSON', () => {
   });
 });
 
-describe('partial permission never looks clean', () => {
+describe('incomplete permissions never produce a clean result', () => {
   const clean = [...shop, registered(), rulesConfigMap(rules), ...deployment({ image: 'registry.example.com/web:1', pods: 1 })];
 
-  test('without it the exit code is 0', async () => {
+  test('with all permissions, the exit code is 0', async () => {
     expect((await scan(clean)).exitCode).toBe(0);
   });
 
@@ -310,7 +310,7 @@ describe('partial permission never looks clean', () => {
     ['a kind', '/apis/apps/v1/deployments', 'cannot read deployments.apps in all namespaces: '],
     ['Pods', '/api/v1/pods', 'cannot read pods in all namespaces: '],
     [
-      'how the server was started',
+      "the server's flags",
       '/apis/apps/v1/namespaces/regkeeper/deployments/regkeeper',
       'cannot read deployments.apps in namespace regkeeper: ',
     ],
@@ -322,7 +322,7 @@ describe('partial permission never looks clean', () => {
     expect(exitCode).toBe(2);
   });
 
-  test('rules that may not be read are no rules', async () => {
+  test('without permission to read the rules, there are no rules', async () => {
     const { out, err, exitCode } = await scan(clean, [], { forbidden: ['/api/v1/namespaces/regkeeper/configmaps'] });
     expect(out).toBe('');
     expect(err).toContain('regkeeper: cannot load the rules of the cluster: GET /api/v1/namespaces/regkeeper/configmaps: Forbidden (403)');
@@ -344,7 +344,7 @@ describe('partial permission never looks clean', () => {
     expect(exitCode).toBe(0);
   });
 
-  test('what depends on labels that may not be read is uncertain', async () => {
+  test('results that depend on unreadable labels are uncertain', async () => {
     const byLabel = rulesConfigMap('rules:\n- registry: registry.example.com\n  namespaces: {matchLabels: {tier: prod}}\n');
     const objects = [...shop, registered(), byLabel, ...deployment({ image: 'registry.example.com/web:1', pods: 1 })];
     expect((await scan(objects)).exitCode).toBe(0);
@@ -353,7 +353,7 @@ describe('partial permission never looks clean', () => {
     expect(exitCode).toBe(1);
   });
 
-  test('of one namespace, a caller with the rights of a developer needs the rules as files only', async () => {
+  test("for a single namespace, a caller with a developer's permissions only needs the rules as files", async () => {
     const forbidden = [
       '/apis/apps/v1/namespaces/regkeeper/deployments/regkeeper',
       '/api/v1/namespaces/regkeeper/configmaps',
@@ -369,7 +369,7 @@ describe('partial permission never looks clean', () => {
     await expect(scan(world, ['-n', 'shp'])).rejects.toThrow('GET /api/v1/namespaces/shp: NotFound (404)');
   });
 
-  test('an API server that cannot be reached is an error', async () => {
+  test('an unreachable API server is an error', async () => {
     const failures = { '/api/v1/pods': new ApiError(0, 'Unreachable', 'GET /api/v1/pods: connection failed') };
     const error = await scan(world, [], { failures }).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
@@ -379,7 +379,7 @@ describe('partial permission never looks clean', () => {
   });
 });
 
-describe('the rules are those in force', () => {
+describe('the rules are those in effect', () => {
   const snapshot = {
     ...rulesConfigMap('', 'regkeeper-rules-snapshot', { 'regkeeper.io/rules': 'snapshot' }),
     data: { 'regkeeper-rules.json': JSON.stringify({ resourceVersion: '1', data: { 'rules.yaml': rules } }) },
@@ -404,7 +404,7 @@ describe('the rules are those in force', () => {
     expect(exitCode).toBe(0);
   });
 
-  test('the snapshot applies after the last ConfigMap was deleted, and scan says so', async () => {
+  test('the snapshot applies after the last ConfigMap was deleted, and scan reports this', async () => {
     const { out, err } = await scan([...shop, registered(), snapshot, ...deployment({ image: 'registry.example.com/web:1', pods: 1 })]);
     expect(err).toContain(
       'regkeeper: the rules in effect come from the snapshot, ConfigMap regkeeper/regkeeper-rules-snapshot: ConfigMap regkeeper/regkeeper-rules was deleted or is blank',
@@ -419,7 +419,7 @@ describe('the rules are those in force', () => {
     );
   });
 
-  test('without rules there is no result', async () => {
+  test('without rules, there is no result', async () => {
     const { err, exitCode } = await scan([...shop, ...deployment({ image: 'x:1' })]);
     expect(err).toContain('cannot load the rules of the cluster: ');
     expect(exitCode).toBe(2);
@@ -434,7 +434,7 @@ describe('the rules are those in force', () => {
   test.each([
     ['apply if the server allows them', ['serve', '--namespace-rules'], 'denied'],
     ['have no effect otherwise', ['serve'], 'allowed'],
-  ])('rules of namespaces %s', async (_name, args, outcome) => {
+  ])('namespace rules %s', async (_name, args, outcome) => {
     const own = {
       ...rulesConfigMap('rules:\n- registry: registry.example.com/web\n  trust: false\n  reason: not here\n', 'own', {
         'regkeeper.io/rules': 'namespace',
@@ -479,7 +479,7 @@ describe('the rules are those in force', () => {
     expect(document.workloads).toMatchObject([{ object: { kind: 'Rollout', name: 'canary' }, outcome: 'denied' }]);
   });
 
-  test('a kind that the webhooks receive, and whose images are unknown here, makes the result incomplete', async () => {
+  test('a kind that the webhooks intercept but that is unknown here makes the result incomplete', async () => {
     const custom = { group: 'argoproj.io', version: 'v1alpha1', resource: 'rollouts', kind: 'Rollout' };
     const kind = { ...custom, entryPoints: [{ resource: 'rollouts', operations: ['CREATE' as const] }], fields: [] };
     const { err, exitCode } = await scan([...shop, rulesConfigMap(rules), registered({ kinds: [kind] }), rollout]);
@@ -534,7 +534,7 @@ test.each(examples)('the example "%s" works', async (line) => {
   const withReports = { apiVersion: 'openreports.io/v1alpha1', kind: 'Report', metadata: { name: 'another', namespace: 'shop' } };
   const { out, exitCode } = await runOnCluster(liveApi([...world, withReports]).client, ...line.split(' '));
   expect(out).not.toBe('');
-  // Findings are no failure of the process that writes Reports.
+  // Findings are not a failure of the process that writes Reports.
   expect(exitCode).toBe(line.includes('--report') ? 0 : 1);
 });
 

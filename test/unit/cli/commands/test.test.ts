@@ -49,18 +49,18 @@ async function failures(...more: readonly string[]): Promise<readonly string[]> 
   return messages;
 }
 
-describe('a test passes where everything agrees that is written', () => {
+describe('a test passes if every expected field matches', () => {
   test.each([
-    ['the outcome alone', 'outcome: allowed'],
+    ['only the outcome', 'outcome: allowed'],
     ['a part of a mapping', 'images: [{verdict: trusted, rule: {name: corp}}]'],
     ['a whole list', 'inject: [{secret: corp-pull}], messages: []'],
-    ['where the rule stands, as seen from the folder', 'images: [{rule: {source: {file: rules.yaml, line: 4}}}]'],
+    ['the position of the rule, relative to the directory', 'images: [{rule: {source: {file: rules.yaml, line: 4}}}]'],
   ])('%s', async (_name, fields) => {
     await write({ ...good, 'expected.yaml': `results:\n- {object: {kind: Pod, name: web}, ${fields}}\n` });
     expect(await failures()).toEqual([]);
   });
 
-  test('folders of tests are found at any depth, the folder itself among them, and a folder of rules belongs to its test', async () => {
+  test('test directories are found at any depth, including the argument itself, and a directory of rules belongs to its test', async () => {
     const { 'rules.yaml': own, ...rest } = good;
     await write({ ...rest, 'rules/rules.yaml': own }, '.');
     await write(good, 'deep/down');
@@ -71,7 +71,7 @@ describe('a test passes where everything agrees that is written', () => {
     });
   });
 
-  test('with the day, the user and the namespace that are written, and all that exists among the objects', async () => {
+  test('with the specified date, user and namespace, and everything that is among the objects', async () => {
     const settings = 'date: 2027-04-01\nuser: system:node:a\nnamespace: other\nassumeComplete: true\n';
     const result = `results:\n- {object: {kind: Pod, name: web, namespace: other}, messages: ['regkeeper: container "app": image "old.example.com/app" comes from`;
     await write({
@@ -85,7 +85,7 @@ describe('a test passes where everything agrees that is written', () => {
     expect(json.tests[0].failures[0].difference.actual).toMatch(/exemption.*2027-03-31/);
   });
 
-  test('rules given with --rules are for tests without their own', async () => {
+  test('rules from --rules are for tests without their own', async () => {
     const { 'rules.yaml': own, ...rest } = good;
     await write(rest);
     await writeFile(join(folder, 'shared.yml'), own);
@@ -94,12 +94,12 @@ describe('a test passes where everything agrees that is written', () => {
   });
 });
 
-describe('whatever was not evaluated is a failure, with its place', () => {
+describe('whatever was not evaluated is a failure, with its position', () => {
   test.each([
-    ['another outcome', { 'objects.yaml': pod('web', 'evil.example.com/x') }, ['2: Pod shop/web: outcome']],
-    ['a field that nobody knows', { 'expected.yaml': expected.replace('outcome', 'outcom') }, ['2: Pod shop/web: outcom']],
+    ['a different outcome', { 'objects.yaml': pod('web', 'evil.example.com/x') }, ['2: Pod shop/web: outcome']],
+    ['an unknown field', { 'expected.yaml': expected.replace('outcome', 'outcom') }, ['2: Pod shop/web: outcom']],
     [
-      'a list that is shorter than what came out',
+      'a list that is shorter than the actual one',
       { 'expected.yaml': expected.replace('outcome: allowed', 'inject: []') },
       ['2: Pod shop/web: inject'],
     ],
@@ -119,7 +119,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       ['3: Pod shop/web has a second entry. Remove one of the two.'],
     ],
     [
-      'an entry that could be two',
+      'an ambiguous entry',
       { 'objects.yaml': pod('web', 'reg.example.com/web') + pod('web', 'reg.example.com/web', 'other') },
       ['2: 2 objects match Pod web. Add the namespace or the apiVersion.'],
     ],
@@ -129,9 +129,9 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       { 'expected.yaml': undefined },
       ['expected.yaml does not exist. Create it from the current results with --update.'],
     ],
-    ['objects that cannot be read', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: contains a list/)]],
+    ['invalid objects', { 'objects.yaml': '- a\n' }, [expect.stringMatching(/^objects\.yaml:1:1: contains a list/)]],
     [
-      'nothing to judge',
+      'nothing to evaluate',
       { 'objects.yaml': 'apiVersion: v1\nkind: Secret\n', 'expected.yaml': 'results: []' },
       ['objects.yaml contains no object that can be evaluated.'],
     ],
@@ -142,7 +142,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     ],
     ['rules with a problem', { 'rules.yaml': 'rulez: []' }, [expect.stringMatching(/^rules\.yaml:1:1 unknown-field /)]],
     [
-      'labels that nobody gave',
+      'unknown labels',
       { 'objects.yaml': pod('web', 'team.example.com/x'), 'expected.yaml': expected.replace('allowed', 'denied') },
       [
         expect.stringMatching(
@@ -150,22 +150,22 @@ describe('whatever was not evaluated is a failure, with its place', () => {
         ),
       ],
     ],
-    ['broken YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
+    ['invalid YAML', { 'expected.yaml': 'results: [\n' }, [expect.stringMatching(/^\d: expected\.yaml is not valid YAML/)]],
     [
-      'an alias to nothing',
+      'an alias without an anchor',
       { 'expected.yaml': 'date: 2026-01-01\nresults: *x\n' },
       [expect.stringMatching(/^2: .*no anchor &x precedes this alias/)],
     ],
     ['no mapping', { 'expected.yaml': '[]' }, ['1: expected.yaml must be a mapping with the field "results".']],
     ['no list', { 'expected.yaml': 'results: {}' }, [expect.stringMatching(/"results" must be a list/)]],
-    ['a setting that nobody knows', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat". Did you mean "date"?']],
+    ['an unknown setting', { 'expected.yaml': `dat: 2027-01-01\n${expected}` }, ['1: unknown field "dat". Did you mean "date"?']],
     [
-      'no such day',
+      'a nonexistent date',
       { 'expected.yaml': `date: 2027-02-30\n${expected}` },
       ['1: "date" must be a date such as 2027-03-31, but is "2027-02-30".'],
     ],
     [
-      'an entry that names nothing',
+      'an entry without an object reference',
       { 'expected.yaml': 'results:\n- outcome: allowed\n' },
       [expect.stringMatching(/^2: the entry has no "object"/)],
     ],
@@ -175,12 +175,12 @@ describe('whatever was not evaluated is a failure, with its place', () => {
       [expect.stringMatching(/^2: "object" must have a kind and a name/)],
     ],
     [
-      'an entry with a strange field',
+      'an entry with an unknown field',
       { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web, nmespace: shop}, outcome: allowed}\n' },
       ['2: unknown field "nmespace". Did you mean "namespace"?'],
     ],
     [
-      'an entry that expects nothing',
+      'an entry without an expectation',
       { 'expected.yaml': 'results:\n- {object: {kind: Pod, name: web}}\n' },
       [expect.stringMatching(/^2: the entry contains no expectation/)],
     ],
@@ -190,7 +190,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
     expect(await failures()).toEqual(expected);
   });
 
-  test('a folder without any test is no test that passed', async () => {
+  test('a directory without tests does not pass', async () => {
     await mkdir(join(folder, 'empty'));
     await expect(runCommand('test', folder)).rejects.toThrow(/no policy tests found/);
     await expect(runCommand('test', join(folder, 'nowhere'))).rejects.toThrow(/nowhere: no such directory/);
@@ -198,7 +198,7 @@ describe('whatever was not evaluated is a failure, with its place', () => {
   });
 });
 
-describe('what is told', () => {
+describe('output', () => {
   test('the table shows expected and actual', async () => {
     await write({ ...good, 'expected.yaml': expected.replace('outcome: allowed', 'outcome: denied, messages: ["a\\nb"]') });
     const { exitCode, out } = await runCommand('test', folder);
@@ -240,13 +240,13 @@ describe('what is told', () => {
 `);
   });
 
-  test('text that XML cannot hold', () => {
+  test('text that XML cannot contain', () => {
     expect(escapeXml('a\u0000b\u001b[0m\ud800 ]]> 😀\n')).toBe('a\ufffdb\ufffd[0m\ufffd ]]&#62; 😀&#10;');
   });
 });
 
 describe('--update', () => {
-  test('writes what comes out, so that the test passes, and says so', async () => {
+  test('writes the actual results, so that the test passes, and reports that', async () => {
     const { 'expected.yaml': _none, ...files } = good;
     await write({ ...files, 'objects.yaml': pod('web', 'reg.example.com/web') + pod('bad', 'evil.example.com/x') });
     const { exitCode, out, err } = await runCommand('test', folder, '--update');
@@ -257,7 +257,7 @@ describe('--update', () => {
     expect(await readFile(join(folder, 'case/expected.yaml'), 'utf8')).not.toMatch(/line|revision|file:/);
   });
 
-  test('does not count a test that it wrote as passed, in any format', async () => {
+  test('does not count a written test as passed, in any format', async () => {
     const { 'expected.yaml': _none, ...files } = good;
     const output = async (format: string) => {
       await write(files, 'new');
@@ -279,7 +279,7 @@ describe('--update', () => {
     expect(junit).toMatch(/name="new">\s*<skipped message="expected\.yaml was written, so nothing was tested"\/>/);
   });
 
-  test('leaves a test that passes as its author wrote it, and keeps the settings of one that does not', async () => {
+  test('leaves a passing test unchanged, and keeps the settings of a failing one', async () => {
     const terse = `date: 2027-03-31\nnamespace: shop\n${expected}`;
     await write({ ...good, 'expected.yaml': terse });
     await runCommand('test', folder, '--update');
@@ -291,7 +291,7 @@ describe('--update', () => {
     );
   });
 
-  test('writes nothing where nothing could be judged', async () => {
+  test('writes nothing if nothing could be evaluated', async () => {
     const { 'expected.yaml': _none, ...files } = good;
     await write({ ...files, 'rules.yaml': 'rulez: []' });
     const { exitCode, err } = await runCommand('test', folder, '--update');

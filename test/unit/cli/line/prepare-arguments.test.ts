@@ -53,7 +53,7 @@ describe('an option with several values', () => {
   });
 });
 
-describe('problems that commander would report late, or not at all', () => {
+describe('problems that commander would report late or not at all', () => {
   test.each([
     ['check', '-f a --rule r', "error: unknown option '--rule'\n(Did you mean --rules?)"],
     ['check', '--until 2027-01-01', "error: unknown option '--until'\n(Did you mean --date?)"],
