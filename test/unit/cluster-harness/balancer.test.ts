@@ -10,7 +10,7 @@ import { manualClock } from '../server/clock.ts';
 
 const soon = { timeout: 15_000, interval: 5 };
 
-test('new connections go in turn to the endpoints whose probe succeeds', async () => {
+test('new connections go to the endpoints whose probe succeeds, in turn', async () => {
   const balancer = await balancerFor({ lagMilliseconds: 0 });
   const [one, other, never] = [await endpoint('one'), await endpoint('other'), await endpoint('never', false)];
   for (const each of [one, other, never]) balancer.add(each);
@@ -23,7 +23,7 @@ test('new connections go in turn to the endpoints whose probe succeeds', async (
   expect(balancer.opened()).toBe(5);
 });
 
-test('an endpoint that is not ready any more still gets new connections until the lag is over', async () => {
+test('an endpoint that is no longer ready still gets new connections until the lag is over', async () => {
   // Fake timers would include those of other tests that share the process.
   const clock = manualClock();
   const schedule = vi.fn(clock.schedule);
@@ -47,7 +47,7 @@ test('an endpoint that is not ready any more still gets new connections until th
   expect(balancer.inUse()).toEqual([]);
 });
 
-test('a connection stays where it is when its endpoint is not ready any more', async () => {
+test('a connection stays open when its endpoint is no longer ready', async () => {
   const balancer = await balancerFor({ lagMilliseconds: 0 });
   const ending = await endpoint('ending');
   balancer.add(ending);
@@ -61,7 +61,7 @@ test('a connection stays where it is when its endpoint is not ready any more', a
   expect(await text(socket)).toBe('ending');
 });
 
-test('without a ready endpoint, and where nobody listens, a connection is cut off', async () => {
+test('without a ready endpoint, and if nothing listens, a connection is reset', async () => {
   const balancer = await balancerFor({ lagMilliseconds: 0 });
   await expect(ask(balancer.port)).rejects.toThrow('ECONNRESET');
   const dead = await endpoint('dead');

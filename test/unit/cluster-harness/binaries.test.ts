@@ -20,33 +20,33 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 describe('findBinaries', () => {
   test.each([
     {
-      name: 'takes everything from KUBEBUILDER_ASSETS, although all other places have it too',
+      name: 'uses KUBEBUILDER_ASSETS for everything, although all other locations have it too',
       assets: ['etcd', ...tools],
       cache: [...tools],
       path: ['etcd', 'go', 'kubectl'],
       found: { etcd: 'assets', 'kube-apiserver': 'assets', 'kube-controller-manager': 'assets', kubectl: 'assets' },
     },
     {
-      name: 'takes from the cache what envtest does not ship',
+      name: 'uses the cache for what envtest does not ship',
       assets: ['etcd', 'kube-apiserver', 'kubectl'],
       cache: [...tools],
       path: ['etcd', 'go'],
       found: { etcd: 'assets', 'kube-apiserver': 'assets', 'kube-controller-manager': 'cache', kubectl: 'assets' },
     },
     {
-      name: 'prefers the cache to a build, and never takes a kubectl of PATH',
+      name: 'prefers the cache to a build, and never uses a kubectl in PATH',
       cache: [...tools],
       path: ['etcd', 'go', 'kubectl'],
       found: { etcd: 'path', 'kube-apiserver': 'cache', 'kube-controller-manager': 'cache', kubectl: 'cache' },
     },
     {
-      name: 'builds into the cache only what is missing there',
+      name: 'builds only what is missing into the cache',
       cache: ['kube-apiserver'],
       path: ['etcd', 'go'],
       found: { etcd: 'path', 'kube-apiserver': 'cache', 'kube-controller-manager': 'built', kubectl: 'built' },
     },
     {
-      name: 'passes over a file that cannot be executed',
+      name: 'skips a file that is not executable',
       assets: ['etcd', 'kube-apiserver', 'kube-controller-manager'],
       unusableAssets: ['kubectl'],
       cache: ['kubectl'],
@@ -65,7 +65,7 @@ describe('findBinaries', () => {
     );
   });
 
-  test('says which executables another release stands in for', async () => {
+  test('reports which executables come from another release', async () => {
     const env = environment({ assets: ['etcd', 'kube-apiserver', 'kubectl'], cache: [...tools], path: [] });
     await findBinaries({ env, say: (line) => said.push(line) });
     expect(said).toEqual([
@@ -80,7 +80,7 @@ describe('findBinaries', () => {
     expect(readdirSync(cacheFolder()).sort()).toEqual([...tools]);
   });
 
-  test('tells what the compiler said, and leaves nothing in the cache, when a build fails', async () => {
+  test("reports the compiler's output, and leaves nothing in the cache, when a build fails", async () => {
     const env = environment({ cache: [], path: ['etcd'] });
     writeExecutable(
       join(folder, 'path', 'go'),
@@ -90,7 +90,7 @@ describe('findBinaries', () => {
     expect(readdirSync(cacheFolder())).toEqual([]);
   });
 
-  test('lists the places and the fixes when an executable is nowhere', async () => {
+  test('lists the searched locations and the fixes when an executable is not found', async () => {
     const env = environment({ cache: ['kube-apiserver'], path: ['etcd'] });
     await expect(findBinaries({ env, say: () => {} })).rejects.toThrow(
       [
@@ -100,7 +100,7 @@ describe('findBinaries', () => {
     );
   });
 
-  test('names the Debian package when etcd is nowhere', async () => {
+  test('names the Debian package when etcd is not found', async () => {
     const env = environment({ cache: [...tools], path: [] });
     await expect(findBinaries({ env, say: () => {} })).rejects.toThrow("the package 'etcd-server'");
   });
@@ -115,7 +115,7 @@ describe('findBinaries', () => {
   });
 });
 
-test('the release is the one that go.mod requires', () => {
+test('the release is the one in go.mod', () => {
   expect(kubernetesVersion()).toMatch(/^v1\.\d+\.\d+$/);
 });
 

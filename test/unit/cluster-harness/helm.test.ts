@@ -16,11 +16,11 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('findHelm', () => {
   test.each<{ name: string; has: readonly HelmSource[]; helmOnPath?: string; found: string }>([
-    { name: 'takes what HELM names, although all other places have it too', has: ['HELM', 'path', 'cache', 'go'], found: 'HELM' },
-    { name: 'takes that of PATH', has: ['path', 'cache', 'go'], found: 'path' },
-    { name: 'passes over a Helm 3 of PATH', has: ['path', 'cache', 'go'], helmOnPath: 'v3.19.0', found: 'cache' },
+    { name: 'uses the file in HELM, although all other locations have it too', has: ['HELM', 'path', 'cache', 'go'], found: 'HELM' },
+    { name: 'uses the one in PATH', has: ['path', 'cache', 'go'], found: 'path' },
+    { name: 'skips a Helm 3 in PATH', has: ['path', 'cache', 'go'], helmOnPath: 'v3.19.0', found: 'cache' },
     { name: 'prefers the cache to a build', has: ['cache', 'go'], found: 'cache' },
-    { name: 'builds what is nowhere, into the cache', has: ['go'], found: 'built' },
+    { name: 'builds what is not found, into the cache', has: ['go'], found: 'built' },
   ])('$name', async ({ has, helmOnPath = 'v4.3.1', found }) => {
     const helm = await findHelm({ env: environment(has, helmOnPath), say: (line) => said.push(line) });
     expect(readFileSync(helm, 'utf8')).toContain(`# ${found}\n`);
@@ -28,13 +28,13 @@ describe('findHelm', () => {
     expect(said.some((line) => line.startsWith(`Building helm ${helmVersion()} from source`))).toBe(found === 'built');
   });
 
-  test('lists the places and the fixes when it is nowhere', async () => {
+  test('lists the searched locations and the fixes when it is not found', async () => {
     await expect(findHelm({ env: environment([]), say: () => {} })).rejects.toThrow(
       /helm was not found.\nLooked at: HELM \(not set\); PATH; .*cache\/regkeeper\/helm\/v4.*; a build with Go.*\nWhat helps: install Helm 4; or set HELM/,
     );
   });
 
-  test('says that HELM is wrong rather than taking another one', async () => {
+  test('reports an invalid HELM instead of using another file', async () => {
     const env = { ...environment(['path', 'cache', 'go']), HELM: join(folder, 'absent') };
     await expect(findHelm({ env, say: () => {} })).rejects.toThrow(/HELM is .*absent, which is no executable file/);
   });

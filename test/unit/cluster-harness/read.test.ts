@@ -35,13 +35,13 @@ test.each([
   'get --raw /readyz',
   'get -f file',
   'get gadgets -n a',
-])('%s is for kubectl', async (command) => {
+])('%s is left to kubectl', async (command) => {
   const { read, questions } = reader();
   expect(await read(command.split(' '))).toBeUndefined();
   expect(questions).toEqual([]);
 });
 
-test('what does not exist is for kubectl, which says what is missing; any other error is thrown', async () => {
+test('a missing object is left to kubectl, which reports it; any other error is thrown', async () => {
   expect(await reader(new ApiError(404, 'NotFound', 'no')).read(['get', 'pod', 'web'])).toBeUndefined();
   await expect(reader(new ApiError(403, 'Forbidden', 'no')).read(['get', 'pod', 'web'])).rejects.toThrow('no');
 });

@@ -1,5 +1,5 @@
 /**
- * Attempts to get a credential into a namespace to which no rule of the cluster gives it. In each row `mine` is the attacker's namespace, and
+ * Attempts to get a credential into a namespace that no cluster rule entitles to it. In each row `mine` is the attacker's namespace, and
  * `shop` is entitled. Attempts against RBAC and the policy are in test/cluster/scenarios/delivery-rights.test.ts.
  */
 import { describe, expect, test } from 'vitest';
@@ -39,29 +39,29 @@ const forged = (namespace: string, name: string, metadata: object = {}) => ({ me
 const needing = { annotations: { 'regkeeper.io/secrets': 'corp,base,corp-source,regkeeper-tls' } };
 const own = '{"auths":{"reg.example.com":{"auth":"YTpi"}}}';
 
-describe('no credential comes into a namespace', () => {
+describe('no credential gets into a namespace', () => {
   test.each<[attempt: string, act: (world: World) => unknown]>([
-    ['by an annotation that asks for every secret', (world) => world.putPod('mine', 'web', 'corp,base,corp-source')],
+    ['through an annotation that lists every secret', (world) => world.putPod('mine', 'web', 'corp,base,corp-source')],
     [
-      'by labels and annotations of delivery on any object',
+      'through delivery labels and annotations on any object',
       (world) =>
         world.putObject('/api/v1/namespaces/mine/pods/web', {
           ...forged('mine', 'web', { ...needing, labels: { ...label, 'regkeeper.io/source': 'true', ...prod } }),
         }),
     ],
     [
-      'by an object whose metadata claims to be in an entitled namespace',
+      'through an object whose metadata claims to be in an entitled namespace',
       (world) => world.putObject('/api/v1/namespaces/mine/pods/web', forged('mine', 'shop/web', needing)),
     ],
     [
-      'by an empty Secret that is labelled as a copy, to be filled',
+      'through an empty Secret that is labelled as a copy, to be filled',
       (world) => {
         world.putSecret('mine', 'corp', { metadata: { labels: label, annotations: { 'regkeeper.io/source-version': 'old' } } });
         world.putPod('mine', 'web');
       },
     ],
     [
-      'by a Secret that claims to be written by delivery',
+      'through a Secret that claims to be written by delivery',
       (world) => {
         const managedFields = [{ manager: 'regkeeper-deliver', operation: 'Apply', fieldsV1: { 'f:data': { 'f:.dockerconfigjson': {} } } }];
         world.putSecret('mine', 'corp', { metadata: { labels: label, managedFields }, data: { '.dockerconfigjson': btoa(own) } });
@@ -69,14 +69,14 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'by a Secret that is labelled as a source',
+      'through a Secret that is labelled as a source',
       (world) => {
         world.putSecret('mine', 'corp-source', { metadata: { labels: { 'regkeeper.io/source': 'true' } }, data: {} });
         world.putPod('mine', 'web');
       },
     ],
     [
-      'by a name that an entitled namespace begins with, or that begins with it',
+      'through a name that is a prefix of an entitled namespace, or has it as a prefix',
       async (world) => {
         for (const name of ['sho', 'shop2', 'shop-', 'SHOP']) {
           world.putNamespace(name);
@@ -86,7 +86,7 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'by names that every object of JavaScript has',
+      'through names of properties that every JavaScript object has',
       async (world) => {
         world.putNamespace('constructor');
         world.putPod('constructor', 'toString', 'constructor,__proto__,toString,corp');
@@ -95,7 +95,7 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'by a namespace with only similar labels',
+      'through a namespace with only similar labels',
       async (world) => {
         for (const [index, labels] of [{ tier: 'Prod' }, { tier: 'prod ' }, { Tier: 'prod' }, { 'x/tier': 'prod' }].entries()) {
           world.putNamespace(`similar-${index}`, labels as never);
@@ -105,21 +105,21 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'by a label with the name of another namespace',
+      'through a label with the name of another namespace',
       (world) => {
         world.putNamespace('mine', { 'kubernetes.io/metadata.name': 'shop' });
         world.putPod('mine', 'web', 'corp,base');
       },
     ],
     [
-      'by annotations of the namespace',
+      'through annotations of the namespace',
       (world) => {
         world.putObject('/api/v1/namespaces/mine', { metadata: { name: 'mine', annotations: { tier: 'prod', ...needing.annotations } } });
         world.putPod('mine', 'web');
       },
     ],
     [
-      'by a namespace that the webhooks do not see',
+      'through a namespace that the webhooks do not intercept',
       (world) => {
         world.putNamespace('mine', { ...prod, unselected: '' });
         world.putPod('mine', 'web');
@@ -148,7 +148,7 @@ describe('no credential comes into a namespace', () => {
     ],
     ['that does not exist', (world) => world.putPod('nowhere', 'web', 'corp,base')],
     [
-      'that was entitled, was deleted and created again by another user',
+      'that was entitled, and was deleted and created again by another user',
       async (world) => {
         world.putNamespace('mine', prod);
         await world.react();
@@ -158,7 +158,7 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'that was entitled, while the watch of namespaces has not reported its label as removed',
+      'that was entitled, while the watch of namespaces has not reported the removal of its label',
       async (world) => {
         world.putNamespace('mine', prod);
         await world.react();
@@ -168,7 +168,7 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'that was entitled, while the watch of namespaces has not reported its deletion and the new one',
+      'that was entitled, while the watch of namespaces has not reported its deletion and recreation',
       async (world) => {
         world.putNamespace('mine', prod);
         await world.react();
@@ -213,7 +213,7 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'by a rule that applies there, but whose secret is for other namespaces',
+      'through a rule that applies there, but whose secret is for other namespaces',
       (world) => {
         world.setRules(rules.replace('namespaces: {matchLabels: {tier: prod}}', 'namespaces: [shop]'));
         world.putNamespace('mine', prod);
@@ -221,7 +221,7 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'by an entry for every namespace, whose rules are for others',
+      'through an entry for every namespace, whose rules are for others',
       (world) => {
         world.setRules(
           rules
@@ -232,7 +232,7 @@ describe('no credential comes into a namespace', () => {
       },
     ],
     [
-      'by another name of an entry for the same source',
+      'through a different name in an entry for the same source',
       async (world) => {
         world.setRules(`${rules}- {name: other, source: corp-source, namespaces: "*"}\n`);
         world.putPod('mine', 'web', 'other,corp');
@@ -248,7 +248,7 @@ describe('no credential comes into a namespace', () => {
   });
 });
 
-test('the same need is met where the namespace is entitled, so that the attempts above fail for their own reason', async () => {
+test('the same need is satisfied in an entitled namespace, so the attempts above fail for the expected reason', async () => {
   const world = await shop();
   world.putNamespace('mine', prod);
   world.putPod('mine', 'web');
@@ -297,7 +297,7 @@ test('nothing is written while the namespace cannot be read', async () => {
   expect(world.failures()[0]).toContain('mine/corp');
 });
 
-test('a namespace with more labels than are kept gets no copies, and loses those that it has', async () => {
+test('a namespace with too many labels to keep gets no copies, and loses those that it has', async () => {
   const world = await shop();
   const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`example.com/${index}`, 'x'.repeat(63)]));
   world.putNamespace('new', { ...prod, ...many });
@@ -316,7 +316,7 @@ test('a copy is deleted 30 seconds after the webhooks no longer select its names
   expect(world.writes()).toEqual(['delete shop/secrets/base', 'delete shop/secrets/corp']);
 });
 
-describe('a copy has no credential of a rule that is not for its namespace', () => {
+describe('a copy contains no credential for a rule that does not apply to its namespace', () => {
   const split = `
 rules:
 - {registry: reg.example.com/a, namespaces: [a], pullSecret: corp}
@@ -340,14 +340,14 @@ secrets:
     return await world.start();
   }
 
-  test('though the source has both, and the same secret is named', async () => {
+  test('even if the source has both, and both rules use the same secret', async () => {
     const world = await withSource(['reg.example.com/a', 'reg.example.com/b']);
     expect(keysOf(world, 'a', 'corp')).toEqual(['reg.example.com/a']);
     expect(keysOf(world, 'b', 'corp')).toEqual(['reg.example.com/b']);
     expect(world.secret('c')).toBeUndefined();
   });
 
-  test('nor one that only the pull of a build needs, in the secret for the push', async () => {
+  test("nor one that only a build's pull needs, in the secret for the push", async () => {
     // A build looks up pulls by whole path segments, and pushes as the kubelet does, by text.
     const world = await withSource(['reg.example.com', 'reg.example.com/bu'], split.replace(/.*reg.example.com\/b,.*\n/, ''));
     expect(keysOf(world, 'b', 'pull')).toEqual(['reg.example.com', 'reg.example.com/bu']);

@@ -72,7 +72,7 @@ describe.each(Object.entries(clocks))('the wall clock %s', (_which, jump) => {
     expect(world.writes()).toEqual(['delete a/secrets/corp']);
   });
 
-  test('that is set back after the copy was marked does not keep it for ever: it is marked again, with the time that has passed', async () => {
+  test('that is set back after the copy was marked does not keep the copy forever: it is marked again, with the time that has passed', async () => {
     const world = await delivered();
     world.removePod('a', 'web');
     await world.clock.advance(310_000);

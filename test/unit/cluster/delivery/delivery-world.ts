@@ -205,7 +205,7 @@ export async function deliveryWorld({
     state,
     delivery,
     writes: () => writes.splice(0),
-    /** Writes that the policy rejected because the Secret is no copy. */
+    /** Writes that the policy rejected because the Secret is not a copy. */
     rejections: () => rejections.splice(0),
     written,
     findings: () => findings.splice(0),

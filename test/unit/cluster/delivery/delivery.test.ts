@@ -24,7 +24,7 @@ const rulesFor = (...registries: string[]) =>
 secrets: [{name: corp, source: corp-source, namespaces: '*' }]`;
 
 describe('a copy', () => {
-  test('is created where an object of an entitled namespace needs it', async () => {
+  test('is created if an object in an entitled namespace needs it', async () => {
     const world = await started();
     world.putPod('a', 'web');
     world.putPod('b', 'web');
@@ -35,7 +35,7 @@ describe('a copy', () => {
     expect(world.written.map(({ action, secret: stored }) => [action.do, stored?.name])).toEqual([['create', 'corp']]);
   });
 
-  test('exists without a need where it is delivered always', async () => {
+  test('exists without a need if it is always delivered', async () => {
     const world = await started(', deliver: always');
     expect(world.writes()).toEqual(['apply a/secrets/corp']);
     world.putNamespace('c', prod);
@@ -70,7 +70,7 @@ describe('a copy', () => {
     expect(world.writes()).toEqual([]);
   });
 
-  test('follows its source, and the time of the rotation is measured', async () => {
+  test('is updated when its source changes, and the time of the rotation is measured', async () => {
     const world = await started();
     world.putPod('a', 'web');
     await world.react();
@@ -127,7 +127,7 @@ describe('a copy', () => {
     expect(world.login('a')).toBe('robot:one');
   });
 
-  test('that would become larger than a Secret can be stays only while the rules it was written for apply', async () => {
+  test('that would become too large for a Secret is only kept while the rules it was written for apply', async () => {
     const world = await deliveryWorld({ rules: rulesFor('reg.example.com') });
     const small = { auth: btoa('robot:one') };
     const large = { username: 'robot', password: '\u00e9'.repeat(200_000) };
@@ -179,7 +179,7 @@ describe('a copy', () => {
     expect(recreated).toBeLessThan(15);
   });
 
-  test('is deleted and created again if another writer has made it immutable', async () => {
+  test('is deleted and recreated if another writer has made it immutable', async () => {
     const world = await started();
     world.putPod('a', 'web');
     await world.react();
@@ -190,7 +190,7 @@ describe('a copy', () => {
     expect(world.writes().slice(-2)).toEqual(['delete a/secrets/corp', 'apply a/secrets/corp']);
   });
 
-  test('is deleted and created again if it is immutable, though its managedFields do not show that', async () => {
+  test('is deleted and recreated if it is immutable, even if its managedFields do not show that', async () => {
     const world = await started();
     world.putPod('a', 'web');
     await world.react();
@@ -207,7 +207,7 @@ describe('a copy', () => {
     expect(world.failures()).toEqual([]);
   });
 
-  test('that a watch does not show yet is not written again and again', async () => {
+  test('that a watch has not reported yet is not written again and again', async () => {
     const world = await started();
     world.state.secretsStalled = true;
     world.putSecret('a', 'corp', { data: {} });
@@ -218,8 +218,8 @@ describe('a copy', () => {
   });
 });
 
-describe('a copy that is not needed any more', () => {
-  test('is marked after five minutes, and deleted when it was retained long enough', async () => {
+describe('a copy that is no longer needed', () => {
+  test('is marked after five minutes, and deleted after its retention time', async () => {
     const world = await started(', retain: 1h');
     world.putPod('a', 'web');
     await world.react();
@@ -262,7 +262,7 @@ describe('a copy that is not needed any more', () => {
     expect(world.writes()).toEqual(['delete a/secrets/corp']);
   });
 
-  test('is deleted though the ReplicaSets of earlier revisions still have the annotation of their Deployment', async () => {
+  test('is deleted although the ReplicaSets of earlier revisions still have the annotation of their Deployment', async () => {
     const world = await started(', retain: 0s', { kinds: kindsWithImages });
     world.putPod('a', 'web');
     world.putObject('/apis/apps/v1/namespaces/a/replicasets/web-1', {
@@ -280,7 +280,7 @@ describe('a copy that is not needed any more', () => {
     expect(world.writes()).toEqual(['delete a/secrets/corp']);
   });
 
-  test('is not deleted for the end of an entitlement that only a late watch reports', async () => {
+  test('is not deleted because a late watch reports the end of an entitlement', async () => {
     const world = await started();
     world.putPod('a', 'web');
     await world.react();
@@ -293,7 +293,7 @@ describe('a copy that is not needed any more', () => {
     expect(world.writes()).toEqual([]);
   });
 
-  test('is deleted 30 seconds after the rules no longer entitle the namespace, and not if they do again before', async () => {
+  test('is deleted 30 seconds after the rules stop entitling the namespace, and not if they entitle it again before', async () => {
     const world = await started();
     world.putPod('a', 'web');
     await world.react();
@@ -310,7 +310,7 @@ describe('a copy that is not needed any more', () => {
     expect(world.writes()).toEqual(['delete a/secrets/corp']);
   });
 
-  test('is deleted after a restart too, if the rules no longer name it', async () => {
+  test('is deleted after a restart too, if the rules no longer contain it', async () => {
     const world = await deliveryWorld({ rules: 'rules: [{registry: reg.example.com}]' });
     world.putNamespace('a', prod);
     world.putSecret('a', 'corp', { metadata: { labels: label } });
@@ -321,7 +321,7 @@ describe('a copy that is not needed any more', () => {
 });
 
 describe('a Secret without the label', () => {
-  test('is never written, and reported where the copy is needed', async () => {
+  test('is never written, and is reported if the copy is needed', async () => {
     const world = await started();
     world.putSecret('a', 'corp', { data: { '.dockerconfigjson': btoa('{"auths":{}}') } });
     world.putPod('a', 'web');
@@ -337,7 +337,7 @@ describe('a Secret without the label', () => {
     expect(world.delivery.controller.findings().size).toBe(0);
   });
 
-  test('that was a copy is reported as one', async () => {
+  test('that was a copy is reported as such', async () => {
     const world = await started();
     world.putPod('a', 'web');
     await world.react();
@@ -379,7 +379,7 @@ describe('nothing is written', () => {
     expect(running.delivery.unfenced()).toContain('accepts a copy in the excluded namespace kube-system');
   });
 
-  test('while the fence is not proven, and the log names the policy', async () => {
+  test('while the policy is not verified, and the log names it', async () => {
     const world = await deliveryWorld({ rules: secret() });
     world.state.fenced = false;
     world.putSource('robot:one');
@@ -397,7 +397,7 @@ describe('nothing is written', () => {
     expect(running.writes()).toEqual(['apply a/secrets/corp']);
   });
 
-  test('after the fence has gone, at the next check', async () => {
+  test('after the policy was deleted, from the next check on', async () => {
     const world = await started();
     world.state.fenced = false;
     await world.clock.advance(331_000);
@@ -406,7 +406,7 @@ describe('nothing is written', () => {
     expect(world.writes()).toEqual([]);
   });
 
-  test('of a secret without permission, and the log names it', async () => {
+  test('for a secret without permission, and the log names it', async () => {
     const world = await started('', { permitted: ['other'] });
     world.putPod('a', 'web');
     await world.react();
@@ -436,7 +436,7 @@ describe('nothing is written', () => {
   });
 });
 
-describe('what an administrator has to correct', () => {
+describe('a problem that an administrator has to fix', () => {
   async function withForeign() {
     const world = await started();
     world.putSecret('a', 'corp', { data: {} });
@@ -446,7 +446,7 @@ describe('what an administrator has to correct', () => {
     return world;
   }
 
-  test('is not reported by a replica that no longer leads', async () => {
+  test('is not reported by a replica that is no longer the leader', async () => {
     const world = await withForeign();
     world.lead(false);
     await world.react(2_000);
@@ -457,7 +457,7 @@ describe('what an administrator has to correct', () => {
     expect(world.findings()).toEqual(['a/corp: foreign']);
   });
 
-  test('is reported again while it lasts, since an API server keeps an Event for an hour', async () => {
+  test('is reported again while it persists, since an API server keeps an Event for an hour', async () => {
     const world = await withForeign();
     expect(world.findings()).toEqual(['a/corp: foreign']);
     await world.clock.advance(3_600_000);
@@ -480,7 +480,7 @@ describe('what an administrator has to correct', () => {
   });
 });
 
-test('a failed write is reported and repeated', async () => {
+test('a failed write is reported and retried', async () => {
   const world = await started();
   world.state.failing = new ApiError(500, 'InternalError', 'etcd is unavailable');
   world.putPod('a', 'web');
@@ -491,7 +491,7 @@ test('a failed write is reported and repeated', async () => {
   expect(world.writes()).toEqual(['apply a/secrets/corp']);
 });
 
-test('a rule that is narrowed takes its entries from the copies', async () => {
+test('a rule that is narrowed removes entries from the copies', async () => {
   const both = `
 rules:
 - {registry: reg.example.com, pullSecret: corp}
@@ -514,7 +514,7 @@ secrets: [{name: corp, source: corp-source, namespaces: '*'}]
   expect(keys()).toEqual(['reg.example.com']);
 });
 
-test('a process that starts finds everything as it was, and writes nothing', async () => {
+test('a process that starts in an up-to-date cluster writes nothing', async () => {
   const world = await deliveryWorld({ rules: secret() });
   world.putSource('robot:one');
   world.putNamespace('a', prod);

@@ -35,7 +35,7 @@ test('an Event is in the namespace of its Secret, and is written again after an 
   expect(sent()).toHaveLength(1);
 });
 
-test('an Event that still exists is tried again at the next report', async () => {
+test('an Event that still exists is retried at the next report', async () => {
   const { state, warn, sent } = recordedEvents();
   state.failure = new ApiError(409, 'AlreadyExists', 'POST events: AlreadyExists (409)');
   warn();
@@ -54,7 +54,7 @@ test('Events are limited to 20 at once and five per second', async () => {
   expect(sent()).toHaveLength(5);
 });
 
-test('a failure is logged once, and a deleted namespace is none', async () => {
+test('a failure is logged once, and a deleted namespace is not a failure', async () => {
   const { log, state, warn } = recordedEvents();
   state.failure = new ApiError(404, 'NotFound', 'POST events: NotFound (404)');
   warn('gone');

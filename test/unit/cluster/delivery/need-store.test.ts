@@ -54,7 +54,7 @@ describe('a need', () => {
     expect(needs.size).toBe(0);
   });
 
-  test('is of one namespace and one secret', () => {
+  test('is for one namespace and one secret', () => {
     const { needs, set } = start();
     set('a/one', 'corp,base');
     set('b/one', 'base');
@@ -77,7 +77,7 @@ describe('a need', () => {
   });
 
   test.each([
-    ['of an unknown secret', 'other', {}],
+    ['for an unknown secret', 'other', {}],
     [
       'of a ReplicaSet of a Deployment, which may be an old revision',
       'corp',
@@ -92,7 +92,7 @@ describe('a need', () => {
   test.each([
     ['of a ReplicaSet without an owner', { kind: 'ReplicaSet' }],
     [
-      'of a ReplicaSet of another owner',
+      'of a ReplicaSet with another kind of owner',
       { kind: 'ReplicaSet', metadata: { ownerReferences: [{ kind: 'Rollout', name: 'web', controller: true }] } },
     ],
   ])('%s counts', (_what, more) => {
@@ -101,7 +101,7 @@ describe('a need', () => {
     expect(needs.needs('a', 'corp')).toBe(true);
   });
 
-  test('of very many objects does not end, and costs no memory', () => {
+  test('of very many objects persists, and needs no memory', () => {
     const { needs, set, remove } = start({ perNamespace: 2 });
     for (const name of ['one', 'two', 'three', 'four']) set(`a/${name}`, 'corp');
     set('b/one', 'corp');
@@ -122,14 +122,14 @@ describe('a new list', () => {
     expect(needs.needs('b', 'base')).toBe(true);
   });
 
-  test('that is not complete changes nothing', () => {
+  test('that is incomplete changes nothing', () => {
     const { needs, changes } = start();
     needs.store.create().set('a/one', needs.keep(object('a/one', 'corp')));
     expect(needs.needs('a', 'corp')).toBe(false);
     expect(changes()).toEqual([]);
   });
 
-  test('ends the need of objects that were too many', () => {
+  test('removes the need of objects that were too many', () => {
     const { needs, set, list } = start({ perNamespace: 1 });
     set('a/one', 'corp');
     set('a/two', 'corp');
@@ -138,7 +138,7 @@ describe('a new list', () => {
   });
 });
 
-test('to the informer the store is a map of objects with their names', () => {
+test('to the informer, the store is a map of objects by name', () => {
   const { set, map } = start();
   set('a/one', 'corp');
   set('b/two', 'base');

@@ -37,13 +37,13 @@ test.each<[string, unknown[], unknown, unknown]>([
   ['a verb that is missing', [{ ...copies('a'), verbs: ['create', 'patch', 'list', 'watch'] }], [], []],
   ['an administrator', [everything], 'all', 'all'],
   ['an administrator of Secrets', [{ apiGroups: [''], resources: ['secrets'], verbs: ['*'] }], 'all', 'all'],
-  ['an empty list of names, which is no limit', [copies()], 'all', []],
-  ['rules of a wrong type', [null, 7, { apiGroups: '' }], [], []],
+  ['an empty list of names, which is not a limit', [copies()], 'all', []],
+  ['rules with a wrong type', [null, 7, { apiGroups: '' }], [], []],
 ])('for %s', async (_who, rules, expectedCopies, expectedSources) => {
   const { copies: found, sources: readable } = await review(rules);
   expect([shown(found), shown(readable)]).toEqual([expectedCopies, expectedSources]);
 });
 
-test('an answer that is no review is an error', async () => {
+test('a response that is not a review is an error', async () => {
   await expect(review(undefined)).rejects.toThrow(ApiError);
 });

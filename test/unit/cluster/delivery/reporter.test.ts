@@ -14,7 +14,7 @@ test.each<[action: WriteAction, message: string]>([
   [{ do: 'delete', because: 'unused', of }, 'cannot delete a copy'],
   [{ do: 'mark-unused', since: 0, of }, 'cannot mark a copy as unused'],
   [{ do: 'unmark-unused', of }, 'cannot mark a copy as used'],
-])('a failed write is logged in words: %j', (action, message) => {
+])('a failed write is logged as text: %j', (action, message) => {
   const log = recordingLog();
   const metrics = { wrote() {}, failed() {}, rotated() {} };
   const reporter = createDeliveryReporter({

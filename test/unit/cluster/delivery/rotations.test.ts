@@ -22,7 +22,7 @@ test('a rotation ends with its last copy', () => {
   expect(ended).toEqual([{ source: 'corp', copies: 2, seconds: 4 }]);
 });
 
-test('a change of a source without copies is no rotation', () => {
+test('a change of a source without copies is not a rotation', () => {
   const ended: Rotation[] = [];
   const rotations = createRotations(
     () => 0,

@@ -35,7 +35,7 @@ function start({
 }
 
 describe('the write queue', () => {
-  test('writes an urgent key at once', async () => {
+  test('writes an urgent key immediately', async () => {
     const { queue, turns, clock } = start();
     queue.add('a', 'urgent');
     await clock.advance(0);
@@ -53,7 +53,7 @@ describe('the write queue', () => {
     expect(queue.size).toBe(0);
   });
 
-  test('writes an urgent key before those that wait', async () => {
+  test('writes an urgent key before waiting ones', async () => {
     const { queue, keys, clock } = start({ limits: { bulkRate: 1 } });
     for (const key of ['a', 'b', 'c']) queue.add(key, 'bulk');
     queue.add('d', 'urgent');
@@ -61,7 +61,7 @@ describe('the write queue', () => {
     expect(keys()).toEqual(['a', 'd']);
   });
 
-  test('makes a key urgent that waits', async () => {
+  test('makes a waiting key urgent', async () => {
     const { queue, keys, clock } = start({ limits: { bulkRate: 1 } });
     for (const key of ['a', 'b', 'c']) queue.add(key, 'bulk');
     queue.add('c', 'urgent');
@@ -71,7 +71,7 @@ describe('the write queue', () => {
     expect(keys()).toEqual(['a', 'c', 'b']);
   });
 
-  test('limits how many keys are written at the same time, and leaves room for urgent ones', async () => {
+  test('limits how many keys are written concurrently, and leaves room for urgent ones', async () => {
     const { queue, keys, most, clock } = start({ limits: { concurrent: 4, bulkRate: 1_000 }, takes: 1_000 });
     for (let index = 0; index < 10; index += 1) queue.add(`bulk-${index}`, 'bulk');
     queue.add('urgent', 'urgent');
@@ -81,7 +81,7 @@ describe('the write queue', () => {
     expect(most()).toBe(3);
   });
 
-  test('gives a key another turn if it is added during its write', async () => {
+  test('writes a key again if it is added during its write', async () => {
     const { queue, keys, clock } = start({ takes: 100 });
     queue.add('a', 'urgent');
     await clock.advance(50);
@@ -91,7 +91,7 @@ describe('the write queue', () => {
     expect(keys()).toEqual(['a', 'a']);
   });
 
-  test('repeats a failed write with backoff of at most a minute', async () => {
+  test('retries a failed write with a back-off of at most a minute', async () => {
     const { queue, turns, clock } = start({ result: () => 'retry' });
     queue.add('a', 'urgent');
     await clock.advance(400_000);
@@ -99,7 +99,7 @@ describe('the write queue', () => {
     expect(pauses.slice(0, 9)).toEqual([375, 750, 1_500, 3_000, 6_000, 12_000, 24_000, 45_000, 45_000]);
   });
 
-  test('does not shorten the backoff when the key is added again', async () => {
+  test('does not shorten the back-off when the key is added again', async () => {
     const { queue, turns, clock } = start({ result: () => 'retry' });
     queue.add('a', 'urgent');
     await clock.advance(10);
@@ -108,7 +108,7 @@ describe('the write queue', () => {
     expect(turns).toHaveLength(1);
   });
 
-  test('waits longer and longer with a copy that another writer changes again and again', async () => {
+  test('waits longer each time a copy is changed by another writer', async () => {
     const { queue, turns, clock } = start({ result: () => 'written' });
     for (let second = 0; second < 600; second += 1) {
       queue.add('a', 'urgent');
@@ -118,7 +118,7 @@ describe('the write queue', () => {
     expect(turns.slice(0, 4).map(({ at }) => at)).toEqual([0, 1_000, 2_000, 3_000]);
   });
 
-  test('forgets the dispute after ten minutes without a write', async () => {
+  test('resets this wait after ten minutes without a write', async () => {
     const { queue, turns, clock } = start({ result: () => 'written' });
     for (let index = 0; index < 6; index += 1) {
       queue.add('a', 'urgent');
@@ -131,7 +131,7 @@ describe('the write queue', () => {
     expect(turns).toHaveLength(before + 1);
   });
 
-  test('drops what waits when it is stopped, and waits for what is being written', async () => {
+  test('drops waiting keys when it is stopped, and waits for writes in progress', async () => {
     const { queue, keys, clock } = start({ limits: { bulkRate: 1 }, takes: 100 });
     for (const key of ['a', 'b']) queue.add(key, 'bulk');
     await clock.advance(10);

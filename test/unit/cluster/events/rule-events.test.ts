@@ -1,4 +1,4 @@
-/** Events on rules ConfigMaps: results of edits, and reminders of what ends soon. */
+/** Events on rules ConfigMaps: results of edits, and reminders of approaching end dates. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { OfferedEvent } from '../../../../src/cluster/events/event.ts';
 import { createRuleEvents } from '../../../../src/cluster/events/rule-events.ts';
@@ -50,7 +50,7 @@ function replica(text: string, of: 'cluster' | 'namespace' = 'cluster') {
 }
 
 describe('an edit', () => {
-  test('that is accepted is reported with the revision, the first rules of a replica are not', async () => {
+  test('that is accepted is reported with the revision, but the first rules of a replica are not', async () => {
     const { write, offered } = replica('rules: []');
     expect(offered).toEqual([]);
     write('rules: [{registry: a.example.com}]');
@@ -74,7 +74,7 @@ describe('an edit', () => {
     });
   });
 
-  test('that is accepted with a warning shows it', () => {
+  test('that is accepted with a warning includes the warning', () => {
     const { write, texts } = replica('rules: []');
     write('rules: [{registry: [a.example.com, a.example.com]}]');
     expect(texts()).toEqual([
@@ -82,7 +82,7 @@ describe('an edit', () => {
     ]);
   });
 
-  test('that is rejected is reported as in the audit record, and again while it is rejected', () => {
+  test('that is rejected is reported as in the audit record, and again while it stays rejected', () => {
     const { write, texts, clock, offered } = replica('rules: []');
     write('rulez: []');
     const text =
@@ -100,20 +100,20 @@ describe('an edit', () => {
     expect(replica('rulez: []').texts()).toEqual([expect.stringContaining('RulesRejected')]);
   });
 
-  test('of the rules of a namespace is reported in the namespace', () => {
+  test('to the rules of a namespace is reported in the namespace', () => {
     const { write, offered } = replica('rules: [{registry: evil.example.com, trust: false}]', 'namespace');
     write('rulez: []');
     expect(offered.map(({ namespace, reason }) => `${namespace} ${reason}`)).toEqual(['shop RulesRejected']);
   });
 
-  test('of a ConfigMap that no longer exists is not reported', () => {
+  test('to a ConfigMap that no longer exists is not reported', () => {
     const { write, offered } = replica('rules: []');
     write('rulez: []', 'none');
     expect(offered).toEqual([]);
   });
 });
 
-describe('what ends soon', () => {
+describe('an approaching end date', () => {
   const rules = `
 rules:
 - {registry: later.example.com, until: 2027-04-30}

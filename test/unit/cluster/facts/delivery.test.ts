@@ -37,7 +37,7 @@ function watching(objects: Record<string, KubeObject> = {}, { hasDelivery = true
   return { api, pass, jump, delivery, becomes: (state: object) => expect.poll(() => delivery.state()).toEqual(state) };
 }
 
-test('nothing is watched while no rule has delivery', async () => {
+test('nothing is watched while no rule uses delivery', async () => {
   const { api, delivery, becomes } = watching({ [path]: lease() }, { hasDelivery: false });
   expect(delivery.state()).toEqual({ kind: 'unknown' });
   delivery.follow(true);
@@ -66,7 +66,7 @@ test('it runs as long as its Lease is renewed', async () => {
 });
 
 describe('a Lease', () => {
-  test('that ended before it was first seen is old', async () => {
+  test('that expired before it was first seen is old', async () => {
     const { becomes } = watching({ [path]: lease({ renewedAt: start - 3_600_000 }) });
     await becomes({ kind: 'stopped', since: start - 3_600_000 });
   });
@@ -95,14 +95,14 @@ describe('a Lease', () => {
     await becomes({ kind: 'running' });
   });
 
-  test('of the future, seen first, ends when it would have ended if it had been renewed now', async () => {
+  test('from the future, seen first, expires as if it had been renewed now', async () => {
     const { pass, delivery, becomes } = watching({ [path]: lease({ renewedAt: start + 3_600_000 }) });
     await becomes({ kind: 'running' });
     pass(15_001);
     expect(delivery.state()).toEqual({ kind: 'stopped', since: start });
   });
 
-  test('that its holder released ends at once', async () => {
+  test('that its holder has released expires immediately', async () => {
     const { api, pass, becomes } = watching({ [path]: lease() });
     await becomes({ kind: 'running' });
     pass(4_000);
@@ -110,7 +110,7 @@ describe('a Lease', () => {
     await becomes({ kind: 'stopped', since: start + 4_000 });
   });
 
-  test('that is deleted ends at once', async () => {
+  test('that is deleted expires immediately', async () => {
     const { api, becomes } = watching({ [path]: lease() });
     await becomes({ kind: 'running' });
     api.remove(path);

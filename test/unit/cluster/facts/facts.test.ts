@@ -31,14 +31,14 @@ describe('namespaces', () => {
     expect(facts.current()?.namespace('team-a')).toEqual({ kind: 'known', labels: { team: 'a' } });
   });
 
-  test('without labels are known all the same; one that is not there is absent', async () => {
+  test('without labels are known too, and one that does not exist is absent', async () => {
     const { facts, ready } = watching({ [namespacePath]: namespace() });
     await ready();
     expect(facts.current()?.namespace('team-a')).toEqual({ kind: 'known', labels: {} });
     expect(facts.current()?.namespace('team-b')).toEqual({ kind: 'absent' });
   });
 
-  test('are followed: another label, a new namespace, a deletion', async () => {
+  test('are followed: changed labels, a new namespace, a deletion', async () => {
     const { api, facts, ready } = watching({ [namespacePath]: namespace({ tier: 'sandbox' }) });
     await ready();
     api.put(namespacePath, namespace({ tier: 'production' }));

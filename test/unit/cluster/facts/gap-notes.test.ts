@@ -4,11 +4,11 @@ import { renderFactGaps } from '../../../../src/cluster/facts/gap-notes.ts';
 
 const complete = { unwatchedSecrets: { beyondLimit: 0, notPermitted: 0 }, namespacesOverBudget: [], heldBytes: 0 };
 
-test('there is nothing to say where everything is known', () => {
+test('there are no lines if everything is known', () => {
   expect(renderFactGaps(complete)).toEqual([]);
 });
 
-test('what is not known is said by number, and namespaces by name, so many and no more', () => {
+test('gaps are shown by number, and namespaces by name, up to a limit', () => {
   const namespacesOverBudget = Array.from({ length: 12 }, (_, index) => `n${index}`);
   expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 7, notPermitted: 2 }, namespacesOverBudget })).toEqual([
     '7 secrets referenced by rules are not watched. The limit is 250',
@@ -17,7 +17,7 @@ test('what is not known is said by number, and namespaces by name, so many and n
   ]);
 });
 
-test('a single secret is one secret', () => {
+test('a single secret is in the singular', () => {
   expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 1, notPermitted: 1 } })).toEqual([
     '1 secret referenced by rules is not watched. The limit is 250',
     '1 secret referenced by rules is not watched. The permission to list and watch them is missing',

@@ -33,7 +33,7 @@ function watching(objects: Record<string, KubeObject> = {}, groups: string[] = [
   return { api, served, time, log, streams, groups };
 }
 
-test('streams of all namespaces are known by what they hold, the namespace openshift among them', async () => {
+test('streams of all namespaces are known with their contents, including the namespace openshift', async () => {
   const { api, streams } = watching({ [path('openshift', 'node')]: stream('openshift', 'node', 'quay.io/node') });
   expect(streams.waiting()).toBe(true);
   expect(streams.get('openshift', 'node')).toEqual({ kind: 'unknown' });
@@ -58,7 +58,7 @@ test('a cluster without image streams does not wait for them, and nothing is log
   expect(log.lines).toEqual([]);
 });
 
-test('what is installed later is followed from then on, and the server does not get unready for it', async () => {
+test('an API that is installed later is followed from then on, and the server stays ready', async () => {
   const { api, time, streams, groups } = watching({}, []);
   await expect.poll(() => streams.waiting()).toBe(false);
   time.passTime();
@@ -68,7 +68,7 @@ test('what is installed later is followed from then on, and the server does not 
   expect([streams.waiting(), streams.served()]).toEqual([false, true]);
 });
 
-test('an API that does not answer is waited for a while, told once, and asked again', async () => {
+test('an API that does not respond is waited for a while, logged once, and retried', async () => {
   let asked = 0;
   const { api, served, time, streams, log } = watching(
     { [path('shop', 'node')]: stream('shop', 'node', 'a.io/node') },

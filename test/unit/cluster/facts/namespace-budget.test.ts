@@ -50,7 +50,7 @@ function fill(map: Map<string, Entry>, ...entries: Entry[]): Map<string, Entry> 
 describe('the flag of an object that is not kept', () => {
   const large = entry('shop', 'large', 101);
 
-  test('is known until the object is deleted or loses it', () => {
+  test('is known until the object is deleted or loses the flag', () => {
     const { collection } = budgeting({ inAll: roomForFlags });
     const accounts = collection();
     const map = accounts.adopted(large, entry('shop', 'a', 1, true), entry('shop', 'b', 1, true), entry('shop', 'c', 1));
@@ -62,14 +62,14 @@ describe('the flag of an object that is not kept', () => {
     expect(flags()).toEqual([]);
   });
 
-  test('is known of an object that was kept until its namespace exceeded its budget', () => {
+  test('is known for an object that was kept until its namespace exceeded its budget', () => {
     const { collection } = budgeting({ inAll: roomForFlags });
     const accounts = collection();
     accounts.adopted(entry('shop', 'a', 1, true), entry('shop', 'b', 1), large);
     expect(['a', 'b'].map((name) => accounts.isFlagged('shop', name))).toEqual([true, false]);
   });
 
-  test('is gone when a new list does not have the object', () => {
+  test('is removed when a new list does not contain the object', () => {
     const { collection } = budgeting({ inAll: roomForFlags });
     const accounts = collection();
     accounts.adopted(large, entry('shop', 'a', 1, true));
@@ -77,7 +77,7 @@ describe('the flag of an object that is not kept', () => {
     expect(accounts.isFlagged('shop', 'a')).toBe(false);
   });
 
-  test('is assumed of all where more than 1,000 have it at a time, and not where 1,000 have come and gone', () => {
+  test('is assumed for all objects if more than 1,000 have it at the same time, and not if 1,000 have come and gone', () => {
     const { collection } = budgeting({ inAll: roomForFlags });
     const accounts = collection();
     const map = accounts.adopted(large);
@@ -94,7 +94,7 @@ describe('the flag of an object that is not kept', () => {
     expect(accounts.isFlagged('shop', 'other')).toBe(false);
   });
 
-  test('counts as memory, at most a sixteenth of all, and the namespace with most of them loses its names first', () => {
+  test('counts as memory, at most a sixteenth of the total, and the namespace with the most flags loses its names first', () => {
     const { budget, collection } = budgeting({ inAll: 160_000 });
     const accounts = collection();
     const map = accounts.adopted(large, entry('small', 'large', 101), entry('small', 'a', 1, true));
@@ -110,7 +110,7 @@ describe('the flag of an object that is not kept', () => {
   });
 });
 
-describe('lists that are read at the same time', () => {
+describe('lists that are read concurrently', () => {
   test('are within the budget together when both are complete', () => {
     const { budget, collection } = budgeting({ perNamespace: 500 });
     const [accounts, streams] = [collection(), collection()];
@@ -124,7 +124,7 @@ describe('lists that are read at the same time', () => {
     expect(budget.over()).toEqual(['ns-8', 'ns-7', 'ns-6', 'ns-5']);
   });
 
-  test('of one namespace too', () => {
+  test('from one namespace too', () => {
     const { budget, collection } = budgeting();
     const [accounts, streams] = [collection(), collection()];
     const [some, others] = [accounts.filled(entry('shop', 'a', 70)), streams.filled(entry('shop', 'a', 70))];
@@ -136,7 +136,7 @@ describe('lists that are read at the same time', () => {
   });
 });
 
-test('a new list and the one that it replaces take twice the budget at most', () => {
+test('a new list and the one that it replaces need at most twice the budget', () => {
   const { collection } = budgeting();
   const accounts = collection();
   const entries = (version: string) => Array.from({ length: 40 }, (_, index) => entry(`${version}-${index}`, 'a', 50));
@@ -165,7 +165,7 @@ describe('a namespace that has exceeded its budget', () => {
     expect(log.lines.filter(({ message }) => message.includes('503'))).toHaveLength(1);
   });
 
-  test('stays as it is while what it lacks cannot be measured, and does not keep others from returning', async () => {
+  test('stays omitted while its omitted objects cannot be measured, and does not prevent others from returning', async () => {
     const { budget, collection, time } = budgeting();
     const accounts = collection((namespace) => (namespace === 'shop' ? unavailable(namespace) : nothing(namespace)));
     accounts.adopted(large, entry('other', 'large', 101));
@@ -173,7 +173,7 @@ describe('a namespace that has exceeded its budget', () => {
     expect(accounts.reloads.count).toBe(1);
   });
 
-  test('is not said to be empty before it has been read again', async () => {
+  test('is not treated as empty before it has been read again', async () => {
     const { collection, time } = budgeting();
     const accounts = collection(async () => 10);
     accounts.adopted(large);
@@ -183,7 +183,7 @@ describe('a namespace that has exceeded its budget', () => {
     expect(accounts.isOmitted('shop')).toBe(false);
   });
 
-  test('returns only as far as there is room for all that return', async () => {
+  test('returns only if there is room for all namespaces that return', async () => {
     const { budget, collection, time } = budgeting({ inAll: 130 });
     const accounts = collection(async () => 60);
     accounts.adopted(entry('one', 'large', 101), entry('two', 'large', 101));

@@ -23,7 +23,7 @@ const ofService = 'service openshift-image-registry/image-registry';
 describe('internal registries are', () => {
   const found = (...args: Parameters<typeof readPlatform>) => readPlatform(...args).internalRegistries.map(({ registry }) => registry);
 
-  test('the hostname, its form with the cluster’s domain, and the addresses of the Service, each with what says so', () => {
+  test('the hostname, its form with the cluster’s domain, and the addresses of the Service, each with its source object', () => {
     expect(
       readPlatform(config(hostname), service({ clusterIP: '172.30.1.1', clusterIPs: ['172.30.1.1'], ports: [{ port: 5000 }] })),
     ).toEqual({
@@ -37,11 +37,11 @@ describe('internal registries are', () => {
   });
 
   test.each<[sentence: string, args: Parameters<typeof readPlatform>, registries: readonly string[]]>([
-    ['none where the registry was removed', [config(''), undefined], []],
-    ['none where nothing is configured', [undefined, undefined], []],
-    ['none where the configuration is no text', [config(5 as unknown as string), undefined], []],
-    ['a hostname without port', [config('registry.svc'), undefined], ['registry.svc', 'registry.svc.cluster.local']],
-    ['one that is no Service, once', [config('registry.example.com:5000'), undefined], ['registry.example.com:5000']],
+    ['none if the registry was removed', [config(''), undefined], []],
+    ['none if nothing is configured', [undefined, undefined], []],
+    ['none if the configuration is not a string', [config(5 as unknown as string), undefined], []],
+    ['a hostname without a port', [config('registry.svc'), undefined], ['registry.svc', 'registry.svc.cluster.local']],
+    ['one that is not a Service, once', [config('registry.example.com:5000'), undefined], ['registry.example.com:5000']],
     [
       'IPv6 addresses too',
       [undefined, service({ clusterIPs: ['172.30.1.1', 'fd02::1'], ports: [{ port: 5000 }] })],
@@ -52,11 +52,11 @@ describe('internal registries are', () => {
       [undefined, service({ clusterIP: '172.30.1.1', ports: [{ port: 5000 }, { port: 5001 }, {}] })],
       ['172.30.1.1:5000', '172.30.1.1:5001'],
     ],
-    ['not a Service without address', [undefined, service({ clusterIP: 'None', ports: [{ port: 5000 }] })], []],
+    ['not a Service without an address', [undefined, service({ clusterIP: 'None', ports: [{ port: 5000 }] })], []],
     ['not a Service without ports', [undefined, service({ clusterIP: '172.30.1.1' })], []],
-    ['not what is no Service at all', [undefined, service({ clusterIP: 5, clusterIPs: '172.30.1.1', ports: {} })], []],
+    ['not an object that is not a Service', [undefined, service({ clusterIP: 5, clusterIPs: '172.30.1.1', ports: {} })], []],
     [
-      'not its parts of another type',
+      'not parts of the Service with a wrong type',
       [undefined, service({ clusterIPs: [null, 5, '172.30.1.1'], ports: [null, 5000, { port: '5000' }] })],
       [],
     ],
@@ -69,13 +69,17 @@ describe('internal registries are', () => {
 
 test.each<[sentence: string, hostnames: { spec?: unknown; status?: unknown }, registries: readonly string[]]>([
   [
-    'that `oc registry info --public` prints, and those that administrators name',
+    'the one that `oc registry info --public` prints, and those that administrators configure',
     { status: ['default-route.apps.example.com', 'other.apps.example.com:8443'], spec: ['registry.example.com'] },
     ['default-route.apps.example.com', 'other.apps.example.com:8443', 'registry.example.com'],
   ],
-  ['once each, without what is blank or no text', { status: ['a.example.com', '', null, 5], spec: ['a.example.com'] }, ['a.example.com']],
-  ['not from what is no list', { status: 'a.example.com', spec: { 0: 'b.example.com' } }, []],
-  ['none where nothing is exposed', {}, []],
+  [
+    'once each, without blank values and values that are not strings',
+    { status: ['a.example.com', '', null, 5], spec: ['a.example.com'] },
+    ['a.example.com'],
+  ],
+  ['not from a value that is not a list', { status: 'a.example.com', spec: { 0: 'b.example.com' } }, []],
+  ['none if nothing is exposed', {}, []],
 ])('external names of the registry are those %s', (_sentence, { spec, status }, registries) => {
   const exposed = {
     metadata: { name: 'cluster' },
@@ -85,15 +89,15 @@ test.each<[sentence: string, hostnames: { spec?: unknown; status?: unknown }, re
   expect(readPlatform(exposed, undefined).externalRegistries ?? []).toEqual(registries.map((registry) => ({ registry, object: ofConfig })));
 });
 
-describe('a name without registry is', () => {
+describe('a name without a registry is', () => {
   test.each<[sentence: string, search: unknown, shortNames: unknown]>([
-    ['searched where the nodes search', ['registry.access.redhat.com', 'quay.io'], ['registry.access.redhat.com', 'quay.io']],
-    ['let in nowhere without a list', undefined, 'reject'],
-    ['let in nowhere with an empty list', [], 'reject'],
-    ['let in nowhere with a list that is none', 'quay.io', 'reject'],
-    ['let in nowhere with nothing for a list', null, 'reject'],
-    ['not searched in what is no registry', ['https://x', 5, 'nginx', 'a.io:5000'], ['a.io:5000']],
-    ['let in nowhere where the list has no registry', ['https://x'], 'reject'],
+    ['searched in the registries that nodes search', ['registry.access.redhat.com', 'quay.io'], ['registry.access.redhat.com', 'quay.io']],
+    ['rejected without a list', undefined, 'reject'],
+    ['rejected with an empty list', [], 'reject'],
+    ['rejected with a list of a wrong type', 'quay.io', 'reject'],
+    ['rejected with null in place of a list', null, 'reject'],
+    ['not searched in invalid registries', ['https://x', 5, 'nginx', 'a.io:5000'], ['a.io:5000']],
+    ['rejected if the list contains no registry', ['https://x'], 'reject'],
   ])('%s', (_sentence, search, shortNames) => {
     expect(readPlatform(config(hostname, search), undefined).shortNames).toEqual(shortNames);
   });
@@ -110,8 +114,8 @@ function watching(objects: Record<string, KubeObject> = {}, groups: string[] = [
   return { api, time, log, platform, groups, changes: () => changes };
 }
 
-describe('watched', () => {
-  test('on a cluster without OpenShift’s configuration, nothing is asked for, nothing is said, and no Service is believed', async () => {
+describe('while the cluster is watched', () => {
+  test('on a cluster without OpenShift’s configuration, nothing is requested, nothing is logged, and no Service is trusted', async () => {
     const { api, log, platform } = watching({ [servicePath]: service({ clusterIP: '10.0.0.1', ports: [{ port: 5000 }] }) }, []);
     expect(platform.current()).toBeUndefined();
     expect(platform.missing()).toBe("the cluster's registry configuration has not been read yet");
@@ -121,7 +125,7 @@ describe('watched', () => {
     expect(log.lines).toEqual([]);
   });
 
-  test('changes are told: another hostname, another Service, another list', async () => {
+  test('changes are reported: another hostname, another Service, another list', async () => {
     const { api, platform, changes } = watching({ [configPath]: config(hostname) });
     await expect.poll(() => platform.current()?.internalRegistries.length).toBe(2);
     const before = changes();
@@ -143,7 +147,7 @@ describe('watched', () => {
 
   const unavailable = new ApiError(503, 'ServiceUnavailable', 'GET /apis/config.openshift.io/v1: ServiceUnavailable (503)');
 
-  test('an API that does not answer is waited for, then names that depend on it are evaluated strictly until it answers', async () => {
+  test('an API that does not respond is waited for, then names that depend on it are evaluated strictly until it responds', async () => {
     const { api, time, platform, log, changes } = watching({ [configPath]: config(hostname, ['quay.io']) });
     const served = api.client.hasResource;
     api.client.hasResource = () => Promise.reject(unavailable);
@@ -156,7 +160,7 @@ describe('watched', () => {
     await expect.poll(time.passing(() => platform.current()?.shortNames)).toEqual(['quay.io']);
   });
 
-  test('where only the Service cannot be read, the name of the registry is known all the same', async () => {
+  test('if only the Service cannot be read, the name of the registry is known nevertheless', async () => {
     const { api, time, platform } = watching({ [configPath]: config(hostname) });
     const { list } = api.client;
     api.client.list = (path, query, options) => (path.endsWith('/services') ? Promise.reject(unavailable) : list(path, query, options));
@@ -164,7 +168,7 @@ describe('watched', () => {
     expect(platform.missing()).toBeUndefined();
   });
 
-  test('a right that is missing keeps it waiting: that is a mistake in the installation', async () => {
+  test('a missing permission keeps it waiting, because the installation must be fixed', async () => {
     const { api, time, platform, log } = watching({ [configPath]: config(hostname) });
     api.client.list = () => Promise.reject(new ApiError(403, 'Forbidden', 'images is forbidden'));
     await expect.poll(() => log.lines.length).toBeGreaterThan(0);
@@ -174,7 +178,7 @@ describe('watched', () => {
     expect(platform.current()).toBeUndefined();
   });
 
-  test('after a refusal, an API that does not answer is reported when it is gone without, and stays so', async () => {
+  test('after a forbidden request, an API that does not respond is logged once, and evaluation stays strict until it responds', async () => {
     const { api, time, platform, log, changes } = watching({ [configPath]: config(hostname) });
     const forbidden = new ApiError(403, 'Forbidden', 'images is forbidden');
     const { list } = api.client;
@@ -204,7 +208,7 @@ describe('watched', () => {
     expect(warnings()).toHaveLength(1);
   });
 
-  test('what is installed later is found, and what is gone again is forgotten', async () => {
+  test('an API that is installed later is found, and one that is removed is forgotten', async () => {
     const { api, time, platform, groups } = watching({}, []);
     await expect.poll(() => platform.current()).toEqual({ internalRegistries: [] });
     api.put(configPath, config(hostname));

@@ -64,11 +64,11 @@ function watching(secrets: readonly KubeObject[], permitted: Set<string> | 'all'
   };
 }
 
-describe('a secret of a followed name', () => {
+describe('a secret with a followed name', () => {
   test.each([
-    ['of the type that is made today', 'kubernetes.io/dockerconfigjson', 'present'],
-    ['of the old type', 'kubernetes.io/dockercfg', 'present'],
-    ['of a type that no kubelet takes', 'Opaque', 'wrong-type'],
+    ['of the current type', 'kubernetes.io/dockerconfigjson', 'present'],
+    ['of the legacy type', 'kubernetes.io/dockercfg', 'present'],
+    ['of a type that no kubelet uses', 'Opaque', 'wrong-type'],
   ])('%s is %s: %s', async (_sentence, type, expected) => {
     const { watched } = watching([secret('team-a', 'pull', type)]);
     watched.follow(['pull']);
@@ -76,7 +76,7 @@ describe('a secret of a followed name', () => {
     expect(watched.get('team-b', 'pull')).toBe('absent');
   });
 
-  test('is followed: made, and taken away', async () => {
+  test('is followed when it is created and deleted', async () => {
     const { api, watched } = watching([]);
     watched.follow(['pull']);
     await expect.poll(() => watched.get('team-a', 'pull')).toBe('absent');
@@ -87,7 +87,7 @@ describe('a secret of a followed name', () => {
   });
 });
 
-test('nothing is known of a name before its list is complete, nor of one that no rule names', async () => {
+test('nothing is known about a name before its list is complete, or if no rule contains it', async () => {
   const { watched } = watching([secret('team-a', 'pull'), secret('team-a', 'other')]);
   expect(watched.get('team-a', 'pull')).toBe('unknown');
   watched.follow(['pull']);
@@ -96,7 +96,7 @@ test('nothing is known of a name before its list is complete, nor of one that no
   expect(watched.get('team-a', 'other')).toBe('unknown');
 });
 
-test('only metadata is asked for, by name', async () => {
+test('only metadata is requested, by name', async () => {
   const { api, watched } = watching([]);
   watched.follow(['pull']);
   await expect.poll(() => watched.get('team-a', 'pull')).toBe('absent');
@@ -105,7 +105,7 @@ test('only metadata is asked for, by name', async () => {
   for (const { path } of lists) expect(path).toBe('/api/v1/secrets');
 });
 
-test('names that rules do not use any more are let go, new ones are followed', async () => {
+test('names that rules no longer use are dropped, and new ones are followed', async () => {
   const { watched, asked } = watching([secret('team-a', 'one'), secret('team-a', 'two')]);
   watched.follow(['one']);
   await expect.poll(() => watched.get('team-a', 'one')).toBe('present');
@@ -115,8 +115,8 @@ test('names that rules do not use any more are let go, new ones are followed', a
   expect(asked).toEqual(['list one', 'watch one', 'list two', 'watch two']);
 });
 
-describe('without the right', () => {
-  test('nothing is known, and the fix is told once', async () => {
+describe('without the permission', () => {
+  test('nothing is known, and the fix is logged once', async () => {
     const { watched, log, timers } = watching([secret('team-a', 'pull')], new Set());
     watched.follow(['pull', 'push']);
     await expect.poll(() => log.lines.length).toBe(1);
@@ -127,14 +127,14 @@ describe('without the right', () => {
     expect(log.lines).toHaveLength(1);
   });
 
-  test('for one name, the others are followed all the same', async () => {
+  test('for one name, the others are followed nevertheless', async () => {
     const { watched } = watching([secret('team-a', 'pull'), secret('team-a', 'push')], new Set(['push']));
     watched.follow(['pull', 'push']);
     await expect.poll(() => watched.get('team-a', 'push')).toBe('present');
     expect(watched.get('team-a', 'pull')).toBe('unknown');
   });
 
-  test('granted later, it counts without a restart', async () => {
+  test('that is granted later, secrets are followed without a restart', async () => {
     const permitted = new Set<string>();
     const { watched, log, timers } = watching([secret('team-a', 'pull')], permitted);
     watched.follow(['pull']);
@@ -149,10 +149,10 @@ describe('without the right', () => {
   });
 });
 
-describe('a right that is taken away', () => {
+describe('a revoked permission', () => {
   const pull = secret('team-a', 'pull');
 
-  test('takes with it what was known by it, is told once, and counts again when it is granted again', async () => {
+  test('makes its secrets unknown, is logged once, and is used again when it is granted again', async () => {
     const permitted = new Set(['pull', 'push']);
     const { api, watched, log, timers } = watching([], permitted);
     watched.follow(['pull', 'push']);
@@ -168,7 +168,7 @@ describe('a right that is taken away', () => {
     await expect.poll(timers.passing(() => watched.get('team-a', 'pull'))).toBe('present');
   });
 
-  test('is noticed as soon as a watch is refused, and the watches end', async () => {
+  test('is detected as soon as a watch is forbidden, and the watches end', async () => {
     const permitted = new Set(['pull']);
     const { watched, log, cutWatches } = watching([pull], permitted);
     watched.follow(['pull']);
@@ -183,7 +183,7 @@ describe('a right that is taken away', () => {
     expect(log.lines.filter(({ message }) => message.includes('no permission to watch'))).toHaveLength(1);
   });
 
-  test('costs nothing when it is back at once', async () => {
+  test('has no effect if it is restored immediately', async () => {
     const { watched, log, asked, timers, answering } = watching([pull]);
     watched.follow(['pull']);
     await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
@@ -196,16 +196,16 @@ describe('a right that is taken away', () => {
 
   test.each<[sentence: string, answer: Answer]>([
     [
-      'the API server is away',
+      'the API server is unavailable',
       () => {
         throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
       },
     ],
-    ['the answer is nothing', () => undefined],
-    ['the answer has no status', () => ({ status: null })],
-    ['the answer says neither yes nor no', () => ({ status: {} })],
-    ['an authorizer could not answer', () => ({ status: { allowed: false, evaluationError: 'webhook timed out' } })],
-  ])('is not believed where %s, which is told once', async (_sentence, answer) => {
+    ['the response is empty', () => undefined],
+    ['the response has no status', () => ({ status: null })],
+    ['the response is neither yes nor no', () => ({ status: {} })],
+    ['an authorizer could not decide', () => ({ status: { allowed: false, evaluationError: 'webhook timed out' } })],
+  ])('is not assumed if %s, which is logged once', async (_sentence, answer) => {
     const { watched, log, asked, timers, answering } = watching([pull]);
     watched.follow(['pull']);
     await expect.poll(() => watched.get('team-a', 'pull')).toBe('present');
@@ -216,17 +216,17 @@ describe('a right that is taken away', () => {
   });
 });
 
-test('of what the API server sends, only names are kept', () => {
+test('only names are kept from what the API server sends', () => {
   const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': '{"data":{}}' };
   const sent = secret('team-a', 'pull');
   const metadata = { name: 'pull', namespace: 'team-a', uid: 'u', resourceVersion: '7' };
   expect(keepName({ ...sent, metadata: { ...metadata, annotations, labels: { a: 'b' } } })).toEqual({ metadata });
 });
 
-describe('of very many names', () => {
+describe('with very many names', () => {
   const names = Array.from({ length: maxSecretNames + 50 }, (_, index) => `secret-${index}`);
 
-  test('only so many are followed, which is logged once and can be asked for', async () => {
+  test('only a limited number is followed, which is logged once and can be queried', async () => {
     const { watched, log } = watching([]);
     watched.follow(names);
     await expect.poll(() => watched.get('team-a', `secret-${maxSecretNames - 1}`)).toBe('absent');
@@ -240,14 +240,14 @@ describe('of very many names', () => {
     expect(watched.unwatched()).toEqual({ beyondLimit: 0, notPermitted: 0 });
   });
 
-  test('a right to all secrets is asked for once, and no name after it', async () => {
+  test('a permission for all secrets is checked once, and then no single name is', async () => {
     const { watched, asked } = watching([]);
     watched.follow(names);
     await expect.poll(() => watched.get('team-a', 'secret-0')).toBe('absent');
     expect(asked).toEqual(['list any', 'watch any']);
   });
 
-  test('without it each is asked for, and those that are not permitted are counted', async () => {
+  test('without it, each name is checked, and those without permission are counted', async () => {
     const permitted = new Set(names.slice(0, maxSecretNames - 5));
     const { watched, asked } = watching([], permitted);
     watched.follow(names);

@@ -54,15 +54,15 @@ function pathOf(object: KubeObject): string {
 
 const many = (namespace: string, count: number) => Array.from({ length: count }, (_, index) => account(namespace, `small-${index}`));
 
-describe('an account', () => {
-  test('is known by its pull secrets', async () => {
+describe('a service account', () => {
+  test('is known with its pull secrets', async () => {
     const { facts, ready } = watching([account('shop', 'robot', { secrets: ['a', 'b'] })]);
     await ready();
     expect(facts.current()?.serviceAccount('shop', 'robot')).toEqual({ kind: 'known', pullSecrets: ['a', 'b'], onlyListedSecrets: false });
     expect(facts.current()?.serviceAccount('shop', 'other')).toEqual({ kind: 'absent' });
   });
 
-  test('with more names than are held is too large, and known again when it is shortened', async () => {
+  test('with more names than the limit is too large, and known again when it is shortened', async () => {
     const secrets = Array.from({ length: 60_000 }, (_, index) => `p${index}`);
     const { put, facts, ready, kindOf } = watching([account('shop', 'fat', { secrets, enforcing: true })]);
     await ready();
@@ -73,8 +73,8 @@ describe('an account', () => {
   });
 });
 
-describe('a namespace with more than its budget', () => {
-  test('has nothing held of it, is named once, and leaves the others alone', async () => {
+describe('a namespace that exceeds its budget', () => {
+  test('is omitted from memory, is logged once, and does not affect others', async () => {
     const { facts, ready, kindOf, warnings } = watching([account('honest', 'robot'), ...many('evil', 500)]);
     await ready();
     expect(kindOf('evil', 'small-0')).toBe('too-large');
@@ -86,7 +86,7 @@ describe('a namespace with more than its budget', () => {
     expect(warnings()).toEqual([expect.stringContaining('namespace evil needs more than')]);
   });
 
-  test('is noticed while it grows too', async () => {
+  test('is also detected while it grows', async () => {
     const { put, ready, kindOf } = watching([account('evil', 'first')]);
     await ready();
     expect(kindOf('evil', 'first')).toBe('known');
@@ -94,7 +94,7 @@ describe('a namespace with more than its budget', () => {
     await expect.poll(() => kindOf('evil', 'first')).toBe('too-large');
   });
 
-  test('counts what it has in all collections together, and so its image streams are too large as well', async () => {
+  test('counts the size of all collections together, so its image streams are too large as well', async () => {
     const streams = Array.from({ length: 40 }, (_, index) => stream('evil', `stream-${index}`));
     const { facts, ready, kindOf } = watching([...many('evil', 40), ...streams, stream('honest', 'web')]);
     await ready();
@@ -103,14 +103,14 @@ describe('a namespace with more than its budget', () => {
     expect(facts.current()?.imageStream('honest', 'web').kind).toBe('known');
   });
 
-  test('still knows which accounts allow only what they list', async () => {
+  test('still knows which accounts allow only listed secrets', async () => {
     const { facts, ready } = watching([account('evil', 'strict', { enforcing: true }), ...many('evil', 500)]);
     await ready();
     expect(facts.current()?.serviceAccount('evil', 'strict')).toMatchObject({ kind: 'too-large', onlyListedSecrets: true });
     expect(facts.current()?.serviceAccount('evil', 'small-0')).toMatchObject({ kind: 'too-large', onlyListedSecrets: false });
   });
 
-  test('takes all its accounts for such where too many are', async () => {
+  test('treats all its accounts as such if there are too many', async () => {
     const strict = Array.from({ length: 1_100 }, (_, index) => account('evil', `strict-${index}`, { enforcing: true }));
     const { facts, ready } = watching([...strict, account('evil', 'lax')]);
     await ready();
@@ -118,7 +118,7 @@ describe('a namespace with more than its budget', () => {
     expect(facts.current()?.serviceAccount('evil', 'lax')).toMatchObject({ onlyListedSecrets: true });
   });
 
-  test('forgets an account that is deleted, with what it allows', async () => {
+  test('forgets an account that is deleted, and its restriction', async () => {
     const { api, facts, ready } = watching([account('evil', 'strict', { enforcing: true }), ...many('evil', 500)]);
     await ready();
     const onlyListed = () => facts.current()?.serviceAccount('evil', 'strict');
@@ -127,7 +127,7 @@ describe('a namespace with more than its budget', () => {
     await expect.poll(onlyListed).toMatchObject({ kind: 'too-large', onlyListedSecrets: false });
   });
 
-  test('comes back when it has shrunk, and not while it is just below', async () => {
+  test('returns when it has shrunk enough, and not while it is just below the limit', async () => {
     const { api, time, facts, ready, kindOf, log } = watching(many('evil', 100));
     await ready();
     expect(kindOf('evil', 'small-0')).toBe('too-large');
@@ -147,7 +147,7 @@ describe('a namespace with more than its budget', () => {
   });
 });
 
-test('of many namespaces that fill the whole budget together, the largest goes first', async () => {
+test('of many namespaces that fill the total budget together, the largest is omitted first', async () => {
   const small = Array.from({ length: 20 }, (_, index) => many(`ns-${index}`, 2)).flat();
   const { facts, ready, kindOf, warnings } = watching([...many('large', 40), ...small], { perNamespace, inAll: 20_000 });
   await ready();

@@ -32,7 +32,7 @@ const selecting = (...more: object[]) =>
 const [controlPlane, managedBy] = enforcerRequirements;
 const other = { key: 'unchecked', operator: 'DoesNotExist' };
 
-test('what is as it should be does not differ, whatever the API server adds by default and others add beside it', () => {
+test('an up-to-date configuration does not differ, whatever defaults the API server adds and whatever entries others add', () => {
   expect(differenceOf(live(), wanted())).toBeUndefined();
   expect(differenceOf(live([...webhooks, { name: 'a.other.example', failurePolicy: 'Fail' }]), wanted())).toBeUndefined();
   expect(
@@ -47,33 +47,33 @@ describe.each<[string, LiveConfiguration]>([
   ['no entries', live([])],
   ['no list of entries', { ...live(), webhooks: null }],
   ['an entry that is missing', live(webhooks.slice(1))],
-  ['an entry in our name that is not wanted', live([...webhooks, { name: 'foreign.validate.regkeeper.io' }])],
-  ['another failurePolicy', each(() => ({ failurePolicy: 'Ignore' }))],
-  ['another timeout', each(() => ({ timeoutSeconds: 1 }))],
-  ['another matchPolicy', each(() => ({ matchPolicy: 'Exact' }))],
-  ['other rules', each(() => ({ rules: [] }))],
-  ['another CA', each(({ clientConfig }) => ({ clientConfig: { ...(clientConfig as object), caBundle: 'eA==' } }))],
+  ['an unexpected entry in our name', live([...webhooks, { name: 'foreign.validate.regkeeper.io' }])],
+  ['a changed failurePolicy', each(() => ({ failurePolicy: 'Ignore' }))],
+  ['a changed timeout', each(() => ({ timeoutSeconds: 1 }))],
+  ['a changed matchPolicy', each(() => ({ matchPolicy: 'Exact' }))],
+  ['changed rules', each(() => ({ rules: [] }))],
+  ['a different CA', each(({ clientConfig }) => ({ clientConfig: { ...(clientConfig as object), caBundle: 'eA==' } }))],
   [
-    'another Service',
+    'a different Service',
     each(({ clientConfig }) => ({ clientConfig: { ...(clientConfig as object), service: { name: 'x', namespace: 'x' } } })),
   ],
   [
-    'a condition more',
+    'an additional condition',
     each(({ matchConditions }) => ({
       matchConditions: [...((matchConditions ?? []) as object[]), { name: 'never', expression: 'false' }],
     })),
   ],
-  ['conditions that are changed', each(() => ({ matchConditions: [{ name: 'brings-an-image', expression: 'false' }] }))],
-  ['conditions that are gone', each(() => ({ matchConditions: undefined }))],
+  ['changed conditions', each(() => ({ matchConditions: [{ name: 'brings-an-image', expression: 'false' }] }))],
+  ['removed conditions', each(() => ({ matchConditions: undefined }))],
   ['a selector without our requirements', each(() => ({ namespaceSelector: { matchExpressions: [controlPlane] } }))],
   [
-    'matchLabels beside it',
+    'additional matchLabels',
     each(({ namespaceSelector }) => ({ namespaceSelector: { ...(namespaceSelector as object), matchLabels: { a: 'b' } } })),
   ],
-  ['a label that namespaces must have, which none may have', selecting({ key: 'nobody.has/this', operator: 'Exists' })],
+  ['a label that namespaces must have, but none may have', selecting({ key: 'nobody.has/this', operator: 'Exists' })],
   ['a value that namespaces must have', selecting({ key: 'team', operator: 'In', values: ['none'] })],
   ['no namespace that has a name', selecting({ key: 'kubernetes.io/metadata.name', operator: 'DoesNotExist' })],
-  ['another owner', live(webhooks, { ownerReferences: [] })],
+  ['a different owner', live(webhooks, { ownerReferences: [] })],
 ])('%s', (_what, changed) => {
   test.each(['tolerate', 'disable'] as const)('weakens the webhooks, with %s too', (enforcer) => {
     expect(differenceOf(changed, wanted(enforcer))).toMatchObject({ severity: 'weakened' });
@@ -81,14 +81,14 @@ describe.each<[string, LiveConfiguration]>([
 });
 
 describe.each<[string, LiveConfiguration]>([
-  ['a requirement more for namespaces', selecting(other)],
-  ['a requirement more beside those of AKS', selecting(controlPlane, managedBy, other)],
-  ['the same key as AKS with another value', selecting({ ...controlPlane, values: ['yes'] })],
-  ['the same key as AKS with another operator', selecting({ key: 'control-plane', operator: 'DoesNotExist' })],
+  ['an additional requirement for namespaces', selecting(other)],
+  ['an additional requirement next to those of AKS', selecting(controlPlane, managedBy, other)],
+  ['the same key as AKS with a different value', selecting({ ...controlPlane, values: ['yes'] })],
+  ['the same key as AKS with a different operator', selecting({ key: 'control-plane', operator: 'DoesNotExist' })],
   ['an annotation of cert-manager', live(webhooks, { annotations: { 'cert-manager.io/inject-ca-from': 'x/y' } })],
   ['an annotation of the service CA', live(webhooks, { annotations: { 'service.beta.openshift.io/inject-cabundle': 'true' } })],
 ])('%s', (_what, changed) => {
-  test('narrows them, or is metadata', () => {
+  test('narrows the webhooks, or is metadata', () => {
     expect(differenceOf(changed, wanted())).toMatchObject({ severity: 'narrowed' });
   });
 });
@@ -101,7 +101,7 @@ test('an objectSelector narrows entries that have none, and weakens the one whos
   expect(differenceOf(live([...kinds, select(guard as WebhookEntry)]), wanted())).toMatchObject({ severity: 'weakened' });
 });
 
-test('with something weakened beside it, what is narrowed is repaired at once too', () => {
+test('if something is weakened too, a narrowing is repaired immediately as well', () => {
   const changed = each((entry) => ({
     failurePolicy: 'Ignore',
     namespaceSelector: { matchExpressions: [...requirementsOf(entry), other] },
@@ -119,23 +119,23 @@ describe("AKS' two requirements", () => {
     },
   );
 
-  test('may stand in front of ours', () => {
+  test('may precede ours', () => {
     const changed = each((entry) => ({ namespaceSelector: { matchExpressions: [managedBy, controlPlane, ...requirementsOf(entry)] } }));
     expect(differenceOf(changed, wanted())).toBeUndefined();
     expect(withTolerated(changed, wanted())[0]?.namespaceSelector).toEqual(changed.webhooks?.[0]?.namespaceSelector);
   });
 
-  test('stay where another one beside them is put back', () => {
+  test('stay when another one next to them is reverted', () => {
     const [entry] = withTolerated(selecting(other, managedBy, controlPlane), wanted());
     expect(requirementsOf(entry as WebhookEntry).slice(-2)).toEqual([managedBy, controlPlane]);
     expect(requirementsOf(entry as WebhookEntry)).not.toContainEqual(other);
   });
 
-  test('are not added where they are not there', () => {
+  test('are not added if they are absent', () => {
     expect(withTolerated(live(), wanted())).toEqual(webhooks);
   });
 
-  test('are put back after opting out', () => {
+  test('are reverted after opting out', () => {
     const changed = {
       ...selecting(controlPlane, managedBy),
       metadata: { ...live().metadata, labels: enforcerOptOut, annotations: enforcerOptOut },
@@ -153,7 +153,7 @@ describe('the opt-out', () => {
     ],
   };
 
-  test('is a label and an annotation, and either is written where it is missing', () => {
+  test('is a label and an annotation, and either is written if it is missing', () => {
     expect(differenceOf(live(webhooks, marked), wanted('disable'))).toBeUndefined();
     expect(differenceOf(live(), wanted('disable'))?.fields).toHaveLength(2);
     expect(differenceOf(live(webhooks, { labels: enforcerOptOut }), wanted('disable'))?.fields).toEqual([
@@ -161,7 +161,7 @@ describe('the opt-out', () => {
     ]);
   });
 
-  test('is taken back with the setting where we have written it, and left where an administrator has', () => {
+  test('is removed with the setting if we have written it, and stays if an administrator has', () => {
     expect(differenceOf(withOwnership(live(webhooks, { ...marked, ...ours })), wanted())?.fields).toEqual([
       'metadata.labels: admissions.enforcer/disabled',
     ]);
@@ -169,7 +169,7 @@ describe('the opt-out', () => {
   });
 });
 
-test('who made the difference is who owns the field now, or else who wrote last', () => {
+test('a difference is attributed to the owner of the field, or else to the last writer', () => {
   const fieldsV1 = (field: string) => ({ 'f:webhooks': { [`k:{"name":"${pods}"}`]: { [`f:${field}`]: {} } } });
   const managedFields = [
     { manager: 'regkeeper', operation: 'Apply', time: '2026-01-04T00:00:00Z', fieldsV1: fieldsV1('rules') },
@@ -187,7 +187,7 @@ test('who made the difference is who owns the field now, or else who wrote last'
   expect(fieldManagersOf(live([]), { severity: 'weakened', fields: [], owned: [] })).toEqual([]);
 });
 
-test('what an apply leaves behind are entries in our name and conditions in our entries', () => {
+test('what an apply does not remove: entries in our name, and conditions in our entries', () => {
   const changed = live([
     ...webhooks.map((entry) =>
       entry.name === pods

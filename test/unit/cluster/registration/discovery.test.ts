@@ -61,17 +61,17 @@ async function discovering(
 
 const all = kinds.filter(({ group }) => group !== '').flatMap(({ entryPoints }) => entryPoints.map(({ resource }) => resource));
 
-describe('the entryPoints of an API', () => {
+describe('the entry points of an API', () => {
   test.each<[string, readonly Answer[], string[] | undefined, readonly string[]]>([
-    ['that serves some', [['builds', 'builds/clone', 'builds/log']], undefined, ['builds', 'builds/clone']],
+    ['that serves some of them', [['builds', 'builds/clone', 'builds/log']], undefined, ['builds', 'builds/clone']],
     ['that does not exist', [[]], undefined, []],
-    ['that has never answered, on a fresh install', [unavailable], undefined, all],
+    ['that has never responded, on a fresh install', [unavailable], undefined, all],
     ['that is slow from the beginning, on a fresh install', [unresponsive], undefined, all],
-    ['that has never answered, after a restart', [unavailable], ['builds'], ['builds']],
-    ['that has answered before', [['buildconfigs'], unavailable], ['builds'], ['buildconfigs']],
-    ['that was slow and answers', [unresponsive, ['buildconfigs']], undefined, ['buildconfigs']],
+    ['that has never responded, after a restart', [unavailable], ['builds'], ['builds']],
+    ['that has responded before', [['buildconfigs'], unavailable], ['builds'], ['buildconfigs']],
+    ['that was slow and responds', [unresponsive, ['buildconfigs']], undefined, ['buildconfigs']],
     ['that did not exist and is being installed', [[], unavailable], undefined, all],
-    ['that did not exist, when the API server does not answer', [[], unresponsive], undefined, []],
+    ['that did not exist, when the API server does not respond', [[], unresponsive], undefined, []],
     ['that was removed', [['buildconfigs'], []], ['buildconfigs'], []],
   ])('%s', async (_which, answers, registered, expected) => {
     const { entryPoints } = await discovering(
@@ -81,7 +81,7 @@ describe('the entryPoints of an API', () => {
     expect([...new Set(entryPoints())].sort()).toEqual([...new Set(expected)].sort());
   });
 
-  test("of Kubernetes' own are there whatever happens", async () => {
+  test("of Kubernetes' own APIs always exist", async () => {
     const { discovery } = await discovering([{ [api]: unavailable, [platform]: unavailable }]);
     expect(discovery.kinds(() => []).map(({ kind }) => kind)).toContain('Pod');
   });
@@ -89,20 +89,26 @@ describe('the entryPoints of an API', () => {
 
 describe('whether this is OpenShift', () => {
   test.each<[string, Answer, boolean | undefined, boolean, boolean]>([
-    ['is known by the ClusterVersion', ['clusterversions'], undefined, false, true],
-    ['whatever is registered', ['clusterversions'], false, false, true],
-    ['without it is denied, whatever is registered', [], true, true, false],
-    ['is what is registered, where it cannot be asked', unavailable, true, false, true],
-    ['is not, where that is registered', unavailable, false, true, false],
-    ['on a fresh install: where the API server lists the group', unavailable, undefined, true, true],
-    ['and nowhere else: nobody steps outside by the name of a namespace', unavailable, undefined, false, false],
+    ['is known from the ClusterVersion', ['clusterversions'], undefined, false, true],
+    ['is known from the ClusterVersion, whatever is registered', ['clusterversions'], false, false, true],
+    ['is false without it, whatever is registered', [], true, true, false],
+    ['depends on the registration, if the ClusterVersion cannot be queried: yes', unavailable, true, false, true],
+    ['depends on the registration, if the ClusterVersion cannot be queried: no', unavailable, false, true, false],
+    ['depends on the listed groups on a fresh install: yes', unavailable, undefined, true, true],
+    [
+      'depends on the listed groups on a fresh install: no, so no namespace is excluded because of its name',
+      unavailable,
+      undefined,
+      false,
+      false,
+    ],
   ])('%s', async (_what, answer, registered, listed, expected) => {
     const { discovery } = await discovering([{ [platform]: answer }], { listed });
     expect(discovery.openshift(registered)).toBe(expected);
   });
 });
 
-test('trouble is reported once, told with its reason and time, and so is its end', async () => {
+test('a failure is reported once, with its reason and time, and so is its end', async () => {
   const { discovery, log } = await discovering([{ [api]: unavailable }, { [api]: unresponsive }, { [api]: unresponsive }]);
   expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
     expect.stringContaining(`discovery of the API ${api} failed: unavailable. Until the API is available`),
@@ -110,7 +116,7 @@ test('trouble is reported once, told with its reason and time, and so is its end
   expect(discovery.unavailable()).toEqual([{ api, reason: 'no answer within 3 s', since: 0 }]);
 });
 
-test('a stop ends the requests in progress, and nothing of them is logged', async () => {
+test('a stop aborts the requests in progress, and they are not logged', async () => {
   const asked = Promise.withResolvers<void>();
   const resourcesOf = () => {
     asked.resolve();

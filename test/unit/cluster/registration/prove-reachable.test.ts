@@ -36,7 +36,7 @@ function probing() {
   };
 }
 
-test('a dry run that our own server answered is the proof; it stops nothing and changes nothing', async () => {
+test('a dry run to which our own server responded is the proof, and it blocks and changes nothing', async () => {
   const { prove, get, calls, log } = probing();
   const before = get(configuration)?.metadata.resourceVersion;
   expect(await prove()).toBe(true);
@@ -47,7 +47,7 @@ test('a dry run that our own server answered is the proof; it stops nothing and 
   expect(log.lines).toEqual([]);
 });
 
-test('the owner of the configuration stays: without it, it would outlive its namespace', async () => {
+test('the owner of the configuration stays, because without it the configuration would outlive its namespace', async () => {
   const { prove, calls, put } = probing();
   const ownerReferences = [{ apiVersion: 'v1', kind: 'Namespace', name: 'regkeeper', uid: 'uid-1' }];
   put(configuration, { metadata: { name: 'regkeeper', ownerReferences } } as KubeObject);
@@ -56,7 +56,7 @@ test('the owner of the configuration stays: without it, it would outlive its nam
   expect(calls.at(-1)?.body).toMatchObject({ metadata: { ownerReferences }, webhooks: [{ name: 'probe.regkeeper.io' }] });
 });
 
-test('one that nobody answered is told once, with where to look, and once more when it works', async () => {
+test('a dry run without a response is logged once, with what to check, and once more when it works', async () => {
   const { prove, block, log } = probing();
   block(true);
   expect([await prove(), await prove()]).toEqual([false, false]);
@@ -66,7 +66,7 @@ test('one that nobody answered is told once, with where to look, and once more w
   expect(log.lines).toHaveLength(2);
 });
 
-test('a configuration that another replica has written meanwhile is left to it, without a word', async () => {
+test('a configuration that another replica has written meanwhile is left alone, without a message', async () => {
   const { prove, get, put, log } = probing();
   const seen = get(configuration) as KubeObject;
   put(configuration, { ...seen, webhooks: [{ name: 'pods.mutate.regkeeper.io' }] } as KubeObject);

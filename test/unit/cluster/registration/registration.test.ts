@@ -31,7 +31,7 @@ describe('the desired entries', () => {
     expect(new Set(mutating.map(({ name }) => name)).size).toBe(mutating.length);
   });
 
-  test('call the Service, each configuration at its own path', () => {
+  test('the entries call the Service, each configuration with its own path', () => {
     const service = { namespace: 'regkeeper', name: 'regkeeper', port: 443 };
     const caBundle = 'dGhlIGJ1bmRsZQ==';
     expect(mutating[0]?.clientConfig).toEqual({ service: { ...service, path: '/mutate' }, caBundle });
@@ -68,7 +68,7 @@ describe('the desired entries', () => {
     expect(conditionOf(there.validating[0], 'not-of-the-platform')).toContain("startsWith('openshift-')");
   });
 
-  test('see ephemeral containers, which come by a subresource', () => {
+  test('the entries cover ephemeral containers, which use a subresource', () => {
     const rules = mutatingNamed('pods')?.rules as { resources: string[]; operations: string[] }[];
     expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual([
       'pods CREATE UPDATE',
@@ -84,12 +84,12 @@ describe('the desired entries', () => {
     ['imagetags.image.openshift.io', ['imagetags CREATE UPDATE']],
     ['imagestreamimports.image.openshift.io', ['imagestreamimports CREATE']],
     ['imagestreammappings.image.openshift.io', ['imagestreammappings CREATE']],
-  ])('see %s by %j', (name, entryPoints) => {
+  ])('the entries cover %s with %j', (name, entryPoints) => {
     const rules = mutatingNamed(name)?.rules as { resources: string[]; operations: string[] }[];
     expect(rules.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(entryPoints);
   });
 
-  test('the entries list every subresource, and no status but that of image streams', () => {
+  test('the entries list every subresource, and no status except that of image streams', () => {
     const resources = mutating.flatMap(({ rules }) => (rules as { resources: string[] }[]).flatMap((rule) => rule.resources));
     const subresources = resources.filter((resource) => resource.includes('/'));
     expect(subresources).toEqual(['pods/ephemeralcontainers', 'buildconfigs/instantiate', 'builds/clone', 'imagestreams/status']);
@@ -112,7 +112,7 @@ describe('the desired entries', () => {
     ['imagestreams.image.openshift.io', 'object.?spec.?dockerImageRepository != oldObject.?spec.?dockerImageRepository'],
     ['imagestreamtags.image.openshift.io', 'object.?tag != oldObject.?tag'],
     ['imagetags.image.openshift.io', 'object.?spec != oldObject.?spec'],
-  ])('ask about an update of %s when %s', (name, condition) => {
+  ])('updates of %s are intercepted if %s', (name, condition) => {
     const expression = conditionOf(mutatingNamed(name), 'brings-an-image');
     expect(expression?.split(' || ')).toContain(condition);
     expect(expression).toMatch(/^request\.operation == 'CREATE' \|\| /);
@@ -131,7 +131,7 @@ describe('the desired entries', () => {
     const chosen = desiredWebhooks({ ...desiredOptions, policy });
     const ofKinds = [...chosen.mutating, ...chosen.validating].filter(({ name }) => !name.startsWith('configmaps.guard.'));
 
-    test('take it over, beside what always holds', () => {
+    test('the entries use it, in addition to what always applies', () => {
       expect(ofKinds).toHaveLength(2 * kindsWithImages.length);
       for (const entry of ofKinds) {
         expect(entry).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 9 });
@@ -147,14 +147,14 @@ describe('the desired entries', () => {
       }
     });
 
-    test('leave the guard of the rules as it is', () => {
+    test('the guard of the rules does not change', () => {
       const guardOf = ({ validating }: typeof chosen) => validating.find(({ name }) => name === 'configmaps.guard.regkeeper.io');
       expect(guardOf(chosen)).toBeDefined();
       expect(guardOf(chosen)).toEqual(guardOf(desiredWebhooks(desiredOptions)));
     });
   });
 
-  describe('of the rules', () => {
+  describe('for the rules', () => {
     const guards = desiredWebhooks(desiredOptions).validating.filter(({ name }) => name === 'configmaps.guard.regkeeper.io');
 
     test('one more entry covers labelled ConfigMaps in every namespace when they are written', () => {
@@ -169,16 +169,16 @@ describe('the desired entries', () => {
       expect(guards[0]).toMatchObject({ namespaceSelector: {} });
     });
 
-    test('lock nobody out: while nobody answers, an edit passes', () => {
+    test('the guard locks no one out: while no replica responds, an edit is allowed', () => {
       expect(guards[0]).toMatchObject({ failurePolicy: 'Ignore', timeoutSeconds: 5, sideEffects: 'None' });
     });
 
-    test('are not there where rules come from files', () => {
+    test('there is no guard if rules come from files', () => {
       expect(validating.map(({ name }) => name)).not.toContain('configmaps.guard.regkeeper.io');
     });
   });
 
-  test('ask about custom resources that the settings name, by fields that may be no words of CEL', () => {
+  test('the entries intercept custom resources from the settings, with fields that may be reserved words in CEL', () => {
     const place = (...steps: string[]) => steps;
     const row = customKindRow({
       group: 'x.io',
@@ -198,7 +198,7 @@ describe('the desired entries', () => {
     ]);
   });
 
-  test('are of the given kinds only', () => {
+  test('the entries cover only the specified kinds', () => {
     const kinds = kindsWithImages.filter(({ kind }) => kind === 'Pod');
     expect(desiredWebhooks({ ...desiredOptions, kinds }).mutating.map(({ name }) => name)).toEqual(['pods.mutate.regkeeper.io']);
   });
@@ -272,7 +272,7 @@ function registering({
   };
 }
 
-describe('registering', () => {
+describe('registration', () => {
   test('fills both configurations by server-side apply under its own name', async () => {
     const { start, filled, applies, get } = registering();
     start();
@@ -287,7 +287,7 @@ describe('registering', () => {
     });
   });
 
-  test('makes the own namespace the owner, so that the configurations go with it', async () => {
+  test("makes regkeeper's namespace the owner, so that the configurations are deleted with it", async () => {
     const { start, filled, get } = registering();
     start();
     await filled();
@@ -297,7 +297,7 @@ describe('registering', () => {
     });
   });
 
-  test('waits until it can answer', async () => {
+  test('waits until the server is ready', async () => {
     const { start, filled, calls, setReady, passTime } = registering({ ready: false });
     start();
     passTime();
@@ -332,14 +332,14 @@ describe('registering', () => {
     expect(ofOpenShift.map(({ resources, operations }) => [...resources, ...operations].join(' '))).toEqual(expected);
   });
 
-  test('knows OpenShift by its ClusterVersion', async () => {
+  test('detects OpenShift by its ClusterVersion', async () => {
     const { start, filled, entries } = registering({ groups: ['config.openshift.io'] });
     start();
     await filled();
     expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeDefined();
   });
 
-  test('says so when nobody knows by which authority the API server shall verify us', async () => {
+  test('logs when no CA is known with which the API server can verify regkeeper', async () => {
     const { start, log, applies } = registering({ caBundle: '' });
     start();
     await eventually(() => expect(log.lines.filter(({ level }) => level === 'error').length).toBeGreaterThanOrEqual(2));
@@ -349,7 +349,7 @@ describe('registering', () => {
 });
 
 describe('the proof that the API server reaches the Service', () => {
-  test('is not asked for once the namespace is being deleted: its probe would stay behind in the emptied configuration', async () => {
+  test('is not requested once the namespace is being deleted, because its probe would stay in the emptied configuration', async () => {
     let proofs = 0;
     const { start, filled, put, entries, timesAsked, passTime } = registering({
       prove: async () => {
@@ -372,7 +372,7 @@ describe('the proof that the API server reaches the Service', () => {
     expect(proofs).toBe(1);
   });
 
-  test('comes before anything is asked that may fail, and is repeated until it succeeds', async () => {
+  test('precedes every request that may fail, and is repeated until it succeeds', async () => {
     const answers = [false, false, true];
     const seen: number[] = [];
     const { start, filled, applies } = registering({
@@ -386,7 +386,7 @@ describe('the proof that the API server reaches the Service', () => {
     expect(seen).toEqual([0, 0, 0, 0, 0, 0]);
   });
 
-  test('is tried again soon at first, and less often the longer it fails', async () => {
+  test('is retried soon at first, and less often the longer it fails', async () => {
     let proofs = 0;
     const rests: number[] = [];
     const { start, filled } = registering({
@@ -402,7 +402,7 @@ describe('the proof that the API server reaches the Service', () => {
     expect(rests.filter((each) => [500, 2_000, 4_000].includes(each))).toEqual([500, 2_000, 4_000]);
   });
 
-  test('is not asked for where requests come in already', async () => {
+  test('is not requested if requests already arrive', async () => {
     const { start, certificates, entries, filled, put, get } = registering({
       prove: async () => {
         throw new Error('asked');
@@ -417,8 +417,8 @@ describe('the proof that the API server reaches the Service', () => {
   });
 });
 
-describe('afterwards', () => {
-  test('leaves alone what is as it should be', async () => {
+describe('after registration', () => {
+  test('an up-to-date configuration is left alone', async () => {
     const { start, filled, applies, timesAsked, passTime, entries, put, get } = registering();
     start();
     await filled();
@@ -435,9 +435,9 @@ describe('afterwards', () => {
 
   test.each<[string, (webhooks: WebhookEntry[]) => WebhookEntry[]]>([
     ['weakened', ([first, ...rest]) => [{ ...(first as WebhookEntry), failurePolicy: 'Ignore' }, ...rest]],
-    ['taken away', ([, ...rest]) => rest],
+    ['removed', ([, ...rest]) => rest],
     ['added in its name', (all) => [...all, { name: 'foreign.mutate.regkeeper.io' }]],
-  ])('repairs an entry that was %s', async (_what, change) => {
+  ])('an entry is repaired that was %s', async (_what, change) => {
     const { start, filled, entries, put, get } = registering();
     start();
     await filled();
@@ -446,7 +446,7 @@ describe('afterwards', () => {
     await eventually(() => expect(entries(mutatingPath)).toEqual(wanted));
   });
 
-  test('takes over a field that somebody else holds, and says whose it was', async () => {
+  test('a field that another manager owns is taken over, and the log names the manager', async () => {
     const { start, filled, failNext, applies, log } = registering();
     const conflict = 'PATCH: Conflict (409): Apply failed with 1 conflict: conflict with "kubectl-edit": .webhooks[0].failurePolicy';
     failNext('apply', new ApiError(409, 'Conflict', conflict));
@@ -456,7 +456,7 @@ describe('afterwards', () => {
     expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('kubectl-edit');
   });
 
-  test('publishes new authorities in both configurations', async () => {
+  test('new CAs are published in both configurations', async () => {
     const { start, filled, certificates, entries } = registering();
     start();
     await filled();
@@ -468,7 +468,7 @@ describe('afterwards', () => {
     });
   });
 
-  test('never makes a deleted configuration anew, and says once what that means', async () => {
+  test('a deleted configuration is never recreated, and the consequence is logged once', async () => {
     const { start, filled, remove, get, log, passTime, certificates, entries } = registering();
     start();
     await filled();
@@ -484,7 +484,7 @@ describe('afterwards', () => {
     expect(log.lines.find(({ level }) => level === 'warn')?.message).toContain('the MutatingWebhookConfiguration regkeeper does not exist');
   });
 
-  test('fills a configuration again that an administrator brought back', async () => {
+  test('a configuration that an administrator has recreated is filled again', async () => {
     const { start, filled, remove, put, log } = registering();
     start();
     await filled();
@@ -494,7 +494,7 @@ describe('afterwards', () => {
     await filled();
   });
 
-  test('writes nothing while it is about to end', async () => {
+  test('nothing is written during the shutdown', async () => {
     const { start, filled, setReady, put, applies, timesAsked, passTime } = registering();
     start();
     await filled();
@@ -508,7 +508,7 @@ describe('afterwards', () => {
     expect(applies()).toHaveLength(2);
   });
 
-  test('empties both configurations when its namespace is being deleted: nobody will be there to answer', async () => {
+  test('both configurations are emptied when the namespace is being deleted, because no replica will respond', async () => {
     const { start, filled, put, entries, log } = registering();
     start();
     await filled();
@@ -519,7 +519,7 @@ describe('afterwards', () => {
     expect(log.lines.some(({ message }) => message.includes('is being deleted'))).toBe(true);
   });
 
-  test('tries again what failed', async () => {
+  test('a failed write is retried', async () => {
     const { start, filled, failNext, log, passTime } = registering();
     failNext('apply', new ApiError(503, 'Unreachable', 'PATCH: no answer'));
     start();
@@ -529,14 +529,14 @@ describe('afterwards', () => {
   });
 });
 
-describe('an API that cannot be asked', () => {
+describe('an unavailable API', () => {
   const away = new ApiError(503, 'ServiceUnavailable', 'GET /apis/apps.openshift.io/v1: ServiceUnavailable (503)');
   const api = 'apps.openshift.io/v1';
   const entry = 'deploymentconfigs.apps.openshift.io.validate.regkeeper.io';
   const pods = 'pods.validate.regkeeper.io';
   const names = (entries: readonly WebhookEntry[]) => entries.map(({ name }) => name);
 
-  test('keeps no other kind from being registered, and on a fresh install its own kinds have all their entryPoints', async () => {
+  test('does not prevent other kinds from being registered, and on a fresh install its own kinds have all their entry points', async () => {
     const { start, filled, entries, client, log } = registering({ groups: ['build.openshift.io'] });
     const served = client.resourcesOf;
     client.resourcesOf = async (name) => (name === api ? Promise.reject(away) : served(name));
@@ -552,7 +552,7 @@ describe('an API that cannot be asked', () => {
     expect(conditionOf(entries(mutatingPath)[0], 'not-of-the-platform')).toBeUndefined();
   });
 
-  test('keeps nothing from being repaired, nor a new CA from being published', async () => {
+  test('does not prevent repairs or the publication of a new CA', async () => {
     const { start, filled, entries, put, get, client, certificates } = registering({
       groups: ['apps.openshift.io', 'config.openshift.io'],
     });
@@ -572,8 +572,8 @@ describe('an API that cannot be asked', () => {
 
   test.each([
     ['its entries', ['apps.openshift.io', 'config.openshift.io'], [entry]],
-    ['no entry where it was not served', ['config.openshift.io'], [entry]],
-  ])('after a restart: %s, and what the live entries say of OpenShift', async (_what, groups, registered) => {
+    ['no entry if it was not served', ['config.openshift.io'], [entry]],
+  ])('after a restart keeps %s, and what the live entries show about OpenShift', async (_what, groups, registered) => {
     const before = registering({ groups });
     const first = before.start();
     await before.filled();
@@ -588,8 +588,8 @@ describe('an API that cannot be asked', () => {
   });
 });
 
-describe('what a repair can do without', () => {
-  test('is another proof, where the configuration has been in service', async () => {
+describe('what a repair does not need', () => {
+  test('is another proof, if the configuration has been in use', async () => {
     let proofs = 0;
     const { start, filled, entries, put, get } = registering({
       prove: async () => {
@@ -605,7 +605,7 @@ describe('what a repair can do without', () => {
     expect(entries(validatingPath).length).toBeGreaterThan(0);
   });
 
-  test('is the Secret: where it cannot be read, the CAs that are registered stay, and the rest is repaired', async () => {
+  test('is the Secret: if it cannot be read, the registered CAs stay, and the rest is repaired', async () => {
     const { start, filled, entries, put, get, certificates, log } = registering({ caBundle: 'authority 1' });
     start();
     await filled();
@@ -618,7 +618,7 @@ describe('what a repair can do without', () => {
     expect(log.lines.filter(({ message }) => message.includes('the registered CA bundle stays unchanged'))).toHaveLength(1);
   });
 
-  test('is the other configuration: what of one cannot be written keeps nothing of the other', async () => {
+  test('is the other configuration: if one cannot be written, the other is repaired nevertheless', async () => {
     const { start, filled, entries, put, get, client } = registering();
     start();
     await filled();
@@ -632,7 +632,7 @@ describe('what a repair can do without', () => {
     await eventually(() => expect(entries(validatingPath)).toEqual(wanted));
   });
 
-  test('is the namespace, where it cannot be read but has been seen', async () => {
+  test('is the namespace, if it cannot be read but was read before', async () => {
     const { start, filled, entries, put, get, failNext, log } = registering();
     start();
     await filled();
@@ -644,7 +644,7 @@ describe('what a repair can do without', () => {
   });
 });
 
-describe('a replica that does not lead', () => {
+describe('a replica that is not the leader', () => {
   /** Long enough to see that nothing more happens. */
   const looked = ({ timesAsked, passTime }: ReturnType<typeof registering>) => {
     const before = timesAsked();
@@ -654,7 +654,7 @@ describe('a replica that does not lead', () => {
     });
   };
 
-  test('writes nothing and proves nothing until it leads, and nothing again when it leads no more', async () => {
+  test('writes nothing and proves nothing until it becomes the leader, or after it has lost leadership', async () => {
     const leadership = leadershipByHand();
     let proved = 0;
     const prove = async () => {
@@ -675,7 +675,7 @@ describe('a replica that does not lead', () => {
     expect(applies()).toHaveLength(2);
   });
 
-  test('does not write what it was about to write when it led', async () => {
+  test('does not finish a write that it prepared as the leader', async () => {
     const leadership = leadershipByHand(true);
     const registered = registering({ leadership });
     const { start, applies, certificates } = registered;
@@ -692,7 +692,7 @@ describe('a replica that does not lead', () => {
     expect(applies()).toEqual([]);
   });
 
-  test('publishes an authority that is not published', async () => {
+  test('publishes a CA that is not published', async () => {
     const leadership = leadershipByHand(true);
     const { start, filled, applies, certificates, entries } = registering({ leadership });
     start();
@@ -704,7 +704,7 @@ describe('a replica that does not lead', () => {
     expect(applies()).toHaveLength(4);
   });
 
-  test('still says that a configuration is gone, and empties both when its namespace is being deleted', async () => {
+  test('still logs that a configuration is missing, and empties both when its namespace is being deleted', async () => {
     const leadership = leadershipByHand(true);
     const { start, filled, put, remove, entries, log } = registering({ leadership });
     start();
@@ -721,7 +721,7 @@ describe('a replica that does not lead', () => {
   });
 });
 
-describe('authorities that another replica may need', () => {
+describe('CAs that another replica may need', () => {
   const [old, coming, foreign] = ['old', 'coming', 'foreign'].map((commonName) => sampleCa({ commonName }).certificate) as [
     string,
     string,
@@ -730,9 +730,9 @@ describe('authorities that another replica may need', () => {
   const bundles = (entries: readonly WebhookEntry[]) => new Set(entries.map(bundleOf));
 
   test.each([
-    ['who begins to lead', true],
-    ['who does not lead, and is not known by its own', false],
-  ])('are not taken away by %s', async (_who, leads) => {
+    ['a replica that becomes the leader', true],
+    ['a replica that is not the leader, and whose own CA is not published', false],
+  ])('are not removed by %s', async (_who, leads) => {
     const leadership = leadershipByHand(true);
     const { start, filled, entries, certificates } = registering({ leadership, caBundle: old });
     start();
@@ -744,7 +744,7 @@ describe('authorities that another replica may need', () => {
       await eventually(() => expect(bundles(entries(path))).toEqual(new Set([coming + old])));
   });
 
-  test('are taken away after ten minutes', async () => {
+  test('are removed after ten minutes', async () => {
     const { start, filled, entries, certificates, passTime } = registering({ caBundle: old });
     start();
     await filled();
@@ -757,7 +757,7 @@ describe('authorities that another replica may need', () => {
       });
   });
 
-  test('are not those that another hand has put in: these are put back', async () => {
+  test('do not include those that another writer has added, which are reverted', async () => {
     const { start, filled, entries, put, get } = registering({ caBundle: old });
     start();
     await filled();
@@ -769,7 +769,7 @@ describe('authorities that another replica may need', () => {
   });
 });
 
-test('a namespace that is not there is told once, and a configuration that goes while it is written is no failure', async () => {
+test('a missing namespace is logged once, and a configuration that is deleted while it is written is not a failure', async () => {
   const { start, filled, remove, log, before, certificates, passTime, timesAsked } = registering();
   start();
   await filled();
@@ -791,40 +791,37 @@ test('a namespace that is not there is told once, and a configuration that goes 
 describe('a stop', () => {
   const never = new Promise<never>(() => {});
 
-  test.each(['the proof', 'the write', 'the read of the certificate'])(
-    'ends %s in progress, and nothing of it is logged',
-    async (which) => {
-      const begun = Promise.withResolvers<void>();
-      const hang = () => {
+  test.each(['the proof', 'the write', 'the read of the certificate'])('aborts %s in progress, and it is not logged', async (which) => {
+    const begun = Promise.withResolvers<void>();
+    const hang = () => {
+      begun.resolve();
+      return never;
+    };
+    const api = memoryApi({
+      '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
+      [mutatingPath]: shipped(),
+      [validatingPath]: shipped(),
+    });
+    const log = recordingLog();
+    const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', caBundle: 'authority' });
+    const proof = Promise.withResolvers<never>();
+    const registration = createRegistration({
+      client: abortable(which === 'the write' ? { ...api.client, patchApply: hang } : api.client),
+      namespace: 'regkeeper',
+      service: 'regkeeper',
+      certificates: which === 'the read of the certificate' ? { ...certificates, refresh: hang } : certificates,
+      prove: (_mutating, signal) => {
+        if (which !== 'the proof') return Promise.resolve(true);
+        signal.addEventListener('abort', () => proof.reject(signal.reason));
         begun.resolve();
-        return never;
-      };
-      const api = memoryApi({
-        '/api/v1/namespaces/regkeeper': { metadata: { name: 'regkeeper' } },
-        [mutatingPath]: shipped(),
-        [validatingPath]: shipped(),
-      });
-      const log = recordingLog();
-      const certificates = createCertificateSource({ certificate: 'leaf', key: 'key', caBundle: 'authority' });
-      const proof = Promise.withResolvers<never>();
-      const registration = createRegistration({
-        client: abortable(which === 'the write' ? { ...api.client, patchApply: hang } : api.client),
-        namespace: 'regkeeper',
-        service: 'regkeeper',
-        certificates: which === 'the read of the certificate' ? { ...certificates, refresh: hang } : certificates,
-        prove: (_mutating, signal) => {
-          if (which !== 'the proof') return Promise.resolve(true);
-          signal.addEventListener('abort', () => proof.reject(signal.reason));
-          begun.resolve();
-          return proof.promise;
-        },
-        ready: () => true,
-        log,
-      });
-      registration.start();
-      await begun.promise;
-      await registration.stop();
-      expect(log.lines.filter(({ level }) => level !== 'info')).toEqual([]);
-    },
-  );
+        return proof.promise;
+      },
+      ready: () => true,
+      log,
+    });
+    registration.start();
+    await begun.promise;
+    await registration.stop();
+    expect(log.lines.filter(({ level }) => level !== 'info')).toEqual([]);
+  });
 });

@@ -23,7 +23,7 @@ function paced() {
   return { ...pace, fight, pass };
 }
 
-test('what narrows is repaired at once the first time, then after pauses that double up to ten minutes', () => {
+test('a narrowing is repaired immediately the first time, then after pauses that double up to ten minutes', () => {
   const repairs = paced().fight(3 * 60 * 60_000);
   const pauses = repairs.slice(1).map((each, index) => each - (repairs[index] ?? 0));
   expect(repairs[0]).toBe(0);
@@ -31,7 +31,7 @@ test('what narrows is repaired at once the first time, then after pauses that do
   expect(pauses.every((each) => each >= firstDelay && each <= longestDelay)).toBe(true);
 });
 
-test('what weakens never waits, and is no reason to wait for what narrows', () => {
+test('a weakening never waits, and does not delay the repair of a narrowing', () => {
   const { pauseBefore, repaired, fight } = paced();
   for (let count = 0; count < 100; count += 1) repaired('a', 'weakened');
   expect([pauseBefore('a', 'weakened'), pauseBefore('a', 'narrowed')]).toEqual([0, 0]);
@@ -46,7 +46,7 @@ test('each configuration has its own pauses', () => {
   expect(pauseBefore('b', 'narrowed')).toBe(0);
 });
 
-test('after a long quiet time the next one is repaired at once, and then after the first pause', () => {
+test('after a long quiet period the next one is repaired immediately, and then after the first pause', () => {
   const { pauseBefore, repaired, fight, pass } = paced();
   fight(60 * 60_000);
   pass(2 * longestDelay);
@@ -78,7 +78,7 @@ test.each<['narrowed' | 'weakened', string, string, RegExp]>([
   ['narrowed', 'metadata.labels: admissions.enforcer/disabled', 'argocd', /set --admissions-enforcer tolerate/],
   ['narrowed', 'metadata.annotations: cert-manager.io/inject-ca-from', 'argocd', /Remove the annotation at its source/],
   ['weakened', 'x: clientConfig', 'cainjector', /reverted immediately.*ignore the fields that the field manager regkeeper owns/],
-])('a fight about what is %s (%s, %s) gets two warnings, the second with what ends it', (severity, field, manager, remedy) => {
+])('a conflict over what is %s (%s, %s) gets two warnings, the second with the fix', (severity, field, manager, remedy) => {
   const { repaired, warnings } = reported();
   for (let count = 0; count < 50; count += 1) repaired(severity, [field], manager);
   expect(warnings()).toHaveLength(2);
@@ -86,7 +86,7 @@ test.each<['narrowed' | 'weakened', string, string, RegExp]>([
   expect(warnings()[1]).toMatch(remedy);
 });
 
-test('a fight that goes on is reported again after hours, and another one after a quiet time from the beginning', () => {
+test('a persistent conflict is reported again after hours, and another one after a quiet period starts over', () => {
   const { repaired, warnings, pass } = reported();
   for (let minute = 0; minute < 13 * 60; minute += 10) {
     repaired('narrowed', ['x: namespaceSelector']);

@@ -26,24 +26,29 @@ async function published(mutating: KubeObject | undefined, validating: KubeObjec
 }
 
 test.each<[string, KubeObject | undefined, KubeObject | undefined, readonly string[]]>([
-  ['one where all entries have the same', filled(entry(coming + old)), filled(entry(coming + old)), [coming + old]],
-  ['each that an entry has', filled(entry(old), entry(coming + old, 'jobs.mutate.regkeeper.io')), filled(entry(old)), [old, coming + old]],
-  ['each of two that have nothing in common', filled(entry(coming)), filled(entry(old)), [coming, old]],
-  ['that of the one which is there', filled(entry(old)), undefined, [old]],
+  ['a single one if it is the same in all entries', filled(entry(coming + old)), filled(entry(coming + old)), [coming + old]],
   [
-    'not that of the probe, or of an entry that is not ours',
+    'each one that an entry has',
+    filled(entry(old), entry(coming + old, 'jobs.mutate.regkeeper.io')),
+    filled(entry(old)),
+    [old, coming + old],
+  ],
+  ['both of two that have nothing in common', filled(entry(coming)), filled(entry(old)), [coming, old]],
+  ['the one in the only configuration that exists', filled(entry(old)), undefined, [old]],
+  [
+    'not the one in the probe, or in an entry that is not ours',
     filled(entry(coming, 'probe.regkeeper.io'), entry(coming, 'a.example.com')),
     filled(),
     [],
   ],
-  ['none where they are empty', filled(), filled(), []],
-  ['none where they are gone', undefined, undefined, []],
-  ['also one that cannot be read, which no certificate satisfies', filled(entry('damaged')), filled(entry(old)), ['damaged', old]],
-])('is %s', async (_name, mutating, validating, expected) => {
+  ['none if the configurations are empty', filled(), filled(), []],
+  ['none if they do not exist', undefined, undefined, []],
+  ['also an invalid one, which no certificate satisfies', filled(entry('damaged')), filled(entry(old)), ['damaged', old]],
+])('the published bundle is %s', async (_name, mutating, validating, expected) => {
   expect((await published(mutating, validating)).watch.current()).toEqual(expected);
 });
 
-test('changes are told, until closed', async () => {
+test('changes are reported, until closed', async () => {
   const { watch, put } = await published(filled(entry(old)), filled(entry(old)));
   const heard = vi.fn();
   watch.onChange(heard);
@@ -57,7 +62,7 @@ test('changes are told, until closed', async () => {
   expect(heard).toHaveBeenCalledTimes(2);
 });
 
-test('is unknown before the configurations were read', () => {
+test('the published bundles are unknown before the configurations were read', () => {
   const watch = createPublishedCas({ client: memoryApi().client, log: recordingLog() });
   watch.start();
   onTestFinished(() => watch.stop());

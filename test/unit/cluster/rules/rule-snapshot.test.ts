@@ -1,4 +1,4 @@
-/** Tests the snapshot of the last good rules. */
+/** Tests the snapshot of the last valid rules. */
 import { describe, expect, test } from 'vitest';
 import { createSnapshotWriter, readSnapshot, type SnapshotOptions, snapshotName } from '../../../../src/cluster/rules/rule-snapshot.ts';
 import type { Log } from '../../../../src/contracts/log.ts';
@@ -66,7 +66,7 @@ function started(options: SnapshotOptions) {
 }
 
 describe('the snapshot of the rules', () => {
-  test('gives back what was saved: ConfigMap, version, keys and texts', async () => {
+  test('returns what was saved: ConfigMap, version, keys and texts', async () => {
     const { place, writes } = apiWith(undefined);
     const bundles = [bundle('rules', { 'a.yaml': 'rules: []', 'b.yaml': 'mode: warn' }), bundle('more.of.them', { 'c.json': '{}' })];
     started(place).save(bundles);
@@ -80,13 +80,13 @@ describe('the snapshot of the rules', () => {
     expect(await readSnapshot(apiWith({ metadata: { name: snapshotName }, data: null }).place)).toEqual([]);
   });
 
-  test('what somebody damaged is left out, and told', async () => {
+  test('damaged entries are omitted, and logged', async () => {
     const { place, errors } = apiWith({ metadata: {}, data: { 'a.json': 'no JSON', 'b.json': '{"data": {"x.yaml": 1}}' } });
     expect(await readSnapshot(place)).toEqual([]);
     expect(errors).toEqual([expect.stringContaining('key a.json'), expect.stringContaining('key b.json')]);
   });
 
-  test('is not written again when nothing changed', async () => {
+  test('is not written again if nothing changed', async () => {
     const { place, writes } = apiWith(undefined);
     const snapshot = started(place);
     snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
@@ -96,7 +96,7 @@ describe('the snapshot of the rules', () => {
     await expect.poll(() => writes).toHaveLength(2);
   });
 
-  test('a write that fails is tried again until it can be done; the failure and the recovery are told once', async () => {
+  test('a failed write is retried until it succeeds; the failure and the recovery are logged once', async () => {
     let failures = 7;
     const { place, writes, errors, change, timers } = apiWith(undefined, async () => {
       if (failures-- > 0) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');
@@ -110,7 +110,7 @@ describe('the snapshot of the rules', () => {
     expect(textsOf(writes)).toEqual(['rules: []']);
   });
 
-  test('another reason for the failure is told too', async () => {
+  test('a different reason for the failure is logged too', async () => {
     const reasons: [status: number, reason: string][] = [
       [503, 'ServiceUnavailable'],
       [403, 'Forbidden'],
@@ -125,7 +125,7 @@ describe('the snapshot of the rules', () => {
     expect(errors).toEqual([expect.stringContaining('ServiceUnavailable'), expect.stringContaining('Forbidden')]);
   });
 
-  test('a change is written at once, though the one before waits to be tried again, and that one is not written any more', async () => {
+  test('a change is written immediately, although the previous write waits for its retry, and the previous one is dropped', async () => {
     let failing = true;
     const { place, writes, errors } = apiWith(undefined, async () => {
       if (failing) throw new ApiError(429, 'TooManyRequests', 'as scripted');
@@ -140,7 +140,7 @@ describe('the snapshot of the rules', () => {
     await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['newer']);
   });
 
-  test('of the changes during a write the latest alone is written', async () => {
+  test('of several changes during a write, only the latest is written', async () => {
     const { place, writes, timers } = apiWith(undefined, () => writing.promise);
     const writing = Promise.withResolvers<void>();
     const snapshot = started(place);
@@ -149,7 +149,7 @@ describe('the snapshot of the rules', () => {
     await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'three']);
   });
 
-  test('what may have arrived although its answer was lost is overwritten, also by what was there before', async () => {
+  test('a write that may have succeeded although its response was lost is overwritten, even with the previous content', async () => {
     let losing = false;
     const { place, writes, errors, timers } = apiWith(
       undefined,
@@ -171,7 +171,7 @@ describe('the snapshot of the rules', () => {
     await expect.poll(timers.passing(() => textsOf(writes))).toEqual(['one', 'two', 'one']);
   });
 
-  test('closed, it tries nothing any more and leaves no timer, before a write, after one and after a failure', async () => {
+  test('after stop, it retries nothing and leaves no timer: before a write, after one and after a failure', async () => {
     let failing = true;
     const { place, writes, errors, timers, scheduled } = apiWith(undefined, async () => {
       if (failing) throw new ApiError(503, 'ServiceUnavailable', 'as scripted');

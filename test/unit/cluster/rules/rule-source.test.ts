@@ -42,7 +42,7 @@ function watching(
   return { api, calls };
 }
 
-test('the older of two comes first, then each change as it comes', async () => {
+test('of two ConfigMaps, the older one comes first, then each change in order', async () => {
   const { api, calls } = watching(
     { [ownPath('b')]: configMap('b', 'regkeeper', '2026-01-02T00:00:00Z'), [ownPath('c')]: configMap('c', 'regkeeper') },
     false,
@@ -58,7 +58,7 @@ test('the older of two comes first, then each change as it comes', async () => {
     ]);
 });
 
-test('the book is opened when the rules of namespaces are listed too, once, with all that is there then', async () => {
+test('the rules are opened once, when the namespace rules are listed too, with everything that exists then', async () => {
   const { api, calls } = watching(
     { [ownPath('b')]: configMap('b', 'regkeeper'), [anyPath('own')]: configMap('own', 'team-a') },
     true,
@@ -74,7 +74,7 @@ test('the book is opened when the rules of namespaces are listed too, once, with
   await expect.poll(() => calls.slice(1)).toEqual([['offer', ['namespace rules team-a/own']]]);
 });
 
-test('a ConfigMap with nothing in it is one without rules, at the start and later, in any spelling', async () => {
+test('an empty ConfigMap is one without rules, at startup and later, in any spelling', async () => {
   const empty = (name: string) => ({ ...configMap(name, 'regkeeper'), data: null, binaryData: null }) as unknown as KubeObject;
   const { api, calls } = watching({ [ownPath('a')]: empty('a') }, false);
   await expect.poll(() => calls).toEqual([['open', ['ConfigMap regkeeper/a']]]);
@@ -82,7 +82,7 @@ test('a ConfigMap with nothing in it is one without rules, at the start and late
   await expect.poll(() => calls.slice(1)).toEqual([['offer', ['ConfigMap regkeeper/b']]]);
 });
 
-test("what waits for a namespace's turn holds no text: the newest version is asked for, and none where it is gone", async () => {
+test("a bundle that waits for its namespace's turn keeps no text: the newest version is read, or none if it was deleted", async () => {
   const api = memoryApi({ [anyPath('own')]: configMap('own', 'team-a') });
   const bundles: Bundle[] = [];
   const intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'> = {
@@ -109,7 +109,7 @@ test("what waits for a namespace's turn holds no text: the newest version is ask
   await expect.poll(texts).toBeUndefined();
 });
 
-test('without the setting nobody asks for ConfigMaps of other namespaces', async () => {
+test('without the setting, ConfigMaps in other namespaces are not requested', async () => {
   const { api, calls } = watching({ [anyPath('own')]: configMap('own', 'team-a') }, false);
   await expect.poll(() => calls).toEqual([['open', []]]);
   expect(api.calls.map(({ path }) => path)).toEqual(['/api/v1/namespaces/regkeeper/configmaps']);

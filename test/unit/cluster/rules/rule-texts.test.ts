@@ -19,7 +19,7 @@ function configMap(name: string, lengths: readonly number[], namespace = 'team-a
   return { metadata: { name, namespace, uid: `uid-${name}`, resourceVersion: '1', annotations: { note: 'x' } }, data };
 }
 
-test('of a ConfigMap the documents are kept, and no notes, annotations or binary data', () => {
+test('of a ConfigMap, only the documents are kept, and no notes, annotations or binary data', () => {
   const full = {
     ...configMap('own', [3]),
     data: { 'k0.yaml': '###', note: 'to whom it may concern' },
@@ -35,7 +35,7 @@ test('of a ConfigMap the documents are kept, and no notes, annotations or binary
 test.each([
   ['too many characters', [quota + 1], { documents: 1, characters: quota + 1 }],
   ['too many documents', Array.from({ length: 21 }, () => 1), { documents: 21, characters: 21 }],
-])('of a ConfigMap with %s only the size is kept, and a few keys to name it by', (_name, lengths, droppedSize) => {
+])('of a ConfigMap with %s, only the size and a few keys to name it by are kept', (_name, lengths, droppedSize) => {
   const kept = trimRulesConfigMap('namespace')(configMap('own', lengths));
   expect(kept.droppedSize).toEqual(droppedSize);
   expect(Object.values(kept.data ?? {}).join('')).toBe('');
@@ -46,14 +46,14 @@ test("the cluster's own rules have no quota", () => {
   expect(trimRulesConfigMap('cluster')(configMap('own', [3 * quota])).droppedSize).toBeUndefined();
 });
 
-test('a bundle without its texts is refused, also where there would be room', () => {
+test('a bundle without its texts is rejected, even if there is room', () => {
   const book = createRuleStore(sha256);
   const bundle = configMapBundle({ ...configMap('own', [0]), droppedSize: { documents: 1, characters: 10 } }, 'namespace');
   const [result] = book.rejectIfOverQuota(bundle)?.results ?? [];
   expect(result).toMatchObject({ ok: false, problems: [{ code: 'namespace-quota' }] });
 });
 
-test('of a namespace the texts of two quotas are held, of another one its own', () => {
+test('of one namespace, the texts of two quotas are kept, independently of other namespaces', () => {
   const store = createRulesConfigMapStore(() => undefined).create();
   for (let index = 0; index < 100; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [quota / 2]));
   store.set('team-b/own', configMap('own', [quota], 'team-b'));
@@ -73,7 +73,7 @@ test.each([
   ['in blocks', (count: number) => `rules:\n${'- registry: a.io\n'.repeat(count)}`],
   ['in a list', (count: number) => `rules: [{registry: [${'a.io,'.repeat(count)}]}]`],
   ['in JSON', (count: number) => JSON.stringify({ rules: Array.from({ length: count }, () => ({ registry: 'a.io' })) })],
-])('rules of all namespaces are limited too, because a short text may contain many of them: %s', (_, text) => {
+])('the rules of all namespaces are limited too, because a short text may contain many of them: %s', (_, text) => {
   const texts = createRulesConfigMapStore(() => undefined, { rules: 1_000 });
   const store = texts.create();
   texts.adopt(store);
@@ -89,7 +89,7 @@ test.each([
   expect(texts.hasRoomAgain()).toBe(true);
 });
 
-test('a ConfigMap that was left out for lack of room in all namespaces fits when another namespace deletes one', () => {
+test('a ConfigMap that was omitted for lack of room fits when another namespace deletes one', () => {
   const texts = createRulesConfigMapStore(() => undefined, { characters: quota });
   const store = texts.create();
   texts.adopt(store);
@@ -100,7 +100,7 @@ test('a ConfigMap that was left out for lack of room in all namespaces fits when
   expect(texts.hasRoomAgain()).toBe(true);
 });
 
-test('a list that replaces another one shares the texts that have not changed', () => {
+test('a list that replaces another one shares unchanged texts', () => {
   const texts = createRulesConfigMapStore(() => undefined);
   const before = texts.create();
   for (const name of ['same', 'changed']) before.set(`team-a/${name}`, configMap(name, [10]));
@@ -113,7 +113,7 @@ test('a list that replaces another one shares the texts that have not changed', 
   expect(next.get('team-a/changed')?.data).toEqual(changed.data);
 });
 
-test('of a namespace 200 ConfigMaps are kept', () => {
+test('of one namespace, 200 ConfigMaps are kept', () => {
   const store = createRulesConfigMapStore(() => undefined).create();
   for (let index = 0; index < 1_000; index += 1) store.set(`team-a/${index}`, configMap(`${index}`, [1]));
   store.set('team-b/own', configMap('own', [1], 'team-b'));
@@ -147,7 +147,7 @@ test('a namespace with more ConfigMaps than are kept is read again when it has h
   expect(texts.hasRoomAgain()).toBe(true);
 });
 
-test('a version that is shorter takes less, and one that is deleted nothing', () => {
+test('a shorter version needs less room, and a deleted one needs none', () => {
   const texts = createRulesConfigMapStore(() => undefined);
   const store = texts.create();
   texts.adopt(store);
@@ -161,7 +161,7 @@ test('a version that is shorter takes less, and one that is deleted nothing', ()
   expect(texts.hasRoomAgain()).toBe(true);
 });
 
-test('a ConfigMap that was left out is read again once there is room', async () => {
+test('a ConfigMap that was omitted is read again once there is room', async () => {
   const path = (name: string) => `/api/v1/configmaps/${name}`;
   const names = ['a', 'b', 'c'];
   const api = memoryApi(Object.fromEntries(names.map((name) => [path(name), configMap(name, [quota]) as KubeObject])));
