@@ -23,7 +23,7 @@ type Json = any;
 const folder = corpusPath('openshift-objects');
 const files = folder === undefined ? [] : readdirSync(folder).filter((file) => file.endsWith('.json'));
 
-test.runIf(folder !== undefined)('the corpus has all its objects', () => {
+test.runIf(folder !== undefined)('the corpus contains all its objects', () => {
   expect(files.length).toBeGreaterThanOrEqual(41);
 });
 
@@ -69,7 +69,7 @@ describe.each(files)('%s', (file) => {
       (hosts.length === 0 ? ' []' : ''),
   );
 
-  test('is read, and every image it names is a slot', () => {
+  test('is parsed, and each of its images has a slot', () => {
     const { group } = change(kind, object);
     expect(object.apiVersion.replace(/\/?v1$/, '')).toBe(group);
     const reading = readObject({ group, kind, operation: 'CREATE', fromKubelet: false }, object);
@@ -83,7 +83,7 @@ describe.each(files)('%s', (file) => {
     if (kind !== 'DeploymentConfig' && !('image.openshift.io/triggers' in annotations)) expect(placeholders).toEqual([]);
   });
 
-  test('has the same images in a file without the defaults of the API', () => {
+  test("has the same images in a file without the API's defaults", () => {
     const { group } = change(kind, object);
     const slotsOf = (text: unknown) => {
       const [manifest] = parseManifests(JSON.stringify(text), file).manifests;
@@ -97,7 +97,7 @@ describe.each(files)('%s', (file) => {
     }
   });
 
-  test('is allowed where its registries are, and its patch applies and settles', () => {
+  test('is allowed if its registries are, and a second pass over its patch changes nothing', () => {
     const request = change(kind, object);
     const robot = object.spec?.template?.spec?.serviceAccountName ?? 'default';
     const known = {
@@ -119,14 +119,14 @@ describe.each(files)('%s', (file) => {
  */
 const golden = join(import.meta.dirname, 'openshift-objects.golden.txt');
 
-test.runIf(folder !== undefined)('what is decided for each is as in openshift-objects.golden.txt', () => {
+test.runIf(folder !== undefined)('each decision is as in openshift-objects.golden.txt', () => {
   const lines = files.flatMap((file) => linesOf(file, JSON.parse(readFileSync(join(folder ?? '', file), 'utf8'))));
   const text = `${lines.join('\n')}\n`;
   if (process.env.UPDATE_GOLDEN === '1') writeFileSync(golden, text);
   expect(text).toBe(readFileSync(golden, 'utf8'));
 });
 
-test.runIf(folder !== undefined)('all of them go through regkeeper check', async () => {
+test.runIf(folder !== undefined)('all of them pass through regkeeper check', async () => {
   const { exitCode, out, err } = await runCommand(
     'check',
     '-f',

@@ -31,18 +31,18 @@ const rows = readTable({ file: 'registries_conf_prefix.tsv', columns, rows: 48 }
   nodeMatches: row.matched_len_expr !== '1',
 }));
 
-describe.runIf(rows.length > 0)('a pattern means what it means in registries.conf', () => {
+describe.runIf(rows.length > 0)('a pattern matches what it matches in registries.conf', () => {
   for (const { prefix, reference: text, nodeMatches } of rows) {
     const reason = differences.get(`${prefix} ${text}`);
     const difference = reason === undefined ? '' : `, and here not: ${reason}`;
-    test(`${prefix} ${nodeMatches ? 'holds' : 'does not hold'} ${text}${difference}`, () => {
+    test(`${prefix} ${nodeMatches ? 'matches' : 'does not match'} ${text}${difference}`, () => {
       const reference = referenceOf(text);
       expect(reference, 'parses').toBeDefined();
       expect(reference && weMatch(prefix, reference)).toBe(reason === undefined ? nodeMatches : !nodeMatches);
     });
   }
 
-  test('every row is another one, and every listed difference is a row', () => {
+  test('every row is unique, and every listed difference is a row', () => {
     const keys = rows.map(({ prefix, reference }) => `${prefix} ${reference}`);
     expect(new Set(keys).size).toBe(rows.length);
     expect([...differences.keys()].filter((key) => !keys.includes(key))).toEqual([]);

@@ -17,11 +17,11 @@ describe('a pull finds', () => {
     ['the longest path first', ['reg.io', 'reg.io/team', 'reg.io/team/app'], 'reg.io/team/app:1', 'reg.io/team/app'],
     ['a path before the registry', ['reg.io', 'reg.io/team'], 'reg.io/team/app', 'reg.io/team'],
     ['a URL', ['https://reg.io/v1/'], 'reg.io/app', 'https://reg.io/v1/'],
-    ['the exact text before a URL', ['http://reg.io', 'reg.io'], 'reg.io/app', 'reg.io'],
-    ['Docker Hub by the key of docker login', ['https://index.docker.io/v1/'], 'nginx', 'https://index.docker.io/v1/'],
-    ['Docker Hub by the name of its server', ['https://index.docker.io/v1/'], 'registry-1.docker.io/a/b', 'https://index.docker.io/v1/'],
-    ['Docker Hub by its host', ['registry-1.docker.io'], 'nginx', 'registry-1.docker.io'],
-    ['no path that only begins alike', ['reg.io/tea'], 'reg.io/team/app', undefined],
+    ['an exact string before a URL', ['http://reg.io', 'reg.io'], 'reg.io/app', 'reg.io'],
+    ['Docker Hub by the key that docker login writes', ['https://index.docker.io/v1/'], 'nginx', 'https://index.docker.io/v1/'],
+    ['Docker Hub by its server name', ['https://index.docker.io/v1/'], 'registry-1.docker.io/a/b', 'https://index.docker.io/v1/'],
+    ['Docker Hub by its host name', ['registry-1.docker.io'], 'nginx', 'registry-1.docker.io'],
+    ['no path that only has the same prefix', ['reg.io/tea'], 'reg.io/team/app', undefined],
     ['no wildcard', ['*.example.com'], 'reg.example.com/app', undefined],
     ['no URL without a scheme', ['index.docker.io/v1/'], 'nginx', undefined],
     ['no other spelling of the port', ['reg.io'], 'reg.io:443/app', undefined],
@@ -31,11 +31,11 @@ describe('a pull finds', () => {
   });
 });
 
-describe('a push is looked up as by the kubelet', () => {
+describe('a push is looked up like by the kubelet', () => {
   test.each([
     ['with wildcards', ['*.example.com'], 'reg.example.com/app', '*.example.com'],
     ['with the greatest key first', ['reg.io', 'reg.io/team'], 'reg.io/team/app', 'reg.io/team'],
-    ['without the name of Docker Hub’s server', ['https://index.docker.io/v1/'], 'registry-1.docker.io/a/b', undefined],
+    ['without Docker Hub’s server name', ['https://index.docker.io/v1/'], 'registry-1.docker.io/a/b', undefined],
   ])('%s', (_name, keys, image, expected) => {
     expect(found('push', image, ...keys)).toBe(expected);
   });

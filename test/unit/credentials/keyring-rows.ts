@@ -1,4 +1,4 @@
-/** Keys of registry secrets, and images for which a kubelet finds them or not. The scenarios on a real node ask its kubelet the same. */
+/** Keys of registry secrets, and images for which a kubelet finds them or not. The scenarios on a real node run the same rows with its kubelet. */
 
 type Row = readonly [name: string, key: string, image: string];
 

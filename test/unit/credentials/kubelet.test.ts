@@ -25,7 +25,7 @@ describe('a key does not find an image', () => {
 });
 
 describe('of several entries', () => {
-  test('the more specific ones are tried first', () => {
+  test('more specific ones are tried first', () => {
     const keys = ['reg.io', 'reg.io/team/app', '*.io', 'reg.io/team'];
     expect(found('reg.io/team/app', ...keys)).toEqual(['reg.io/team/app', 'reg.io/team', 'reg.io', '*.io']);
   });
@@ -38,12 +38,12 @@ describe('of several entries', () => {
     expect(lookUp(entries, 'reg.io/app').map(({ secret }) => secret)).toEqual(['a', 'b']);
   });
 
-  test('that of Docker Hub is only tried if no other one is found', () => {
+  test('the one for Docker Hub is only tried if no other one is found', () => {
     expect(found('nginx', hub, 'docker.io')).toEqual(['docker.io']);
   });
 });
 
-test('a label of ten thousand wildcards takes no longer than the product of both lengths', () => {
+test('a label with ten thousand wildcards takes no longer than the product of both lengths', () => {
   const key = `${'*a'.repeat(10_000)}b.example.com`;
   expect(lookUp([{ key }], `${'a'.repeat(63)}.example.com/app`)).toEqual([]);
 });

@@ -26,7 +26,7 @@ const versions = fc.constantFrom('', ':v1', ':443', `@sha256:${'0'.repeat(64)}`)
 const images = fc.tuple(hosts, ports, paths, versions).map(([host, port, path, version]) => `${host}${port}/${path}${version}`);
 
 describe('isFoundUnderUsualKey', () => {
-  test.for(lookups)('the short cut for names that begin with the key agrees with the lookup: %o', (lookup) => {
+  test.for(lookups)('the shortcut for names that begin with the key agrees with the lookup: %o', (lookup) => {
     fc.assert(
       fc.property(images, (text) => {
         const parsed = parseImage(text);

@@ -4,7 +4,7 @@ import type { JsonObject } from '../../../src/object/json.ts';
 
 const digest = `sha256:${'1'.repeat(64)}`;
 
-/** Images of registries that the rules of the property tests name, and of others. */
+/** Images from registries in the rules of the property tests, and from others. */
 export const someImage = fc.oneof(
   {
     weight: 6,

@@ -24,36 +24,36 @@ const rolloutOf = (image: string, list?: readonly string[], mark?: unknown): Rol
 describe('the template of a custom resource', () => {
   const injected = { list: ['corp', 'dockercfg'], mark: { rules: ['corp'], serviceAccount: ['dockercfg'] } };
 
-  test('that lists nothing is given the secrets of its images and of its account', () => {
+  test('that has no list gets the secrets of its images and of its account', () => {
     expect(templateOf(inject(changeOf(rolloutOf('corp.io/a')), rules, facts))).toEqual(injected);
     expect(templateOf(inject(changeOf(rolloutOf('corp.io/a', [])), rules, facts))).toEqual(injected);
   });
 
-  test('that lists some keeps them, and is given none', () => {
+  test('that has a list keeps it, and gets none', () => {
     const listed = rolloutOf('corp.io/a', ['mine']);
     expect(decided(changeOf(listed), rules, facts)).toMatchObject({ outcome: 'allowed', patch: [], notices: [] });
     expect(decided(changeOf(rolloutOf('other.io/a', ['mine']), listed), rules, facts).patch).toEqual([]);
   });
 
-  test('that holds only ours is brought up to date with its images', () => {
+  test('whose list contains only ours is updated with its images', () => {
     const before = inject(changeOf(rolloutOf('corp.io/a')), rules, facts);
     const after = inject(changeOf(rolloutOf('other.io/a', injected.list, injected.mark), before), rules, facts);
     expect(templateOf(after)).toEqual({ list: ['dockercfg', 'other'], mark: { rules: ['other'], serviceAccount: ['dockercfg'] } });
   });
 
-  test('that lost only ours gets it back, so that nothing has changed', () => {
+  test('that lost only ours gets it back, so nothing has changed', () => {
     const before = inject(changeOf(rolloutOf('corp.io/a')), rules, facts);
     expect(inject(changeOf(rolloutOf('corp.io/a'), before), rules, facts)).toEqual(before);
   });
 
-  test('is given no secret for an image beside it, which is judged', () => {
+  test('gets no secret for an image next to it, which is evaluated', () => {
     const withExtra = (image: string) => ({ ...rolloutOf('public.io/a'), spec: { ...rolloutOf('public.io/a').spec, extraImage: image } });
     expect(decided(changeOf(withExtra('corp.io/x')), rules, facts)).toMatchObject({ outcome: 'allowed', patch: [] });
     expect(decided(changeOf(withExtra('bad.io/x')), rules, facts).outcome).toBe('denied');
   });
 });
 
-test('a custom resource that nobody named is none of ours', () => {
+test('a custom resource that is not configured is ignored', () => {
   const { kinds: _kinds, ...unnamed } = facts;
   expect(() => decided(changeOf(rolloutOf('bad.io/x')), rules, unnamed)).toThrow('unknown-kind');
 });

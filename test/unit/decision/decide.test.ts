@@ -24,7 +24,7 @@ describe('a verdict', () => {
     { image: 'unknown.io/x', verdict: 'unconfigured', outcome: 'denied' },
     { image: 'https://good.io/x', verdict: 'invalid', outcome: 'denied' },
     { image: ' ', verdict: 'unresolved', outcome: 'denied' },
-  ])('of "$image" is $verdict, and in a pod $outcome', ({ image, verdict, outcome }) => {
+  ])('for "$image" is $verdict, and $outcome in a Pod', ({ image, verdict, outcome }) => {
     expect(decided(change('Pod', pod(image)), rules)).toMatchObject({
       outcome,
       outcomeBeforeMode: outcome,
@@ -32,7 +32,7 @@ describe('a verdict', () => {
     });
   });
 
-  test('of a blank image in a template is no reason to refuse', () => {
+  test('for a blank image in a template is not a reason to deny', () => {
     expect(decided(change('Deployment', deployment(pod(' '))), rules)).toMatchObject({
       outcome: 'allowed',
       images: [{ verdict: 'unresolved', reason: 'unresolved' }],
@@ -43,7 +43,7 @@ describe('a verdict', () => {
     { unconfigured: 'deny', outcome: 'denied' },
     { unconfigured: 'warn', outcome: 'warned' },
     { unconfigured: 'allow', outcome: 'allowed' },
-  ])('of an unnamed registry under "unconfigured: $unconfigured" gives $outcome', ({ unconfigured, outcome }) => {
+  ])('for an unconfigured registry under "unconfigured: $unconfigured" gives $outcome', ({ unconfigured, outcome }) => {
     expect(decided(change('Pod', pod('unknown.io/x')), ruleSetOf(`unconfigured: ${unconfigured}`)).outcome).toBe(outcome);
   });
 
@@ -54,12 +54,12 @@ describe('a verdict', () => {
     { mode: 'enforce', image: good, outcome: 'allowed' },
     { mode: 'audit', image: '://', outcome: 'allowed' },
     { mode: 'warn', image: '://', outcome: 'warned' },
-  ])('of $image in mode $mode gives $outcome', ({ mode, image, outcome }) => {
+  ])('for $image in mode $mode gives $outcome', ({ mode, image, outcome }) => {
     const decision = decided(change('Pod', pod(image)), ruleSetOf(table, `mode: ${mode}`));
     expect(decision).toMatchObject({ outcome, mode, outcomeBeforeMode: image === good ? 'allowed' : 'denied' });
   });
 
-  test("of the worst image is the object's, and comes first", () => {
+  test("for the worst image is the object's, and comes first", () => {
     const object = { spec: { containers: containers(good, 'unknown.io/x', 'nginx') } };
     const decision = decided(change('Pod', object), ruleSetOf(table, 'unconfigured: warn'));
     expect(decision.outcome).toBe('denied');
@@ -67,35 +67,35 @@ describe('a verdict', () => {
   });
 });
 
-describe('an update is judged for what it brings in', () => {
+describe('an update is evaluated for what it introduces', () => {
   const bad = 'bad.io/x:1';
   const digest = `sha256:${'a'.repeat(64)}`;
   test.each<{ name: string; old: readonly string[]; now: readonly string[]; outcome: string }>([
-    { name: 'an old image only warns', old: [bad], now: [bad], outcome: 'warned' },
-    { name: 'an old image in another container only warns', old: [good, bad], now: [bad, good], outcome: 'warned' },
-    { name: 'another tag is another image', old: ['bad.io/x:2'], now: [bad], outcome: 'denied' },
-    { name: 'a tag that was left out is another image', old: ['bad.io/x'], now: [bad], outcome: 'denied' },
-    { name: 'another spelling is the same image', old: ['BAD.io:443/x:1'], now: [bad], outcome: 'warned' },
-    { name: 'the default tag is the same image as none', old: ['evil/x'], now: ['docker.io/evil/x:latest'], outcome: 'warned' },
+    { name: 'an existing image only causes a warning', old: [bad], now: [bad], outcome: 'warned' },
+    { name: 'an existing image in another container only causes a warning', old: [good, bad], now: [bad, good], outcome: 'warned' },
+    { name: 'a different tag is a different image', old: ['bad.io/x:2'], now: [bad], outcome: 'denied' },
+    { name: 'an omitted tag is a different image', old: ['bad.io/x'], now: [bad], outcome: 'denied' },
+    { name: 'a different spelling is the same image', old: ['BAD.io:443/x:1'], now: [bad], outcome: 'warned' },
+    { name: 'the default tag is the same image as no tag', old: ['evil/x'], now: ['docker.io/evil/x:latest'], outcome: 'warned' },
     { name: 'no tag is the same image as the default tag', old: ['bad.io/x:latest'], now: ['bad.io/x'], outcome: 'warned' },
-    { name: 'the tag beside a digest does not count', old: [`bad.io/x:1@${digest}`], now: [`bad.io/x:2@${digest}`], outcome: 'warned' },
-    { name: 'a digest is another image than the default tag', old: ['bad.io/x'], now: [`bad.io/x@${digest}`], outcome: 'denied' },
+    { name: 'the tag next to a digest does not matter', old: [`bad.io/x:1@${digest}`], now: [`bad.io/x:2@${digest}`], outcome: 'warned' },
+    { name: 'a digest is a different image than the default tag', old: ['bad.io/x'], now: [`bad.io/x@${digest}`], outcome: 'denied' },
     {
-      name: 'the default tag is another image than a digest with it',
+      name: 'the default tag is a different image than a digest with it',
       old: [`bad.io/x:latest@${digest}`],
       now: ['bad.io/x'],
       outcome: 'denied',
     },
-    { name: 'an old name that is none only warns', old: ['://'], now: ['://'], outcome: 'warned' },
-    { name: 'another name that is none is refused', old: ['://'], now: ['::'], outcome: 'denied' },
-    { name: 'a new image beside an old one is refused', old: [bad], now: [bad, 'nginx'], outcome: 'denied' },
-    { name: 'an image that was taken out is no concern', old: [bad, good], now: [good], outcome: 'allowed' },
+    { name: 'an existing invalid name only causes a warning', old: ['://'], now: ['://'], outcome: 'warned' },
+    { name: 'a different invalid name is denied', old: ['://'], now: ['::'], outcome: 'denied' },
+    { name: 'a new image next to an existing one is denied', old: [bad], now: [bad, 'nginx'], outcome: 'denied' },
+    { name: 'a removed image does not matter', old: [bad, good], now: [good], outcome: 'allowed' },
   ])('$name', ({ old, now, outcome }) => {
     const object = (images: readonly string[]) => deployment({ spec: { containers: containers(...images) } });
     expect(decided(change('Deployment', object(now), object(old)), rules).outcome).toBe(outcome);
   });
 
-  test('an image that was pulled is not one that was pushed', () => {
+  test('a pulled image is not the same as a pushed one', () => {
     const build = (from: string, to: string) => ({
       spec: {
         strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: from } } },
@@ -106,17 +106,17 @@ describe('an update is judged for what it brings in', () => {
     expect(decision.images.map(({ reason }) => reason)).toEqual(['not-introduced', 'unconfigured']);
   });
 
-  test('an old object that cannot be read has shown nothing', () => {
+  test('an old object that cannot be parsed proves nothing', () => {
     expect(decided(change('Pod', pod(bad), { spec: null }), rules).outcome).toBe('denied');
   });
 
-  test('an image that only warns stays a warning when it is old', () => {
+  test('an image that only causes a warning still does so when it exists already', () => {
     const decision = decided(change('Pod', pod('unknown.io/x'), pod('unknown.io/x')), ruleSetOf('unconfigured: warn'));
     expect(decision.images).toMatchObject([{ reason: 'unconfigured', outcomeBeforeMode: 'warned' }]);
   });
 });
 
-describe('a finding says', () => {
+describe('a finding contains', () => {
   test.each([
     {
       name: 'the rule and its reason',
@@ -125,12 +125,12 @@ describe('a finding says', () => {
         'container "c0": image "nginx:1" (docker.io/library/nginx) is from an untrusted registry (rule "hub", a.yaml:5:25): use good.io/hub.',
     },
     {
-      name: 'that no rule names the registry, and one that is near',
+      name: 'that the registry is not configured, and a similar one',
       image: 'good.io:5000/x',
       message: 'container "c0": image "good.io:5000/x" is not from a configured registry. Did you mean good.io?',
     },
     {
-      name: 'that no rule names the registry',
+      name: 'that the registry is not configured',
       image: 'elsewhere.example/x',
       message: 'container "c0": image "elsewhere.example/x" is not from a configured registry.',
     },
@@ -143,7 +143,7 @@ describe('a finding says', () => {
     expect(decided(change('Pod', pod(image)), rules).findings.map((finding) => finding.message)).toEqual([message]);
   });
 
-  test('what is wrong with a name, once', () => {
+  test('what is wrong with a name, only once', () => {
     const [finding] = decided(change('Pod', pod('https://good.io/x')), rules).findings;
     expect(finding?.message).toMatch(/^container "c0": image "https:\/\/good\.io\/x" /);
     expect(finding?.message.match(/"https/g)).toHaveLength(1);
@@ -157,7 +157,7 @@ describe('a finding says', () => {
 
   test.each([
     {
-      name: 'a pod',
+      name: 'a Pod',
       kind: 'Pod',
       object: pod('bad.io/x'),
       remark: 'already in use, so this update is allowed, but new Pods will be denied',
@@ -174,18 +174,18 @@ describe('a finding says', () => {
       object: { spec: { strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: 'bad.io/x' } } } } },
       remark: 'already in use, so this update is allowed',
     },
-  ] as const)('that the image of $name is an old one, and what follows', ({ kind, object, remark }) => {
+  ] as const)('that the image of $name existed before, and what follows', ({ kind, object, remark }) => {
     const [finding] = decided(change(kind, object, object), rules).findings;
     expect(finding?.message).toMatch(new RegExp(`^${remark}: .*: image "bad.io/x" `));
   });
 
-  test('all on one line', () => {
+  test('everything on one line', () => {
     const object = { spec: { containers: [{ name: 'a\nb', image: 'bad.io/x\u001b[31m\n' }] } };
     expect(decided(change('Pod', object), rules).findings[0]?.message).toMatch(/^[ -~]+$/);
   });
 });
 
-describe('no decision', () => {
+describe('there is no decision', () => {
   test('on a malformed object', () => {
     expect(decide(change('Pod', { spec: { containers: null } }), rules, unwatched)).toEqual({
       kind: 'malformed',
@@ -193,7 +193,7 @@ describe('no decision', () => {
     });
   });
 
-  test('on a kind that is not read', () => {
+  test('on a kind that is not evaluated', () => {
     expect(decide({ ...change('Pod', {}), kind: 'Node' }, rules, unwatched)).toEqual({ kind: 'unknown-kind' });
   });
 });
@@ -268,17 +268,17 @@ describe('every reason', () => {
     'build-internal-images': decide(change('BuildConfig', build('FROM internal.svc:5000/x AS s\nFROM good.io/x')), rules, unwatched),
   };
 
-  test('of the registry is tried', () => {
+  test('about the registry is tested', () => {
     expect(Object.keys(causes)).toEqual(Object.keys(reasons));
   });
 
-  test.each(Object.entries(causes))('%s is given', (code, decision) => {
+  test.each(Object.entries(causes))('%s occurs', (code, decision) => {
     const codes = decision.kind === 'decided' ? [...decision.images, ...decision.notices].map(({ reason }) => reason) : [];
     expect(codes).toContain(code);
   });
 });
 
-test('an object of thousands of images is judged with one search for near registries a finding that is told', () => {
+test('an object with thousands of images is evaluated with one search for similar registries in a reported finding', () => {
   let searches = 0;
   const nearest: typeof rules.nearest = (reference, place) => {
     searches++;
@@ -291,7 +291,7 @@ test('an object of thousands of images is judged with one search for near regist
   expect(searches).toBe(10);
 });
 
-test('a list and a mark of twenty thousand names, as many as annotations hold, are no more work than their length', () => {
+test('a list and a mark of twenty thousand names, as many as fit into annotations, take time in proportion to their length', () => {
   const names = Array.from({ length: 20_000 }, (_value, index) => `s${index}`);
   const before = pod(good, names, { rules: names });
   const facts = accounts({ default: ['own'] });
@@ -300,7 +300,7 @@ test('a list and a mark of twenty thousand names, as many as annotations hold, a
   expect(template.patch).toMatchObject([{ op: 'add', value: [{ name: 'corp' }, { name: 'own' }] }, { op: 'add' }]);
 });
 
-test('a build of ten thousand extracted images is no more work than their number', () => {
+test('a build with ten thousand extracted images takes time in proportion to their number', () => {
   const images = Array.from({ length: 10_000 }, () => ({ from: { kind: 'DockerImage', name: good }, paths: [{}] }));
   expect(decided(change('BuildConfig', { spec: { source: { images } } }), rules).injected).toHaveLength(10_000);
 });

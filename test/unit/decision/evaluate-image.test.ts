@@ -27,7 +27,7 @@ function shortNames(meaning: ShortNames, ruleSet: RuleSet = rules): RuleSet {
   return { ...ruleSet, settings: { ...ruleSet.settings, shortNames: meaning } };
 }
 
-describe('a name without registry', () => {
+describe('a name without a registry', () => {
   test.each<{ meaning: ShortNames; image: string; verdict: string; outcome: string; secrets: readonly string[] }>([
     { meaning: 'docker.io', image: 'nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['hub'] },
     { meaning: 'docker.io', image: 'team/app', verdict: 'unconfigured', outcome: 'denied', secrets: [] },
@@ -48,13 +48,13 @@ describe('a name without registry', () => {
     { meaning: ['a.io', 'bad.io', 'unknown.io'], image: 'nginx', verdict: 'untrusted', outcome: 'denied', secrets: [] },
     { meaning: ['internal.svc:5000', 'a.io'], image: 'nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['a-pull'] },
     { meaning: ['unknown.io'], image: 'a.io/nginx', verdict: 'trusted', outcome: 'allowed', secrets: ['a-pull'] },
-  ])('where it means $meaning: $image is $verdict', ({ meaning, image, verdict, outcome, secrets }) => {
+  ])('if it means $meaning: $image is $verdict', ({ meaning, image, verdict, outcome, secrets }) => {
     const evaluation = evaluate(image, shortNames(meaning));
     expect(evaluation).toMatchObject({ verdict, outcomeBeforeMode: outcome });
     expect([...new Set(evaluation.trustedBy.flatMap(({ pullSecrets }) => pullSecrets))]).toEqual(secrets);
   });
 
-  test('is understood as each host of the list has it: only Docker Hub has its library', () => {
+  test('is parsed for each host in the list: only Docker Hub has its library', () => {
     const { searched } = evaluate('nginx:1', shortNames(['a.io', 'docker.io', 'b.io:5000']));
     expect(searched?.map(({ host, port, path, tag }) => ({ host, port, path: path.join('/'), tag }))).toEqual([
       { host: 'a.io', port: undefined, path: 'nginx', tag: '1' },
@@ -63,14 +63,14 @@ describe('a name without registry', () => {
     ]);
   });
 
-  test('that is too long behind a host of the list is no image name', () => {
+  test('that is too long with a host in the list is not an image name', () => {
     expect(evaluate('a/'.repeat(2044).concat('a'), shortNames([`${'h'.repeat(60)}.io`]))).toMatchObject({
       verdict: 'invalid',
       outcomeBeforeMode: 'denied',
     });
   });
 
-  test('is refused in words that say what to write', () => {
+  test('is denied with a message that shows what to use', () => {
     expect(messageOf('nginx:1', shortNames('reject'))).toBe(
       'does not specify a registry, and short names are denied. Include the registry, for example "docker.io/library/nginx:1".',
     );
@@ -105,7 +105,7 @@ describe('an exemption', () => {
     });
   });
 
-  test('lets in what no rule names, but says nothing of what passes anyway', () => {
+  test('allows what is not configured, and adds no message if the image is allowed anyway', () => {
     const exempted = exempting(['2027-03-31']);
     expect(evaluate('unknown.io/x', exempted)).toMatchObject({ verdict: 'unconfigured', outcomeBeforeMode: 'allowed', reason: 'exempted' });
     const allowed: RuleSet = { ...exempted, settings: { ...rules.settings, unconfigured: 'allow' } };
@@ -117,14 +117,14 @@ describe('an exemption', () => {
     expect(evaluate('bad.io/x', exempting(['2027-03-31', '2026-01-01'])).exemption?.until).toBe('2027-03-31');
   });
 
-  test('of one registry of a short name is none of the others', () => {
+  test('for one registry of a short name does not apply to the others', () => {
     const searched = shortNames(['bad.io', 'other.io'], exempting(['2027-03-31']));
     expect(evaluate('x', searched)).toMatchObject({ outcomeBeforeMode: 'denied', reason: 'unconfigured' });
     const trusted = shortNames(['bad.io', 'a.io'], exempting(['2027-03-31']));
     expect(evaluate('x', trusted)).toMatchObject({ outcomeBeforeMode: 'allowed', reason: 'exempted', trustedBy: [] });
   });
 
-  test('is told with its day and place, when it holds and when it ended', () => {
+  test('is reported with its date and position, before and after its end', () => {
     expect(messageOf('bad.io/x', exempting(['2027-03-31']))).toBe(
       'is from an untrusted registry (rule "bad", a.yaml:7:25): use a.io. Exempted until 2027-03-31 (exemptions.yaml:1:3): reason 0.',
     );

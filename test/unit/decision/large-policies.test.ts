@@ -124,7 +124,7 @@ const rows: readonly Policy[] = [
   },
 ];
 
-describe('a large policy and many images cost their sum', () => {
+describe('the time for a large policy and many images is proportional to their sum', () => {
   test.each(rows)('$name', (row) => {
     const [small, large] = row.sizes;
     const rulesOf = (size: number) => ruleSetOf(JSON.stringify(row.policy(size)));

@@ -429,7 +429,7 @@ afterAll(async () => {
   for (const server of servers) await server.close();
 });
 
-test('messages.golden.md has every text, as it is now (UPDATE_GOLDEN=1 rewrites it)', async () => {
+test('messages.golden.md is up to date (UPDATE_GOLDEN=1 rewrites it)', async () => {
   const sections: string[] = [];
   for (const situation of situations) sections.push(await sectionOf(situation));
   const text = `${head}\n${sections.join('\n')}`;
@@ -437,12 +437,12 @@ test('messages.golden.md has every text, as it is now (UPDATE_GOLDEN=1 rewrites 
   expect(text).toBe(readFileSync(golden, 'utf8'));
 });
 
-test('every reason is among them', () => {
+test('it contains every reason', () => {
   const found = situations.flatMap(({ object, request, rules: own = rules, facts = known }) => reasonsIn(object, request, own, facts));
   expect([...new Set(found)].sort()).toEqual(Object.keys(reasons).sort());
 });
 
-test('no situation is listed twice', () => {
+test('it contains no situation twice', () => {
   const names = situations.map(({ what }) => what);
   expect(names).toEqual([...new Set(names)]);
 });

@@ -40,7 +40,7 @@ describe('secrets that the namespace lacks', () => {
     { states: { one: 'present' }, missing: false },
     { states: { two: 'present' }, missing: false },
     { states: { one: 'unknown' }, missing: false },
-  ])('are told where none of them can be used: $states', ({ states, missing }) => {
+  ])('are reported if none of them can be used: $states', ({ states, missing }) => {
     const decision = decided(change('Pod', pod(image)), onMissing('warn'), having(states));
     expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ reason }) => reason)).toEqual(missing ? ['secret-missing'] : []);
@@ -53,7 +53,7 @@ describe('secrets that the namespace lacks', () => {
     { say: 'ignore', kind: 'Pod', outcome: 'allowed', notices: 0 },
     { say: 'deny', kind: 'Pod', outcome: 'denied', notices: 0 },
     { say: 'deny', kind: 'Deployment', outcome: 'allowed', notices: 1 },
-  ])('a $kind of a rule that says $say: $outcome', ({ say, kind, outcome, notices }) => {
+  ])('a $kind under a rule with $say: $outcome', ({ say, kind, outcome, notices }) => {
     const object = kind === 'Pod' ? pod(image) : deployment(pod(image));
     const decision = decided(change(kind, object), onMissing(say), having({}));
     expect(decision.outcome).toBe(outcome);
@@ -61,7 +61,7 @@ describe('secrets that the namespace lacks', () => {
     expect(decision.patch).not.toEqual([]);
   });
 
-  test('refuse a pod in words that say what to create, and by which rule', () => {
+  test('deny a Pod with a message that shows what to create, and for which rule', () => {
     const [finding] = decided(change('Pod', pod(image)), onMissing('deny'), having({})).findings;
     expect(finding?.image.reason).toBe('secret-missing');
     expect(finding?.message).toBe(
@@ -85,11 +85,11 @@ describe('secrets that the namespace lacks', () => {
     expect(notice?.message).toContain(expected);
   });
 
-  test('let a pod be that runs already: what it brought in before is not refused', () => {
+  test('do not deny an existing Pod: what it introduced before is allowed', () => {
     expect(decided(change('Pod', pod(image), pod(image)), onMissing('deny'), having({})).outcome).toBe('warned');
   });
 
-  test('are looked up once for each rule, however many images there are', () => {
+  test('are looked up once per rule, however many images there are', () => {
     const asked: string[] = [];
     const facts: Facts = {
       ...having({}),
@@ -103,7 +103,7 @@ describe('secrets that the namespace lacks', () => {
     expect(asked).toEqual(['one', 'two']);
   });
 
-  test('are told of a build for pull and push, once each', () => {
+  test('of a build are reported for pull and push, once each', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ brief }) => brief)).toEqual([
@@ -125,7 +125,7 @@ describe('secrets with delivery', () => {
     { because: 'it exists', states: { one: 'present' }, secrets: delivered(), outcome: 'allowed', reasons: [] },
     { because: 'the other exists', states: { two: 'present' }, secrets: delivered(), outcome: 'allowed', reasons: [] },
     {
-      because: 'the other is unusable',
+      because: 'the other exists but is unusable',
       states: { two: 'wrong-type' },
       secrets: delivered(),
       outcome: 'allowed',
@@ -160,13 +160,13 @@ describe('secrets with delivery', () => {
     expect(decision.awaited).toEqual({ secrets: ['one'], delivery: delivery ?? { kind: 'unknown' } });
   });
 
-  test('with onMissingSecret: ignore there is nothing to await', () => {
+  test('with onMissingSecret: ignore there is nothing to wait for', () => {
     const rules = ruleSetOf('rules: [{registry: good.io, pullSecret: one, onMissingSecret: ignore}]', delivered());
     expect(decided(change('Pod', pod(image)), rules, having({}))).toMatchObject({ notices: [], outcome: 'allowed' });
     expect(decided(change('Pod', pod(image)), rules, having({})).awaited).toBeUndefined();
   });
 
-  test('a push secret is awaited too', () => {
+  test('a push secret is waited for too', () => {
     const rules = ruleSetOf(
       'rules: [{registry: good.io, pushSecret: push}]',
       'secrets: [{name: push, source: s, namespaces: "*", deliver: always}]',
@@ -177,7 +177,7 @@ describe('secrets with delivery', () => {
     ]);
   });
 
-  test('in a namespace that is not known yet, whose labels may entitle it, the client retries', () => {
+  test('in a namespace that is not known yet, whose labels may entitle it, the request is retried', () => {
     const rules = denying(delivered('{matchLabels: {tier: prod}}'));
     const facts = (namespace: Facts['namespace']): Facts => ({ ...having({}), namespace });
     expect(
@@ -216,7 +216,7 @@ describe('inject', () => {
     expect(written(decided(change('BuildConfig', build), rules, facts))).toBe(others);
   });
 
-  test('off asks for no secret either', () => {
+  test('off also ignores missing secrets', () => {
     expect(decided(change('Pod', pod(image)), injecting('off', onMissing('deny')), having({}))).toMatchObject({
       outcome: 'allowed',
       notices: [],

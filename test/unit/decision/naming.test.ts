@@ -1,4 +1,4 @@
-/** Kinds that name images and have no field for a secret: evaluated like any other, and never written to. */
+/** Kinds that contain images and have no field for a secret: evaluated like any other, and never written to. */
 import { describe, expect, test } from 'vitest';
 import { decide } from '../../../src/decision/decide.ts';
 import { renderPath } from '../../../src/object/json.ts';
@@ -31,12 +31,12 @@ describe.each(rows)('$kind', ({ kind, naming }) => {
     { image: 'internal.svc:5000/p/app', outcome: 'allowed' },
     { image: 'unknown.io/app', outcome: 'denied' },
     { image: 'http://good.io/app', outcome: 'denied' },
-  ])('naming $image: $outcome, and nothing is written', ({ image, outcome }) => {
+  ])('with $image: $outcome, and nothing is written', ({ image, outcome }) => {
     const decision = decided(change(kind, naming(image)), rules, noSecrets);
     expect(decision).toMatchObject({ outcome, patch: [], injected: [], notices: [] });
   });
 
-  test('naming an image that it named before only warns', () => {
+  test('with an image that it already had only causes a warning', () => {
     const decision = decided(change(kind, naming('unknown.io/app:2'), naming('unknown.io/app:2')), rules);
     expect(decision).toMatchObject({ outcome: 'warned', images: [{ reason: 'not-introduced' }] });
     expect(decided(change(kind, naming('unknown.io/app:2'), naming('unknown.io/app:1')), rules).outcome).toBe('denied');
@@ -58,7 +58,7 @@ describe('an import that stores nothing', () => {
     ]);
   });
 
-  test('is told from one that does by nothing but false', () => {
+  test('is only recognized by the value false', () => {
     expect(decided(change('ImageStreamImport', naming({ import: 'false' })), rules).outcome).toBe('denied');
     expect(decide(change('ImageStreamImport', naming({ images: [1] })), rules, unwatched).kind).toBe('malformed');
   });
@@ -77,7 +77,7 @@ describe('the status of an image stream', () => {
   });
   const update = (after: object, before: object) => decided({ ...change('ImageStream', after, before), subresource: 'status' }, rules);
 
-  test('is evaluated for the images that a request brings in', () => {
+  test('is evaluated for the images that a request introduces', () => {
     const { images, patch } = update(held(`evil.io/x@${digest}`, 'unknown.io/b'), held('unknown.io/b'));
     expect(images.map(({ slot, reason }) => [renderPath(slot.path), reason])).toEqual([
       ['status.tags[1].items[0].dockerImageReference', 'unconfigured'],
@@ -91,46 +91,36 @@ describe('the status of an image stream', () => {
     expect(update(held(), held('unknown.io/a')).outcome).toBe('allowed');
   });
 
-  test('may name the internal registry, to which an image was pushed', () => {
+  test('may contain the internal registry, to which an image was pushed', () => {
     expect(update(held(`internal.svc:5000/p/app@${digest}`), held()).outcome).toBe('allowed');
   });
 
-  test('means Docker Hub where it names no registry', () => {
+  test('means Docker Hub if it contains no registry', () => {
     expect(update(held('evil/x'), held()).images[0]?.reference).toMatchObject({ host: 'docker.io' });
   });
 });
 
-describe('in an image stream, an update', () => {
+describe('an update of an image stream', () => {
   const following = (repository: string) => ({ spec: { dockerImageRepository: repository } });
   const importing = (image: string) => ({ spec: { tags: [{ name: 'latest', ...from(image) }] } });
 
   test.each([
-    [
-      'to all tags introduces images, where it had the default tag alone',
-      importing('unknown.io/app'),
-      following('unknown.io/app'),
-      'denied',
-    ],
+    ['to all tags introduces images, if it only had the default tag', importing('unknown.io/app'), following('unknown.io/app'), 'denied'],
     ['that follows the same repository introduces none', following('unknown.io/app'), following('UNKNOWN.io/app'), 'warned'],
-    ['that writes the default tag introduces none', importing('unknown.io/app'), importing('unknown.io/app:latest'), 'warned'],
-    [
-      'that writes Docker Hub introduces none, whatever nodes search',
-      importing('evil/app'),
-      importing('docker.io/evil/app:latest'),
-      'warned',
-    ],
+    ['that adds the default tag introduces none', importing('unknown.io/app'), importing('unknown.io/app:latest'), 'warned'],
+    ['that adds docker.io introduces none, whatever nodes search', importing('evil/app'), importing('docker.io/evil/app:latest'), 'warned'],
   ])('%s', (_sentence, before, after, outcome) => {
     const searching = ruleSetOf('shortNames: [a.io, b.io]\nrules: [{registry: good.io}]');
     expect(decided(change('ImageStream', after, before), searching).outcome).toBe(outcome);
   });
 });
 
-test.each(['ImageStreamTag', 'ImageStreamImage'])('a tag of a stream that follows an %s passes, since that one was judged', (kind) => {
+test.each(['ImageStreamTag', 'ImageStreamImage'])('a stream tag that follows an %s is allowed, since that one was evaluated', (kind) => {
   const stream = { spec: { tags: [{ name: 'latest', ...from('app:1', kind) }] } };
   expect(decided(change('ImageStream', stream), rules)).toMatchObject({ outcome: 'allowed', images: [{ verdict: 'unresolved' }] });
 });
 
-test('of many tags, the one that an update adds is refused, and only that', () => {
+test('of many tags, only the one that an update adds is denied', () => {
   const tag = (name: string, image: string) => ({ name, ...from(image) });
   const before = { spec: { tags: [tag('a', 'unknown.io/a')] } };
   const after = { spec: { tags: [tag('b', 'unknown.io/b'), tag('a', 'unknown.io/a'), tag('c', 'good.io/c')] } };

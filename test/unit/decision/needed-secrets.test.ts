@@ -56,18 +56,18 @@ describe('a Pod needs the secrets with delivery of its images', () => {
       needed: 'a-pull,b-pull,both',
     },
     { because: 'and no secret without delivery', object: pods('c.io/x'), needed: undefined },
-    { because: 'and none that only the author names', object: pod('public.io/x', ['a-pull']), needed: undefined },
+    { because: 'and none that only the author lists', object: pod('public.io/x', ['a-pull']), needed: undefined },
     { because: 'and none for a denied image', object: pods('unknown.io/x'), needed: undefined },
   ])('$because', ({ object, needed }) => {
     expect(needs('Pod', object)).toBe(needed);
   });
 
-  test('also where the service account lists them', () => {
+  test('including those that the service account lists', () => {
     const facts = accounts({ default: ['a-pull'] });
     expect(needs('Deployment', deployment(pod('a.io/x')), { facts, set: withInject('off') })).toBe('a-pull');
   });
 
-  test('and not those that its account does not allow', () => {
+  test('but not those that its account does not allow', () => {
     expect(needs('Pod', pods('a.io/x', 'b.io/x'), { facts: accounts({ default: ['both'] }, true) })).toBe('both');
   });
 });
@@ -98,12 +98,12 @@ describe('other kinds', () => {
     expect(needs(kind, object)).toBe(needed);
   });
 
-  test('a DeploymentConfig also for the Pod of its own strategy', () => {
+  test('a DeploymentConfig also for the Pod of its custom strategy', () => {
     const spec = { template: pod('public.io/x'), strategy: { customParams: { image: 'a.io/deployer' } } };
     expect(needs('DeploymentConfig', { metadata: {}, spec })).toBe('a-pull');
   });
 
-  test('the annotation is on the metadata of the object, and not in its template', () => {
+  test("the annotation is in the object's metadata, and not in its template", () => {
     const object = deployment(pod('a.io/x'));
     const { spec } = patched(object, decided(change('Deployment', object), rules));
     expect(Object.keys(spec.template.metadata?.annotations ?? {})).toEqual(['regkeeper.io/injected']);
@@ -122,7 +122,7 @@ describe('other kinds', () => {
 });
 
 describe('a build', () => {
-  test('needs what its fields name, whoever filled them', () => {
+  test('needs what its fields contain, whoever set them', () => {
     const object = build('b.io/x');
     const { sourceStrategy } = object.spec.strategy;
     const listing = {
@@ -132,7 +132,7 @@ describe('a build', () => {
     expect(needs('BuildConfig', listing)).toBe('a-push,both');
   });
 
-  test('needs what its service account lists, where a field is empty', () => {
+  test('needs what its service account lists, if a field is empty', () => {
     const set = withInject('pods');
     expect(needs('BuildConfig', build('b.io/x'), { set, facts: accounts({ builder: ['both', 'a-push'] }) })).toBe('a-push,both');
     expect(needs('BuildConfig', build('b.io/x', { serviceAccount: 'robot' }), { set, facts: accounts({ robot: ['b-pull'] }) })).toBe(
@@ -167,12 +167,12 @@ describe('with inject: off', () => {
 describe('a forged annotation', () => {
   test.each<{ what: string; object: object; needed: string | undefined }>([
     { what: 'is replaced', object: annotated(pods('a.io/x'), 'b-pull'), needed: 'a-pull' },
-    { what: 'is removed where nothing is needed', object: annotated(pods('public.io/x'), 'b-pull'), needed: undefined },
+    { what: 'is removed if nothing is needed', object: annotated(pods('public.io/x'), 'b-pull'), needed: undefined },
   ])('$what', ({ object, needed }) => {
     expect(needs('Pod', object)).toBe(needed);
   });
 
-  test('stays where no rule has delivery, as any other annotation', () => {
+  test('stays if no rule has delivery, like any other annotation', () => {
     const plain = ruleSetOf(table.slice(0, table.indexOf('secrets:')));
     const object = annotated(pods('a.io/x'), 'b-pull');
     expect(needs('Pod', object, { set: plain })).toBe('b-pull');
@@ -191,15 +191,15 @@ describe('an update', () => {
     }
   });
 
-  test('of the template writes it anew', () => {
+  test('of the template writes it again', () => {
     expect(needs('Deployment', annotated(deployment(pod('b.io/x')), 'a-pull'), { old: before })).toBe('b-pull,both');
   });
 
-  test('that sends the user’s own file restores it together with the mark', () => {
+  test('with the user’s own file restores it together with the mark', () => {
     expect(needs('Deployment', deployment(pod('a.io/x')), { old: before })).toBe('a-pull');
   });
 
-  test('of the images of an existing Pod writes it anew', () => {
+  test('of the images of an existing Pod writes it again', () => {
     const old = pod('a.io/x', ['a-pull', 'both']);
     expect(needs('Pod', pod('b.io/x', ['a-pull', 'both']), { old })).toBe('both');
   });
@@ -226,7 +226,7 @@ describe('nothing is written', () => {
   const mirror = { ...pods('a.io/x'), metadata: { name: 'web', annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const node = 'system:node:n1';
   test.each<{ to: string; request: ChangeRequest }>([
-    { to: 'a copy that a controller made', request: change('ReplicaSet', { metadata: owner, spec: { template: pod('a.io/x') } }) },
+    { to: 'a copy that a controller created', request: change('ReplicaSet', { metadata: owner, spec: { template: pod('a.io/x') } }) },
     { to: 'the mirror Pod of a kubelet', request: change('Pod', mirror, undefined, node) },
     {
       to: 'a debug container',
@@ -246,7 +246,7 @@ describe('nothing is written', () => {
   });
 });
 
-describe('where the annotations are full', () => {
+describe('if the annotations are full', () => {
   /** Room for exactly this many bytes next to the key `x`. */
   const filled = (bytes: number) => ({ ...pods('a.io/x'), metadata: { name: 'web', annotations: { x: 'x'.repeat(bytes - 1) } } });
   const mark = 'regkeeper.io/injected'.length + '{"rules":["a-pull"]}'.length;
@@ -256,7 +256,7 @@ describe('where the annotations are full', () => {
     expect(needs('Pod', filled(262_144 - mark - ours))).toBe('a-pull');
   });
 
-  test('one byte later it is left out, with a warning', () => {
+  test('one byte more and it is omitted, with a warning', () => {
     const object = filled(262_144 - mark - ours + 1);
     expect(needs('Pod', object)).toBeUndefined();
     const decision = decided(change('Pod', object), rules);
@@ -276,7 +276,7 @@ describe('where the annotations are full', () => {
   });
 });
 
-test('a Pod with an existing list of secrets and 250 needed ones stays below the limit of the reader', () => {
+test('a Pod with an existing list of secrets and 250 needed ones stays below the limit of the parser', () => {
   const names = Array.from({ length: 250 }, (_, index) => `${'x'.repeat(249)}-${100 + index}`);
   const set = ruleSetOf(
     `rules: [{registry: a.io, pullSecret: [${names}]}]\nsecrets:\n${names.map((name) => `- {name: ${name}, source: s, namespaces: "*"}`).join('\n')}`,

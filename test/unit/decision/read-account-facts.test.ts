@@ -6,14 +6,14 @@ const names = (count: number, length = 1) => Array.from({ length: count }, (_, i
 const enforcing = { annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } };
 
 test.each<[sentence: string, imagePullSecrets: unknown, expected: object]>([
-  ['no list is no secret', undefined, { kind: 'known', pullSecrets: [] }],
-  ['the order is the one of the account', [{ name: 'b' }, { name: 'a' }], { kind: 'known', pullSecrets: ['b', 'a'] }],
-  ['what is no name is left out', [{ name: 5 }, null, 'x', {}, { name: '' }, { name: 'a' }], { kind: 'known', pullSecrets: ['a'] }],
-  ['what is no list is no secret', 'a', { kind: 'known', pullSecrets: [] }],
-  ['as many names as are held', names(mostPullSecrets), { kind: 'known', pullSecrets: expect.any(Array) }],
+  ['no list means no secret', undefined, { kind: 'known', pullSecrets: [] }],
+  ['the order is that of the account', [{ name: 'b' }, { name: 'a' }], { kind: 'known', pullSecrets: ['b', 'a'] }],
+  ['an invalid name is omitted', [{ name: 5 }, null, 'x', {}, { name: '' }, { name: 'a' }], { kind: 'known', pullSecrets: ['a'] }],
+  ['a value that is not a list means no secret', 'a', { kind: 'known', pullSecrets: [] }],
+  ['as many names as are kept', names(mostPullSecrets), { kind: 'known', pullSecrets: expect.any(Array) }],
   ['one name more is too large', names(mostPullSecrets + 1), { kind: 'too-large', why: expect.stringContaining('1,000') }],
   [
-    'names of as many characters as are held',
+    'names with as many characters as are kept',
     names(256, mostPullSecretCharacters / 256),
     { kind: 'known', pullSecrets: expect.any(Array) },
   ],
@@ -26,6 +26,6 @@ test.each<[sentence: string, imagePullSecrets: unknown, expected: object]>([
   expect(readServiceAccountFacts({ metadata: {}, imagePullSecrets })).toEqual({ ...expected, onlyListedSecrets: false });
 });
 
-test.each([[names(1)], [names(60_000)]])('that only listed secrets are allowed is known whatever the size', (imagePullSecrets) => {
+test.each([[names(1)], [names(60_000)]])('whether only listed secrets are allowed is known whatever the size', (imagePullSecrets) => {
   expect(readServiceAccountFacts({ metadata: enforcing, imagePullSecrets })).toMatchObject({ onlyListedSecrets: true });
 });

@@ -4,14 +4,14 @@ import { readImageStreamFacts } from '../../../src/decision/read-stream-facts.ts
 
 const digest = `sha256:${'1'.repeat(64)}`;
 
-test('a stream resolves local names only where its lookup policy is that', () => {
+test('a stream resolves local names only if its lookup policy is local', () => {
   const read = (lookupPolicy: unknown) => readImageStreamFacts({ spec: { lookupPolicy } });
   expect(read({ local: true })).toMatchObject({ localLookup: true });
   for (const policy of [{ local: false }, { local: 'true' }, {}, null, true, undefined])
     expect(read(policy)).not.toHaveProperty('localLookup');
 });
 
-test('a stream is its repository, what is written for each tag, and what each tag holds', () => {
+test('a stream consists of its repository, the spec of each tag, and the contents of each tag', () => {
   const stream = readImageStreamFacts({
     metadata: { name: 'node' },
     spec: {
@@ -55,8 +55,8 @@ test('a stream is its repository, what is written for each tag, and what each ta
 
 test.each<[sentence: string, object: Record<string, unknown>]>([
   ['without spec and status', {}],
-  ['with lists that are none', { spec: { tags: 'x' }, status: { tags: { 0: {} }, dockerImageRepository: '' } }],
-  ['with entries that are none', { spec: { tags: [null, 'x', { name: 5 }] }, status: { tags: [7, { tag: '' }] } }],
-])('a stream %s holds nothing', (_sentence, object) => {
+  ['with lists of a wrong type', { spec: { tags: 'x' }, status: { tags: { 0: {} }, dockerImageRepository: '' } }],
+  ['with entries of a wrong type', { spec: { tags: [null, 'x', { name: 5 }] }, status: { tags: [7, { tag: '' }] } }],
+])('a stream %s contains nothing', (_sentence, object) => {
   expect(readImageStreamFacts(object)).toEqual({ kind: 'known', tags: new Map() });
 });

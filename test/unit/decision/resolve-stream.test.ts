@@ -78,36 +78,40 @@ const facts = streams({
 const tag = (name: string, namespace?: string): StreamReference => ({ kind: 'ImageStreamTag', name, ...(namespace && { namespace }) });
 const digest = (name: string, namespace?: string): StreamReference => ({ kind: 'ImageStreamImage', name, ...(namespace && { namespace }) });
 
-describe('a stream stands for', () => {
+describe('a stream is resolved to', () => {
   test.each<[sentence: string, reference: StreamReference, image: string]>([
-    ['what was imported last, from where it was imported', tag('node:24', 'openshift'), `quay.io/lib/node@${one}`],
-    ['the internal registry’s copy, where its policy is Local', tag('node:local', 'openshift'), `${registry}/openshift/node@${one}`],
-    ['what a tag that follows another has taken over', tag('node:latest', 'openshift'), `quay.io/lib/node@${one}`],
-    ['what was imported, not what is written for the next import', tag('node:moved', 'openshift'), `quay.io/lib/node@${one}`],
-    ['the written image of a tag that is only a reference, even if Local', tag('node:by-reference', 'openshift'), 'quay.io/lib/node:24'],
-    ['what was pushed last', tag('pushed:latest'), `${registry}/shop/pushed@${two}`],
-    ['what is written, before the first import', tag('new:1'), 'quay.io/shop/new:1'],
-    ['the internal registry, before the first import under Local', tag('new:local'), `${registry}/shop/new:local`],
-    ['Docker Hub, where no registry is written: streams know no search list', tag('new:hub'), 'docker.io/library/nginx:1'],
-    ['what the followed tag of the same stream is written to be', tag('new:same'), 'quay.io/shop/new:1'],
-    ['the same with the stream written too', tag('new:written'), 'quay.io/shop/new:1'],
-    ['what a tag of another namespace holds', tag('new:elsewhere'), `quay.io/lib/node@${one}`],
+    ['what was imported last, in its source registry', tag('node:24', 'openshift'), `quay.io/lib/node@${one}`],
+    ['the internal registry’s copy, if its policy is Local', tag('node:local', 'openshift'), `${registry}/openshift/node@${one}`],
+    ['the image that a tag has copied from the tag it follows', tag('node:latest', 'openshift'), `quay.io/lib/node@${one}`],
+    ['what was imported, not what the spec has for the next import', tag('node:moved', 'openshift'), `quay.io/lib/node@${one}`],
     [
-      'where a Local tag’s image came from, for one with policy Source that follows it',
+      'the image in the spec of a tag that is only a reference, even if Local',
+      tag('node:by-reference', 'openshift'),
+      'quay.io/lib/node:24',
+    ],
+    ['what was pushed last', tag('pushed:latest'), `${registry}/shop/pushed@${two}`],
+    ['the image in the spec, before the first import', tag('new:1'), 'quay.io/shop/new:1'],
+    ['the internal registry, before the first import under Local', tag('new:local'), `${registry}/shop/new:local`],
+    ['Docker Hub, if there is no registry: streams know no search list', tag('new:hub'), 'docker.io/library/nginx:1'],
+    ['the image in the spec of the followed tag of the same stream', tag('new:same'), 'quay.io/shop/new:1'],
+    ['the same if the reference includes the stream', tag('new:written'), 'quay.io/shop/new:1'],
+    ['the contents of a tag in another namespace', tag('new:elsewhere'), `quay.io/lib/node@${one}`],
+    [
+      'the source of a Local tag’s image, for a tag with policy Source that follows it',
       tag('new:source-of-local'),
       `quay.io/lib/node@${one}`,
     ],
-    ['an image by digest out of another stream', tag('new:digest'), `quay.io/lib/node@${one}`],
-    ['an image of its history, by digest', digest(`pushed@${one}`), `${registry}/shop/pushed@${one}`],
-    ['the same by the beginning of the digest', digest('pushed@sha256:2222'), `${registry}/shop/pushed@${two}`],
+    ['an image by digest from another stream', tag('new:digest'), `quay.io/lib/node@${one}`],
+    ['an image in its history, by digest', digest(`pushed@${one}`), `${registry}/shop/pushed@${one}`],
+    ['the same by a prefix of the digest', digest('pushed@sha256:2222'), `${registry}/shop/pushed@${two}`],
     ['the same without the algorithm', digest('pushed@1111'), `${registry}/shop/pushed@${one}`],
     [
-      'the newest entry of a digest that two tags have, with the policy of its tag',
+      'the newest entry with a digest that two tags have, with the policy of its tag',
       digest(`history@${one}`),
       `${registry}/shop/history@${one}`,
     ],
-    ['where it came from, under Local without an internal registry', tag('no-registry:1'), `quay.io/x@${one}`],
-    ['where it came from, under Local with a repository that is no name', tag('odd:1'), `quay.io/x@${one}`],
+    ['its source, under Local without an internal registry', tag('no-registry:1'), `quay.io/x@${one}`],
+    ['its source, under Local with a repository that is not a valid name', tag('odd:1'), `quay.io/x@${one}`],
   ])('%s', (_sentence, reference, image) => {
     expect(resolveStream(reference, 'shop', facts)).toMatchObject({
       kind: 'resolved',
@@ -117,28 +121,28 @@ describe('a stream stands for', () => {
   });
 });
 
-describe('a stream says nothing yet', () => {
+describe('a stream cannot be resolved yet', () => {
   test.each<[sentence: string, reference: StreamReference, why: string]>([
-    ['where there is none', tag('none:1'), 'image stream shop/none does not exist yet'],
-    ['where the namespace is not written and another is meant', tag('node:24'), 'image stream shop/node does not exist yet'],
-    ['where it has no such tag', tag('new:none'), 'image stream shop/new has no tag "none" yet'],
-    ['where the tag holds nothing', tag('new:nothing'), 'image stream tag shop/new:nothing has no image yet'],
-    ['where tags follow each other round', tag('new:round'), 'image stream tag shop/new:round refers to itself'],
-    ['where it follows a stream of its own namespace that is not there', tag('new:strayed'), 'image stream shop/node does not exist yet'],
-    ['for a digest that it has not', digest(`pushed@sha256:3`), 'image stream shop/pushed has no image sha256:3'],
+    ['if it does not exist', tag('none:1'), 'image stream shop/none does not exist yet'],
+    ['if the namespace is omitted and another one is meant', tag('node:24'), 'image stream shop/node does not exist yet'],
+    ['if it has no such tag', tag('new:none'), 'image stream shop/new has no tag "none" yet'],
+    ['if the tag contains nothing', tag('new:nothing'), 'image stream tag shop/new:nothing has no image yet'],
+    ['if tags follow each other in a cycle', tag('new:round'), 'image stream tag shop/new:round refers to itself'],
+    ['if it follows a stream of its own namespace that does not exist', tag('new:strayed'), 'image stream shop/node does not exist yet'],
+    ['for a digest that it does not have', digest(`pushed@sha256:3`), 'image stream shop/pushed has no image sha256:3'],
     [
-      'for a tag of a digest that nobody has',
+      'for a tag with a digest that no image has',
       tag('new:digest-nobody-has'),
       'image stream tag shop/new:digest-nobody-has refers to an image that was not imported',
     ],
-    ['for a tag without colon', tag('new'), '"new" is not of the form stream:tag'],
+    ['for a tag without a colon', tag('new'), '"new" is not of the form stream:tag'],
     ['for an empty tag', tag('new:'), '"new:" is not of the form stream:tag'],
-    ['for an image without digest', digest('new'), '"new" is not of the form stream@digest'],
+    ['for an image without a digest', digest('new'), '"new" is not of the form stream@digest'],
   ])('%s', (_sentence, reference, why) => {
     expect(resolveStream(reference, 'shop', facts)).toMatchObject({ kind: 'unresolved', why });
   });
 
-  test('where nobody watches streams, and there is no reason to tell', () => {
+  test('if streams are not watched, and there is nothing to report', () => {
     expect(resolveStream(tag('node:24'), 'shop', unwatched)).toEqual({ kind: 'unresolved', stream: 'shop/node:24' });
   });
 });
@@ -168,7 +172,7 @@ const withOld = streams({
 });
 
 describe('a build from an image stream', () => {
-  test('is refused for what the stream holds', () => {
+  test('is denied because of what the stream contains', () => {
     const { outcome, findings } = decided(change('BuildConfig', build(stream('old:1'))), rules, withOld);
     expect(outcome).toBe('denied');
     expect(findings[0]?.message).toBe(
@@ -177,15 +181,15 @@ describe('a build from an image stream', () => {
   });
 
   test.each<[sentence: string, from: object, verdict: string]>([
-    ['is trusted where its rule trusts it', stream('quay:1'), 'trusted'],
-    ['is trusted where the internal registry serves it', stream('inside:1'), 'trusted'],
-    ['stays open where the stream is not there yet', stream('later:1'), 'unresolved'],
+    ['is trusted if its rule trusts it', stream('quay:1'), 'trusted'],
+    ['is trusted if the internal registry serves it', stream('inside:1'), 'trusted'],
+    ['stays unresolved if the stream does not exist yet', stream('later:1'), 'unresolved'],
   ])('%s', (_sentence, from, verdict) => {
     const { outcome, images } = decided(change('BuildConfig', build(from)), rules, withOld);
     expect([outcome, images[0]?.verdict]).toEqual(['allowed', verdict]);
   });
 
-  test('is not refused for what came into its stream after it was written', () => {
+  test('is not denied for what its stream got later', () => {
     const { outcome, findings } = decided(
       change('BuildConfig', build(stream('old:1'), { env: [] }), build(stream('old:1'))),
       rules,
@@ -194,18 +198,18 @@ describe('a build from an image stream', () => {
     expect([outcome, findings[0]?.image.reason]).toEqual(['warned', 'not-introduced']);
   });
 
-  test('is not refused when it names by stream what it named by image', () => {
+  test('is not denied when it refers to a stream instead of the same image', () => {
     const { outcome } = decided(change('BuildConfig', build(stream('old:1')), build(dockerImage('old.io/x:1'))), rules, withOld);
     expect(outcome).toBe('warned');
   });
 
-  test('is refused when it moves to another stream that holds the like', () => {
+  test('is denied when it switches to another stream with the same contents', () => {
     const { outcome } = decided(change('BuildConfig', build(stream('old:1')), build(stream('quay:1'))), rules, withOld);
     expect(outcome).toBe('denied');
   });
 });
 
-describe('a stream of another namespace', () => {
+describe('a stream in another namespace', () => {
   const across = (imported: string) =>
     streams({
       'other/base': { tags: { '1': { from: dockerImage(imported) } } },
@@ -219,9 +223,9 @@ describe('a stream of another namespace', () => {
 
   test.each<[sentence: string, from: object, name: string]>([
     ['is denied', stream('base:1', 'other'), 'other/base:1'],
-    ['is denied where a stream of the own namespace follows it', stream('following:1'), 'shop/following:1'],
+    ["is denied if a stream in the build's namespace follows it", stream('following:1'), 'shop/following:1'],
     ['is denied by its digest', { kind: 'ImageStreamImage', namespace: 'other', name: `base@${one}` }, `other/base@${one}`],
-  ])('%s without what it contains, which only the record has', (_sentence, from, name) => {
+  ])('%s without its contents, which are only in the record', (_sentence, from, name) => {
     for (const image of ['old.io/x:1', 'unknown.io/x:1', 'http://old.io/x']) {
       const known = across(image);
       const facts = streams({ 'other/base': { tags: { '1': { from: dockerImage(image), images: [{ image: one, reference: image }] } } } });
@@ -236,7 +240,7 @@ describe('a stream of another namespace', () => {
     }
   });
 
-  test('is named with its image where the own namespace has a copy of it, which its users may read', () => {
+  test("is shown with its image if the build's namespace has a copy of it, which its users may read", () => {
     const { findings } = decided(change('BuildConfig', build(stream('copied:1'))), rules, across('old.io/x:1'));
     expect(findings[0]?.message).toContain('image stream "shop/copied:1" contains "old.io/x"');
   });
@@ -248,7 +252,7 @@ describe('a stream of another namespace', () => {
       `allowed now, but denied once a trigger sets the image: container "web": ${contained('other/base:1')}`,
     ],
     [
-      'where the update does not introduce it',
+      'if the update does not introduce it',
       () =>
         decided(
           change('BuildConfig', build(stream('base:1', 'other'), { env: [] }), build(stream('base:1', 'other'))),
@@ -258,12 +262,12 @@ describe('a stream of another namespace', () => {
       `already in use, so this update is allowed: spec.strategy.sourceStrategy.from: ${contained('other/base:1')}`,
     ],
     [
-      'where images without a rule only warn',
+      'if images without a rule only cause warnings',
       () => decided(change('BuildConfig', build(stream('base:1', 'other'))), ruleSetOf('unconfigured: warn'), across('unknown.io/x:1')),
       'spec.strategy.sourceStrategy.from: the image in image stream "other/base:1" is not trusted in this namespace.',
     ],
     [
-      'where a stream is too large',
+      'if a stream is too large',
       () =>
         decided(change('BuildConfig', build(stream('base:1', 'other'))), rules, {
           ...unwatched,
@@ -271,13 +275,13 @@ describe('a stream of another namespace', () => {
         }),
       'spec.strategy.sourceStrategy.from: image stream other/base:1 is too large to be evaluated. Reference the image directly (kind DockerImage), or remove tags from the stream.',
     ],
-  ])('shows nothing in a warning either: %s', (_sentence, decide, message) => {
+  ])('does not show its image in a warning either: %s', (_sentence, decide, message) => {
     const decision = decide();
     expect(decision.findings.map(({ message }) => message)).toEqual([message]);
     expect(shown(decision)).not.toMatch(hidden);
   });
 
-  test('confirms no guess of its image by an object that named it before', () => {
+  test('does not confirm a guess of its image in an object that had it before', () => {
     const decision = decided(
       change('BuildConfig', build(stream('base:1', 'other')), build(dockerImage('old.io/x:1'))),
       rules,
@@ -286,7 +290,7 @@ describe('a stream of another namespace', () => {
     expect(decision.outcome).toBe('denied');
   });
 
-  test('shows its image in no notice about ports', () => {
+  test('does not show its image in a notice about ports', () => {
     const object = {
       spec: {
         strategy: { dockerStrategy: { from: stream('base:1', 'other') } },
@@ -330,14 +334,14 @@ describe('a DockerImage of a BuildConfig with the name of a stream', () => {
     expect(outcomeOf('BuildConfig', { spec: { strategy: { customStrategy: {} }, source } })).toEqual(expected);
   });
 
-  test('is that stream’s image in the message and on record, and gets no secret', () => {
+  test('is that stream’s image in the message and in the record, and gets no secret', () => {
     const { findings, images } = decided(change('BuildConfig', build(dockerImage('lk'))), hub, looking);
     expect(findings[0]?.message).toContain('image stream "shop/lk:latest" contains "old.io/x"');
     expect(describeImage(images[0] as ImageDecision)).toMatchObject({ image: 'old.io/x:1', stream: 'shop/lk:latest' });
     expect(inject(change('BuildConfig', build(dockerImage('lk:1'))), hub, looking)).toEqual(build(dockerImage('lk:1')));
   });
 
-  test('is an image where it is pulled as it is written: in a Build, in a Dockerfile, in a Pod, and where it is pushed', () => {
+  test('is an image if it is pulled by its name: in a Build, in a Dockerfile, in a Pod, and in a push', () => {
     expect(outcomeOf('Build', build(dockerImage('lk:1')))).toEqual(['denied', 'untrusted']);
     expect(outcomeOf('BuildConfig', { spec: { strategy: { dockerStrategy: {} }, source: { dockerfile: 'FROM lk:1' } } })).toEqual([
       'denied',
@@ -348,8 +352,8 @@ describe('a DockerImage of a BuildConfig with the name of a stream', () => {
   });
 
   test.each([
-    ['the name of a stream with the image of that name', 'lk:1', 'docker.io/library/lk:1', 'untrusted'],
-    ['the name of a stream with the image of that name, in a path', 'lk:1', 'library/lk:1', 'untrusted'],
+    ['the name of a stream with an image of that name', 'lk:1', 'docker.io/library/lk:1', 'untrusted'],
+    ['the name of a stream with an image of that name, in a path', 'lk:1', 'library/lk:1', 'untrusted'],
     ['an image with the stream of its name', 'docker.io/library/lk', 'lk', 'untrusted'],
   ])('an update that replaces %s introduces an image', (_what, before, after, reason) => {
     const { outcome, images } = decided(change('BuildConfig', build(dockerImage(after)), build(dockerImage(before))), hub, looking);
@@ -359,13 +363,13 @@ describe('a DockerImage of a BuildConfig with the name of a stream', () => {
   test.each([
     ['the stream by its kind', 'lk', { kind: 'ImageStreamTag', name: 'lk:latest' }],
     ['the default tag', 'lk', dockerImage('lk:latest')],
-    ['the registry of a name that is no stream', 'plain', dockerImage('docker.io/library/plain:latest')],
-  ])('an update that only writes out %s introduces none', (_what, before, after) => {
+    ['the registry of a name that is not a stream', 'plain', dockerImage('docker.io/library/plain:latest')],
+  ])('an update that only makes %s explicit introduces none', (_what, before, after) => {
     const { outcome, images } = decided(change('BuildConfig', build(after), build(dockerImage(before))), hub, looking);
     expect([outcome, images[0]?.reason]).toEqual(['warned', 'not-introduced']);
   });
 
-  test('is not introduced by an update that leaves it, whatever the stream contains by now', () => {
+  test('is not introduced by an update that keeps it, whatever the stream now contains', () => {
     const { images } = decided(change('BuildConfig', build(dockerImage('lk'), { env: [] }), build(dockerImage('lk:latest'))), hub, looking);
     expect(images[0]?.reason).toBe('not-introduced');
   });
@@ -377,17 +381,17 @@ describe('the pull secret of a build', () => {
   const secretOf = (object: object) =>
     (object as { spec: { strategy: { dockerStrategy: { pullSecret?: { name: string } } } } }).spec.strategy.dockerStrategy.pullSecret?.name;
 
-  test('is never written for a stream alone, whatever it holds', () => {
+  test('is never set only for a stream, whatever it contains', () => {
     expect(inject(change('BuildConfig', build(stream('quay:1'))), rules, withOld)).toEqual(build(stream('quay:1')));
   });
 
   test.each<[sentence: string, from: object, image: string, secret: string | undefined, reasons: readonly string[]]>([
-    ['serves another image where the stream holds a public one', stream('public:1'), 'b.io/x', 'b-pull', []],
-    ['is one that the stream’s image takes too', stream('quay:1'), 'a.io/x', 'quay-pull', []],
-    ['is left empty where the stream’s image needs another', stream('quay:1'), 'b.io/x', undefined, ['build-other-images']],
-    ['is left empty where the stream is internal', stream('inside:1'), 'b.io/x', undefined, ['build-internal-images']],
-    ['is left empty where nobody knows what the stream holds', stream('later:1'), 'b.io/x', undefined, ['build-internal-images']],
-    ['is that of the base where a stream beside it is public', dockerImage('b.io/base'), 'public.io/x', 'b-pull', []],
+    ['covers another image if the stream contains a public one', stream('public:1'), 'b.io/x', 'b-pull', []],
+    ['is one that the stream’s image needs too', stream('quay:1'), 'a.io/x', 'quay-pull', []],
+    ['stays empty if the stream’s image needs another one', stream('quay:1'), 'b.io/x', undefined, ['build-other-images']],
+    ['stays empty if the stream is internal', stream('inside:1'), 'b.io/x', undefined, ['build-internal-images']],
+    ['stays empty if the contents of the stream are unknown', stream('later:1'), 'b.io/x', undefined, ['build-internal-images']],
+    ['is that of the base if a stream next to it is public', dockerImage('b.io/base'), 'public.io/x', 'b-pull', []],
   ])('%s', (_sentence, from, image, secret, reasons) => {
     const request = change('BuildConfig', docker(from, extra(image)));
     expect(secretOf(inject(request, rules, withOld))).toBe(secret);
@@ -412,7 +416,7 @@ describe('a placeholder that an image trigger fills', () => {
     }
   });
 
-  test.each(['web', ' '])('is told of early where the stream holds what will be refused, and is not refused: %j', (image) => {
+  test.each(['web', ' '])('causes an early warning if the stream contains an image that will be denied, and is not denied: %j', (image) => {
     const { outcome, findings, images } = decided(change('DeploymentConfig', deploymentConfig(image, stream('old:1'))), rules, withOld);
     expect([outcome, images[0]?.reason]).toEqual(['warned', 'placeholder']);
     expect(findings[0]?.message).toBe(
@@ -420,7 +424,7 @@ describe('a placeholder that an image trigger fills', () => {
     );
   });
 
-  test('of a Deployment, by its annotation, is told of too', () => {
+  test('in a Deployment, because of its annotation, causes a warning too', () => {
     const triggers = [{ from: stream('old:1'), fieldPath: 'spec.template.spec.containers[?(@.name=="web")].image' }];
     const object = {
       metadata: { annotations: { 'image.openshift.io/triggers': JSON.stringify(triggers) } },
@@ -430,23 +434,23 @@ describe('a placeholder that an image trigger fills', () => {
     expect([outcome, findings[0]?.image.reason]).toEqual(['warned', 'placeholder']);
   });
 
-  test('gets its secret when the image is there, so that no rollout comes before', () => {
+  test('gets its secret when the image is filled in, so that there is no earlier rollout', () => {
     const object = deploymentConfig('web', stream('quay:1'));
     expect(inject(change('DeploymentConfig', object), rules, withOld)).toEqual(object);
   });
 
-  test('says nothing where the stream holds what is trusted, or nothing yet', () => {
+  test('causes no message if the stream contains a trusted image, or nothing yet', () => {
     for (const name of ['quay:1', 'later:1'])
       expect(decided(change('DeploymentConfig', deploymentConfig('web', stream(name))), rules, withOld).outcome).toBe('allowed');
   });
 
-  test('is still refused in a Pod, which nothing fills', () => {
+  test('is still denied in a Pod, which no controller fills', () => {
     const object = { metadata: {}, spec: { containers: [{ name: 'web', image: ' ' }] } };
     expect(decided(change('Pod', object), rules, withOld).outcome).toBe('denied');
   });
 });
 
-describe('what is imported without a registry is Docker Hub’s, whatever nodes search', () => {
+describe('an image that is imported without a registry is Docker Hub’s, whatever nodes search', () => {
   const imported = (name: string) => ({ spec: { tags: [{ name: '1', from: dockerImage(name) }] } });
   const hub = '- {registry: docker.io/library}\n- {registry: docker.io/evil, trust: false, reason: no}\n- {registry: r.io}';
   test.each([

@@ -16,40 +16,40 @@ function warningsOf(...args: Parameters<typeof decided>): readonly string[] {
     .map(({ message }) => message);
 }
 
-describe('an allowed name without a registry is warned of', () => {
-  test('on OpenShift, with the full name', () => {
+describe('a warning about an allowed name without a registry', () => {
+  test('on OpenShift has the full name', () => {
     expect(warningsOf(change('Pod', pod('nginx:1.29')), openShift)).toEqual([
       'image "nginx:1.29" does not specify a registry. The node may pull it from a registry other than docker.io, or reject it. Include the registry, for example "docker.io/library/nginx:1.29".',
     ]);
   });
 
-  test('with the place where a published alias leads', () => {
+  test('shows the target of a published alias', () => {
     expect(warningsOf(change('Pod', pod('fedora:43')), openShift)).toEqual([
       expect.stringContaining('The node may resolve it to "registry.fedoraproject.org/fedora", or reject it'),
     ]);
   });
 
-  test('where several registries are searched', () => {
+  test('is issued if several registries are searched', () => {
     expect(warningsOf(change('Deployment', deployment(pod('team/app'))), searching)).toEqual([
       expect.stringContaining('for example "a.io/team/app"'),
     ]);
   });
 
-  test('once for each name', () => {
+  test('is issued once for each name', () => {
     const object = { spec: { containers: containers('nginx', 'nginx', 'redis', 'docker.io/library/nginx') } };
     expect(warningsOf(change('Pod', object), openShift)).toHaveLength(2);
   });
 });
 
-describe('nothing is reported', () => {
+describe('there is no warning', () => {
   test.each([
-    ['where one registry is searched', change('Pod', pod('nginx')), oneRegistry],
-    ['where nodes are not known to be of OpenShift', change('Pod', pod('nginx')), elsewhere],
-    ['of a name with its registry', change('Pod', pod('docker.io/library/nginx')), openShift],
-    ['of a denied name', change('Pod', pod('evil/app')), openShift],
-    ['of an image from before', change('Deployment', deployment(pod('nginx')), deployment(pod('nginx', ['a']))), openShift],
+    ['if one registry is searched', change('Pod', pod('nginx')), oneRegistry],
+    ['if nodes are not known to run OpenShift', change('Pod', pod('nginx')), elsewhere],
+    ['about a name with a registry', change('Pod', pod('docker.io/library/nginx')), openShift],
+    ['about a denied name', change('Pod', pod('evil/app')), openShift],
+    ['about an existing image', change('Deployment', deployment(pod('nginx')), deployment(pod('nginx', ['a']))), openShift],
     [
-      'of a build, whose images OpenShift takes from Docker Hub',
+      'about a build, whose images OpenShift pulls from Docker Hub',
       change('BuildConfig', { spec: { strategy: { sourceStrategy: { from: { kind: 'DockerImage', name: 'nginx' } } } } }),
       openShift,
     ],

@@ -77,7 +77,7 @@ describe('a rule with an end', () => {
     expect(evaluate('old.io/app', day, ruleSet)).toMatchObject(expected);
   });
 
-  test('names the day, the rule and the reason before and after', () => {
+  test('is reported with the date, the rule and the reason, before and after', () => {
     expect(evaluate('old.io/app', '2027-03-01').message).toBe(
       'container "c0": image "old.io/app" is from a registry that is trusted only until 2027-03-31 (rule "old", a.yaml:3:25): use a.io.',
     );
@@ -86,14 +86,14 @@ describe('a rule with an end', () => {
     );
   });
 
-  test('gives way to a more specific rule, and to no broader one', () => {
+  test('yields to a more specific rule, and not to a broader one', () => {
     const ruleSet = ruleSetOf(`rules: [{registry: "*.io"}, {name: old, registry: old.io, ${ending}}, {registry: old.io/kept}]`);
     expect(evaluate('old.io/kept/app', '2027-04-01', ruleSet)).toMatchObject({ reason: 'trusted', rule: 'old.io/kept' });
     expect(evaluate('old.io/app', '2027-04-01', ruleSet)).toMatchObject({ reason: 'trust-ended', rule: 'old' });
     expect(evaluate('new.io/app', '2027-04-01', ruleSet)).toMatchObject({ reason: 'trusted', rule: '*.io' });
   });
 
-  test('denies whatever happens to unconfigured images', () => {
+  test('denies whatever the setting for unconfigured images', () => {
     const ruleSet = ruleSetOf(`unconfigured: allow\nrules: [{registry: old.io, ${ending}}]`);
     expect(evaluate('old.io/app', '2027-04-01', ruleSet)).toMatchObject({ outcome: 'denied' });
   });
@@ -113,12 +113,12 @@ describe('a rule with an end', () => {
     expect(evaluate('old.io/app', '2027-03-31', ruleSet, facts)).toMatchObject({ reason: 'secret-missing', outcome: 'denied' });
   });
 
-  test('is not proposed for other images', () => {
+  test('is not suggested for other images', () => {
     const ruleSet = ruleSetOf(`rules: [{registry: "old.io:5000", ${ending}}, {registry: "old.io:6000"}]`);
     expect(evaluate('old.io/app', '2027-01-01', ruleSet).message).toMatch(/Did you mean old\.io:6000\?$/);
   });
 
-  test('ends a short name with the first of its registries', () => {
+  test('ends the trust of a short name with the first of its registries', () => {
     const ruleSet = ruleSetOf(`shortNames: [a.io, old.io]\nrules: [{registry: a.io, pullSecret: a-pull}, {registry: old.io, ${ending}}]`);
     expect(evaluate('app', '2027-03-31', ruleSet)).toMatchObject({ reason: 'trust-ending', outcome: 'warned', secrets: ['a-pull'] });
     expect(evaluate('app', '2027-04-01', ruleSet)).toMatchObject({ reason: 'trust-ended', outcome: 'denied', secrets: [] });
@@ -128,7 +128,7 @@ describe('a rule with an end', () => {
 describe('an object that already has the image', () => {
   const update = (time: string) => decided(change('Pod', pod('old.io/app'), pod('old.io/app')), rules, on(time));
 
-  test('gets a warning during the notice', () => {
+  test('gets a warning during the notice period', () => {
     expect(update('2027-03-31')).toMatchObject({ outcome: 'warned', images: [{ reason: 'trust-ending', old: true }] });
   });
 
@@ -139,7 +139,7 @@ describe('an object that already has the image', () => {
     );
   });
 
-  test('may not introduce another one', () => {
+  test('may not introduce a different one', () => {
     const decision = decided(change('Pod', pod('old.io/app', 'old.io/new'), pod('old.io/app')), rules, on('2027-04-01'));
     expect(decision.images.map(({ reason }) => reason)).toEqual(['not-introduced', 'trust-ended']);
     expect(decision.outcome).toBe('denied');
@@ -162,7 +162,7 @@ describe('an exemption', () => {
     });
   });
 
-  test('that lasts longer makes the warning needless', () => {
+  test('that lasts longer makes the warning unnecessary', () => {
     expect(evaluate('old.io/app', '2027-03-31', exempting('2027-06-30'))).toMatchObject({ reason: 'trusted', secrets: ['s'] });
     expect(evaluate('old.io/app', '2027-03-31', exempting('2027-03-31'))).toMatchObject({ reason: 'trust-ending', secrets: ['s'] });
   });
@@ -176,7 +176,7 @@ describe('while the labels of the namespace are unknown', () => {
     ['a broader rule trusts', 'rules: [{registry: "*"}, '],
     ['the same pattern is trusted everywhere', 'rules: [{registry: old.io}, '],
     ['unconfigured images are allowed', 'unconfigured: allow\nrules: ['],
-  ])('a rule that may apply and has ended denies, though %s', (_sentence, beginning) => {
+  ])('a rule that may apply and has ended denies, even if %s', (_sentence, beginning) => {
     const ruleSet = ruleSetOf(`${beginning}${labelled}]`);
     expect(evaluate('old.io/app', '2027-04-01', ruleSet)).toMatchObject({ reason: 'trust-ended', outcome: 'denied', unsure: true });
     expect(evaluate('old.io/app', '2027-04-01', ruleSet, known('a'))).toMatchObject({ outcome: 'denied', unsure: false });
@@ -184,7 +184,7 @@ describe('while the labels of the namespace are unknown', () => {
     expect(evaluate('old.io/app', '2027-01-01', ruleSet)).toMatchObject({ outcome: 'allowed', unsure: true });
   });
 
-  test('an image that some labels would deny is denied, and the result is certain only if labels do not matter', () => {
+  test('an image that some labels would deny is denied, and the result is only certain if labels do not matter', () => {
     const anyDay = fc.constantFrom(undefined, '2026-11-20', '2026-11-30', '2027-06-30');
     const anyRule = fc.record({
       registry: fc.constantFrom('*', '*.io', 'old.io', 'old.io/app', 'old.io/app/x'),
@@ -215,7 +215,7 @@ describe('while the labels of the namespace are unknown', () => {
     expect(Math.min(...Object.values(seen))).toBeGreaterThan(0);
   });
 
-  test('the first of several ends counts', () => {
+  test('the first of several ends applies', () => {
     const later = '{registry: old.io/app, namespaces: {matchLabels: {team: b}}, until: 2028-12-31}';
     const ruleSet = ruleSetOf(`rules: [{registry: "*"}, ${later}, ${labelled}]`);
     expect(evaluate('old.io/app', '2027-04-01', ruleSet)).toMatchObject({ rule: 'labelled', outcome: 'denied' });
@@ -230,7 +230,7 @@ describe("a namespace's own rule", () => {
   };
   const own = { registry: 'old.io/app', name: 'own', pullSecrets: ['own-pull'] };
 
-  test('does not prolong the trust of the cluster rule', () => {
+  test('does not extend the trust of the cluster rule', () => {
     const ruleSet = combined(`rules: [{name: old, registry: old.io, ${ending}}]`, own);
     expect(evaluate('old.io/app', '2027-02-01', ruleSet)).toMatchObject({ rule: 'own', reason: 'trusted', secrets: ['own-pull'] });
     expect(evaluate('old.io/app', '2027-03-31', ruleSet)).toMatchObject({ rule: 'old', reason: 'trust-ending', secrets: ['own-pull'] });
@@ -250,7 +250,7 @@ describe("a namespace's own rule", () => {
   });
 });
 
-test('an image of a stream in another namespace shows that its trust ends, and no more', () => {
+test('an image of a stream in another namespace shows only that its trust ends', () => {
   const facts = streams({ 'other/web': { tags: { '1': { from: { kind: 'DockerImage', name: 'old.io/web' } } } } });
   const from = { kind: 'ImageStreamTag', namespace: 'other', name: 'web:1' };
   const build = { spec: { strategy: { sourceStrategy: { from } } } };
@@ -263,7 +263,7 @@ describe('a registry that the cluster itself adds', () => {
   const route = 'old.io';
   const platform = { internalRegistries: [], externalRegistries: [{ registry: route, object: 'images.config.openshift.io/cluster' }] };
 
-  test('is denied after the end of a rule about it, also while it is unknown whether the rule applies', () => {
+  test('is denied after the end of a rule about it, even while it is unknown whether the rule applies', () => {
     const written = ruleSetOf(`rules: [{registry: old.io, ${ending}, namespaces: {matchLabels: {team: a}}}]`);
     const { ruleSet } = withPlatform(written, platform, sha256);
     expect(evaluate('old.io/app', '2027-01-01', ruleSet)).toMatchObject({ outcome: 'allowed' });

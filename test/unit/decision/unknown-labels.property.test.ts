@@ -33,7 +33,7 @@ const images = fc.subarray([
   ' ',
 ]);
 
-test('what the labels of a namespace could change is told; all else is the same whatever they are', () => {
+test('effects of unknown namespace labels are reported, and everything else is the same whatever they are', () => {
   const rules = [
     rule({ registry: 'good.example.com', pullSecrets: ['pull'] }),
     rule({ registry: 'plain.example.com' }),

@@ -120,7 +120,7 @@ function workOf(request: ChangeRequest, facts: Facts): number {
 const small = 32;
 const large = 192;
 
-describe('the cost of an object grows at most in proportion to its bytes', () => {
+describe('the work for an object grows at most in proportion to its bytes', () => {
   test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
     '$kind of $group',
     ({ kind, group }) => {
@@ -144,7 +144,7 @@ describe('the cost of an object grows at most in proportion to its bytes', () =>
 });
 
 /* Two long lists that the same user controls, where the cost once was their product, or could be. */
-describe('two long lists cost their sum', () => {
+describe('the work for two long lists is proportional to their sum', () => {
   const many = <Item>(count: number, make: (index: number) => Item): Item[] => Array.from({ length: count }, (_, index) => make(index));
   /** A stream with one tag of many images, and many tags that name one of them by the first digit of their digests. */
   const namingNewest = (count: number): Facts => {
@@ -173,7 +173,7 @@ describe('two long lists cost their sum', () => {
   test.each<{ name: string; kind: string; group?: string; object: (size: number) => object; facts?: (size: number) => Facts }>([
     { name: 'a mark and an account', kind: 'Pod', object: (size) => ({ metadata: marked(size), spec: podSpec(size) }), facts: known },
     {
-      name: 'the author’s list beside a mark and an account',
+      name: 'the author’s list next to a mark and an account',
       kind: 'Pod',
       object: (size) => ({
         metadata: marked(size),
@@ -182,13 +182,13 @@ describe('two long lists cost their sum', () => {
       facts: known,
     },
     {
-      name: 'an account that allows only what it lists',
+      name: 'an account that allows only listed secrets',
       kind: 'Pod',
       object: (size) => ({ metadata: marked(size), spec: podSpec(size) }),
       facts: (size) => known(size, true),
     },
     {
-      name: 'images of a build and those who applied',
+      name: 'images of a build, and its field managers',
       kind: 'BuildConfig',
       group: 'build.openshift.io',
       object: (size) =>
@@ -208,14 +208,14 @@ describe('two long lists cost their sum', () => {
       facts: known,
     },
     {
-      name: 'images of a build and a chain of tags',
+      name: 'images of a build, and a chain of tags',
       kind: 'BuildConfig',
       group: 'build.openshift.io',
       object: (size) => build(many(size, (index) => withPaths(index, { kind: 'ImageStreamTag', name: `base:1-${index}` }))),
       facts: known,
     },
     {
-      name: 'tags that name the newest of all images, and images',
+      name: 'tags that follow the newest image, and images',
       kind: 'BuildConfig',
       group: 'build.openshift.io',
       object: (size) => build(many(size, (index) => withPaths(index, { kind: 'ImageStreamTag', name: `base:1-${index}` }))),

@@ -34,17 +34,17 @@ function copyOf(source: object, ...registries: string[]) {
 const auth = btoa('robot:secret');
 
 describe('a copy', () => {
-  test('has only the entries that the rules need', () => {
+  test('contains only the entries that the rules need', () => {
     const source = secret({ auths: { 'a.io': { auth }, 'b.io': { username: 'u', password: 'p' } }, HttpHeaders: { 'X-A': 'b' } });
     expect(copyOf(source, 'b.io').json).toEqual({ auths: { 'b.io': { username: 'u', password: 'p' } } });
   });
 
-  test('of a .dockercfg is a .dockerconfigjson', () => {
+  test('from a .dockercfg is a .dockerconfigjson', () => {
     const source = secret({ 'a.io': { auth, email: 'a@b.c' } }, { type: 'kubernetes.io/dockercfg', key: '.dockercfg' });
     expect(copyOf(source, 'a.io').json).toEqual({ auths: { 'a.io': { auth, email: 'a@b.c' } } });
   });
 
-  test('keeps letters beyond ASCII, whichever way they are written', () => {
+  test('keeps non-ASCII characters, however they are encoded', () => {
     const password = 'pä€😀';
     expect(copyOf(secret({ auths: { 'a.io': { username: 'ü', password } } }), 'a.io').json.auths['a.io']).toEqual({
       username: 'ü',
@@ -56,7 +56,7 @@ describe('a copy', () => {
     });
   });
 
-  test('does not exist if it would be larger than a Secret can be, also where its source is not', () => {
+  test('does not exist if it would be too large for a Secret, even if its source is not', () => {
     const empty = '{"auths":{"a.io":{"username":"","password":"p"}}}'.length;
     const sized = (bytes: number, letter = 'x') =>
       copyOf(secret({ auths: { 'a.io': { username: letter.repeat(bytes - empty), password: 'p' } } }), 'a.io');
@@ -72,11 +72,11 @@ describe('a copy', () => {
     expect(rulesWithout.map(({ name }) => name)).toEqual(['b.io']);
   });
 
-  test('leaves out entries without a login, which would hide others', () => {
+  test('omits entries without a login, which would hide others', () => {
     expect(copyOf(secret({ auths: { 'a.io/team': {}, 'a.io': { auth } } }), 'a.io/team').json).toEqual({ auths: { 'a.io': { auth } } });
   });
 
-  test('leaves out a malformed entry, which would stop every pull', () => {
+  test('omits a malformed entry, which would stop every pull', () => {
     const source = secret({ auths: { 'a.io': { auth }, 'b.io': { auth: '!' }, 'c.io': { auth: btoa('no-colon') } } });
     expect(copyOf(source, 'a.io', 'b.io', 'c.io').json).toEqual({ auths: { 'a.io': { auth } } });
     expect(usable(source).problems.map(({ code, entry }) => [code, entry])).toEqual([
@@ -85,11 +85,11 @@ describe('a copy', () => {
     ]);
   });
 
-  test('leaves out fields that are no text, on which a builder would fail', () => {
+  test('omits fields that are not strings, on which a builder would fail', () => {
     expect(copyOf(secret({ auths: { 'a.io': { auth, identitytoken: 7, email: null } } }), 'a.io').json.auths['a.io']).toEqual({ auth });
   });
 
-  test('keeps a key that is a name of JavaScript', () => {
+  test('keeps a key that is a JavaScript property name', () => {
     expect(copyOf(secret(`{"auths":{"__proto__":{"auth":"${auth}"},"a.io":{"auth":"${auth}"}}}`), 'a.io').json).toEqual({
       auths: { 'a.io': { auth } },
     });
@@ -103,7 +103,7 @@ describe('without data', () => {
     expect(copyOf(malformed, 'c.io')).toMatchObject({ data: undefined, malformed: false });
   });
 
-  test.each([1, 16, 17, 40])('the content names the rules for which an earlier copy was written, for %i rules', (count) => {
+  test.each([1, 16, 17, 40])('the content lists the rules for which an earlier copy was written, for %i rules', (count) => {
     const all = Array.from({ length: count }, (_, index) => `r${index}.io`);
     const source = secret({ auths: Object.fromEntries(all.map((registry) => [registry, { auth }])) });
     const { rules } = copyOf(source, ...all);
@@ -115,14 +115,14 @@ describe('without data', () => {
 
 describe('the version of a copy', () => {
   const source = secret({ auths: { 'a.io': { auth }, 'b.io': { auth } } });
-  test('is equal for equal sources and selections, whichever rules select them', () => {
+  test('is equal for equal sources and selections, whichever rules produce them', () => {
     expect(copyOf(source, 'a.io').version).toBe(copyOf(source, 'a.io/team').version);
   });
-  test('differs for another write of the source, and for another selection', () => {
+  test('differs after another write of the source, and for a different selection', () => {
     const written = { ...source, metadata: { ...metadata, resourceVersion: '8' } };
     expect(new Set([copyOf(source, 'a.io'), copyOf(written, 'a.io'), copyOf(source, 'b.io')].map(({ version }) => version)).size).toBe(3);
   });
-  test('has nothing of the content', () => {
+  test('contains nothing of the content', () => {
     expect(copyOf(source, 'a.io').version).toBe('[2,"u1 7",["a.io"]]');
   });
 });
@@ -132,14 +132,14 @@ describe('a source is unusable', () => {
     ['if it does not exist', undefined, 'source-missing'],
     ['without the label', { ...secret({ auths: {} }), metadata: { uid: 'u', resourceVersion: '1' } }, 'source-unlabelled'],
     [
-      'with another value of the label',
+      'with a different value of the label',
       { ...secret({ auths: {} }), metadata: { labels: { 'regkeeper.io/source': 'false' } } },
       'source-unlabelled',
     ],
     ['if it is Opaque', { ...secret({ auths: {} }), type: 'Opaque' }, 'source-type'],
     ['without content', { metadata, type: config, data: {} }, 'source-malformed'],
-    ['if it is no JSON', secret('{'), 'source-malformed'],
-    ['if it is no object', secret([]), 'source-malformed'],
+    ['if it is not JSON', secret('{'), 'source-malformed'],
+    ['if it is not an object', secret([]), 'source-malformed'],
     ['if auths are a list', secret({ auths: [] }), 'source-malformed'],
   ])('%s', (_why, source, code) => {
     expect(readSource('corp', source as never)).toMatchObject({ state: 'unusable', code });
@@ -154,7 +154,7 @@ const entry = fc.oneof(
 const auths = fc.dictionary(fc.constantFrom('a.io', 'a.io/team', '*.io', 'b.io', '%zz', '__proto__'), entry as fc.Arbitrary<unknown>);
 
 test(
-  'every copy of any source is well-formed by the reading of a kubelet',
+  'every copy of any source is well-formed for a kubelet',
   () => {
     fc.assert(
       fc.property(auths, fc.boolean(), (found, legacy) => {

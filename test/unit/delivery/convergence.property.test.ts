@@ -1,6 +1,6 @@
 /**
  * After any sequence of events and crashes, the copies are those that entitlement and need require, and no Secret without the label was written.
- * With a usable source, no copy contains an entry that the rules in force do not entitle.
+ * With a usable source, no copy contains an entry that the rules in effect do not entitle.
  * The cluster is a model: writes have preconditions as on a real API server, and the controller acts on what it last saw.
  */
 import fc from 'fast-check';
@@ -49,7 +49,7 @@ class Cluster {
     return this.namespaces[index] as Namespace;
   }
 
-  /** The entries that the rules in force select. */
+  /** The entries that the rules in effect select. */
   selected(): readonly Registry[] {
     return this.rules.filter((registry) => this.source?.entries[registry]);
   }
@@ -210,7 +210,7 @@ const events: Readonly<Record<string, Event>> = {
   },
 };
 
-/** A controller that mostly acts on what is the case, and sometimes on what it saw before. */
+/** A controller that mostly acts on the current state, and sometimes on an earlier one. */
 const step = fc.tuple(
   fc.oneof(
     { weight: 6, arbitrary: fc.constant('reconcile') },
@@ -247,7 +247,7 @@ test(
   propertyTimeout,
 );
 
-/** Acts until there is nothing more to do. No plan may undo another one for ever. */
+/** Acts until there is nothing more to do. No plan may undo another one forever. */
 function settle(controller: Controller): void {
   for (const index of [0, 1]) {
     let last: CopyAction;

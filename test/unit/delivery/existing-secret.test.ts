@@ -22,9 +22,9 @@ const asDelivered = {
 };
 
 test.each<[string, object, object]>([
-  ['as it was delivered', {}, {}],
+  ['as delivered', {}, {}],
   ['without its label', { labels: {} }, { delivered: false }],
-  ['with another value of its label', { labels: { 'regkeeper.io/delivered': 'yes' } }, { delivered: false }],
+  ['with a different label value', { labels: { 'regkeeper.io/delivered': 'yes' } }, { delivered: false }],
   [
     'that was taken over, because a user set the label',
     {
@@ -37,7 +37,7 @@ test.each<[string, object, object]>([
   ],
   ['whose label only regkeeper set', { managedFields: [{ ...ours, fieldsV1: { ...ours.fieldsV1, ...ofLabel } }] }, {}],
   [
-    'with content of another writer',
+    'with content from another writer',
     {
       managedFields: [
         { ...ours, fieldsV1: {} },
@@ -47,17 +47,17 @@ test.each<[string, object, object]>([
     { intact: false },
   ],
   [
-    'written as an update under the name of the field manager',
+    'that was updated under the name of the field manager',
     { managedFields: [{ ...ours, operation: 'Update' }] },
     { intact: false, writtenByDelivery: false },
   ],
   [
-    'with a further key of another writer',
+    'with an additional key from another writer',
     { managedFields: [ours, { manager: 'x', operation: 'Update', fieldsV1: { 'f:data': { 'f:more': {} } } }] },
     {},
   ],
   [
-    'that was made immutable',
+    'that is immutable',
     { managedFields: [ours, { manager: 'x', operation: 'Update', fieldsV1: { 'f:immutable': {} } }] },
     { immutable: true },
   ],
@@ -67,15 +67,15 @@ test.each<[string, object, object]>([
     { annotations: { ...annotations, 'regkeeper.io/unused-since': '2027-01-01T00:00:00Z' } },
     { unusedSince: Date.UTC(2027, 0, 1) },
   ],
-  ['with an annotation that is no time', { annotations: { ...annotations, 'regkeeper.io/unused-since': 'ever' } }, {}],
-  ['with an annotation that is no text', { annotations: { ...annotations, 'regkeeper.io/unused-since': 7 } }, {}],
+  ['with an annotation that is not a time', { annotations: { ...annotations, 'regkeeper.io/unused-since': 'ever' } }, {}],
+  ['with an annotation that is not a string', { annotations: { ...annotations, 'regkeeper.io/unused-since': 7 } }, {}],
   [
-    'with annotations that are longer than any of regkeeper, and would be kept in memory',
+    'with annotations that are longer than any from regkeeper, and would be kept in memory',
     { annotations: { 'regkeeper.io/source-version': 'v'.repeat(2_049), 'regkeeper.io/copy-rules': 'r'.repeat(2_049) } },
     { sourceVersion: undefined, rules: undefined },
   ],
   [
-    'of another writer',
+    'from another writer',
     { labels: undefined, annotations: undefined, managedFields: [{ ...ours, manager: 'kubectl' }] },
     { delivered: false, writtenByDelivery: false, intact: false, sourceVersion: undefined, rules: undefined },
   ],

@@ -26,7 +26,7 @@ const login = { auth: btoa('robot:hunter2') };
 const findings = (...sources: readonly ReturnType<typeof source>[]) =>
   lintSources(rules, sources).map(({ code, origin, message }) => `${levelOf(code)} ${code} ${origin.line} ${message}`);
 
-test('a source with exactly what the rules need is fine, also with entries for others', () => {
+test('a source with exactly what the rules need is valid, even with entries for others', () => {
   expect(findings(source({ 'reg.io/team': login, 'push.io': login, 'other.io': login }))).toEqual([]);
 });
 
@@ -50,12 +50,12 @@ test.each([
   expect(findings(broken)[0]).toContain(says);
 });
 
-test('an entry that is left out is a warning, and no password is in any message', () => {
+test('an omitted entry is a warning, and no password is in any message', () => {
   const all = findings(source({ 'reg.io/team': login, 'push.io': login, 'me:hunter2@bad.io': { auth: '???' } }));
   expect(all).toEqual([expect.stringContaining('warning source-unusable 3 copies of the source "corp-source" do not contain one of its')]);
   expect(all.join()).not.toContain('hunter2');
 });
 
-test('a Secret that no entry names is ignored', () => {
+test('a Secret without an entry in the rules is ignored', () => {
   expect(findings(source({}, { metadata: { name: 'other' } }))).toEqual([]);
 });

@@ -31,23 +31,23 @@ type Policy = {
 };
 const policy = ofKind('ValidatingAdmissionPolicy')[0] as unknown as Policy;
 
-test('the policy has the names, and the namespaces that are never written', () => {
+test('the policy contains the names, and the namespaces that are never written to', () => {
   expect(policy.spec.variables).toEqual([
     { name: 'names', expression: '["a","b"]' },
     { name: 'excludedNamespaces', expression: '["regkeeper","kube-system","kube-node-lease","cert-manager"]' },
   ]);
 });
 
-test.each(policy.spec.validations.map(({ expression }) => expression))('the policy of the chart has the condition %s', (expression) => {
+test.each(policy.spec.validations.map(({ expression }) => expression))("the chart's policy has the condition %s", (expression) => {
   expect(template).toContain(`  - expression: ${expression}\n`);
 });
 
-test('the message of the chart about other Secrets begins as the process expects it', () => {
+test('the message about other Secrets in the chart begins as the process expects', () => {
   expect(template).toContain(`message: '${foreignRejection} `);
   expect(JSON.stringify(policy)).toContain(`"message":"${foreignRejection} `);
 });
 
-test('the roles of the chart are those of the component', () => {
+test('the roles in the chart are those in the component', () => {
   const roles = parseAllDocuments(readFileSync(join(deploy, 'secret-delivery/rbac.yaml'), 'utf8'))
     .map((document) => document.toJS() as { kind: string; rules?: unknown })
     .flatMap(({ rules }) => (rules ? [rules] : []));
@@ -66,7 +66,7 @@ type Patch = { readonly target: { readonly kind: string; readonly name: string }
 test.each([
   ['regkeeper-deliver', ['list', 'watch']],
   ['regkeeper-report', ['list']],
-])('the component custom-kinds permits %s to %j each kind of its list', (name, verbs) => {
+])('the component custom-kinds permits %s to %j each kind in its list', (name, verbs) => {
   const { kinds } = parse(readFileSync(join(deploy, 'custom-kinds/custom-kinds.yaml'), 'utf8')) as {
     kinds: { group: string; resource: string }[];
   };

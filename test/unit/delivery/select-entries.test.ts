@@ -25,12 +25,12 @@ function select(keys: readonly string[], ...rules: readonly NamingRule[]) {
 
 const hub = 'https://index.docker.io/v1/';
 
-describe('of these keys a rule needs', () => {
+describe('of these keys, a rule needs', () => {
   test.each<[why: string, registry: string, keys: string[], needed: string[]]>([
-    ['its host, and nothing of another', 'reg.io', ['other.io', 'reg.io', 'reg.io.evil.com', 'sub.reg.io'], ['reg.io']],
+    ['its host, and no other', 'reg.io', ['other.io', 'reg.io', 'reg.io.evil.com', 'sub.reg.io'], ['reg.io']],
     ['its port', 'reg.io:5000', ['reg.io', 'reg.io:5000', 'reg.io:5001'], ['reg.io:5000']],
     ['all spellings of the default port', 'reg.io', ['reg.io:443', 'https://reg.io', 'reg.io:05000'], ['reg.io:443', 'https://reg.io']],
-    ['every port where the rule is for all', 'reg.io:*', ['reg.io', 'reg.io:5000'], ['reg.io', 'reg.io:5000']],
+    ['every port if the rule is for all', 'reg.io:*', ['reg.io', 'reg.io:5000'], ['reg.io', 'reg.io:5000']],
     ['Docker Hub as docker login writes it', 'docker.io', [hub, 'quay.io'], [hub]],
     [
       'Docker Hub under each of its names',
@@ -40,13 +40,8 @@ describe('of these keys a rule needs', () => {
     ],
     ['entries below its path', 'reg.io/team', ['reg.io/team/a', 'reg.io/team/b', 'reg.io/other/a'], ['reg.io/team/a', 'reg.io/team/b']],
     ['the wider entry, for lack of a closer one', 'reg.io/team', ['reg.io', 'reg.io/other'], ['reg.io']],
-    ['not the wider entry where a closer one serves all its images', 'reg.io/team', ['reg.io', 'reg.io/team'], ['reg.io/team']],
-    [
-      'the wider entry where a closer one serves some of its images',
-      'reg.io/team',
-      ['reg.io', 'reg.io/team/a'],
-      ['reg.io', 'reg.io/team/a'],
-    ],
+    ['not the wider entry if a closer one covers all its images', 'reg.io/team', ['reg.io', 'reg.io/team'], ['reg.io/team']],
+    ['the wider entry if a closer one covers some of its images', 'reg.io/team', ['reg.io', 'reg.io/team/a'], ['reg.io', 'reg.io/team/a']],
     ['the wider entry for builds, which match whole segments', 'reg.io/team', ['reg.io', 'reg.io/te'], ['reg.io', 'reg.io/te']],
     ['a wildcard in the key', 'reg.example.com', ['*.example.com', '*.example.org', 'r*.example.com'], ['r*.example.com']],
     ['a key with fewer labels never', 'a.reg.example.com', ['*.example.com'], []],
@@ -62,25 +57,25 @@ describe('of these keys a rule needs', () => {
       ['*.example.com', '*.*.example.com', '*.*.*.com'],
       ['*.*.example.com'],
     ],
-    ['everything where the rule is for every registry', '*', ['a.io', hub, 'b.io:5000/team', '*.c.io'], ['a.io', hub, '*.c.io']],
+    ['everything if the rule is for every registry', '*', ['a.io', hub, 'b.io:5000/team', '*.c.io'], ['a.io', hub, '*.c.io']],
     ['a wildcard segment', 'reg.io/*/base', ['reg.io/team', 'reg.io/team/base', 'reg.io/team/other'], ['reg.io/team', 'reg.io/team/base']],
     ['a key of the registry API', 'reg.io', ['https://reg.io/v2/'], ['https://reg.io/v2/']],
     ['two keys that are one for the kubelet', 'reg.io', ['reg.io', 'https://reg.io'], ['reg.io', 'https://reg.io']],
     ['an address', '10.0.0.1:5000', ['10.0.0.1:5000', '10.0.0.1'], ['10.0.0.1:5000']],
     ['an IPv6 address', '[fd00::1]:5000', ['[fd00::1]:5000', '[fd00::2]:5000'], ['[fd00::1]:5000']],
-    ['nothing that kubelets cannot read', 'reg.io', ['reg.io/%zz', '[reg.io'], []],
+    ['nothing that kubelets cannot parse', 'reg.io', ['reg.io/%zz', '[reg.io'], []],
   ])('%s', (_why, registry, keys, needed) => {
     const { keys: selected, without } = select(keys, rule(registry));
     expect(selected).toEqual(needed);
     expect(without).toEqual(needed.length === 0 ? [registry] : []);
   });
 
-  test('what a push needs, which is looked up as by the kubelet', () => {
+  test('what a push needs, which is looked up like by the kubelet', () => {
     const keys = ['reg.io', 'reg.io/te'];
     expect(select(keys, rule('reg.io/team', { pull: false, push: true })).keys).toEqual(['reg.io/te']);
   });
 
-  test('the entries of all rules, and each rule without one is listed', () => {
+  test('the entries for all rules, and each rule without one is listed', () => {
     expect(select(['a.io', 'b.io'], rule('a.io'), rule('b.io/x'), rule('c.io'))).toEqual({
       keys: ['a.io', 'b.io'],
       without: ['c.io'],
@@ -92,13 +87,13 @@ describe('of these keys a rule needs', () => {
     ['the same path', 'reg.io/team', 'reg.io/team', []],
     ['a path below', 'reg.io/team', 'reg.io/team/a', []],
     ['a shorter path', 'reg.io/team', 'reg.io', ['reg.io']],
-    ["a path with which the rule's only begins as text", 'reg.io/team-b', 'reg.io/team', ['reg.io/team']],
-    ['a path for a wildcard segment', 'reg.io/*/base', 'reg.io/team/base', []],
-    ['a wildcard for a host', 'a.example.com', '*.example.com', ['*.example.com']],
+    ["a path that has the rule's as a string prefix only", 'reg.io/team-b', 'reg.io/team', ['reg.io/team']],
+    ['a path in place of a wildcard segment', 'reg.io/*/base', 'reg.io/team/base', []],
+    ['a wildcard in place of a host', 'a.example.com', '*.example.com', ['*.example.com']],
     ['a wildcard for the part of the host that the rule leaves open', '*.example.com', '*.example.com', []],
     ['a wildcard for more than that', '*.example.com', '*.*.com', ['*.*.com']],
-    ['any host where the rule is for every registry', '*', '*.example.com', []],
-  ])('an entry with %s is reported as wider where it is', (_why, registry, key, wider) => {
+    ['any host, if the rule is for every registry', '*', '*.example.com', []],
+  ])('an entry with %s is reported as wider if it is', (_why, registry, key, wider) => {
     expect(select([key], rule(registry))).toEqual({ keys: [key], without: [], wider });
   });
 
@@ -151,7 +146,7 @@ test(
 );
 
 test(
-  'no entry is selected whose host or path is that of other images',
+  'no entry for the host or path of other images is selected',
   () => {
     const withoutHub = fc.tuple(host, path).filter(([name]) => name !== 'docker.io');
     fc.assert(
@@ -185,7 +180,7 @@ test('the time for a source with one registry grows with its entries, not with t
 test.each([
   ['of as many registries', (index: number) => `team-${index}.io`],
   ['of one registry', (index: number) => `reg.io/team-${index}`],
-])('a source of 1 MiB with 20,000 entries %s serves 500 rules', (_what, keyOf) => {
+])('a source of 1 MiB with 20,000 entries %s works for 500 rules', (_what, keyOf) => {
   const keys = Array.from({ length: 20_000 }, (_, index) => keyOf(index));
   const rules = Array.from({ length: 500 }, (_, index) => rule(keyOf(index)));
   expect(select(keys, ...rules)).toEqual({ keys: keys.slice(0, 500), without: [], wider: [] });

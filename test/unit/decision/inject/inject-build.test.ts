@@ -30,7 +30,7 @@ const marked = (build: Build, mark: object): Build => ({
   metadata: { annotations: { 'regkeeper.io/injected': JSON.stringify(mark) } },
 });
 
-test('a build from and to an external registry gets its pull and its push secret', () => {
+test('a build from and to an external registry gets a pull secret and a push secret', () => {
   const registry = 'external-registry.example.com:5000';
   const before = s2i(image(`${registry}/s2i/nodejs:20`), {}, { output: { to: image(`${registry}/shop/web:latest`) } });
   expect(inject(change('BuildConfig', before), rules)).toEqual({
@@ -53,57 +53,69 @@ describe('the secrets of a build', () => {
   const share = (name: string) => ({ from: image(name), as: [] });
 
   test.each<{ name: string; before: Build; found: Record<string, string>; notices?: readonly string[] }>([
-    { name: 'are none where no rule names one', before: s2i(image('public.io/x')), found: {} },
-    { name: 'are none where all come from image streams', before: s2i(stream('x:1'), {}, { output: { to: stream('y:1') } }), found: {} },
+    { name: 'are none if no rule has one', before: s2i(image('public.io/x')), found: {} },
+    {
+      name: 'are none if all images come from image streams',
+      before: s2i(stream('x:1'), {}, { output: { to: stream('y:1') } }),
+      found: {},
+    },
     { name: 'are none for an internal image', before: s2i(image('internal.svc:5000/p/x')), found: {} },
     { name: 'are none for an untrusted image', before: s2i(image('unknown.io/x')), found: {} },
-    { name: 'are none without a strategy that has a base', before: { spec: { strategy: { jenkinsPipelineStrategy: {} } } }, found: {} },
     {
-      name: 'keep what the author chose',
+      name: 'are none without a strategy that has a base image',
+      before: { spec: { strategy: { jenkinsPipelineStrategy: {} } } },
+      found: {},
+    },
+    {
+      name: "keep the author's choice",
       before: s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }),
       found: { sourceStrategy: 'mine' },
     },
     {
-      name: 'keep what the author chose for pushing',
+      name: "keep the author's choice for pushing",
       before: s2i(stream('x:1'), {}, { output: { to: image('a.io/o'), pushSecret: { name: 'mine' } } }),
       found: { push: 'mine' },
     },
-    { name: 'push to a registry', before: s2i(stream('x:1'), {}, push), found: { push: 'a-push' } },
+    { name: 'are for pushing to a registry', before: s2i(stream('x:1'), {}, push), found: { push: 'a-push' } },
     {
-      name: 'push to a registry whose rule names no push secret',
+      name: 'are for pushing to a registry whose rule has no push secret',
       before: s2i(stream('x:1'), {}, { output: { to: image('b.io/o') } }),
       found: {},
     },
     { name: 'fill an empty reference', before: s2i(image('a.io/x'), { pullSecret: {} }), found: { sourceStrategy: 'a-pull' } },
     {
-      name: 'serve a custom strategy',
+      name: 'are for a custom strategy',
       before: { spec: { strategy: { customStrategy: { from: image('a.io/x') } } } },
       found: { customStrategy: 'a-pull' },
     },
-    { name: 'serve the base of an unseen Dockerfile', before: docker(image('a.io/x')), found: { dockerStrategy: 'a-pull' } },
-    { name: 'serve the last FROM of an inline Dockerfile', before: docker(undefined, 'FROM a.io/x'), found: { dockerStrategy: 'a-pull' } },
+    { name: 'are for the base of an unseen Dockerfile', before: docker(image('a.io/x')), found: { dockerStrategy: 'a-pull' } },
     {
-      name: 'serve an image that is extracted beforehand with one of its own',
+      name: 'are for the last FROM of an inline Dockerfile',
+      before: docker(undefined, 'FROM a.io/x'),
+      found: { dockerStrategy: 'a-pull' },
+    },
+    {
+      name: 'are for an image that is extracted beforehand, with its own field',
       before: { spec: { ...s2i(image('a.io/x')).spec, source: { images: [extract('b.io/y')] } } },
       found: { sourceStrategy: 'a-pull', 'images[0]': 'b-pull' },
     },
     {
-      name: 'keep what the author chose for an extracted image',
+      name: "keep the author's choice for an extracted image",
       before: { spec: { ...s2i(stream('x:1')).spec, source: { images: [extract('b.io/y', { pullSecret: { name: 'mine' } })] } } },
       found: { 'images[0]': 'mine' },
     },
     {
-      name: 'are one that serves every image, where a rule has it',
+      name: 'are the one that covers every image, if a rule has it',
       before: docker(undefined, 'FROM a.io/x\nCOPY --from=b.io/y p q'),
       found: { dockerStrategy: 'shared' },
     },
     {
-      name: 'are one that serves every image, base or not',
+      name: 'are the one that covers every image, base or not',
       before: docker(image('b.io/x'), 'FROM a.io/x AS s\nFROM replaced'),
       found: { dockerStrategy: 'shared' },
     },
     {
-      name: 'are those of the last FROM where none serves all',
+      name: 'are those of the last FROM if none covers all',
       before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x'),
       found: { dockerStrategy: 'a-pull' },
       notices: [
@@ -111,17 +123,17 @@ describe('the secrets of a build', () => {
       ],
     },
     {
-      name: 'do not count an image that the build replaces',
+      name: 'ignore an image that the build replaces',
       before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x', [{ from: image('a.io/z'), as: ['c.io/y'] }]),
       found: { dockerStrategy: 'a-pull' },
     },
     {
-      name: 'do not count a FROM that the base replaces',
+      name: 'ignore a FROM that the base replaces',
       before: docker(image('a.io/x'), 'FROM c.io/y'),
       found: { dockerStrategy: 'a-pull' },
     },
     {
-      name: 'stay empty where another image comes from a stream and the base has none',
+      name: 'stay empty if another image comes from a stream and the base needs none',
       before: docker(stream('x:1'), 'FROM c.io/y AS s\nFROM replaced'),
       found: {},
       notices: [
@@ -129,7 +141,7 @@ describe('the secrets of a build', () => {
       ],
     },
     {
-      name: 'serve the base alone where another image may be internal',
+      name: 'cover only the base if another image may be internal',
       before: { spec: { ...s2i(image('a.io/x')).spec, source: { images: [share('internal.svc:5000/p/x')] } } },
       found: { sourceStrategy: 'a-pull' },
       notices: [
@@ -137,7 +149,7 @@ describe('the secrets of a build', () => {
       ],
     },
     {
-      name: 'serve the base and as many as possible where another image may be internal',
+      name: 'cover the base and as many as possible if another image may be internal',
       before: docker(image('a.io/x'), undefined, [share('b.io/y')]),
       found: { dockerStrategy: 'shared' },
       notices: [
@@ -145,7 +157,7 @@ describe('the secrets of a build', () => {
       ],
     },
     {
-      name: 'stay empty where an argument hides an image and the base is only in the Dockerfile',
+      name: 'stay empty if an argument hides an image and the base is only in the Dockerfile',
       before: docker(undefined, 'ARG X\nFROM $X AS s\nFROM a.io/x'),
       found: {},
       notices: [
@@ -153,7 +165,7 @@ describe('the secrets of a build', () => {
       ],
     },
     {
-      name: 'are not explained where the author chose',
+      name: 'are not explained if the author chose',
       before: {
         spec: { strategy: { dockerStrategy: { pullSecret: { name: 'mine' } } }, source: { dockerfile: 'FROM c.io/y AS s\nFROM a.io/x' } },
       },
@@ -200,19 +212,19 @@ describe('an update of a build', () => {
       now: marked(s2i(stream('x:1'), {}, pushed), { 'spec.output.pushSecret': 'a-push' }),
       found: {},
     },
-    { name: 'keeps a push secret of the author where the output is gone', now: s2i(stream('x:1'), {}, pushed), found: { push: 'a-push' } },
+    { name: "keeps the author's push secret when the output is gone", now: s2i(stream('x:1'), {}, pushed), found: { push: 'a-push' } },
     {
-      name: 'keeps what the author wrote over ours',
+      name: "keeps the author's change of ours",
       now: marked(s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }), { [at]: 'a-pull' }),
       found: { sourceStrategy: 'mine' },
     },
     {
-      name: 'knows our secret again under another strategy',
+      name: 'recognizes our secret under another strategy',
       now: marked(s2i(stream('x:1'), ours), { 'spec.strategy.dockerStrategy.pullSecret': 'a-pull' }),
       found: {},
     },
     {
-      name: 'knows our secret again where an image before it was taken out',
+      name: 'recognizes our secret after an image before it was removed',
       now: marked(
         { spec: { ...s2i(stream('x:1')).spec, source: { images: [{ from: stream('z:1'), paths: [{}], ...ours }] } } },
         { 'spec.source.images[0].pullSecret': 'c-pull', 'spec.source.images[1].pullSecret': 'a-pull' },
@@ -220,7 +232,7 @@ describe('an update of a build', () => {
       found: {},
     },
     {
-      name: "keeps an author's secret of the same name as ours in another place",
+      name: "keeps an author's secret in another place with the same name as ours",
       now: marked(
         {
           spec: {
@@ -238,7 +250,7 @@ describe('an update of a build', () => {
       found: { 'images[0]': 'a-pull', 'images[1]': 'a-pull' },
       mark: { 'spec.source.images[0].pullSecret': 'a-pull' },
     },
-    { name: 'keeps the same name where our mark is gone', now: s2i(stream('x:1'), ours), found: { sourceStrategy: 'a-pull' } },
+    { name: 'keeps the same name if our mark is gone', now: s2i(stream('x:1'), ours), found: { sourceStrategy: 'a-pull' } },
     {
       name: 'removes ours from an extracted image that is no longer extracted',
       now: marked(
@@ -255,7 +267,7 @@ describe('an update of a build', () => {
   });
 });
 
-describe('keeps a secret that the author sets by now, although it was ours before', () => {
+describe('keeps a secret that now belongs to the author, although it was ours', () => {
   const at = 'spec.strategy.sourceStrategy.pullSecret';
   const build = s2i(stream('x:1'), { pullSecret: { name: 'a-pull' } });
   const mark = { 'regkeeper.io/injected': JSON.stringify({ [at]: 'a-pull' }) };
@@ -269,21 +281,21 @@ describe('keeps a secret that the author sets by now, although it was ours befor
 
   test.each<{ name: string; metadata: object; kept: boolean }>([
     { name: 'in the file of kubectl apply', metadata: applied(build), kept: true },
-    { name: 'in what was applied on the server side', metadata: managed('Apply', { 'f:pullSecret': { 'f:name': {} } }), kept: true },
-    { name: 'not where the file is silent', metadata: applied(s2i(stream('x:1'))), kept: false },
+    { name: 'in the fields of server-side apply', metadata: managed('Apply', { 'f:pullSecret': { 'f:name': {} } }), kept: true },
+    { name: 'not if the file does not contain it', metadata: applied(s2i(stream('x:1'))), kept: false },
     {
-      name: 'not where the file is a copy of a live object, with its mark',
+      name: 'not if the file is a copy of a live object, with its mark',
       metadata: applied(marked(build, { [at]: 'a-pull' })),
       kept: false,
     },
-    { name: 'not in what was updated', metadata: managed('Update', { 'f:pullSecret': {} }), kept: false },
+    { name: 'not in the fields of an update', metadata: managed('Update', { 'f:pullSecret': {} }), kept: false },
   ])('$name', ({ metadata, kept }) => {
     const after = inject(change('BuildConfig', { ...build, metadata }, s2i(image('a.io/old'))), rules);
     expect(secretsOf(after)).toEqual(kept ? { sourceStrategy: 'a-pull' } : {});
   });
 });
 
-test('build arguments count as the build will have them', () => {
+test('build arguments have the values of the build', () => {
   const build = (buildArgs: readonly object[]): Build => ({
     spec: { strategy: { dockerStrategy: { buildArgs } }, source: { dockerfile: 'ARG R=a.io\nFROM $R/x' } },
   });
@@ -310,7 +322,7 @@ function secretsOf({ spec }: Build): Record<string, string> {
 describe('a Build', () => {
   const before = s2i(image('a.io/x'), {}, { output: { to: image('a.io/out') } });
 
-  test('is filled when it is created, where it is empty', () => {
+  test('is filled when it is created, in its empty fields', () => {
     const { spec } = inject(change('Build', before), rules);
     expect(spec).toMatchObject({
       strategy: { sourceStrategy: { pullSecret: { name: 'a-pull' } } },
@@ -318,7 +330,7 @@ describe('a Build', () => {
     });
   });
 
-  test("keeps what its BuildConfig, whose mark it has not inherited, was given: it counts as the author's", () => {
+  test('keeps what its BuildConfig got, whose mark it has not inherited, because it counts as user-supplied', () => {
     const config = inject(change('BuildConfig', before), rules);
     const build: Build = {
       metadata: {},
@@ -327,7 +339,7 @@ describe('a Build', () => {
     expect(decided(change('Build', build, undefined, 'system:apiserver'), rules).patch).toEqual([]);
   });
 
-  test('is given nothing once it exists, since its spec cannot change, and is judged for what it introduces', () => {
+  test('gets nothing once it exists, since its spec cannot change, and is evaluated for what it introduces', () => {
     const changed = s2i(image('unknown.io/x'), {}, { output: { to: image('a.io/out') } });
     const decision = decided(change('Build', changed, before), rules);
     expect(decision.patch).toEqual([]);
@@ -338,11 +350,11 @@ describe('a Build', () => {
     ]);
   });
 
-  describe("gets back what its author's own file took out, which the API server would refuse", () => {
+  describe("gets back what its author's own file lacks, because the API server would reject the change", () => {
     const withImages = { ...before, spec: { ...before.spec, source: { images: [{ from: image('c.io/y'), paths: [{}] }] } } };
     const stored = inject(change('Build', withImages), rules);
 
-    test('where the file has none of it', () => {
+    test('if the file has none of it', () => {
       expect(secretsOf(stored)).toEqual({ sourceStrategy: 'a-pull', 'images[0]': 'c-pull', push: 'a-push' });
       expect(inject(change('Build', withImages, stored), rules)).toEqual(stored);
       expect(decided(change('Build', withImages, stored), rules).injected.map(({ secret }) => secret)).toEqual([
@@ -352,7 +364,7 @@ describe('a Build', () => {
       ]);
     });
 
-    test('where the file has the field without a name', () => {
+    test('if the file has the field without a name', () => {
       const emptied = s2i(image('a.io/x'), { pullSecret: {} }, { output: { to: image('a.io/out'), pushSecret: null } });
       expect(secretsOf(inject(change('Build', emptied, inject(change('Build', before), rules)), rules))).toEqual({
         sourceStrategy: 'a-pull',
@@ -360,29 +372,29 @@ describe('a Build', () => {
       });
     });
 
-    test('also where rules name another secret by now, since the Build cannot change', () => {
+    test('even if the rules now have another secret, since the Build cannot change', () => {
       const now = ruleSetOf('rules: [{registry: a.io, pullSecret: new}, {registry: c.io}]');
       expect(inject(change('Build', withImages, stored), now)).toEqual(stored);
     });
 
     test.each([
       [
-        'names another secret',
+        'contains a different secret',
         s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }),
         marked(s2i(image('a.io/x'), { pullSecret: { name: 'a-pull' } }), { 'spec.strategy.sourceStrategy.pullSecret': 'a-pull' }),
       ],
-      ['takes out what was its own', s2i(image('a.io/x')), s2i(image('a.io/x'), { pullSecret: { name: 'a-pull' } })],
+      ['removes a user-supplied secret', s2i(image('a.io/x')), s2i(image('a.io/x'), { pullSecret: { name: 'a-pull' } })],
       [
-        'takes out what was replaced since',
+        'removes a secret that was replaced since',
         s2i(image('a.io/x')),
         marked(s2i(image('a.io/x'), { pullSecret: { name: 'mine' } }), { 'spec.strategy.sourceStrategy.pullSecret': 'a-pull' }),
       ],
-    ])('but no secret where it %s', (_what, now, old) => {
+    ])('but gets no secret back if it %s', (_what, now, old) => {
       expect(secretsOf(inject(change('Build', now, old), rules))).toEqual(secretsOf(now));
     });
   });
 
-  test('of a custom strategy gets the secret in its slot; the build pod is given it as a Pod', () => {
+  test('with a custom strategy gets the secret in its field, and the build Pod gets it like any Pod', () => {
     const custom: Build = { spec: { strategy: { customStrategy: { from: image('a.io/x') } } } };
     expect(inject(change('Build', custom), rules).spec.strategy).toMatchObject({ customStrategy: { pullSecret: { name: 'a-pull' } } });
     const pod = { metadata: {}, spec: { containers: [{ name: 'custom-build', image: 'a.io/x' }] } };
@@ -390,7 +402,7 @@ describe('a Build', () => {
   });
 });
 
-describe('a registry of a build that is spelled unusually is reported, since the builder compares the text', () => {
+describe('an unusual spelling of a registry in a build is reported, since the builder compares strings', () => {
   const spelled = ruleSetOf('rules: [{registry: [reg.io, docker.io], pullSecret: pull, pushSecret: push}]');
   const other = image('reg.io/s2i');
   test.each<{ name: string; build: Build; warns: boolean }>([
@@ -398,12 +410,12 @@ describe('a registry of a build that is spelled unusually is reported, since the
     { name: 'a pull with the default port', build: docker(undefined, 'FROM reg.io:443/base'), warns: true },
     { name: 'a push with the default port', build: s2i(other, {}, { output: { to: image('reg.io:443/web') } }), warns: true },
     {
-      name: 'a push to the server of Docker Hub',
+      name: 'a push to the Docker Hub server',
       build: s2i(other, {}, { output: { to: image('registry-1.docker.io/a/b') } }),
       warns: true,
     },
     {
-      name: 'but no pull from the server of Docker Hub, which the builder knows',
+      name: 'but no pull from the Docker Hub server, which the builder knows',
       build: s2i(image('registry-1.docker.io/a/b')),
       warns: false,
     },

@@ -54,7 +54,7 @@ const factsOf = (known: Account, robot: Account): Facts => ({
   serviceAccount: (_namespace, name) => ({ kind: 'known', ...(name === 'robot' ? robot : known) }),
 });
 
-test('a Pod keeps all credentials that it had, and a second pass adds none', () => {
+test('a Pod keeps all its credentials, and a second pass adds none', () => {
   fc.assert(
     fc.property(templates, ruleSets, account, (object, rules, known) => {
       const before = effectiveCredentials(object, known);
@@ -83,7 +83,7 @@ test('a template keeps what its author listed, in order, and a second pass chang
   );
 });
 
-test('an update of a template gives a patch that applies, and settles after it', () => {
+test('an update of a template produces a valid patch, and a second pass changes nothing', () => {
   fc.assert(
     fc.property(templates, templates, ruleSets, account, account, (old, now, rules, known, robot) => {
       inject(change('StatefulSet', deployment(now), deployment(old)), rules, factsOf(known, robot));
@@ -110,10 +110,10 @@ test("applying the author's file again after an injection never changes the temp
  * the template, and the API server copies the account's secrets into an empty list (plugin/pkg/admission/serviceaccount). Then the webhook
  * mutates the Pod, or is unavailable.
  */
-describe('the Pods of a template end with all credentials they would have without us', () => {
+describe('the Pods of a template have all credentials that they would have without regkeeper', () => {
   const unmarkedTemplates = templates.filter((object) => marked(object).size === 0);
 
-  test('whatever became of the service account meanwhile', () => {
+  test('even if the service account has changed meanwhile', () => {
     fc.assert(
       fc.property(unmarkedTemplates, ruleSets, ruleSets, account, account, (object, then, now, before, after) => {
         const without = admitted(podOf(object), after);
@@ -125,7 +125,7 @@ describe('the Pods of a template end with all credentials they would have withou
     );
   });
 
-  test('also where we are away when the Pod comes', () => {
+  test('even if regkeeper is unavailable when the Pod is created', () => {
     fc.assert(
       fc.property(unmarkedTemplates, ruleSets, account, (object, rules, known) => {
         const without = admitted(podOf(object), known);
@@ -136,7 +136,7 @@ describe('the Pods of a template end with all credentials they would have withou
     );
   });
 
-  test('also after its images and its account have changed, as long as its author lists none', () => {
+  test('even if its images and its account have changed, as long as its author lists none', () => {
     fc.assert(
       fc.property(images, images, ruleSets, account, account, fc.boolean(), (first, second, rules, own, other, moves) => {
         const facts = factsOf(own, other);
@@ -159,7 +159,7 @@ describe('the Pods of a template end with all credentials they would have withou
     );
   });
 
-  test('and a Pod that its author gives no list has those of its account, whatever mark it carries', () => {
+  test('and a Pod without a user-supplied list has those of its account, whatever mark it has', () => {
     fc.assert(
       fc.property(templates, ruleSets, account, (object, rules, known) => {
         const bare = { ...object, spec: { ...object.spec, imagePullSecrets: null } };

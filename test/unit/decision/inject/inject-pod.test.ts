@@ -31,7 +31,7 @@ const corp = 'corp.io/app:1';
 const open = 'public.io/app:1';
 const facts = accounts({ default: ['dockercfg'], robot: ['robot-pull'], bare: [] });
 
-describe('a new pod', () => {
+describe('a new Pod', () => {
   test.each<{ name: string; before: PodObject; list: unknown; mark?: unknown }>([
     {
       name: 'gets the secret of the rule and those of its account',
@@ -51,28 +51,28 @@ describe('a new pod', () => {
       list: ['z', 'a', 'corp'],
       mark: { rules: ['corp'] },
     },
-    { name: 'is left alone when the author listed the secret', before: pod(corp, ['a', 'corp', 'b']), list: ['a', 'corp', 'b'] },
-    { name: 'is left alone when no secret is needed', before: pod(open), list: undefined },
+    { name: 'is left alone if the author listed the secret', before: pod(corp, ['a', 'corp', 'b']), list: ['a', 'corp', 'b'] },
+    { name: 'is left alone if no secret is needed', before: pod(open), list: undefined },
     { name: 'gets all secrets of a rule', before: pod('multi.io/x', ['two']), list: ['two', 'one'], mark: { rules: ['one'] } },
     {
-      name: 'of a marked template gets the secrets of its account again',
+      name: 'of a marked template gets the current secrets of its account',
       before: pod(corp, ['corp'], { rules: ['corp'] }),
       list: ['corp', 'dockercfg'],
       mark: { rules: ['corp'], serviceAccount: ['dockercfg'] },
     },
     {
-      name: 'of a marked template keeps secrets that no rule wants any more',
+      name: 'of a marked template keeps secrets that no rule contains any more',
       before: pod(open, ['corp'], { rules: ['corp'] }),
       list: ['corp', 'dockercfg'],
       mark: { rules: ['corp'], serviceAccount: ['dockercfg'] },
     },
     {
-      name: 'whose mark is forged only gets what its account has',
+      name: 'with a forged mark only gets what its account has',
       before: pod(open, ['mine'], { rules: ['mine', 'other'] }),
       list: ['mine', 'dockercfg'],
       mark: { rules: ['mine', 'other'], serviceAccount: ['dockercfg'] },
     },
-    { name: 'whose mark cannot be read is taken for unmarked', before: pod(corp, ['corp'], 'x'), list: ['corp'] },
+    { name: 'with an invalid mark is treated as unmarked', before: pod(corp, ['corp'], 'x'), list: ['corp'] },
     { name: 'gets nothing for an internal image', before: pod('internal.svc:5000/a/b'), list: undefined },
     { name: 'gets nothing for an untrusted image', before: pod('bad.io/x'), list: undefined },
     { name: 'keeps entries that are listed twice', before: pod(corp, ['a', 'a']), list: ['a', 'a', 'corp'], mark: { rules: ['corp'] } },
@@ -86,12 +86,12 @@ describe('a new pod', () => {
     expect(credentialsOf(inject(change('Pod', { spec }), rules, facts)).list).toEqual(['mine', 'one', 'two', 'corp']);
   });
 
-  test('of another account gets the secrets of that account', () => {
+  test('with another account gets the secrets of that account', () => {
     const spec = { containers: containers(corp), serviceAccountName: 'robot' };
     expect(credentialsOf(inject(change('Pod', { spec }), rules, facts)).list).toEqual(['corp', 'robot-pull']);
   });
 
-  test('asks to come again when its account is not known yet', () => {
+  test('is retried if its account is not known yet', () => {
     const spec = { containers: containers(corp), serviceAccountName: 'new' };
     expect(decide(change('Pod', { spec }), rules, facts)).toEqual({
       kind: 'not-yet',
@@ -99,12 +99,12 @@ describe('a new pod', () => {
     });
   });
 
-  test('does not need to know its account when it needs no secret', () => {
+  test('does not need its account to be known if it needs no secret', () => {
     const spec = { containers: containers(open), serviceAccountName: 'new' };
     expect(decided(change('Pod', { spec }), rules, facts).patch).toEqual([]);
   });
 
-  test('tells what was injected, and from where', () => {
+  test('reports what was injected, and from where', () => {
     expect(decided(change('Pod', pod(corp)), rules, facts).injected).toEqual([
       { path: 'spec.imagePullSecrets', secret: 'corp', from: 'rule' },
       { path: 'spec.imagePullSecrets', secret: 'dockercfg', from: 'serviceAccount' },
@@ -118,54 +118,54 @@ rules:
 - {registry: public.io}
 `);
 
-describe('a registry that is spelled unusually is reported, since a credential is looked up by the text', () => {
+describe('an unusual spelling of a registry is reported, since credentials are looked up by string', () => {
   test.each<{ name: string; now: PodObject; old?: PodObject; warns: boolean }>([
     { name: 'with the default port', now: pod('corp.io:443/app'), warns: true },
-    { name: 'with the default port and zeros before it', now: pod('corp.io:0443/app'), warns: true },
+    { name: 'with the default port and leading zeros', now: pod('corp.io:0443/app'), warns: true },
     { name: 'in upper case', now: pod('Corp.Io/app'), warns: true },
-    { name: 'with zeros before the port', now: pod('ported.io:05000/app'), warns: true },
+    { name: 'with leading zeros in the port', now: pod('ported.io:05000/app'), warns: true },
     { name: 'with the port that makes it a host', now: pod('single:443/app'), warns: true },
-    { name: 'by the server of Docker Hub', now: pod('registry-1.docker.io/library/nginx'), warns: true },
+    { name: 'with the Docker Hub server name', now: pod('registry-1.docker.io/library/nginx'), warns: true },
     { name: 'as Docker Hub in upper case', now: pod('Docker.io/library/nginx'), warns: true },
     { name: 'an IPv6 address with zeros', now: pod('[2001:db8:0::1]:5000/app'), warns: true },
-    { name: 'but not as a key has it', now: pod(corp), warns: false },
+    { name: 'but not the spelling of the key', now: pod(corp), warns: false },
     { name: 'but not with its port', now: pod('ported.io:5000/app'), warns: false },
     { name: 'but not Docker Hub without a registry', now: pod('nginx'), warns: false },
     { name: 'but not Docker Hub by its old name', now: pod('index.docker.io/library/nginx'), warns: false },
-    { name: 'but not where no secret is needed', now: pod('public.io:443/app'), warns: false },
-    { name: 'but not where the author has listed the secret', now: pod('corp.io:443/app', ['corp']), warns: false },
-    { name: 'but not of an image from before', now: pod('corp.io:443/app'), old: pod('corp.io:443/app', ['mine']), warns: false },
+    { name: 'but not if no secret is needed', now: pod('public.io:443/app'), warns: false },
+    { name: 'but not if the author has listed the secret', now: pod('corp.io:443/app', ['corp']), warns: false },
+    { name: 'but not of an existing image', now: pod('corp.io:443/app'), old: pod('corp.io:443/app', ['mine']), warns: false },
   ])('$name', ({ now, old, warns }) => {
     const { notices } = decided(change('Deployment', deployment(now), old && deployment(old)), spelling, facts);
     expect(notices.map(({ reason }) => reason)).toEqual(warns ? ['registry-spelling'] : []);
   });
 });
 
-describe('the patch applies', () => {
+describe('the patch can be applied', () => {
   const spec = { containers: containers(corp) };
   test.each<{ name: string; object: unknown }>([
     { name: 'without metadata', object: { spec } },
-    { name: 'with metadata of null', object: { metadata: null, spec } },
+    { name: 'with null metadata', object: { metadata: null, spec } },
     { name: 'with empty metadata', object: { metadata: {}, spec } },
-    { name: 'with annotations of null', object: { metadata: { annotations: null }, spec } },
+    { name: 'with null annotations', object: { metadata: { annotations: null }, spec } },
     { name: 'with empty annotations', object: { metadata: { annotations: {} }, spec } },
-    { name: 'with annotations that are no object', object: { metadata: { annotations: ['x'] }, spec } },
+    { name: 'with annotations that are not an object', object: { metadata: { annotations: ['x'] }, spec } },
     { name: 'with other annotations', object: { metadata: { annotations: { 'a/b~c': 'x' } }, spec } },
-    { name: 'with a list of null', object: { spec: { ...spec, imagePullSecrets: null } } },
+    { name: 'with a null list', object: { spec: { ...spec, imagePullSecrets: null } } },
     { name: 'with an empty list', object: { spec: { ...spec, imagePullSecrets: [] } } },
-    { name: 'with entries without name', object: { spec: { ...spec, imagePullSecrets: [{}, null, { name: '' }, { name: null }] } } },
+    { name: 'with entries without a name', object: { spec: { ...spec, imagePullSecrets: [{}, null, { name: '' }, { name: null }] } } },
   ])('$name', ({ object }) => {
     expect(credentialsOf(inject(change('Pod', object), rules, facts) as PodObject).list).toContain('corp');
     const workload = inject(change('Deployment', deployment(object)), rules, facts) as ReturnType<typeof deployment>;
     expect(credentialsOf(workload.spec.template).list).toContain('corp');
   });
 
-  test('an annotation beside ours stays', () => {
+  test('an annotation next to ours stays', () => {
     const after = inject(change('Pod', { metadata: { annotations: { 'a/b~c': 'x' } }, spec }), rules, facts) as PodObject;
     expect(Object.keys(after.metadata?.annotations ?? {})).toEqual(['a/b~c', 'regkeeper.io/injected']);
   });
 
-  test("an entry without name is the author's, so that the account adds nothing", () => {
+  test('an entry without a name is user-supplied, so the account adds nothing', () => {
     const object = { spec: { ...spec, imagePullSecrets: [{}] } };
     expect(inject(change('Pod', object), rules, facts).spec.imagePullSecrets).toEqual([{}, { name: 'corp' }]);
   });
@@ -192,16 +192,16 @@ describe('a new template', () => {
   });
 
   test.each<{ name: string; before: PodObject; list: unknown; mark?: unknown }>([
-    { name: 'is left alone when no secret is needed', before: pod(open), list: undefined },
+    { name: 'is left alone if no secret is needed', before: pod(open), list: undefined },
     { name: 'keeps what the author listed', before: pod(corp, ['mine']), list: ['mine', 'corp'], mark: { rules: ['corp'] } },
-    { name: 'does not mark what the author listed', before: pod(corp, ['corp']), list: ['corp'] },
+    { name: 'does not mark user-supplied secrets', before: pod(corp, ['corp']), list: ['corp'] },
     {
-      name: 'of a copied manifest loses what it does not need',
+      name: 'from a copied manifest loses what it does not need',
       before: pod(open, ['corp', 'foreign'], { rules: ['corp'], serviceAccount: ['foreign'] }),
       list: undefined,
     },
     {
-      name: 'of a copied manifest gets the secrets of its own account',
+      name: 'from a copied manifest gets the secrets of its own account',
       before: pod(corp, ['corp', 'foreign'], { rules: ['corp'], serviceAccount: ['foreign'] }),
       list: ['corp', 'dockercfg'],
       mark: { rules: ['corp'], serviceAccount: ['dockercfg'] },
@@ -211,12 +211,12 @@ describe('a new template', () => {
     expect(credentialsOf(after.spec.template)).toEqual({ list, mark });
   });
 
-  test('whose account does not exist gets the secret of the rule', () => {
+  test('with an account that does not exist gets the secret of the rule', () => {
     const template = { spec: { containers: containers(corp), serviceAccountName: 'later' } };
     expect(credentialsOf(inject(change('Deployment', deployment(template)), rules, facts).spec.template).list).toEqual(['corp']);
   });
 
-  test('a pod of the template ends with the secrets its account has by then', () => {
+  test('a Pod of the template has the current secrets of its account', () => {
     const template = inject(change('Deployment', deployment(pod(corp))), rules, accounts({ default: [] })).spec.template;
     expect(credentialsOf(inject(change('Pod', template), rules, facts)).list).toEqual(['corp', 'dockercfg']);
   });
@@ -226,7 +226,7 @@ describe('a new template', () => {
     expect(decided(change(kind, object), rules, facts)).toMatchObject({ patch: [], notices: [], outcome: 'allowed' });
   });
 
-  test('gets no secret for the image of a custom deployment strategy, which another pod pulls', () => {
+  test('gets no secret for the image of a custom deployment strategy, which another Pod pulls', () => {
     const object = { spec: { template: pod(open), strategy: { customParams: { image: corp } } } };
     expect(decided(change('DeploymentConfig', object), rules, facts)).toMatchObject({ patch: [], images: [{}, { verdict: 'trusted' }] });
   });
@@ -239,9 +239,9 @@ describe('an update of a template', () => {
   const newImage = (template: PodObject) => ({ ...template, spec: { ...template.spec, containers: containers('corp.io/app:2') } });
 
   test.each<{ name: string; old: PodObject; now: PodObject; after: PodObject }>([
-    { name: 'that changes nothing changes nothing, even where a secret is missing', old: pod(corp), now: pod(corp), after: pod(corp) },
+    { name: 'that changes nothing stays unchanged, even if a secret is missing', old: pod(corp), now: pod(corp), after: pod(corp) },
     {
-      name: 'that changes nothing keeps what no rule wants any more',
+      name: 'that changes nothing keeps secrets that no rule contains any more',
       old: pod(open, ['x'], { rules: ['x'] }),
       now: pod(open, ['x'], { rules: ['x'] }),
       after: pod(open, ['x'], { rules: ['x'] }),
@@ -250,19 +250,24 @@ describe('an update of a template', () => {
     { name: 'that lost only our annotation and an entry gets both back', old: withMine, now: pod(corp, ['mine']), after: withMine },
     { name: 'that lost only entries gets them back in their order', old: injected, now: pod(corp, ['dockercfg'], both), after: injected },
     {
-      name: 'that sent an empty list gets the old one back',
+      name: 'that has an empty list gets the old one back',
       old: injected,
       now: { ...pod(corp), spec: { ...pod(corp).spec, imagePullSecrets: [] } },
       after: injected,
     },
     {
-      name: 'that lost a secret no rule wants any more gets it back, since the template did not change',
+      name: 'that lost a secret which no rule contains any more gets it back, since the template did not change',
       old: pod(open, ['old'], { rules: ['old'] }),
       now: pod(open),
       after: pod(open, ['old'], { rules: ['old'] }),
     },
     { name: 'with a new image keeps the secrets', old: injected, now: newImage(injected), after: newImage(injected) },
-    { name: 'with a new image and without our part gets it anew', old: injected, now: newImage(pod(corp)), after: newImage(injected) },
+    {
+      name: 'with a new image and without our entries gets them again',
+      old: injected,
+      now: newImage(pod(corp)),
+      after: newImage(injected),
+    },
     { name: 'with an image that needs none loses ours', old: injected, now: pod(open, ['corp', 'dockercfg'], both), after: pod(open) },
     {
       name: "with an image that needs none keeps the author's",
@@ -271,61 +276,61 @@ describe('an update of a template', () => {
       after: pod(open, ['mine']),
     },
     {
-      name: 'with an image of another registry swaps ours',
+      name: 'with an image from a different registry replaces ours',
       old: withMine,
       now: pod('multi.io/x', ['mine', 'corp'], { rules: ['corp'] }),
       after: pod('multi.io/x', ['mine', 'one', 'two'], { rules: ['one', 'two'] }),
     },
     {
-      name: "where the author lists one of their own no longer has the account's",
+      name: "that has a user-supplied list loses the account's",
       old: injected,
       now: pod(corp, ['mine', 'corp', 'dockercfg'], both),
       after: pod(corp, ['mine', 'corp'], { rules: ['corp'] }),
     },
     {
-      name: 'that lost only our annotation gets it back, as of a writer that leaves out annotations it does not know',
+      name: 'that lost only our annotation gets it back, as from a client that drops unknown annotations',
       old: injected,
       now: pod(corp, ['corp', 'dockercfg']),
       after: injected,
     },
     {
-      name: 'that lost only our annotation gets it back beside what the author listed',
+      name: 'that lost only our annotation gets it back next to user-supplied secrets',
       old: withMine,
       now: pod(corp, ['mine', 'corp']),
       after: withMine,
     },
     {
-      name: "that lost our annotation and changes something else is the author's",
+      name: 'that lost our annotation and changes something else is user-supplied',
       old: injected,
       now: { ...pod(corp, ['corp', 'dockercfg']), metadata: { name: 'web', labels: { a: 'b' } } },
       after: { ...pod(corp, ['corp', 'dockercfg']), metadata: { name: 'web', labels: { a: 'b' } } },
     },
     {
-      name: "that lost our annotation and lists another secret is the author's",
+      name: 'that lost our annotation and lists another secret is user-supplied',
       old: injected,
       now: pod(corp, ['corp', 'dockercfg', 'mine']),
       after: pod(corp, ['corp', 'dockercfg', 'mine']),
     },
     {
-      name: 'that empties our annotation gets it back',
+      name: 'that has our annotation with an empty value gets it back',
       old: injected,
       now: pod(corp, ['corp', 'dockercfg'], {}),
       after: injected,
     },
     {
-      name: 'that forges our annotation gets the right one back',
+      name: 'that forges our annotation gets the correct one back',
       old: injected,
       now: pod(corp, ['corp', 'dockercfg'], { rules: ['dockercfg', 'other'] }),
       after: injected,
     },
     {
-      name: "that brings our annotation for the author's secret loses it",
+      name: 'that adds our annotation for a user-supplied secret loses it',
       old: pod(corp, ['corp']),
       now: pod(corp, ['corp'], { rules: ['other'] }),
       after: pod(corp, ['corp']),
     },
     {
-      name: 'that brings a marked secret which was not there is a change, not a loss',
+      name: 'that adds a marked secret which it did not have is a change, not a loss',
       old: pod(corp),
       now: pod(corp, ['corp'], { rules: ['corp'] }),
       after: pod(corp, ['corp', 'dockercfg'], both),
@@ -335,7 +340,7 @@ describe('an update of a template', () => {
     expect(withoutEmpty(result.spec.template)).toEqual(withoutEmpty(after));
   });
 
-  test('that takes out what the author once applied, and a rule asks for, keeps the secrets of the account in every pass', () => {
+  test('that removes a secret which the author once applied, and which a rule needs, keeps the secrets of the account in every pass', () => {
     const applied = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(deployment(pod(corp, ['corp']))) };
     const edited = { ...deployment(pod(corp)), metadata: { name: 'web', annotations: applied } };
     // `inject` expects that a second pass changes nothing.
@@ -343,7 +348,7 @@ describe('an update of a template', () => {
     expect(credentialsOf(after.spec.template)).toEqual({ list: ['corp', 'dockercfg'], mark: { serviceAccount: ['dockercfg'] } });
   });
 
-  test("that changes the account swaps the account's secrets", () => {
+  test("that changes the account replaces the account's secrets", () => {
     const now = { ...injected, spec: { ...injected.spec, serviceAccountName: 'robot' } };
     const after = inject(change('Deployment', deployment(now), deployment(injected)), rules, facts);
     expect(credentialsOf(after.spec.template)).toEqual({
@@ -357,7 +362,7 @@ describe('an update of a template', () => {
     expect(decided(change('Deployment', now, deployment(pod(corp))), rules, facts).patch).toEqual([]);
   });
 
-  describe('keeps a secret that the author lists by now, although it was ours before', () => {
+  describe('keeps a secret that the author now lists, although it was ours', () => {
     const ours = { annotations: { 'regkeeper.io/injected': '{"rules":["corp"]}' } };
     const template = (of: string) => ({ metadata: ours, spec: { containers: containers(of), imagePullSecrets: secrets('corp') } });
     const applied = (file: object) => ({
@@ -371,21 +376,21 @@ describe('an update of a template', () => {
 
     test.each<{ name: string; metadata: object; kept: boolean }>([
       { name: 'in the file of kubectl apply', metadata: applied({ spec: { imagePullSecrets: secrets('corp') } }), kept: true },
-      { name: 'in what was applied on the server side', metadata: managed('Apply', list), kept: true },
-      { name: 'not where the file is silent', metadata: applied({ spec: {} }), kept: false },
+      { name: 'in the fields of server-side apply', metadata: managed('Apply', list), kept: true },
+      { name: 'not if the file does not contain it', metadata: applied({ spec: {} }), kept: false },
       {
-        name: 'not where the file is no JSON',
+        name: 'not if the file is not JSON',
         metadata: { annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{' } },
         kept: false,
       },
       {
-        name: 'not where the file is a copy of a live object, with its mark',
+        name: 'not if the file is a copy of a live object, with its mark',
         metadata: applied({ metadata: ours, spec: { imagePullSecrets: secrets('corp') } }),
         kept: false,
       },
-      { name: 'not where a live object was applied, with its mark', metadata: managed('Apply', { ...list, ...marked }), kept: false },
+      { name: 'not if a live object was applied, with its mark', metadata: managed('Apply', { ...list, ...marked }), kept: false },
       // A client that updates without applying also owns the fields that webhooks add.
-      { name: 'not in what was updated', metadata: managed('Update', list), kept: false },
+      { name: 'not in the fields of an update', metadata: managed('Update', list), kept: false },
     ])('$name', ({ metadata, kept }) => {
       const now = { metadata, spec: { template: template('multi.io/x') } };
       const { spec } = inject(change('Deployment', now, { spec: { template: template(corp) } }), rules, accounts({ default: [] }));
@@ -396,27 +401,27 @@ describe('an update of a template', () => {
     });
   });
 
-  describe("of a Job puts back what the author's own file took out, which the API server would refuse", () => {
+  describe("of a Job restores what the author's own file lacks, because the API server would reject the change", () => {
     const author = (more: object = {}) => deployment({ ...pod(corp), spec: { ...pod(corp).spec, ...more } });
     const stored = inject(change('Job', author()), rules, facts);
 
-    test('where nothing else changes', () => {
+    test('if nothing else changes', () => {
       expect(stored).not.toEqual(author());
       expect(inject(change('Job', author(), stored), rules, facts)).toEqual(stored);
     });
 
-    test('beside what may change while it is suspended', () => {
+    test('together with fields that may change while it is suspended', () => {
       const { template } = inject(change('Job', author({ nodeSelector: { disk: 'fast' } }), stored), rules, facts).spec;
       expect(template.spec.nodeSelector).toEqual({ disk: 'fast' });
       expect(credentialsOf(template)).toEqual(credentialsOf(stored.spec.template));
     });
 
-    test('and nothing where the author changes the list, which is refused anyway', () => {
+    test('but not if the author changes the list, which the API server rejects anyway', () => {
       const now = author({ imagePullSecrets: secrets('mine') });
       expect(inject(change('Job', now, stored), rules, facts)).toEqual(now);
     });
 
-    test('and our annotation alone, also beside what may change while it is suspended', () => {
+    test('and only our annotation, also with fields that may change while it is suspended', () => {
       const { metadata: _mark, ...template } = stored.spec.template;
       const sent = (more: object) => ({
         ...stored,
@@ -429,23 +434,23 @@ describe('an update of a template', () => {
     });
   });
 
-  describe("of a Pod puts back what the author's own file took out, which the API server would refuse", () => {
+  describe("of a Pod restores what the author's own file lacks, because the API server would reject the change", () => {
     const author = pod(corp);
     const stored = inject(change('Pod', author), rules, accounts({ default: [] }));
 
-    test('where nothing else changes', () => {
+    test('if nothing else changes', () => {
       expect(stored).not.toEqual(author);
       expect(inject(change('Pod', author, stored), rules, facts)).toEqual(stored);
     });
 
-    test('beside the image, which may change', () => {
+    test('together with the image, which may change', () => {
       const now = pod('corp.io/app:2');
       const decision = decided(change('Pod', now, stored), rules, facts);
       expect(credentialsOf(patched(now, decision))).toEqual(credentialsOf(stored));
       expect([decision.injected, decision.notices]).toEqual([[{ path: 'spec.imagePullSecrets', secret: 'corp', from: 'rule' }], []]);
     });
 
-    test('beside what the author listed', () => {
+    test('next to user-supplied secrets', () => {
       const file = pod(corp, ['mine']);
       const made = inject(change('Pod', file), rules, facts);
       expect(credentialsOf(made).list).toEqual(['mine', 'corp']);
@@ -459,18 +464,14 @@ describe('an update of a template', () => {
     });
 
     test.each([
-      ['where the file changes the list, which is refused anyway', pod(corp, ['mine']), stored],
-      [
-        'where secrets of the account are missing too, which we did not write',
-        author,
-        pod(corp, ['dockercfg', 'corp'], { rules: ['corp'] }),
-      ],
-      ['where nothing of the Pod is marked', author, pod(corp, ['corp'])],
-    ])('and nothing %s', (_where, now, old) => {
+      ['if the file changes the list, which the API server rejects anyway', pod(corp, ['mine']), stored],
+      ['if secrets of the account are missing too, which we did not write', author, pod(corp, ['dockercfg', 'corp'], { rules: ['corp'] })],
+      ['if nothing in the Pod is marked', author, pod(corp, ['corp'])],
+    ])('but not %s', (_where, now, old) => {
       expect(decided(change('Pod', now, old), rules, facts).patch).toEqual([]);
     });
 
-    test('and nothing of the mirror Pod of a node', () => {
+    test('but not for the mirror Pod of a node', () => {
       const mirrored = (object: PodObject) => ({
         ...object,
         metadata: { ...object.metadata, annotations: { ...object.metadata?.annotations, 'kubernetes.io/config.mirror': 'x' } },
@@ -483,14 +484,14 @@ describe('an update of a template', () => {
     expect(decided(change('Job', deployment(pod(corp)), deployment(pod(open))), rules, facts).patch).toEqual([]);
   });
 
-  describe('whose list has entries with more than a name, as those of custom resources can', () => {
+  describe('whose list has entries with more than a name, as in custom resources', () => {
     const mark = { annotations: { 'regkeeper.io/injected': '{"rules":["corp"]}' } };
     const listing = (list: readonly unknown[], metadata = {}) => ({
       metadata,
       spec: { containers: containers(corp), imagePullSecrets: list },
     });
 
-    test('restores an entry of ours with all it had', () => {
+    test('restores an entry of ours with all its fields', () => {
       const old = deployment(listing([{ name: 'mine' }, { name: 'corp', optional: false }], mark));
       const now = deployment(listing([{ name: 'mine' }]));
       expect(inject(change('Deployment', now, old), rules, facts)).toEqual(old);
@@ -511,23 +512,23 @@ describe('an update of a template', () => {
     });
   });
 
-  describe("where the user's applied file lists a secret", () => {
+  describe("if the user's applied file lists a secret", () => {
     const applied = { 'kubectl.kubernetes.io/last-applied-configuration': JSON.stringify(deployment(pod(corp, ['corp']))) };
     const edited = (template: PodObject) => ({ ...deployment(template), metadata: { name: 'web', annotations: applied } });
 
-    test('restores what it lost of ours, the mark to the letter', () => {
+    test('restores ours that was lost, and exactly the previous mark', () => {
       const after = inject(change('Deployment', edited(pod(corp, ['corp'], both)), deployment(injected)), rules, facts);
       expect(after.spec.template).toEqual(injected);
     });
 
-    test('restores that secret too where an edit takes it out and a rule needs it, the mark to the letter', () => {
+    test("restores the user's secret too if an edit removes it and a rule needs it, with exactly the previous mark", () => {
       const old = { ...pod(corp, ['corp']), metadata: { name: 'web', annotations: { 'regkeeper.io/injected': '{ }' } } };
       const after = inject(change('Deployment', edited(pod(corp)), deployment(old)), rules, accounts({ default: [] }));
       expect(after.spec.template).toEqual(old);
     });
   });
 
-  test('of a ReplicaSet with a controller leaves it alone, although it lost what we wrote', () => {
+  test('of a ReplicaSet with a controller leaves it alone, even if it lost what we wrote', () => {
     const owned = (template: PodObject) => ({
       ...deployment(template),
       metadata: { name: 'web', ownerReferences: [{ controller: true }] },
@@ -535,34 +536,34 @@ describe('an update of a template', () => {
     expect(decided(change('ReplicaSet', owned(pod(corp)), owned(injected)), rules, facts).patch).toEqual([]);
   });
 
-  test('tells what was put back', () => {
+  test('reports what was restored', () => {
     expect(decided(change('Deployment', deployment(pod(corp)), deployment(injected)), rules, facts).injected).toEqual([
       { path: 'spec.template.spec.imagePullSecrets', secret: 'corp', from: 'rule' },
       { path: 'spec.template.spec.imagePullSecrets', secret: 'dockercfg', from: 'serviceAccount' },
     ]);
   });
 
-  test('whose old object cannot be read is treated as new', () => {
+  test('whose old object cannot be parsed is treated as new', () => {
     const after = inject(change('Deployment', deployment(pod(corp)), { spec: 1 }), rules, facts);
     expect(credentialsOf(after.spec.template).list).toEqual(['corp', 'dockercfg']);
   });
 });
 
-describe('a pod that exists', () => {
+describe('an existing Pod', () => {
   test.each([
     {
-      name: 'gets nothing, and its owner is told what it lacks',
+      name: 'gets nothing, and there is a warning about the missing secret',
       now: pod(corp, ['mine']),
       warned:
         'the Pod lacks the pull secret "corp", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod, or for a debug container, use kubectl debug --copy-to.',
     },
     {
-      name: 'that lacks several is told all',
+      name: 'that lacks several gets a warning with all of them',
       now: pod('multi.io/x', ['mine']),
       warned:
         'the Pod lacks the pull secrets "one" and "two", and the pull secrets of an existing Pod cannot be changed. Recreate the Pod, or for a debug container, use kubectl debug --copy-to.',
     },
-    { name: 'that has the secret needs no words', now: pod(corp, ['corp']), warned: undefined },
+    { name: 'that has the secret gets no warning', now: pod(corp, ['corp']), warned: undefined },
   ])('$name', ({ now, warned }) => {
     const decision = decided(change('Pod', now, pod(open)), rules, facts);
     expect(decision.patch).toEqual([]);
@@ -574,27 +575,27 @@ describe('a pod that exists', () => {
     spec: { ...pod(by).spec, ephemeralContainers: containers(...images) },
   });
 
-  test('takes an ephemeral container without its secret', () => {
+  test('accepts an ephemeral container without its secret', () => {
     const decision = decided(change('Pod', debugged(open, corp), pod(open)), rules, facts);
     expect(decision).toMatchObject({ patch: [], notices: [{ reason: 'pod-immutable' }] });
   });
 
   test.each([
-    { what: 'what it was made with', now: debugged(corp, open), old: pod(corp) },
-    { what: 'an ephemeral container from before', now: debugged(open, corp, open), old: debugged(open, corp) },
-  ])('needs no words on $what', ({ now, old }) => {
+    { what: 'the images that it was created with', now: debugged(corp, open), old: pod(corp) },
+    { what: 'an existing ephemeral container', now: debugged(open, corp, open), old: debugged(open, corp) },
+  ])('gets no warning for $what', ({ now, old }) => {
     expect(decided(change('Pod', now, old), rules, facts).notices).toEqual([]);
   });
 });
 
-test('a mirror pod is not touched, and only warned of', () => {
+test('a mirror Pod is not changed, and only gets a warning', () => {
   const mirror = { ...pod('bad.io/x'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'h' } } };
   const decision = decided(change('Pod', mirror, undefined, 'system:node:n1'), rules, facts);
   expect(decision).toMatchObject({ patch: [], notices: [], outcome: 'warned', images: [{ verdict: 'untrusted', reason: 'mirror-pod' }] });
   expect(decided(change('Pod', mirror, undefined, 'alice'), rules, facts).outcome).toBe('denied');
 });
 
-describe('an account that allows only what it lists', () => {
+describe('an account that allows only listed secrets', () => {
   const strict = (...names: string[]) => accounts({ default: names }, true);
   const warning =
     'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), so "corp" was not added. Add it to the imagePullSecrets of the service account.';
@@ -613,17 +614,17 @@ describe('an account that allows only what it lists', () => {
     expect(credentialsOf(podObject).list).toEqual(list);
   });
 
-  test('is told of several secrets together', () => {
+  test('is reported with several secrets together', () => {
     expect(decided(change('Pod', pod('multi.io/x')), rules, strict()).notices.map(({ message }) => message)).toEqual([
       'service account "default" allows only the pull secrets that it lists (kubernetes.io/enforce-mountable-secrets), so "one" and "two" were not added. Add them to the imagePullSecrets of the service account.',
     ]);
   });
 
-  test('is not warned of when the author listed the secret', () => {
+  test('causes no warning if the author listed the secret', () => {
     expect(decided(change('Pod', pod(corp, ['corp'])), rules, strict()).notices).toEqual([]);
   });
 
-  test('loses what an earlier pass wrote into a template, and is told', () => {
+  test('loses what an earlier pass wrote into a template, with a message', () => {
     const old = deployment(pod(corp, ['corp'], { rules: ['corp'] }));
     const now = deployment(pod('corp.io/new', ['corp'], { rules: ['corp'] }));
     const decision = decided(change('Deployment', now, old), rules, strict());
@@ -632,7 +633,7 @@ describe('an account that allows only what it lists', () => {
   });
 });
 
-describe('an account whose list is too large to be held', () => {
+describe('an account whose list is too large to keep', () => {
   const facts = tooLargeAccounts();
   const marked = { rules: ['corp'], serviceAccount: ['dockercfg'] };
   const listed = ['corp', 'dockercfg'];
@@ -653,9 +654,9 @@ describe('an account whose list is too large to be held', () => {
       list: undefined,
       notices: ['account-too-large'],
     },
-    { what: 'says nothing where no secret is needed', kind: 'Deployment', object: pod(open), list: undefined, notices: [] },
+    { what: 'causes no message if no secret is needed', kind: 'Deployment', object: pod(open), list: undefined, notices: [] },
     {
-      what: 'does not matter where the author lists secrets: the API server copies nothing then',
+      what: 'does not matter if the author lists secrets, because then the API server copies nothing',
       kind: 'Deployment',
       object: pod(corp, ['mine']),
       list: ['mine', 'corp'],
@@ -663,7 +664,7 @@ describe('an account whose list is too large to be held', () => {
       notices: [],
     },
     {
-      what: 'keeps in a template what an earlier pass wrote',
+      what: 'keeps what an earlier pass wrote into a template',
       kind: 'Deployment',
       object: pod('corp.io/new', listed, marked),
       old: pod(corp, listed, marked),
@@ -672,7 +673,7 @@ describe('an account whose list is too large to be held', () => {
       notices: ['account-too-large'],
     },
     {
-      what: 'keeps it under the old name of the field for the account too',
+      what: 'keeps it also under the legacy field name for the account',
       kind: 'Deployment',
       object: underOldName('robot', pod('corp.io/new', listed, marked)),
       old: underOldName('robot', pod(corp, listed, marked)),
@@ -681,7 +682,7 @@ describe('an account whose list is too large to be held', () => {
       notices: ['account-too-large'],
     },
     {
-      what: 'takes ours out where the template had another account, whose secrets would keep the list from being copied',
+      what: 'removes ours if the template had another account, whose secrets would prevent the API server from copying the list',
       kind: 'Deployment',
       object: of('robot', pod(corp, listed, marked)),
       old: pod(corp, listed, marked),
@@ -689,7 +690,7 @@ describe('an account whose list is too large to be held', () => {
       notices: ['account-too-large'],
     },
     {
-      what: 'gives a Pod the secret beside what the API server copied',
+      what: 'gives a Pod the secret in addition to what the API server copied',
       kind: 'Pod',
       object: pod(corp, ['a', 'b']),
       list: ['a', 'b', 'corp'],
@@ -698,7 +699,7 @@ describe('an account whose list is too large to be held', () => {
     },
     { what: 'gives it to a Pod without a list', kind: 'Pod', object: pod(corp), list: ['corp'], mark: { rules: ['corp'] }, notices: [] },
     {
-      what: 'keeps in the Pod of a marked template what the mark names',
+      what: 'keeps the names of the mark in the Pod of a marked template',
       kind: 'Pod',
       object: pod('multi.io/x', listed, marked),
       list: [...listed, 'one', 'two'],
@@ -715,7 +716,7 @@ describe('an account whose list is too large to be held', () => {
     ).toEqual({ list, mark });
   });
 
-  test('and that allows only its own list gets nothing, since it is not known what is in it', () => {
+  test('and that allows only listed secrets gets nothing, since its contents are unknown', () => {
     const strict = tooLargeAccounts({ onlyListedSecrets: true });
     for (const [image, consequence] of [
       [corp, '"corp" was not added, because the account might not list it.'],
@@ -745,18 +746,18 @@ describe('without a cluster', () => {
       notices: ['account-unknown'],
     },
     { what: 'a Deployment', kind: 'Deployment', object: deployment(pod(corp)), injected: ['corp'], notices: ['account-unknown'] },
-  ])('$what gets the secret of the rule, and a warning where more may be missing', ({ kind, object, injected, notices }) => {
+  ])('$what gets the secret of the rule, and a warning if more may be missing', ({ kind, object, injected, notices }) => {
     const decision = decided(change(kind, object), rules, unwatched);
     expect(decision.injected.map(({ secret }) => secret)).toEqual(injected);
     expect(decision.notices.map(({ reason }) => reason)).toEqual(notices);
   });
 
-  test('what an earlier pass found stays', () => {
+  test('the results of an earlier pass stay', () => {
     const template = pod(corp, ['corp', 'dockercfg'], { rules: ['corp'], serviceAccount: ['dockercfg'] });
     expect(decided(change('Deployment', deployment(template)), rules, unwatched).patch).toEqual([]);
   });
 
-  test('a list of the author needs no account, so no warning', () => {
+  test('a user-supplied list needs no account, so there is no warning', () => {
     expect(decided(change('Deployment', deployment(pod(corp, ['mine']))), rules, unwatched).notices).toEqual([]);
   });
 });
@@ -768,7 +769,7 @@ function withoutEmpty(template: PodObject): unknown {
   );
 }
 
-test('an update that only brings a stale secret of ours leaves the template as it was, the mark to the letter', () => {
+test('an update that only adds a stale secret of ours keeps the template as it was, with exactly the previous mark', () => {
   const old = deployment({ ...pod(open), metadata: { annotations: { 'regkeeper.io/injected': '{ }' } } });
   const now = deployment({ ...pod(open, ['corp']), metadata: { annotations: { 'regkeeper.io/injected': '{"rules":["corp"]}' } } });
   expect(inject(change('Deployment', now, old), rules, facts)).toEqual(old);

@@ -26,46 +26,46 @@ const listing = (...names: string[]): JsonObject => ({ metadata: {}, spec: { ima
 const bare: JsonObject = { metadata: {}, spec: {} };
 
 test.each<{ name: string; plan: WritablePlan; object: JsonObject; old?: JsonObject; patch: readonly PatchOperation[] }>([
-  { name: 'a plan of nothing needs no patch', plan: { kind: 'unchanged', added: [], notices: [] }, object: listing('a'), patch: [] },
-  { name: 'neither does one that finds all as it should be', plan: write({}), object: listing('a'), patch: [] },
+  { name: 'an empty plan needs no patch', plan: { kind: 'unchanged', added: [], notices: [] }, object: listing('a'), patch: [] },
+  { name: 'neither does one that finds everything up to date', plan: write({}), object: listing('a'), patch: [] },
   {
-    name: 'names come as a list where there is none',
+    name: 'names are added as a list if there is none',
     plan: write({ added }),
     object: bare,
     patch: [{ op: 'add', path: listPath, value: secrets('corp') }],
   },
   {
-    name: 'names follow a list that stays',
+    name: 'names are appended to a list that stays',
     plan: write({ added }),
     object: listing('a'),
     patch: [{ op: 'add', path: `${listPath}/-`, value: { name: 'corp' } }],
   },
   {
-    name: 'a list that loses names is written in one operation, with all that other entries have',
+    name: 'a list that loses names is written in one operation, with all fields of the other entries',
     plan: write({ removed: new Set(['a']), added }),
     object: { metadata: {}, spec: { imagePullSecrets: [{ name: 'a' }, { name: 'b', more: 1 }, {}, null, { name: 'a' }] } },
     patch: [{ op: 'add', path: listPath, value: [{ name: 'b', more: 1 }, {}, null, { name: 'corp' }] }],
   },
   {
-    name: 'a list that loses all its names goes',
+    name: 'a list that loses all its names is removed',
     plan: write({ removed: new Set(['a']) }),
     object: listing('a'),
     patch: [{ op: 'remove', path: listPath }],
   },
   {
-    name: 'the mark is written with the names that it has',
+    name: 'the mark is written with its names',
     plan: write({ mark: { rules: ['corp'], serviceAccount: [] } }),
     object: { metadata: { annotations: {} }, spec: {} },
     patch: [{ op: 'add', path: markPath, value: '{"rules":["corp"]}' }],
   },
   {
-    name: 'a mark without names goes',
+    name: 'a mark without names is removed',
     plan: write({}),
     object: { metadata: marked('{"rules":["a"]}'), spec: {} },
     patch: [{ op: 'remove', path: markPath }],
   },
   {
-    name: 'what was there before comes back to the letter',
+    name: 'the previous list and mark are restored exactly',
     plan: restore,
     object: { metadata: marked('{"rules":["b"]}'), spec: {} },
     old: { metadata: marked('{ "rules": ["a"] }'), spec: { imagePullSecrets: [{ name: 'a', more: 1 }] } },
@@ -75,7 +75,7 @@ test.each<{ name: string; plan: WritablePlan; object: JsonObject; old?: JsonObje
     ],
   },
   {
-    name: 'list and mark go where there was neither',
+    name: 'list and mark are removed if there was neither',
     plan: restore,
     object: { metadata: marked('{}'), spec: { imagePullSecrets: [] } },
     old: bare,
@@ -84,7 +84,13 @@ test.each<{ name: string; plan: WritablePlan; object: JsonObject; old?: JsonObje
       { op: 'remove', path: markPath },
     ],
   },
-  { name: 'null is as good as no list', plan: restore, object: { metadata: {}, spec: { imagePullSecrets: null } }, old: bare, patch: [] },
+  {
+    name: 'null is equivalent to no list',
+    plan: restore,
+    object: { metadata: {}, spec: { imagePullSecrets: null } },
+    old: bare,
+    patch: [],
+  },
 ])('$name', ({ plan, object, old = null, patch }) => {
   expect(patchPullSecrets(plan, { object, oldObject: old as JsonObject | null }, { spec: ['spec'], metadata: ['metadata'] })).toEqual(
     patch,

@@ -75,7 +75,7 @@ function old({ mark, sentMark, ...differences }: Partial<Omit<OldTemplate, 'mark
 }
 type OldMarks = { mark?: Partial<PodMark>; sentMark?: Partial<PodMark> };
 
-describe('a new pod or template', () => {
+describe('a new Pod or template', () => {
   expectPlans([
     {
       name: 'without a list gets the secrets of the rules and those of its account',
@@ -95,7 +95,7 @@ describe('a new pod or template', () => {
       plan: write({ kept: [undefined], added: [ruled('corp')], mark: { rules: ['corp'] } }),
     },
     {
-      name: 'gets a secret once that both a rule and the account name, as that of the rule',
+      name: "gets a secret of both a rule and the account only once, as the rule's",
       account: knows('corp'),
       plan: write({ added: [ruled('corp')], mark: { rules: ['corp'] } }),
     },
@@ -121,26 +121,26 @@ describe('a new pod or template', () => {
 
   test.each<{ name: string; list?: readonly ListedName[]; wanted?: readonly string[]; stage: PullSecretInput['stage'] }>([
     { name: 'a template that needs no secret', wanted: [], stage: 'template' },
-    { name: 'a pod that needs no secret', wanted: [], stage: 'pod' },
-    { name: 'a pod with a user-supplied list that needs no secret', list: ['mine'], wanted: [], stage: 'pod' },
+    { name: 'a Pod that needs no secret', wanted: [], stage: 'pod' },
+    { name: 'a Pod with a user-supplied list that needs no secret', list: ['mine'], wanted: [], stage: 'pod' },
   ])('the account of $name does not matter', ({ name, ...row }) => {
     const account = () => expect.unreachable('asked for the account');
     expect(planPullSecrets({ ...inputOf({ name, ...row, plan: unchanged }), account })).toMatchObject({ added: [], notices: [] });
   });
 
-  test('what is user-supplied is not read where no name is added', () => {
+  test('user-supplied fields are not parsed if no name is added', () => {
     const userSupplied = () => expect.unreachable('read what is user-supplied');
     const row = { name: '', list: ['corp', 'own'], mark: both, plan: unchanged };
     expect(planPullSecrets({ ...inputOf(row), userSupplied })).toMatchObject({ kind: 'write', added: [] });
   });
 });
 
-describe('a pod', () => {
+describe('a Pod', () => {
   const stage = 'pod';
   expectPlans([
     {
       stage,
-      name: 'keeps entries of ours that no rule names, and gets the secrets of its account with them',
+      name: 'keeps entries of ours that no rule contains, and gets the secrets of its account too',
       list: ['old'],
       mark: { rules: ['old'] },
       wanted: [],
@@ -155,15 +155,15 @@ describe('a pod', () => {
     },
     {
       stage,
-      name: 'with a user-supplied entry gets nothing of its account',
+      name: 'with a user-supplied entry gets nothing from its account',
       list: ['mine', 'old'],
       mark: { rules: ['old'] },
       plan: write({ kept: ['mine', 'old'], added: [ruled('corp')], mark: { rules: ['old', 'corp'] } }),
     },
-    { stage, name: 'is to be retried while its account is not known here', account: absent, plan: { kind: 'not-yet' } },
+    { stage, name: 'is retried while its account is unknown here', account: absent, plan: { kind: 'not-yet' } },
     {
       stage,
-      name: 'that needs nothing of its account is not retried',
+      name: 'that needs nothing from its account is not retried',
       account: absent,
       list: ['mine'],
       wanted: [],
@@ -210,7 +210,7 @@ describe('a template', () => {
       plan: write({ kept: ['mine', undefined], removed: ['old'] }),
     },
     {
-      name: 'loses each of the entries of one name',
+      name: 'loses all entries with the same name',
       list: ['old', 'mine', 'old'],
       mark: { serviceAccount: ['old'] },
       wanted: [],
@@ -223,7 +223,7 @@ describe('a template', () => {
       plan: write({ kept: ['mine', 'corp'], removed: ['own'], mark: { rules: ['corp'] } }),
     },
     {
-      name: "keeps the account's secrets where a name of a rule is user-supplied by now",
+      name: "keeps the account's secrets if a name in a rule has become user-supplied",
       list: ['corp', 'own'],
       mark: { serviceAccount: ['own'] },
       plan: write({ kept: ['corp', 'own'], mark: { serviceAccount: ['own'] } }),
@@ -236,13 +236,13 @@ describe('a template', () => {
       plan: write({ kept: ['corp'], removed: ['own'] }),
     },
     {
-      name: "keeps the account's secrets where another entry of ours is no longer needed",
+      name: "keeps the account's secrets if another entry of ours is no longer needed",
       list: ['corp', 'own', 'old'],
       mark: { rules: ['old'], serviceAccount: ['own'] },
       plan: write({ kept: ['corp', 'own'], removed: ['old'], mark: { serviceAccount: ['own'] } }),
     },
     {
-      name: "keeps the account's secrets where the user lists another one of the account",
+      name: "keeps the account's secrets if the user lists another one of them",
       list: ['corp', 'own', 'more'],
       mark: { serviceAccount: ['own'] },
       account: knows('own', 'more'),
@@ -261,7 +261,7 @@ describe('a template', () => {
       plan: write({ added: [ruled('corp')], mark: { rules: ['corp'] } }),
     },
     {
-      name: 'keeps what an earlier pass found of an account that cannot be looked up',
+      name: 'keeps what an earlier pass found for an account that cannot be looked up',
       account: unknown,
       list: ['corp', 'own'],
       mark: both,
@@ -270,16 +270,16 @@ describe('a template', () => {
   ]);
 });
 
-describe('an account that allows only the secrets it lists', () => {
+describe('an account that allows only listed secrets', () => {
   const notPermitted = { reason: 'secrets-enforced', notPermitted: ['corp'] } as const;
   expectPlans([
-    { name: 'keeps out a secret that it does not list', account: allowsOnly('own'), plan: write({ notices: [notPermitted] }) },
+    { name: 'rejects a secret that it does not list', account: allowsOnly('own'), plan: write({ notices: [notPermitted] }) },
     {
       name: 'accepts a secret that it lists',
       account: allowsOnly('own', 'corp'),
       plan: write({ added: [ruled('corp'), accounted('own')], mark: both }),
     },
-    { name: 'does not matter where the secret is user-supplied', account: allowsOnly(), list: ['corp'], plan: write({ kept: ['corp'] }) },
+    { name: 'does not matter if the secret is user-supplied', account: allowsOnly(), list: ['corp'], plan: write({ kept: ['corp'] }) },
     {
       name: 'removes ours from a template',
       account: allowsOnly(),
@@ -288,7 +288,7 @@ describe('an account that allows only the secrets it lists', () => {
       plan: write({ removed: ['corp'], notices: [notPermitted] }),
     },
     {
-      name: 'removes nothing from a pod',
+      name: 'removes nothing from a Pod',
       stage: 'pod',
       account: allowsOnly(),
       list: ['corp'],
@@ -296,7 +296,7 @@ describe('an account that allows only the secrets it lists', () => {
       plan: write({ kept: ['corp'], mark: { rules: ['corp'] } }),
     },
     {
-      name: 'keeps everything out while its list is too large to be known',
+      name: 'rejects everything while its list is too large to be known',
       stage: 'pod',
       account: tooLargeAndStrict,
       list: ['a'],
@@ -319,13 +319,13 @@ describe('an account whose list is too large leaves to the API server', () => {
       plan: left,
     },
     {
-      name: 'an old template of another account, without ours',
+      name: 'an old template with another account, without ours',
       account: tooLarge,
       ...marked,
       old: old({ restUnchanged: false, sentMark: both, sameAccount: false }),
       plan: cleared,
     },
-    { name: 'a template without ours where it allows only what it lists', account: tooLargeAndStrict, ...marked, plan: cleared },
+    { name: 'a template without ours, if it allows only listed secrets', account: tooLargeAndStrict, ...marked, plan: cleared },
     {
       name: 'no template with a user-supplied list',
       account: tooLarge,
@@ -337,7 +337,7 @@ describe('an account whose list is too large leaves to the API server', () => {
 
 describe('an update of a template', () => {
   expectPlans([
-    { name: 'that changes nothing changes nothing, though a secret is missing', old: 'unchanged', plan: unchanged },
+    { name: 'that changes nothing stays unchanged, although a secret is missing', old: 'unchanged', plan: unchanged },
     { name: 'that lost our entries and the mark gets both back', old: old(), plan: restore(ruled('corp'), accounted('own')) },
     {
       name: 'that lost one of our entries gets it back',
@@ -353,27 +353,27 @@ describe('an update of a template', () => {
       plan: restore(),
     },
     {
-      name: 'whose list is the same gets the mark back, whatever the update made of it',
+      name: 'whose list is the same gets the mark back, however the update changed it',
       list: ['corp', 'own'],
       mark: { rules: ['own'] },
       old: old({ listUnchanged: true, sentMark: { rules: ['own'] } }),
       plan: restore(),
     },
     {
-      name: 'whose list is the same, and that changes something else, is planned anew',
+      name: 'whose list is the same, and that changes something else, is planned again',
       list: ['corp', 'own'],
       old: old({ listUnchanged: true, restUnchanged: false }),
       plan: write({ kept: ['corp', 'own'] }),
     },
     {
-      name: 'whose list is the same, and that had no mark, is planned anew',
+      name: 'whose list is the same, and that had no mark, is planned again',
       list: ['corp', 'own'],
       mark: { rules: ['corp'] },
       old: old({ listUnchanged: true, mark: {}, sentMark: { rules: ['corp'] } }),
       plan: write({ kept: ['corp', 'own'], mark: { rules: ['corp'] } }),
     },
     {
-      name: 'that lost a secret which no rule names any more gets it back',
+      name: 'that lost a secret which no rule contains any more gets it back',
       wanted: [],
       old: old({ list: ['gone'], mark: { rules: ['gone'] } }),
       plan: restore(ruled('gone')),
@@ -385,35 +385,35 @@ describe('an update of a template', () => {
       plan: restore(ruled('corp')),
     },
     {
-      name: 'that has a mark whose names are user-supplied by now is compared by what the annotation has',
+      name: 'that has a mark whose names have become user-supplied is compared by its annotation',
       list: ['corp'],
       old: old({ sentMark: both }),
       plan: restore(accounted('own')),
     },
     {
-      name: 'that lost a user-supplied entry too is planned anew',
+      name: 'that lost a user-supplied entry too is planned again',
       old: old({ list: ['mine', 'corp'] }),
       plan: write({ added: [ruled('corp'), accounted('own')], mark: both }),
     },
     {
-      name: 'that reorders user-supplied entries is planned anew',
+      name: 'that reorders user-supplied entries is planned again',
       list: ['b', 'a'],
       old: old({ list: ['a', 'b', 'corp'] }),
       plan: write({ kept: ['b', 'a'], added: [ruled('corp')], mark: { rules: ['corp'] } }),
     },
     {
-      name: 'that changes more of a user-supplied entry than its name is planned anew',
+      name: 'that changes more than the name of a user-supplied entry is planned again',
       list: ['mine'],
       old: old({ list: ['mine', 'corp'], changedEntries: new Set(['mine']) }),
       plan: write({ kept: ['mine'], added: [ruled('corp')], mark: { rules: ['corp'] } }),
     },
     {
-      name: 'that lost an entry of ours with further fields gets it back with them',
+      name: 'that lost an entry of ours with additional fields gets it back with them',
       old: old({ changedEntries: new Set(['corp']) }),
       plan: restore(ruled('corp'), accounted('own')),
     },
     {
-      name: 'that brings a marked name which was not listed is planned anew',
+      name: 'that adds a marked name which was not listed is planned again',
       list: ['corp'],
       mark: { rules: ['corp'] },
       old: old({ list: [], mark: {}, sentMark: { rules: ['corp'] } }),
@@ -426,12 +426,12 @@ describe('an update of a template', () => {
       plan: write({ kept: ['corp', 'own'] }),
     },
     {
-      name: 'that changes the rest too is planned anew',
+      name: 'that changes the rest too is planned again',
       old: old({ restUnchanged: false }),
       plan: write({ added: [ruled('corp'), accounted('own')], mark: both }),
     },
     {
-      name: 'that only brings a stale entry gives the old template again, with its mark to the letter',
+      name: 'that only adds a stale entry restores the old template, with exactly the previous mark',
       list: ['stale'],
       mark: { rules: ['stale'] },
       wanted: [],
@@ -439,7 +439,7 @@ describe('an update of a template', () => {
       plan: restore(),
     },
     {
-      name: 'that brings a stale entry and needs a secret that the old template did not have gets it',
+      name: 'that adds a stale entry and needs a secret that the old template did not have gets it',
       list: ['stale'],
       mark: { rules: ['stale'] },
       account: knows(),
@@ -447,7 +447,7 @@ describe('an update of a template', () => {
       plan: write({ removed: ['stale'], added: [ruled('corp')], mark: { rules: ['corp'] } }),
     },
     {
-      name: 'that brings a stale entry and changes the rest only loses that entry',
+      name: 'that adds a stale entry and changes the rest only loses that entry',
       list: ['stale'],
       mark: { rules: ['stale'] },
       wanted: [],
@@ -455,14 +455,14 @@ describe('an update of a template', () => {
       plan: write({ removed: ['stale'] }),
     },
     {
-      name: 'that swaps an entry of ours for a stale one gives the old template again',
+      name: 'that replaces an entry of ours with a stale one restores the old template',
       list: ['stale', 'own'],
       mark: { rules: ['stale'], serviceAccount: ['own'] },
       old: old({ sentMark: { rules: ['stale'], serviceAccount: ['own'] } }),
       plan: restore(ruled('corp')),
     },
     {
-      name: 'that brings a stale entry and changes more of a user-supplied entry than its name keeps that change',
+      name: 'that adds a stale entry and changes more than the name of a user-supplied entry keeps that change',
       list: ['mine', 'stale'],
       mark: { rules: ['stale'] },
       wanted: [],
@@ -482,7 +482,7 @@ describe('an update of the template of a Job', () => {
       old: old({ restUnchanged: false }),
       plan: restore(ruled('corp'), accounted('own')),
     },
-    { immutable, name: 'that changes the list is left to the API server, which denies it', list: ['mine'], old: old(), plan: unchanged },
+    { immutable, name: 'that changes the list is left to the API server, which rejects it', list: ['mine'], old: old(), plan: unchanged },
     { immutable, name: 'that never had a secret gets none', old: old({ list: ['mine'], mark: {} }), plan: unchanged },
   ]);
 });
