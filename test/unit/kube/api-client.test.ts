@@ -63,12 +63,12 @@ describe('requests', () => {
     expect(received).toEqual([expect.objectContaining(expected)]);
   });
 
-  test('an empty answer is undefined', async () => {
+  test('an empty response is undefined', async () => {
     const { client } = await connected([(response) => response.writeHead(204).end()]);
     expect(await client.get(path)).toBeUndefined();
   });
 
-  test('a server with a path in front keeps it', async () => {
+  test('a path in the server URL is kept', async () => {
     const api = await scriptedApi([json({})]);
     const kubeConfig = api.kubeConfig();
     kubeConfig.loadFromOptions({ ...kubeConfig, clusters: [{ ...kubeConfig.clusters[0], server: `${api.url}/k8s/clusters/c-1/` }] });
@@ -79,7 +79,7 @@ describe('requests', () => {
   });
 });
 
-test('knows what time it is by the clock of the API server, whatever became of our own since', async () => {
+test("knows the API server's time, even if the local clock has changed since", async () => {
   const date = 'Thu, 01 Jan 2032 00:00:00 GMT';
   const api = await scriptedApi([statusResponse(500, 'InternalError', 'no date', { date: 'yesterday' }), json({}, 200, { date })]);
   const client = connectApi(api.kubeConfig());
@@ -100,14 +100,14 @@ describe('failures', () => {
       { status: 409, reason: 'Conflict', message: `GET ${path}: Conflict (409): the object has been modified` },
     ],
     [
-      'Retry-After of the header',
+      'Retry-After in the header',
       statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '7' }),
       { status: 429, retryAfterSeconds: 7 },
     ],
-    ['retryAfterSeconds of the Status', json({ details: { retryAfterSeconds: 3 } }, 503), { status: 503, retryAfterSeconds: 3 }],
+    ['retryAfterSeconds in the Status', json({ details: { retryAfterSeconds: 3 } }, 503), { status: 503, retryAfterSeconds: 3 }],
     ['no Status at all', (response) => response.writeHead(502).end('<h1>Bad Gateway</h1>'), { status: 502, reason: 'Unknown' }],
-    ['JSON that is cut', (response) => response.end('{"kind":'), { status: 0, reason: 'Unreadable' }],
-    ['a reset', (response) => response.socket?.resetAndDestroy(), { status: 0, reason: 'Unreachable' }],
+    ['truncated JSON', (response) => response.end('{"kind":'), { status: 0, reason: 'Unreadable' }],
+    ['a connection reset', (response) => response.socket?.resetAndDestroy(), { status: 0, reason: 'Unreachable' }],
   ];
   test.each(rows)('%s becomes an ApiError', async (_name, answer, expected) => {
     const { client } = await connected([answer]);
@@ -117,7 +117,7 @@ describe('failures', () => {
     expect(error.message).toContain(`GET ${path}: `);
   });
 
-  test('nobody listening is Unreachable, with the system’s words', async () => {
+  test('a refused connection is Unreachable, with the system’s message', async () => {
     const { client, kubeConfig } = await connected([]);
     const nowhere = kubeConfig();
     nowhere.loadFromOptions({ ...nowhere, clusters: [{ name: 'scripted', server: 'http://127.0.0.1:1', skipTLSVerify: true }] });
@@ -149,12 +149,12 @@ describe('failures', () => {
     await expect(client.get(path)).rejects.toMatchObject({ reason: 'Unreachable', message: expect.stringMatching(message) });
   });
 
-  test('a server that does not answer is a Timeout', async () => {
+  test('a server that does not respond is a Timeout', async () => {
     const { client } = await connected([() => undefined]);
     await expect(client.request({ method: 'GET', path, timeoutMilliseconds: 5 })).rejects.toMatchObject({ status: 0, reason: 'Timeout' });
   });
 
-  test('an abort is thrown as the caller’s own reason', async () => {
+  test('an abort rejects with the caller’s own reason', async () => {
     const aborting = new AbortController();
     const { client } = await connected([() => aborting.abort(new Error('enough'))]);
     await expect(client.request({ method: 'GET', path, signal: aborting.signal })).rejects.toThrow('enough');
@@ -171,7 +171,7 @@ describe('credentials', () => {
   }
   const sent = (received: Received[]) => received.map((each) => each.headers.authorization);
 
-  test('a rotated token is read again when the old one is refused', async () => {
+  test('a rotated token is read again when the old one is rejected', async () => {
     const { file, user } = await tokenFile('old\n');
     const { client, received } = await connected([json({}), statusResponse(401, 'Unauthorized'), json({ fine: true }), json({})], user);
     await client.get(path);
@@ -190,13 +190,13 @@ describe('credentials', () => {
     expect(sent(received)).toEqual(['Bearer old', 'Bearer old', 'Bearer new']);
   });
 
-  test('a credential that stays the same is not tried twice', async () => {
+  test('an unchanged credential is not tried twice', async () => {
     const { client, received } = await connected([statusResponse(401, 'Unauthorized')], { token: 'wrong' });
     await expect(client.get(path)).rejects.toMatchObject({ status: 401, reason: 'Unauthorized' });
     expect(sent(received)).toEqual(['Bearer wrong']);
   });
 
-  test('connections are used again, but not with another client certificate', async () => {
+  test('connections are reused, but not with a different client certificate', async () => {
     const { file } = await tokenFile('old certificate');
     const { client, received } = await connected(Array<Answer>(8).fill(json({})), { certFile: file });
     for (let request = 0; request < 4; request += 1) await client.get(path);
@@ -209,13 +209,13 @@ describe('credentials', () => {
     expect([...after].filter((port) => before.has(port))).toEqual([]);
   });
 
-  test('user and password are sent as basic authentication', async () => {
+  test('user name and password are sent as basic authentication', async () => {
     const { client, received } = await connected([json({})], { username: 'ada', password: 'p:w' });
     await client.get(path);
     expect(sent(received)).toEqual([`Basic ${btoa('ada:p:w')}`]);
   });
 
-  test('a credential that cannot be had is said to be missing, and the next request tries again', async () => {
+  test('an unavailable credential is reported as missing, and the next request tries again', async () => {
     const { file, user } = await tokenFile('late');
     await rm(file);
     const { client } = await connected([json({ fine: true })], user);
@@ -226,7 +226,7 @@ describe('credentials', () => {
 });
 
 describe('list', () => {
-  test('follows the pages and gives the items the kind of the list', async () => {
+  test('follows the pages and sets the kind of the items', async () => {
     const { client, received } = await connected([listing('10', [configMap('a', '1')], 'more/='), listing('10', [configMap('b', '2')])]);
     const { items, resourceVersion } = await client.list(path, { labelSelector: 'x=y' }, { pageSize: 1 });
     expect(items.map((each) => `${each.apiVersion} ${each.kind} ${each.metadata.name}`)).toEqual(['v1 ConfigMap a', 'v1 ConfigMap b']);
@@ -240,7 +240,7 @@ describe('list', () => {
   const first = listing('10', [configMap('gone', '1')], 'next');
   const expired = statusResponse(410, 'Expired');
 
-  test('starts over when its pages have expired, and at last with the largest pages', async () => {
+  test('starts over when its pages have expired, and finally with the largest pages', async () => {
     const script = [first, expired, first, expired, listing('20', [configMap('a', '11')], 'more'), listing('20', [configMap('b', '12')])];
     const { client, received } = await connected(script);
     const { items, resourceVersion } = await client.list(path);
@@ -256,7 +256,7 @@ describe('list', () => {
     ]);
   });
 
-  test('that expires three times fails, and is never requested without a limit', async () => {
+  test('whose pages expire three times fails, and is never requested without a limit', async () => {
     const { client, received } = await connected([first, expired, first, expired, first, expired]);
     await expect(client.list(path)).rejects.toMatchObject({
       status: 0,
@@ -294,8 +294,8 @@ describe('list', () => {
   test.each<[what: string, method: string, ask: (client: ApiClient) => Promise<unknown>]>([
     ['a list of one object', 'GET', (client) => client.list(path, {}, { pageSize: 1 })],
     ['an object', 'GET', (client) => client.get(path)],
-    ['an answer to a write', 'PUT', (client) => client.replace(path, {})],
-  ])('%s of more than 16 MiB is aborted and named', async (_what, method, ask) => {
+    ['a response to a write', 'PUT', (client) => client.replace(path, {})],
+  ])('%s of more than 16 MiB is aborted, and the error names it', async (_what, method, ask) => {
     let written = 0;
     const endless: Answer = async (response) => {
       const chunk = 'x'.repeat(1024 * 1024);
@@ -314,7 +314,7 @@ describe('list', () => {
     expect(written).toBeLessThan(60);
   });
 
-  test('nothing is held of what keep leaves out, and a list that starts over says so', async () => {
+  test('nothing is kept from objects that keep drops, and a list that starts over reports that', async () => {
     const both = listing('10', [configMap('a', '1'), configMap('b', '2')], 'next');
     const { client } = await connected([both, statusResponse(410, 'Expired'), both, listing('10', [])]);
     const seen: string[] = [];
@@ -358,10 +358,10 @@ describe('watch', () => {
   });
 
   const failures: [string, Answer, object][] = [
-    ['a refusal', statusResponse(410, 'Gone'), { status: 410, reason: 'Gone' }],
+    ['a forbidden request', statusResponse(410, 'Gone'), { status: 410, reason: 'Gone' }],
     ['an ERROR event', watched(errorEvent(410, 'Expired')), { status: 410, reason: 'Expired' }],
-    ['a line that is no event', watched({ no: 'event' }), { status: 0, reason: 'Unreadable' }],
-    ['a line that is nothing', (response) => response.end('null\n'), { status: 0, reason: 'Unreadable' }],
+    ['a line that is not an event', watched({ no: 'event' }), { status: 0, reason: 'Unreadable' }],
+    ['a line that is null', (response) => response.end('null\n'), { status: 0, reason: 'Unreadable' }],
     ['a stream that ends inside a line', (response) => response.end('{"type":'), { status: 0, reason: 'Unreachable' }],
     [
       'a reset inside a line',
@@ -375,7 +375,7 @@ describe('watch', () => {
     expect(error).toMatchObject({ ...expected, name: 'ApiError', message: expect.stringContaining(`watch of ${path}: `) });
   });
 
-  test('an abort ends it with the reason, and its connection with it', async () => {
+  test('an abort ends it with the reason, and closes its connection', async () => {
     const aborting = new AbortController();
     const { client, connections } = await connected([watching(bookmark('6'))]);
     const seen: unknown[] = [];
@@ -413,7 +413,7 @@ describe('a client bound to a signal', () => {
     ['a list', (client) => client.list(path)],
     ['a watch', (client) => client.watch(path, {}, new AbortController().signal)[Symbol.asyncIterator]().next()],
     ['discovery', (client) => client.resourcesOf('a.b/v1')],
-    ['a request of a client that is bound once more', (client) => boundTo(new AbortController().signal, client).get(path)],
+    ['a request of a client that is bound twice', (client) => boundTo(new AbortController().signal, client).get(path)],
   ])('ends %s with its reason, and no others', async (_what, call) => {
     const { client, received } = await connected([never, json({ kind: 'Answer' })]);
     const ending = new AbortController();
@@ -435,7 +435,7 @@ describe('splitLines', () => {
     }
   }
 
-  test('finds the same lines wherever the bytes are cut', async () => {
+  test('finds the same lines wherever the bytes are split', async () => {
     const lines = fc.array(fc.string({ unit: 'grapheme' }).map((text) => JSON.stringify(text)));
     await fc.assert(
       fc.asyncProperty(lines, fc.array(fc.nat()), async (expected, cuts) => {
@@ -445,7 +445,7 @@ describe('splitLines', () => {
     );
   });
 
-  test('passes over empty lines', async () => {
+  test('skips empty lines', async () => {
     expect(await all(splitLines('watch', inPieces(Buffer.from('a\n\n\r\nb\n'), [])))).toEqual(['a', 'b']);
   });
 
@@ -477,18 +477,18 @@ describe('hasResource', () => {
     expect(received[0]?.path).toBe(asked);
   });
 
-  test('an API that is there but down is not absent', async () => {
+  test('an API that exists but is unavailable is not absent', async () => {
     const { client } = await connected([statusResponse(503, 'ServiceUnavailable')]);
     await expect(client.hasResource('build.openshift.io/v1', 'builds')).rejects.toMatchObject({ status: 503 });
   });
 
-  test('an API that is registered is not absent, though the server behind it says so', async () => {
+  test('an API that is registered is not absent, although the server behind it reports that', async () => {
     const { client, received } = await connected([absent, group('v1')]);
     await expect(client.hasResource('build.openshift.io/v1', 'builds')).rejects.toMatchObject({ status: 503 });
     expect(received.map((each) => each.path)).toEqual(['/apis/build.openshift.io/v1', '/apis/build.openshift.io']);
   });
 
-  test('an API that does not answer is given up after the time that was asked for', async () => {
+  test('a request to an unresponsive API is aborted after the requested time', async () => {
     const { client } = await connected([() => undefined]);
     await expect(client.resourcesOf('build.openshift.io/v1', { timeoutMilliseconds: 20 })).rejects.toMatchObject({ reason: 'Timeout' });
   });

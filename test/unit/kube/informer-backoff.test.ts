@@ -32,13 +32,13 @@ async function pausesAfter(error: ApiError, random: number, count: number): Prom
 const failing = new ApiError(500, 'InternalError', 'GET /api/v1/namespaces: etcd is unavailable');
 
 test.each([
-  ['the least', 0, [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]],
-  ['the most', 1, [400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000]],
-])('the pause doubles with each failure in a row, up to 10 s: %s', async (_name, random, expected) => {
+  ['the minimum', 0, [200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]],
+  ['the maximum', 1, [400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000]],
+])('the back-off doubles with each consecutive failure, up to 10 s: %s', async (_name, random, expected) => {
   expect(await pausesAfter(failing, random, expected.length)).toEqual(expected);
 });
 
-test('the pause is as long as the API server asks for, up to 5 minutes', async () => {
+test('the back-off is as long as the API server requests, up to 5 minutes', async () => {
   const asking = (seconds: number) => Object.assign(new ApiError(429, 'TooManyRequests', 'slow down'), { retryAfterSeconds: seconds });
   expect(await pausesAfter(asking(60), 0, 2)).toEqual([60_000, 60_000]);
   expect(await pausesAfter(asking(3_600), 0, 2)).toEqual([300_000, 300_000]);

@@ -117,10 +117,10 @@ function changeMeanwhile(server: Model, round: number) {
 const moments: { moment: Moment; where: string }[] = [
   { moment: 'list', where: 'the list' },
   { moment: 'page', where: 'a page of the list' },
-  { moment: 'watch', where: 'the opening of a watch' },
+  { moment: 'watch', where: 'the start of a watch' },
 ];
 
-describe.each(moments)('in answer to $where', ({ moment }) => {
+describe.each(moments)('as the response to $where', ({ moment }) => {
   test.each(Object.entries<Answer>(requestFaults))('%s, three times', async (name, answer) => {
     const server = await modelApi(['a', 'b', 'c']);
     for (const round of [0, 1, 2])
@@ -135,7 +135,7 @@ describe.each(moments)('in answer to $where', ({ moment }) => {
     expect(server.faultsToCome()).toBe(moment === 'page' && name === 'HTTP 410' ? 1 : 0);
   });
 
-  test('nothing at all', async () => {
+  test('no response at all', async () => {
     const server = await modelApi(['a', 'b', 'c']);
     server.failNext(moment, () => changeMeanwhile(server, 0));
     const follower = following(server, { timings: { answerWithin: 300 } });
@@ -143,7 +143,7 @@ describe.each(moments)('in answer to $where', ({ moment }) => {
   });
 });
 
-describe('where the watch must list again', () => {
+describe('if the watch must list again', () => {
   test.each(Object.entries<Answer>(requestFaults))('%s, three times', async (_name, answer) => {
     const server = await modelApi(['a', 'b', 'c']);
     const follower = following(server);
@@ -154,7 +154,7 @@ describe('where the watch must list again', () => {
         answer(response, request);
       });
     server.forget();
-    server.breakStreams(streamFaults['ends as it should']);
+    server.breakStreams(streamFaults['ends normally']);
     await checkAfterwards(server, follower, 3 + 1 + 3 * 4 + 4);
     expect(server.faultsToCome()).toBe(0);
   });
@@ -174,11 +174,11 @@ describe.each([
     changeMeanwhile(server, 0);
     if (history === 'forgotten') server.forget();
     await checkAfterwards(server, follower, 12);
-    const again = name.startsWith('brings') || name === 'reports 410';
+    const again = name.startsWith('sends') || name === 'reports 410';
     expect(server.received.filter(({ query }) => !query.watch && !query.continue)).toHaveLength(again ? 2 : lists);
   });
 
-  test('falls silent, as when a machine between lost its power', async () => {
+  test('stalls, as when a device in between loses power', async () => {
     const server = await modelApi(['a', 'b', 'c']);
     const follower = following(server);
     await untilTrue(server, follower);
@@ -193,19 +193,19 @@ describe.each([
   });
 });
 
-test('a bookmark spares the list, though everything before it is forgotten', async () => {
+test('a bookmark makes a new list unnecessary, although everything before it is forgotten', async () => {
   const server = await modelApi(['a']);
   const follower = following(server);
   await untilTrue(server, follower);
   server.forget();
   server.bookmark();
-  server.breakStreams(streamFaults['ends as it should']);
+  server.breakStreams(streamFaults['ends normally']);
   server.put('b');
   await checkAfterwards(server, follower, 4);
   expect(server.received.filter(({ query }) => !query.watch)).toHaveLength(1);
 });
 
-test('a list that comes slowly is made good by the watch after it', async () => {
+test('a list that arrives slowly is brought up to date by the watch after it', async () => {
   const server = await modelApi(['a', 'b']);
   server.failNext('list', (response) => {
     const [a, b] = server.state().map((each) => each.split(/[@ ]/));
@@ -242,12 +242,12 @@ test('a handler that throws at each change misses none', async () => {
   await follower.leavesNothing();
 });
 
-test('a token that expires in the middle of it all is waited out, with few requests', async () => {
+test('an expired token in the middle of this is waited out, with few requests', async () => {
   const server = await modelApi(['a', 'b', 'c']);
   const follower = following(server, { user: { token: 'of-today' } });
   await untilTrue(server, follower);
   for (let round = 0; round < 6; round += 1) server.failNext('watch', requestFaults['HTTP 401']);
-  server.breakStreams(streamFaults['ends as it should']);
+  server.breakStreams(streamFaults['ends normally']);
   changeMeanwhile(server, 0);
   await checkAfterwards(server, follower, 12);
   // The credential is rejected, not the version: nothing is listed again.
@@ -255,11 +255,11 @@ test('a token that expires in the middle of it all is waited out, with few reque
   expect(follower.log.lines.filter(({ level }) => level === 'warn')).toHaveLength(1);
 });
 
-describe('no storm:', () => {
+describe('no request storm:', () => {
   const brief: [string, Answer[]][] = [
     ['streams that each end after one event', Array.from({ length: 30 }, (_, index) => watched(bookmark(String(11 + index))))],
     [
-      'streams that each bring the same event and end',
+      'streams that each have the same event and end',
       Array.from({ length: 30 }, () => watched({ type: 'MODIFIED', object: { metadata: { name: 'a', resourceVersion: '11' } } })),
     ],
     [
@@ -270,7 +270,7 @@ describe('no storm:', () => {
       ]).flat(),
     ],
   ];
-  test.each(brief)('%s are asked for after a pause, but for the first', async (_name, script) => {
+  test.each(brief)('%s are requested with a back-off, except the first', async (_name, script) => {
     const server = await scriptedApi([listing('10', []), ...script]);
     const { pauses, leavesNothing } = following(server);
     await eventually(() => expect(server.received).toHaveLength(script.length + 2), soon);
@@ -279,7 +279,7 @@ describe('no storm:', () => {
     await leavesNothing();
   });
 
-  test('a stream that lasted is gone on from at once', async () => {
+  test('after a stream that lasted, the next one starts immediately', async () => {
     const server = await modelApi(['a']);
     const follower = following(server);
     for (let round = 0; round < 5; round += 1) {
@@ -288,14 +288,14 @@ describe('no storm:', () => {
       server.put('a');
       await untilTrue(server, follower);
       follower.passTime(2_000);
-      server.breakStreams(streamFaults['ends as it should']);
+      server.breakStreams(streamFaults['ends normally']);
     }
     await checkAfterwards(server, follower, 7);
     expect(follower.pauses).toEqual([]);
   });
 });
 
-test('nothing piles up over hundreds of streams', async () => {
+test('no resources leak over hundreds of streams', async () => {
   const warnings: Error[] = [];
   const hear = (warning: Error) => void warnings.push(warning);
   process.on('warning', hear);
@@ -307,7 +307,7 @@ test('nothing piles up over hundreds of streams', async () => {
   await untilTrue(server, follower);
   const before = timers();
   for (let round = 0; round < 200; round += 1) {
-    server.breakStreams(faults[round % faults.length] ?? streamFaults['ends as it should']);
+    server.breakStreams(faults[round % faults.length] ?? streamFaults['ends normally']);
     server.put('a');
     await untilTrue(server, follower);
   }
@@ -322,13 +322,13 @@ describe('stopped', () => {
   const hanging: Answer = () => undefined;
   const halfAnswered: Answer = (response) => void response.writeHead(200).write('{"kind":');
   test.each<[string, Moment, Answer]>([
-    ['while the list is awaited', 'list', hanging],
-    ['inside the list', 'list', halfAnswered],
-    ['while a page is awaited', 'page', hanging],
-    ['inside a page', 'page', halfAnswered],
-    ['while a watch is awaited', 'watch', hanging],
-    ['inside a line of a watch', 'watch', halfAnswered],
-  ])('%s it leaves nothing', async (_name, moment, answer) => {
+    ['while it waits for the list', 'list', hanging],
+    ['within the list', 'list', halfAnswered],
+    ['while it waits for a page', 'page', hanging],
+    ['within a page', 'page', halfAnswered],
+    ['while it waits for a watch', 'watch', hanging],
+    ['within a line of a watch', 'watch', halfAnswered],
+  ])('%s, it leaves nothing behind', async (_name, moment, answer) => {
     const server = await modelApi(['a', 'b', 'c']);
     let reached = false;
     server.failNext(moment, (response, request) => {
@@ -341,11 +341,11 @@ describe('stopped', () => {
     expect(follower.log.lines).toEqual([]);
   });
 
-  test('by its own listener, in the middle of differences, it tells no more', async () => {
+  test('by its own listener, in the middle of changes, it reports no more', async () => {
     const server = await modelApi(['a', 'b', 'c']);
     const follower = following(server, { onChange: ({ type }) => type === 'deleted' && void follower.informer.stop() });
     await untilTrue(server, follower);
-    server.breakStreams(streamFaults['ends as it should']);
+    server.breakStreams(streamFaults['ends normally']);
     changeMeanwhile(server, 0);
     server.forget();
     await eventually(() => expect(follower.listener.reported).toEqual(['synced', 'deleted b']), soon);
@@ -375,7 +375,7 @@ describe('whatever happens', () => {
     { from: 'pages', streamsInitialState: false },
     { from: 'a stream', streamsInitialState: true },
   ])(
-    'to objects and to the server, the watch ends with the truth and has told each change once, in order, from $from',
+    'to objects and to the server, the watch ends with the correct state and has reported each change once, in order, from $from',
     { timeout: 120_000 },
     async ({ streamsInitialState }) => {
       await fc.assert(

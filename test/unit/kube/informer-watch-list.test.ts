@@ -56,7 +56,7 @@ const notOffered = statusResponse(
 );
 
 const courses: Record<string, { script: Answer[]; requests: string[]; changes: string[] }> = {
-  'is known when the server marks its end, and followed in the same stream': {
+  'is complete when the server marks its end, and is followed in the same stream': {
     script: [watching(added('a', '1'), added('b', '2'), end('10'), added('c', '11'))],
     requests: ['watch from the start'],
     changes: ['synced of a b', 'added c of a b c'],
@@ -66,12 +66,12 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
     requests: ['watch from the start'],
     changes: ['synced of b c'],
   },
-  'goes on from its end when the stream ends': {
+  'is continued from its end when the stream ends': {
     script: [watched(added('a', '1'), end('10')), watching(added('b', '11'))],
     requests: ['watch from the start', 'watch 10'],
     changes: ['synced of a', 'added b of a b'],
   },
-  'is read again as a stream when the server has forgotten the version, and the differences are told': {
+  'is read again as a stream when the server has forgotten the version, and the differences are reported': {
     script: [
       watched(added('a', '1'), added('b', '2'), end('10')),
       statusResponse(410, 'Gone'),
@@ -80,7 +80,7 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
     requests: ['watch from the start', 'watch 10', 'watch from the start'],
     changes: ['synced of a b', 'deleted a of b c', 'added c of b c'],
   },
-  'is listed in pages where the server does not offer it, and from then on': {
+  'is listed in pages if the server does not support streaming, and from then on': {
     script: [
       notOffered,
       listing('10', [configMap('a', '1')]),
@@ -91,7 +91,7 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
     requests: ['watch from the start', 'list', 'watch 10', 'list', 'watch 20'],
     changes: ['synced of a', 'deleted a of b', 'added b of b'],
   },
-  'is listed in pages at once where the server cannot stream it now, and asked for as a stream the next time': {
+  'is listed in pages immediately if the server cannot stream it now, and requested as a stream the next time': {
     script: [
       watched(errorEvent(500, 'InternalError')),
       listing('10', [configMap('a', '1')]),
@@ -101,12 +101,12 @@ const courses: Record<string, { script: Answer[]; requests: string[]; changes: s
     requests: ['watch from the start', 'list', 'watch 10', 'watch from the start'],
     changes: ['synced of a', 'deleted a of b', 'added b of b'],
   },
-  'is asked for again after a stream that broke, and nothing of that one counts': {
+  'is requested again after a broken stream, whose events are discarded': {
     script: [watched(added('gone', '1')), watching(added('a', '2'), end('10'))],
     requests: ['watch from the start', 'watch from the start'],
     changes: ['synced of a'],
   },
-  'is listed in pages after two streams that broke': {
+  'is listed in pages after two broken streams': {
     script: [watched(added('a', '1')), watched(errorEvent(500, 'InternalError')), listing('10', [configMap('a', '1')]), watching()],
     requests: ['watch from the start', 'watch from the start', 'list', 'watch 10'],
     changes: ['synced of a'],
@@ -126,15 +126,15 @@ describe('the initial state', () => {
   });
 
   test.each([
-    ['not offered', notOffered],
+    ['not supported', notOffered],
     ['not possible now', watched(errorEvent(500, 'InternalError'))],
-  ])('that is %s is no failure worth a line', async (_name, rejection) => {
+  ])('a stream that is %s is not logged as a failure', async (_name, rejection) => {
     const { changes, log } = await streaming([rejection, listing('10', []), watching()]);
     await expect.poll(() => changes).toEqual(['synced of ']);
     expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([]);
   });
 
-  test('that a server never completes is listed in pages after a while', async () => {
+  test('is listed in pages after a while if a server never completes it', async () => {
     const idle = watching(added('a', '1'));
     const { received, changes, kept, passTime } = await streaming([idle, idle, listing('10', [configMap('a', '1')]), watching()]);
     for (const times of [1, 2]) {
@@ -145,7 +145,7 @@ describe('the initial state', () => {
     expect(received.map(asked).slice(0, 3)).toEqual(['watch from the start', 'watch from the start', 'list']);
   });
 
-  test('is listed again when that was asked for in the middle of a list', async () => {
+  test('is listed again if that was requested in the middle of a list', async () => {
     let middle = () => {};
     const slow: Answer = (response, request) => {
       middle();
@@ -157,7 +157,7 @@ describe('the initial state', () => {
     await expect.poll(() => api.received.map(asked)).toEqual(['watch from the start', 'list', 'list', 'watch 20']);
   });
 
-  test('is read again when that is asked for, and what is known stays meanwhile', async () => {
+  test('is read again on request, and the known state stays meanwhile', async () => {
     const { informer, changes, log } = await streaming([
       watching(added('a', '1'), end('10')),
       watching(added('a', '1'), added('b', '2'), end('20')),

@@ -53,12 +53,12 @@ const courses: Record<string, Course> = {
     requests: ['list', 'list p2', 'list p3', 'watch 10'],
     changes: ['synced of a b c'],
   },
-  'starts the list over when its pages expire, and tells nothing of the first try': {
+  'starts the list over when its pages expire, and reports nothing from the first attempt': {
     script: [listing('10', [a], 'p2'), statusResponse(410, 'Expired'), listing('20', [b]), watching()],
     requests: ['list', 'list p2', 'list', 'watch 20'],
     changes: ['synced of b'],
   },
-  'tells each event, and resumes a stream that ended from the last one': {
+  'reports each event, and resumes a stream that ended from the last one': {
     script: [listing('10', [a]), watched(added('b', '11'), modified('a', '12'), deleted('b', '13')), watching()],
     requests: ['list', 'watch 10', 'watch 13'],
     changes: ['synced of a', 'added b@11 of a b', 'modified a@12 of a b', 'deleted b@13 of a'],
@@ -70,7 +70,7 @@ const courses: Record<string, Course> = {
     changes: ['synced of a'],
     pauses: [],
   },
-  'does not repeat what it knows, and tells an unknown object as added': {
+  'does not report what it knows, and reports an unknown object as added': {
     script: [listing('10', [a]), watching(added('a', '1'), modified('b', '11'), deleted('c', '12'), modified('b', '11'), bookmark('13'))],
     requests: ['list', 'watch 10'],
     changes: ['synced of a', 'added b@11 of a b'],
@@ -86,24 +86,24 @@ const courses: Record<string, Course> = {
     changes: ['synced of a b c', 'deleted c@3 of a b d', 'modified a@80 of a b d', 'added d@81 of a b d'],
     pauses: [200],
   },
-  'lists again at once after an ERROR event 410 in a stream that worked': {
+  'lists again immediately after an ERROR event 410 in a stream that worked': {
     script: [listing('10', [a, b]), watched(bookmark('11'), errorEvent(410, 'Expired')), listing('90', [b]), watching()],
     requests: ['list', 'watch 10', 'list', 'watch 90'],
     changes: ['synced of a b', 'deleted a@1 of b'],
     pauses: [],
   },
-  'tells an object that was made anew under its name': {
+  'reports an object that was recreated under the same name': {
     script: [listing('10', [a]), statusResponse(410, 'Gone'), listing('90', [{ metadata: { ...a.metadata, uid: 'another' } }]), watching()],
     requests: ['list', 'watch 10', 'list', 'watch 90'],
     changes: ['synced of a', 'modified a@1 of a'],
   },
-  'pauses after any other ERROR event and resumes': {
+  'backs off after any other ERROR event, and resumes': {
     script: [listing('10', [a]), watched(bookmark('11'), errorEvent(500, 'InternalError')), watching()],
     requests: ['list', 'watch 10', 'watch 11'],
     changes: ['synced of a'],
     pauses: [200],
   },
-  'outlives failures of list and watch, each pause longer than the last': {
+  'survives failures of list and watch, with increasing back-off': {
     script: [
       statusResponse(500, 'InternalError'),
       reset,
@@ -118,13 +118,13 @@ const courses: Record<string, Course> = {
     changes: ['synced of a', 'modified a@12 of a'],
     pauses: [200, 400, 800, 1_600, 3_200],
   },
-  'waits as long as Retry-After asks': {
+  'waits as long as Retry-After requests': {
     script: [statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '9' }), listing('10', [a]), watching()],
     requests: ['list', 'list', 'watch 10'],
     changes: ['synced of a'],
     pauses: [9_000],
   },
-  'resumes after a reset inside a line': {
+  'resumes after a connection reset inside a line': {
     script: [
       listing('10', [a]),
       (response) => response.write(`${line(added('b', '11'))}{"type":"ADD`, () => response.socket?.resetAndDestroy()),
@@ -134,13 +134,13 @@ const courses: Record<string, Course> = {
     changes: ['synced of a', 'added b@11 of a b', 'added c@12 of a b c'],
     pauses: [200],
   },
-  'lists again where a line cannot be read, since it would come again': {
+  'lists again if a line cannot be parsed, since it would be sent again': {
     script: [listing('10', [a]), watched({ type: 'ADDED', object: null }), listing('20', [a, b]), watching()],
     requests: ['list', 'watch 10', 'list', 'watch 20'],
     changes: ['synced of a', 'added b@2 of a b'],
     pauses: [200],
   },
-  'lists again where a line is JSON that no API server sends': {
+  'lists again if a line is JSON that no API server sends': {
     script: [
       listing('10', [a]),
       watched(null as never),
@@ -152,7 +152,7 @@ const courses: Record<string, Course> = {
     requests: ['list', 'watch 10', 'list', 'watch 20', 'list', 'watch 30'],
     changes: ['synced of a', 'added b@2 of a b'],
   },
-  'takes no list with an object that has no name': {
+  'rejects a list with an object that has no name': {
     script: [
       ...[{ metadata: {} }, { metadata: null }, {}, null].map((object) => listing('10', [a, object as never])),
       listing('20', [a]),
@@ -161,7 +161,7 @@ const courses: Record<string, Course> = {
     requests: ['list', 'list', 'list', 'list', 'list', 'watch 20'],
     changes: ['synced of a'],
   },
-  'takes no other JSON for an empty collection': {
+  'does not treat other JSON as an empty collection': {
     script: [
       listing('10', [a]),
       statusResponse(410, 'Gone'),
@@ -173,7 +173,7 @@ const courses: Record<string, Course> = {
     requests: ['list', 'watch 10', 'list', 'list', 'list', 'watch 20'],
     changes: ['synced of a'],
   },
-  'polls where it may list but not watch': {
+  'polls if it may list but not watch': {
     script: [
       ...[listing('10', [a]), ...Array<Answer>(5).fill(statusResponse(403, 'Forbidden'))],
       ...[listing('20', [b]), ...Array<Answer>(5).fill(statusResponse(403, 'Forbidden'))],
@@ -188,7 +188,7 @@ const courses: Record<string, Course> = {
     changes: ['synced of a'],
     pauses: [200, 400, 800],
   },
-  'lists again when a version is refused for good, as after a restored backup': {
+  'lists again when a version is rejected permanently, as after a restored backup': {
     script: [
       listing('10', [a, b]),
       ...Array<Answer>(5).fill(statusResponse(504, 'Timeout', 'Too large resource version')),
@@ -210,7 +210,7 @@ describe('watchCollection', () => {
     if (pauses) expect(seen.pauses).toEqual(pauses);
   });
 
-  test('asks for what it was told to follow', async () => {
+  test('requests what it is configured to follow', async () => {
     const fieldSelector = 'metadata.name=corp-pull';
     const { received } = await scriptedInformer([listing('10', []), watching()], {
       labelSelector: 'x=y',
@@ -234,7 +234,7 @@ describe('watchCollection', () => {
     ]);
   });
 
-  test('answers by namespace and name, without the managed fields', async () => {
+  test('returns objects by namespace and name, without the managed fields', async () => {
     const listed = { metadata: { ...a.metadata, managedFields: [{ manager: 'kubectl' }] } };
     const { informer } = await scriptedInformer([listing('10', [listed, { metadata: { name: 'global' } }]), watching()]);
     expect(informer.synced).toBe(false);
@@ -247,14 +247,14 @@ describe('watchCollection', () => {
     expect(namesOf(informer.items())).toBe('a global');
   });
 
-  test('keeps answering while it lists again', async () => {
+  test('keeps returning objects while it lists again', async () => {
     const { informer, received, names } = await scriptedInformer([listing('10', [a, b]), statusResponse(410, 'Gone'), () => undefined]);
     await eventually(() => expect(received.map(asked)).toEqual(['list', 'watch 10', 'list']));
     expect(names()).toBe('a b');
     expect(informer.synced).toBe(true);
   });
 
-  test('reads characters that the network cuts in two', async () => {
+  test('decodes characters that are split between packets', async () => {
     const { informer, received, send, passTime } = await scriptedInformer([listing('10', []), watching()]);
     await eventually(() => expect(received).toHaveLength(2));
     const bytes = Buffer.from(line({ type: 'ADDED', object: configMap('a', '11', { owner: 'zoë 🦊' }) }));
@@ -266,7 +266,7 @@ describe('watchCollection', () => {
     await eventually(() => expect(informer.get('regkeeper', 'a')?.metadata.labels).toEqual({ owner: 'zoë 🦊' }));
   });
 
-  test('connects anew when a watch falls silent', async () => {
+  test('reconnects when a watch stalls', async () => {
     const { received, informer, changes, log, passTime, connections } = await scriptedInformer([
       listing('10', []),
       watching(added('a', '11')),
@@ -281,7 +281,7 @@ describe('watchCollection', () => {
     await eventually(async () => expect(await connections()).toBe(1));
   });
 
-  test('waits longer than the three minutes after which a quiet resource is first heard of', async () => {
+  test('waits longer than the three minutes after which an idle resource sends its first bookmark', async () => {
     const waits: number[] = [];
     const schedule = (_work: () => void, milliseconds: number) => {
       waits.push(milliseconds);
@@ -292,7 +292,7 @@ describe('watchCollection', () => {
     expect(waits[0]).toBeGreaterThan(180_000 + 60_000);
   });
 
-  test('counts only answers that brought something as contact', async () => {
+  test('only counts successful responses as contact', async () => {
     const { informer, passTime, received, send } = await scriptedInformer([
       listing('10', []),
       reset,
@@ -306,7 +306,7 @@ describe('watchCollection', () => {
     await eventually(() => expect(informer.lastContact()).toBe(5_000));
   });
 
-  test('is among what its client follows, with its last contact, until it is closed', async () => {
+  test("is in its client's list of watches, with its last contact, until it is closed", async () => {
     const { informer, client, received, send, passTime } = await scriptedInformer([listing('10', []), watching()]);
     await eventually(() => expect(received).toHaveLength(2));
     passTime(5_000);
@@ -318,7 +318,7 @@ describe('watchCollection', () => {
     expect(client.watchedCollections?.size).toBe(0);
   });
 
-  test('says once what permission is missing, once that it is well again, and once when it is lost again', async () => {
+  test('logs once that a permission is missing, once that it is restored, and once that it is missing again', async () => {
     const forbidden = statusResponse(403, 'Forbidden');
     const { log, received } = await scriptedInformer(
       [forbidden, forbidden, forbidden, listing('10', []), watched(bookmark('11')), forbidden, forbidden, watching(bookmark('12'))],
@@ -344,7 +344,7 @@ describe('watchCollection', () => {
       'Grant these permissions with a Role in namespace regkeeper: apiGroups [""], resources ["configmaps"], verbs ["list", "watch"]',
     ],
   ];
-  test.each(permissions)('knows the permission that %s needs', async (path, expected) => {
+  test.each(permissions)('logs the permission that %s needs', async (path, expected) => {
     const { log } = await scriptedInformer([statusResponse(403, 'Forbidden'), () => undefined], { path });
     await eventually(() => expect(log.lines).toEqual([{ level: 'warn', message: expect.stringContaining(expected) }]));
   });
@@ -352,7 +352,7 @@ describe('watchCollection', () => {
   test.each([
     ['without metadata', {}],
     ['without a name', { metadata: { namespace: 'regkeeper' } }],
-  ])('says that an object came %s, also where little of each is kept', async (_sentence, object) => {
+  ])('rejects an object %s, even if little of each is kept', async (_sentence, object) => {
     const keep = ({ metadata: { name } }: KubeObject) => ({ metadata: { name } });
     const { log } = await scriptedInformer([listing('10', [object as never]), () => undefined], { keep });
     await eventually(() =>
@@ -362,7 +362,7 @@ describe('watchCollection', () => {
     );
   });
 
-  test('says once that an API is not there, and finds it when it comes', async () => {
+  test('logs once that an API does not exist, and finds it when it is installed', async () => {
     const missing = statusResponse(404, 'NotFound');
     const { log, changes } = await scriptedInformer([missing, missing, listing('10', [a]), watching(bookmark('11'))]);
     await eventually(() => expect(log.lines.map((each) => each.level)).toEqual(['warn', 'debug', 'info']));
@@ -383,13 +383,13 @@ describe('watchCollection', () => {
         throw new Error('listener');
       },
     ],
-  ])('goes on when a listener %s', async (_how, onChange) => {
+  ])('continues when a listener %s', async (_how, onChange) => {
     const { log, names } = await scriptedInformer([listing('10', [a]), watching(added('b', '11'))], { onChange });
     await eventually(() => expect(log.lines.filter((each) => each.level === 'error')).toHaveLength(2));
     expect(names()).toBe('a b');
   });
 
-  test('close ends the watch, its connection and its news', async () => {
+  test('close ends the watch, its connection and its events', async () => {
     const { informer, client, received, connections, send, changes } = await scriptedInformer([listing('10', [a]), watching()]);
     await eventually(() => expect(received).toHaveLength(2));
     const closing = informer.stop();
@@ -409,7 +409,7 @@ describe('watchCollection', () => {
     await waiting;
   });
 
-  test('stop ends a pause', async () => {
+  test('stop ends a back-off', async () => {
     const { informer, log } = await scriptedInformer([statusResponse(500, 'InternalError')], { clock: systemClock, timings: {} });
     await eventually(() => expect(log.lines).toHaveLength(1));
     await informer.stop();

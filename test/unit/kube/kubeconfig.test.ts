@@ -90,58 +90,58 @@ const inPod = { KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '4
 describe('loadKubeConfig', () => {
   const rows: [string, Parameters<typeof load>[0], string][] = [
     [
-      'the given file before all else',
+      'the specified file before everything else',
       { file: 'one', env: { KUBECONFIG: 'two', HOME: 'home' }, pod: true },
       'dev https://dev.example.com:6443',
     ],
-    ['the context that was asked for', { file: 'one', context: 'robot' }, 'robot https://dev.example.com:6443'],
-    ['KUBECONFIG before the home folder', { env: { KUBECONFIG: 'two', HOME: 'home' } }, 'live https://live.example.com'],
-    ['of several files the first current-context', { env: { KUBECONFIG: 'one two' } }, 'dev https://dev.example.com:6443'],
+    ['the requested context', { file: 'one', context: 'robot' }, 'robot https://dev.example.com:6443'],
+    ['KUBECONFIG before the home directory', { env: { KUBECONFIG: 'two', HOME: 'home' } }, 'live https://live.example.com'],
+    ['the first current-context of several files', { env: { KUBECONFIG: 'one two' } }, 'dev https://dev.example.com:6443'],
     ['a context of the second file', { env: { KUBECONFIG: 'one two' }, context: 'live' }, 'live https://live.example.com'],
-    ['those of several files that exist', { env: { KUBECONFIG: 'missing two' } }, 'live https://live.example.com'],
-    ['the home folder before the pod', { env: { HOME: 'home', ...inPod }, pod: true }, 'home https://home.example.com'],
-    ['the pod where there is no home', { env: { HOME: 'missing', ...inPod }, pod: true }, 'service-account https://10.0.0.1:443'],
+    ['existing files among several', { env: { KUBECONFIG: 'missing two' } }, 'live https://live.example.com'],
+    ['the home directory before the Pod', { env: { HOME: 'home', ...inPod }, pod: true }, 'home https://home.example.com'],
+    ['the Pod if there is no home directory', { env: { HOME: 'missing', ...inPod }, pod: true }, 'service-account https://10.0.0.1:443'],
     ['brackets around IPv6', { env: { ...inPod, KUBERNETES_SERVICE_HOST: 'fd00::1' }, pod: true }, 'service-account https://[fd00::1]:443'],
   ];
-  test.each(rows)('takes %s', async (_name, choice, expected) => {
+  test.each(rows)('uses %s', async (_name, choice, expected) => {
     const kubeConfig = await load(choice);
     expect(`${kubeConfig.getCurrentContext()} ${kubeConfig.getCurrentCluster()?.server}`).toBe(expected);
   });
 
-  describe('of a home folder that this user may not enter', () => {
+  describe('if the home directory is not accessible to this user', () => {
     const closed = () => join(folder, 'home');
     beforeAll(() => Promise.all([chmod(folder, 0o755), chmod(closed(), 0)]));
     afterAll(() => chmod(closed(), 0o755));
 
-    test('the pod is taken instead', async () => {
+    test("the Pod's credentials are used instead", async () => {
       const kubeConfig = await asOrdinaryUser(() => load({ env: { HOME: 'home', ...inPod }, pod: true }));
       expect(kubeConfig.getCurrentContext()).toBe('service-account');
     });
 
-    test('it says so where there is no pod', async () => {
+    test('the error reports it if there is no Pod', async () => {
       const loading = asOrdinaryUser(() => load({ env: { HOME: 'home', ...inPod } }));
       await expect(loading).rejects.toThrow(/cannot read \S+home\/\.kube\/config \(EACCES\)/);
     });
 
-    test('it says so where somebody named the file', async () => {
+    test('the error reports it if the file was specified', async () => {
       const loading = asOrdinaryUser(() => load({ env: { KUBECONFIG: 'home/.kube/config', ...inPod }, pod: true }));
       await expect(loading).rejects.toThrow(/cannot read \S+home\/\.kube\/config \(EACCES\)/);
     });
   });
 
-  test('finds files beside the kubeconfig, and reads a token file anew', async () => {
+  test('finds files relative to the kubeconfig, and reads a token file again', async () => {
     const kubeConfig = await load({ file: 'one', context: 'robot' });
     expect(kubeConfig.getCurrentCluster()?.caFile).toBe(join(folder, 'pki/ca.crt'));
     expect(kubeConfig.getCurrentUser()).toMatchObject({ authProvider: { config: { tokenFile: join(folder, 'tokens/robot') } } });
     expect(kubeConfig.getCurrentUser()?.token).toBeUndefined();
   });
 
-  test('of two users with one name the first counts', async () => {
+  test('of two users with the same name, the first is used', async () => {
     const kubeConfig = await load({ env: { KUBECONFIG: 'one two' }, context: 'live' });
     expect(kubeConfig.getCurrentUser()?.token).toBe('abc');
   });
 
-  test('knows the namespace, the CA and the token of the pod', async () => {
+  test('reads the namespace, the CA and the token of the Pod', async () => {
     const kubeConfig = await load({ env: inPod, pod: true });
     expect(kubeConfig.getContextObject('service-account')?.namespace).toBe('regkeeper');
     expect(kubeConfig.getCurrentCluster()?.caFile).toBe(join(folder, 'pod/ca.crt'));
@@ -150,18 +150,18 @@ describe('loadKubeConfig', () => {
 
   const rejections: [string, Parameters<typeof load>[0], RegExp][] = [
     [
-      'a file that is not there',
+      'a missing file',
       { file: 'missing' },
       /^kubeconfig \S+missing does not exist. Correct --kubeconfig, REGKEEPER_KUBECONFIG or KUBECONFIG$/,
     ],
-    ['a folder', { file: 'home' }, /^cannot read \S+home \(EISDIR\)/],
+    ['a directory', { file: 'home' }, /^cannot read \S+home \(EISDIR\)/],
     [
       'KUBECONFIG without any file',
       { env: { KUBECONFIG: 'missing gone', HOME: 'home' } },
       /^no file in KUBECONFIG exists: .*missing, .*gone\. Correct or unset/,
     ],
     ['text that is not YAML', { file: 'broken' }, /^kubeconfig \S+broken is not YAML: /],
-    ['YAML that is no mapping', { file: 'sentence' }, /is not a kubeconfig: expected a mapping/],
+    ['YAML that is not a mapping', { file: 'sentence' }, /is not a kubeconfig: expected a mapping/],
     ['an empty file', { file: 'empty' }, /is not a kubeconfig: expected a mapping/],
     ['a cluster without a name', { file: 'nameless' }, /is invalid: clusters\[0\]\.name is missing$/],
     [
@@ -175,22 +175,26 @@ describe('loadKubeConfig', () => {
     ['an unencrypted server', { file: 'dangling', context: 'plain' }, /the unencrypted server http:\/\/x:8080\. Use https/],
     ['a server without a scheme', { file: 'dangling', context: 'odd' }, /has the invalid server "x:6443"\. Use https:\/\/host:port$/],
     [
-      'a CA file that does not exist',
+      'a missing CA file',
       { file: 'incomplete', context: 'no-ca' },
       /^kubeconfig \S+incomplete: certificate-authority \S+pki\/nope\.crt does not exist\. Correct the path$/,
     ],
     [
-      'a client certificate that does not exist',
+      'a missing client certificate',
       { file: 'incomplete', context: 'no-certificate' },
       /: client-certificate \S+pki\/nope\.crt does not exist/,
     ],
-    ['a client key that does not exist', { file: 'incomplete', context: 'no-key' }, /: client-key \S+pki\/nope\.key does not exist/],
-    ['a token file that does not exist', { file: 'incomplete', context: 'no-token' }, /: tokenFile \S+tokens\/nope does not exist/],
-    ['nothing anywhere', {}, /^no cluster is configured: neither ~\/\.kube\/config nor a service account token exists/],
-    ['a home without a kubeconfig', { env: { HOME: 'missing' } }, /^no cluster is configured: neither \S+missing\/\.kube\/config/],
-    ['a pod that does not know its server', { pod: true }, /KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set/],
+    ['a missing client key', { file: 'incomplete', context: 'no-key' }, /: client-key \S+pki\/nope\.key does not exist/],
+    ['a missing token file', { file: 'incomplete', context: 'no-token' }, /: tokenFile \S+tokens\/nope does not exist/],
+    ['no configuration at all', {}, /^no cluster is configured: neither ~\/\.kube\/config nor a service account token exists/],
+    [
+      'a home directory without a kubeconfig',
+      { env: { HOME: 'missing' } },
+      /^no cluster is configured: neither \S+missing\/\.kube\/config/,
+    ],
+    ['a Pod that does not know its server', { pod: true }, /KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set/],
   ];
-  test.each(rejections)('refuses %s in one line', async (_name, choice, message) => {
+  test.each(rejections)('rejects %s in one line', async (_name, choice, message) => {
     const error = await load(choice).catch((thrown) => thrown);
     expect(error).toBeInstanceOf(KubeconfigError);
     expect((error as Error).message).toMatch(message);

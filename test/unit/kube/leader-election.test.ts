@@ -14,14 +14,14 @@ async function settled(count: number, world = leaseWorld()) {
   await world.pass(20);
   const of = (isLeading: boolean) => replicas.filter(({ leader }) => leader.leads() === isLeading);
   const [leader] = of(true);
-  if (!leader) throw new Error('nobody leads');
+  if (!leader) throw new Error('no replica is the leader');
   return { world, replicas, leader, others: of(false) };
 }
 
 const specOf = (world: World) => world.lease()?.spec ?? {};
 
 describe.each([1, 2, 3])('%i replicas', (count) => {
-  test('have one leader, which stays, and the others say which it is', async () => {
+  test('have one leader, which stays, and the others log which one it is', async () => {
     const { world, leader, others } = await settled(count);
     const { acquireTime } = specOf(world);
     await world.pass(600);
@@ -32,7 +32,7 @@ describe.each([1, 2, 3])('%i replicas', (count) => {
     expect([...world.overlaps]).toEqual([]);
   });
 
-  test('keep their leader though every wall clock jumps by days', async () => {
+  test('keep their leader although every wall clock jumps by days', async () => {
     const { world, replicas, leader } = await settled(count);
     for (const [index, replica] of replicas.entries()) replica.ahead = (index % 2 === 0 ? 5 : -5) * day;
     await world.pass(120);
@@ -43,7 +43,7 @@ describe.each([1, 2, 3])('%i replicas', (count) => {
   });
 });
 
-test('the first leader leads within a second of its start, and writes a Lease that the API server takes', async () => {
+test('the first leader is elected within a second of its start, and writes a Lease that the API server accepts', async () => {
   const world = leaseWorld();
   const replica = world.start('replica');
   expect(await world.until(() => replica.leader.leads())).toBeLessThan(1);
@@ -61,7 +61,7 @@ test('the first leader leads within a second of its start, and writes a Lease th
   });
 });
 
-test('a leader asks the API server about every five seconds, another replica about every two and a half', async () => {
+test('a leader sends a request about every five seconds, another replica about every two and a half', async () => {
   const { world } = await settled(2);
   const before = world.requests.length;
   await world.pass(600);
@@ -70,8 +70,8 @@ test('a leader asks the API server about every five seconds, another replica abo
   expect(asked.length).toBeLessThan(2 * (600 / 4) + 600 / 2);
 });
 
-describe('a hand-over', () => {
-  test('on SIGTERM takes no longer than the next look of another', async () => {
+describe('a handover', () => {
+  test('on SIGTERM takes no longer than the next attempt of another replica', async () => {
     const { world, leader } = await settled(3);
     const released = leader.leader.stop();
     expect(leader.leader.leads()).toBe(false);
@@ -90,7 +90,7 @@ describe('a hand-over', () => {
     expect([...world.overlaps]).toEqual([]);
   });
 
-  test('frees the Lease though somebody changes it in the same moment', async () => {
+  test('releases the Lease even if another writer changes it at the same moment', async () => {
     const { world, leader } = await settled(1);
     const released = leader.leader.stop();
     await world.pass(0.06);
@@ -100,7 +100,7 @@ describe('a hand-over', () => {
     expect(specOf(world)).toMatchObject({ holderIdentity: '', leaseDurationSeconds: 1 });
   });
 
-  test('frees what was taken a moment ago, though the answer had not come yet', async () => {
+  test('releases a Lease that was acquired a moment ago, although the response has not arrived yet', async () => {
     const world = leaseWorld();
     const replica = world.start('replica');
     replica.network = 'slow';
@@ -113,7 +113,7 @@ describe('a hand-over', () => {
     expect(replica.leader.leads()).toBe(false);
   });
 
-  test('from a leader that is killed takes as long as its Lease, and no replica leads before', async () => {
+  test('from a killed leader takes as long as its Lease, and no replica is the leader before', async () => {
     const { world, leader, others } = await settled(3);
     world.kill(leader);
     const renewed = Date.parse(specOf(world).renewTime ?? '') - Date.parse('2026-01-01T00:00:00Z');
@@ -126,7 +126,7 @@ describe('a hand-over', () => {
       expect(world.messages(heir)).toEqual([`another replica is the leader: ${leader.identity}`, 'became the leader']);
   });
 
-  test('ends soon also where the API server does not answer, and says how long the Lease is held', async () => {
+  test('ends soon even if the API server does not respond, and logs how long the Lease is still held', async () => {
     const { world, leader } = await settled(1);
     leader.network = 'cut';
     let done = false;
@@ -138,8 +138,8 @@ describe('a hand-over', () => {
   });
 });
 
-describe('a leader that is cut off', () => {
-  test.each<Network>(['cut', 'failing', 'late', 'answers lost'])('(%s) stops before another begins, and says why', async (network) => {
+describe('a disconnected leader', () => {
+  test.each<Network>(['cut', 'failing', 'late', 'answers lost'])('(%s) stops before another one begins, and logs why', async (network) => {
     const { world, leader } = await settled(3);
     leader.network = network;
     await world.until(() => !leader.leader.leads(), 10.5);
@@ -153,7 +153,7 @@ describe('a leader that is cut off', () => {
     expect([...world.overlaps]).toEqual([]);
   });
 
-  test('leads on where one request alone is lost', async () => {
+  test('stays the leader if only one request is lost', async () => {
     const { world, leader } = await settled(2);
     const before = world.requests.length;
     await world.until(() => world.requests.slice(before).includes('PUT'));
@@ -170,7 +170,7 @@ describe('a leader that is cut off', () => {
     ]);
   });
 
-  test('is none the moment it wakes up, before any of its timers has run', async () => {
+  test('is no longer the leader as soon as it wakes up, before any of its timers has run', async () => {
     const { world, leader } = await settled(2);
     leader.stalledUntil = world.time() + 40_000;
     await world.pass(39);
@@ -182,7 +182,7 @@ describe('a leader that is cut off', () => {
 });
 
 describe('a replica that is not ready', () => {
-  test('does not stand, and leads as soon as it is ready', async () => {
+  test('is no candidate, and becomes the leader as soon as it is ready', async () => {
     const world = leaseWorld();
     const replica = world.start('replica', { able: false });
     await world.pass(60);
@@ -199,7 +199,7 @@ describe('a replica that is not ready', () => {
     expect(world.leading()).toEqual([sound.name]);
   });
 
-  test('hands over after a while when it leads, and not for a moment of it', async () => {
+  test('gives up leadership after a while, and not for a moment of unreadiness', async () => {
     const { world, leader } = await settled(2);
     leader.able = false;
     await world.pass(10);
@@ -213,7 +213,7 @@ describe('a replica that is not ready', () => {
     expect([...world.overlaps]).toEqual([]);
   });
 
-  test('frees the Lease later, where the API server did not answer when it wanted to', async () => {
+  test('releases the Lease later if the API server did not respond at first', async () => {
     const { world, leader } = await settled(1);
     leader.able = false;
     leader.network = 'failing';
@@ -224,8 +224,8 @@ describe('a replica that is not ready', () => {
   });
 });
 
-describe('a Lease that somebody', () => {
-  test('deletes is made anew, and the leader leads on', async () => {
+describe('a Lease that another writer', () => {
+  test('deletes is recreated, and the leader stays', async () => {
     const { world, leader } = await settled(3);
     world.edit(() => undefined);
     expect(await world.until(() => specOf(world).holderIdentity === leader.identity)).toBeLessThan(6);
@@ -234,7 +234,7 @@ describe('a Lease that somebody', () => {
     expect([...world.overlaps]).toEqual([]);
   });
 
-  test('deletes while nobody renews it is made anew by another, not before the leader must have stopped', async () => {
+  test('deletes while no replica renews it is recreated by another replica, not before the leader must have stopped', async () => {
     const { world, leader } = await settled(2);
     leader.network = 'cut';
     world.edit(() => undefined);
@@ -243,13 +243,13 @@ describe('a Lease that somebody', () => {
   });
 
   const edits: [what: string, spec: (spec: Lease['spec']) => Lease['spec']][] = [
-    ['gives to nobody', (spec) => ({ ...spec, holderIdentity: '' })],
-    ['gives to somebody else', (spec) => ({ ...spec, holderIdentity: 'me' })],
-    ['gives to somebody else for years', (spec) => ({ ...spec, holderIdentity: 'me', leaseDurationSeconds: 2_000_000_000 })],
+    ['releases', (spec) => ({ ...spec, holderIdentity: '' })],
+    ['assigns to another holder', (spec) => ({ ...spec, holderIdentity: 'me' })],
+    ['assigns to another holder for years', (spec) => ({ ...spec, holderIdentity: 'me', leaseDurationSeconds: 2_000_000_000 })],
     ['shortens', (spec) => ({ ...spec, leaseDurationSeconds: 1 })],
     ['dates years ahead', (spec) => ({ ...spec, renewTime: '2099-01-01T00:00:00.000000Z', acquireTime: '2099-01-01T00:00:00.000000Z' })],
     ['dates years back', (spec) => ({ ...spec, renewTime: '1999-01-01T00:00:00.000000Z' })],
-    ['gives away and counts up to the end', () => ({ holderIdentity: 'me', leaseTransitions: 2 ** 31 - 1 })],
+    ['assigns to another holder with the highest count of transitions', () => ({ holderIdentity: 'me', leaseTransitions: 2 ** 31 - 1 })],
     ['empties', () => null],
   ];
   test.each(edits)('%s has one leader again after a while, and never two', async (_what, change) => {
@@ -274,7 +274,7 @@ describe('a Lease that somebody', () => {
     expect(specOf(world).leaseTransitions).toBe(0);
   });
 
-  test('makes beforehand, empty, is taken', async () => {
+  test('creates in advance, empty, is acquired', async () => {
     const world = leaseWorld();
     world.putLease(undefined);
     world.start('replica');
@@ -283,8 +283,8 @@ describe('a Lease that somebody', () => {
   });
 });
 
-describe('a Lease that cannot be had', () => {
-  test('for want of a right is told once with the right, and nobody leads without it; granted later, it counts', async () => {
+describe('a Lease that cannot be acquired', () => {
+  test('due to a missing permission is logged once with the permission, and there is no leader until it is granted', async () => {
     const world = leaseWorld();
     const replica = world.start('replica');
     replica.network = 'forbidden';
@@ -304,7 +304,7 @@ describe('a Lease that cannot be had', () => {
     expect(world.messages(replica).slice(1)).toEqual(['became the leader', 'can access Lease regkeeper/regkeeper again']);
   });
 
-  test('from an API server that has just started is no reason to tell of rights', async () => {
+  test('from an API server that has just started is not logged as a missing permission', async () => {
     const world = leaseWorld();
     const replica = world.start('replica');
     replica.network = 'forbidden';
@@ -314,7 +314,7 @@ describe('a Lease that cannot be had', () => {
     expect(world.messages(replica)).toEqual(['became the leader']);
   });
 
-  test('since the API server fails is told once', async () => {
+  test('due to a failing API server is logged once', async () => {
     const world = leaseWorld();
     const replica = world.start('replica');
     replica.network = 'failing';
@@ -325,7 +325,7 @@ describe('a Lease that cannot be had', () => {
   });
 });
 
-test('who listens is told of each change, until it goes', async () => {
+test('a listener is notified of each change, until it unsubscribes', async () => {
   const world = leaseWorld();
   const replica = world.start('replica', { able: false });
   const heard: boolean[] = [];
@@ -342,7 +342,7 @@ test('who listens is told of each change, until it goes', async () => {
   expect(heard).toHaveLength(2);
 });
 
-describe('whatever befalls two or three replicas', () => {
+describe('whatever happens to two or three replicas', () => {
   const which = fc.nat(2);
   const step = fc.oneof(
     { weight: 6, arbitrary: fc.record({ do: fc.constant('pass' as const), seconds: fc.constantFrom(0.3, 1, 2, 5, 9, 16, 40) }) },
@@ -362,20 +362,20 @@ describe('whatever befalls two or three replicas', () => {
       weight: 2,
       arbitrary: fc.record({
         do: fc.constant('edit' as const),
-        how: fc.constantFrom<Edit>('deleted', 'given to nobody', 'given away', 'annotated'),
+        how: fc.constantFrom<Edit>('deleted', 'released', 'assigned to another holder', 'annotated'),
       }),
     },
   );
-  type Edit = 'deleted' | 'given to nobody' | 'given away' | 'annotated';
+  type Edit = 'deleted' | 'released' | 'assigned to another holder' | 'annotated';
   const edit: Record<Edit, (now: Lease) => Lease | undefined> = {
     deleted: () => undefined,
-    'given to nobody': (now) => ({ ...now, spec: { ...now.spec, holderIdentity: '', leaseDurationSeconds: 15 } }),
-    'given away': (now) => ({ ...now, spec: { ...now.spec, holderIdentity: 'me', leaseDurationSeconds: 1 } }),
+    released: (now) => ({ ...now, spec: { ...now.spec, holderIdentity: '', leaseDurationSeconds: 15 } }),
+    'assigned to another holder': (now) => ({ ...now, spec: { ...now.spec, holderIdentity: 'me', leaseDurationSeconds: 1 } }),
     annotated: (now) => ({ ...now, metadata: { ...now.metadata, annotations: { by: 'hand' } } }),
   };
 
   test(
-    'there are never two leaders, and when all is well again there is one, which stays',
+    'there are never two leaders, and after recovery there is one, which stays',
     async () => {
       let changes = 0;
       await fc.assert(

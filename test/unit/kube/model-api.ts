@@ -125,32 +125,33 @@ export type StreamFault = (stream: ServerResponse) => void;
 const half = line({ type: 'ADDED', object: configMap('half', '1') }).slice(0, 40);
 
 export const streamFaults = {
-  'ends as it should': (stream) => stream.end(),
+  'ends normally': (stream) => stream.end(),
   'is reset between two lines': (stream) => stream.socket?.resetAndDestroy(),
   'is reset inside a line': (stream) => stream.write(half, () => stream.socket?.resetAndDestroy()),
   'ends inside a line': (stream) => stream.end(half),
   'reports 410': (stream) => stream.end(line(errorEvent(410, 'Expired'))),
   'reports 500': (stream) => stream.end(line(errorEvent(500, 'InternalError'))),
-  'reports 429 with a time to wait': (stream) =>
+  'reports 429 with a back-off': (stream) =>
     stream.end(line({ type: 'ERROR', object: { code: 429, reason: 'TooManyRequests', message: '', details: { retryAfterSeconds: 2 } } })),
-  'brings what is no JSON': (stream) => stream.write('<html>\n'),
-  'brings an event without an object': (stream) => stream.write(line({ type: 'MODIFIED', object: null })),
-  'brings an event of another world': (stream) => stream.write(line({ type: 'RENAMED', object: configMap('a', '1') })),
+  'sends what is not JSON': (stream) => stream.write('<html>\n'),
+  'sends an event without an object': (stream) => stream.write(line({ type: 'MODIFIED', object: null })),
+  'sends an event of an unknown type': (stream) => stream.write(line({ type: 'RENAMED', object: configMap('a', '1') })),
 } satisfies Record<string, StreamFault>;
 
 export const requestFaults = {
   'HTTP 500': statusResponse(500, 'InternalError'),
-  'HTTP 503 with a page of a load balancer': (response) => response.writeHead(503, { 'content-type': 'text/html' }).end('<html>no backend'),
+  'HTTP 503 with the page of a load balancer': (response) =>
+    response.writeHead(503, { 'content-type': 'text/html' }).end('<html>no backend'),
   'HTTP 429 with Retry-After': statusResponse(429, 'TooManyRequests', 'slow down', { 'retry-after': '2' }),
   'HTTP 401': statusResponse(401, 'Unauthorized'),
   'HTTP 403': statusResponse(403, 'Forbidden'),
   'HTTP 404': statusResponse(404, 'NotFound'),
   'HTTP 410': statusResponse(410, 'Expired'),
-  'HTTP 504 about a version of the future': statusResponse(504, 'Timeout', 'Too large resource version'),
+  'HTTP 504 for a resource version that is too large': statusResponse(504, 'Timeout', 'Too large resource version'),
   'a redirect': (response) => response.writeHead(302, { location: 'https://login.example.com/' }).end(),
-  'a reset before the answer': (response) => response.socket?.resetAndDestroy(),
-  'a reset inside the answer': (response) => response.writeHead(200).write('{"kind":', () => response.socket?.resetAndDestroy()),
-  'an answer cut short': (response) => response.writeHead(200).end('{"kind":'),
-  'an answer that is no JSON': (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>\n'),
-  'JSON of something else': (response) => response.writeHead(200).end('{"hello":"world"}\n'),
+  'a reset before the response': (response) => response.socket?.resetAndDestroy(),
+  'a reset inside the response': (response) => response.writeHead(200).write('{"kind":', () => response.socket?.resetAndDestroy()),
+  'a truncated response': (response) => response.writeHead(200).end('{"kind":'),
+  'a response that is not JSON': (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>\n'),
+  'other JSON': (response) => response.writeHead(200).end('{"hello":"world"}\n'),
 } satisfies Record<string, Answer>;

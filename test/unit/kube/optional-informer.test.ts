@@ -8,7 +8,7 @@ import { abortable } from './abortable.ts';
 import { handClock, memoryApi } from './memory-api.ts';
 import { recordingLog } from './scripted-api.ts';
 
-test('closed while it is asked whether the API is there, it starts no watch', async () => {
+test('if it is closed while it checks whether the API exists, it starts no watch', async () => {
   const api = memoryApi();
   const asked = Promise.withResolvers<boolean>();
   const client = abortable({ ...api.client, watchedCollections: new Set(), hasResource: () => asked.promise });
@@ -23,7 +23,7 @@ test('closed while it is asked whether the API is there, it starts no watch', as
   expect(reported).toEqual([]);
 });
 
-test('an API that is not served any more leaves nothing in the store', async () => {
+test('an API that is no longer served leaves nothing in the store', async () => {
   const groups = ['a.b'];
   const api = memoryApi({ '/apis/a.b/v1/cs/one': { metadata: { name: 'one' } } }, { groups });
   let adopted: ReadonlyMap<string, KubeObject> = new Map();

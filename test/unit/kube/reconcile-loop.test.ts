@@ -42,7 +42,7 @@ function checking() {
   };
 }
 
-test('what is told soon after a check waits for the rest between two, what is told now does not', async () => {
+test('a requeue soon after a run waits for the minimum interval, reconcileNow does not', async () => {
   const { checks, count, finish, pass } = checking();
   checks.requeue();
   await finish();
@@ -55,7 +55,7 @@ test('what is told soon after a check waits for the rest between two, what is to
   expect(count()).toBe(3);
 });
 
-test('what is told now during a check is checked right after it, once', async () => {
+test('reconcileNow during a run causes another run right after it, once', async () => {
   const { checks, count, finish, pass } = checking();
   checks.requeue();
   checks.reconcileNow();
@@ -70,7 +70,7 @@ test('what is told now during a check is checked right after it, once', async ()
   expect(count()).toBe(3);
 });
 
-test('nothing is checked after the end', async () => {
+test('there is no run after stop', async () => {
   const { checks, count, finish, pass } = checking();
   checks.requeue();
   const stopped = checks.stop();
@@ -81,7 +81,7 @@ test('nothing is checked after the end', async () => {
   expect(count()).toBe(1);
 });
 
-test('stop aborts a run in progress, waits for its end, and reports no failure of it', async () => {
+test('stop aborts a run in progress, waits for its end, and does not report it as a failure', async () => {
   const ended: string[] = [];
   const loop = createReconcileLoop({
     reconcile: async (signal) => {
@@ -99,13 +99,13 @@ test('stop aborts a run in progress, waits for its end, and reports no failure o
   expect(ended).toEqual(['run']);
 });
 
-test('stop before the start, and twice, waits for nothing', async () => {
+test('stop before the start, or a second time, waits for nothing', async () => {
   const { checks } = checking();
   await checks.stop();
   await checks.stop();
 });
 
-test('before the start nothing is checked, then what was told meanwhile is at once', () => {
+test('there is no run before the start, and then an immediate one if a requeue came meanwhile', () => {
   let checks = 0;
   const clock = { schedule: () => () => undefined };
   const check = async () => void checks++;

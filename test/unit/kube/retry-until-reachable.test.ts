@@ -16,7 +16,7 @@ const after = (...failures: Error[]) => {
 const retryOptions = (log = recordingLog()) => ({ log, requiredRole: 'Grant it with a Role', pauseMilliseconds: 0 });
 const unreachable = new ApiError(0, 'Unreachable', 'GET /x: connect ECONNREFUSED');
 
-test('waits for an API server that is away, and says so once', async () => {
+test('waits for an unavailable API server, and logs that once', async () => {
   const log = recordingLog();
   const starting = new ApiError(503, 'ServiceUnavailable', 'GET /x: starting');
   expect(await retryUntilReachable(retryOptions(log), after(unreachable, unreachable, starting))).toBe('done');
@@ -27,9 +27,9 @@ test('waits for an API server that is away, and says so once', async () => {
 });
 
 test.each([
-  ['a right, which an API server that has just started does not know of yet', new ApiError(403, 'Forbidden', 'GET /x: no')],
-  ['a token, which it may not be able to check yet', new ApiError(401, 'Unauthorized', 'GET /x: no')],
-  ['an answer that can be read, where a proxy has a page of its own', new ApiError(0, 'Unreadable', 'GET /x: <html>')],
+  ['a permission, which an API server that has just started may not know yet', new ApiError(403, 'Forbidden', 'GET /x: no')],
+  ['a token, which it may not be able to verify yet', new ApiError(401, 'Unauthorized', 'GET /x: no')],
+  ['a valid response, while a proxy returns its own page', new ApiError(0, 'Unreadable', 'GET /x: <html>')],
 ])('waits a little for %s', async (_what, rejection) => {
   expect(await retryUntilReachable(retryOptions(), after(unreachable, ...Array(9).fill(rejection)))).toBe('done');
   await expect(retryUntilReachable(retryOptions(), after(...Array(10).fill(rejection)))).rejects.toMatchObject({
@@ -38,18 +38,18 @@ test.each([
   });
 });
 
-test('does its work anew after a conflict with another replica, however often', async () => {
+test('retries after each conflict with another replica', async () => {
   expect(await retryUntilReachable(retryOptions(), after(...Array(12).fill(new ApiError(409, 'Conflict', 'PUT /x: no'))))).toBe('done');
 });
 
 test.each([new ApiError(404, 'NotFound', 'GET /x: no'), new ApiError(0, 'NoCredential', 'GET /x: no'), new TypeError('a bug')])(
-  'does not wait for what does not pass: %s',
+  'does not retry a permanent failure: %s',
   async (failure) => {
     await expect(retryUntilReachable(retryOptions(), after(failure))).rejects.toBe(failure);
   },
 );
 
-test('a refusal is tried again, and at last told with what to do', async () => {
+test('retries a forbidden request, and finally fails with what to do', async () => {
   const log = recordingLog();
   const forbidden = new ApiError(403, 'Forbidden', 'GET /x: no');
   await expect(retryUntilReachable(retryOptions(log), after(...Array(10).fill(forbidden)))).rejects.toThrow(
@@ -62,7 +62,7 @@ test('a refusal is tried again, and at last told with what to do', async () => {
   );
 });
 
-test('says each minute that it still waits, and for whom', async () => {
+test('logs each minute that it is still waiting, and for what', async () => {
   const log = recordingLog();
   // Twenty seconds pass between two tries.
   let time = 0;
@@ -81,7 +81,7 @@ test('says each minute that it still waits, and for whom', async () => {
   );
 });
 
-test('logs no failure that the end of the process causes', async () => {
+test('logs no failure that is caused by the shutdown', async () => {
   const log = recordingLog();
   const stopping = new AbortController();
   const work = async () => {
