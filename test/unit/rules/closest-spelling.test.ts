@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { closestSpelling, countTypingErrors } from '../../../src/rules/closest-spelling.ts';
 
-describe('typing slips between two words', () => {
+describe('typing errors between two words', () => {
   test.each([
     { from: 'quay.io', to: 'quay.io', slips: 0 },
     { from: 'quay.io', to: 'qay.io', slips: 1 },
@@ -14,11 +14,11 @@ describe('typing slips between two words', () => {
     { from: 'quay.io', to: 'ghcr.io', slips: 3 },
     { from: '', to: 'a', slips: 1 },
     { from: 'registry', to: 'x', slips: 3 },
-  ])('$from and $to: $slips, where more than two are three', ({ from, to, slips }) => {
+  ])('$from and $to: $slips, where three means more than two', ({ from, to, slips }) => {
     expect(countTypingErrors(from, to, 2)).toBe(slips);
   });
 
-  test('agree with the count without limit', () => {
+  test('agree with the count without a limit', () => {
     const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 8 });
     fc.assert(
       fc.property(
@@ -31,7 +31,7 @@ describe('typing slips between two words', () => {
   });
 });
 
-describe('the nearest spelling', () => {
+describe('the closest spelling', () => {
   test.each([
     { word: 'pullsecret', near: 'pullSecret' },
     { word: 'pullSecrets', near: 'pullSecret' },

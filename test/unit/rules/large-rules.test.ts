@@ -37,7 +37,7 @@ const rows: readonly Large[] = [
     size: 800,
   },
   {
-    name: 'namespace patterns with one beginning and different ends',
+    name: 'namespace patterns with the same prefix and different suffixes',
     document: (size) => ({
       rules: times(size, (index) => ({ registry: 'a.io', name: `r${index}`, namespaces: `team-*-${index + 100_000}` })),
     }),
@@ -90,7 +90,7 @@ describe('compiling and lint need time in proportion to the length of the docume
   });
 });
 
-test('a message that names a selector of very many namespaces is short', () => {
+test('a message with a selector for very many namespaces is short', () => {
   const { document } = rows[1] as Large;
   const compiled = compileRuleSet([documentOf(JSON.stringify(document(2_000)))], sha256);
   if (!compiled.ok) throw new Error('problems');
@@ -125,7 +125,7 @@ describe('lists in one entry', () => {
     expect(problemsOf(exemption(1_001))).toEqual(tooMany);
   });
 
-  test('are counted before anything multiplies them', () => {
+  test('are counted before they are multiplied', () => {
     // 25 million combinations in 100 KB, which needed more memory than the process has.
     expect(problemsOf({ rules: [{ registry: numbered(5_000, 'h', '.io'), namespaces: numbered(5_000, 'n') }] })).toEqual(tooMany);
   });

@@ -50,12 +50,12 @@ test.each<[name: string, objects: readonly LiveObject[], lines: readonly string[
   ],
   ['a Deployment without Pods is evaluated too', deployment({ image: 'web:2' }), ['Deployment shop/web: web:2, 1 idle']],
   [
-    'Pods of an earlier template, which still run, are a group of their own',
+    'Pods of an earlier template that are still running are a separate group',
     [...deployment({ image: 'web:2', pods: 1 }), pod({ name: 'web-new-x', image: 'web:1', owner: ['apps/v1', 'ReplicaSet', 'web-new'] })],
     ['Deployment shop/web: web:2, 1 × web:2, 1 × web:1'],
   ],
   [
-    'a label that pretends to be of a template hides no image',
+    'a label that pretends to belong to a template hides no image',
     [
       pod({ name: 'a', image: 'good:1', labels: { 'pod-template-hash': '1' }, owner: ['apps/v1', 'ReplicaSet', 'web'] }),
       pod({ name: 'b', image: 'evil:1', labels: { 'pod-template-hash': '1' }, owner: ['apps/v1', 'ReplicaSet', 'web'] }),
@@ -68,7 +68,7 @@ test.each<[name: string, objects: readonly LiveObject[], lines: readonly string[
     ['Pod a/alone: 1 × x:1', 'Pod b/alone: 1 × x:1'],
   ],
   [
-    'Pods that will not run any more are not evaluated',
+    'Pods that will not run again are not evaluated',
     [pod({ image: 'x:1', phase: 'Succeeded' }), pod({ name: 'b', image: 'x:1', phase: 'Failed' })],
     [],
   ],
@@ -84,12 +84,12 @@ test.each<[name: string, objects: readonly LiveObject[], lines: readonly string[
     ['CronJob shop/nightly: , 1 × cron:1, 2 idle'],
   ],
   [
-    'a Job without an owner is evaluated, also a finished one',
+    'a Job without an owner is evaluated, even a finished one',
     [job('once', { completionTime: '2026-01-01T00:00:00Z' })],
     ['Job shop/once: job:1'],
   ],
   [
-    'a ReplicaSet of a kind that is not read is evaluated in its place',
+    'a ReplicaSet whose owner is of an unknown kind is evaluated in its place',
     [
       replicaSetOf('argoproj.io/v1alpha1', 'Rollout', 1),
       replicaSetOf('argoproj.io/v1alpha1', 'Rollout', 0, 'canary-0'),
@@ -98,12 +98,12 @@ test.each<[name: string, objects: readonly LiveObject[], lines: readonly string[
     ['Rollout shop/canary: canary:1, 1 × canary:1, 1 idle'],
   ],
   [
-    'the mirror of a static Pod is created by its node',
+    'the mirror Pod of a static Pod is created by its node',
     [pod({ name: 'etcd-node-1', image: 'etcd:1', owner: ['v1', 'Node', 'node-1'], annotations: { 'kubernetes.io/config.mirror': 'x' } })],
     ['Pod shop/etcd-node-1: 1 × etcd:1 by system:node:node-1'],
   ],
   [
-    'the annotation of a mirror alone makes no mirror',
+    'only the annotation of a mirror Pod does not make one',
     [pod({ image: 'etcd:1', annotations: { 'kubernetes.io/config.mirror': 'x' } })],
     ['Pod shop/alone: 1 × etcd:1'],
   ],
@@ -122,14 +122,14 @@ test('a list that starts over counts nothing twice', async () => {
   expect(lines).toEqual(['Deployment shop/web: web:2, 3 × web:2, 1 idle']);
 });
 
-test('objects in namespaces that the webhooks do not receive are counted only', async () => {
+test('objects in namespaces that the webhooks do not intercept are only counted', async () => {
   const objects = [...deployment({ namespace: 'kube-system', image: 'dns:1', pods: 1 }), pod({ image: 'x:1' })];
   const { lines, excluded } = await read(objects, {}, { isCovered: (name) => name !== 'kube-system' });
   expect(lines).toEqual(['Pod shop/alone: 1 × x:1']);
   expect(excluded).toEqual({ namespaces: ['kube-system'], objects: 3 });
 });
 
-test('with a namespace only its objects are requested', async () => {
+test('with a namespace, only its objects are requested', async () => {
   const { client, requested } = liveApi([pod({ image: 'x:1' }), pod({ namespace: 'other', image: 'y:1' })]);
   const { workloads } = await readWorkloads({ client, kinds: builtInKinds, namespace: 'shop', isCovered: () => true }, () => 'seen');
   expect(workloads.map(({ namespace }) => namespace)).toEqual(['shop']);
@@ -147,7 +147,7 @@ test('progress is reported page by page', async () => {
   expect(seen.at(-1)).toEqual({ resource: 'pods', objects: 1, remaining: 0 });
 });
 
-test('a collection that may not be read is reported with the permission, and the others are read', async () => {
+test('a collection that may not be listed is reported with the permission, and the others are listed', async () => {
   const { lines, notRead } = await read([...deployment({ image: 'web:1', pods: 1 })], { forbidden: ['/apis/apps/v1/deployments'] });
   expect(lines).toEqual(['Deployment shop/web: web:1, 1 × web:1']);
   expect(notRead).toEqual([
@@ -179,6 +179,6 @@ test('an aggregated API whose server is unavailable is reported for each of its 
 test.each([
   ['an API server that cannot be reached', new ApiError(0, 'Unreachable', 'GET /api/v1/pods: connection failed')],
   ['a credential that is rejected', new ApiError(401, 'Unauthorized', 'GET /api/v1/pods: Unauthorized (401)')],
-])('%s ends the reading', async (_name, error) => {
+])('%s ends the scan', async (_name, error) => {
   await expect(read([], { failures: { '/api/v1/pods': error } })).rejects.toBe(error);
 });

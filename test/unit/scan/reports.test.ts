@@ -47,7 +47,7 @@ async function report(objects: readonly LiveObject[], argv: readonly string[] = 
 }
 
 describe('a Report', () => {
-  test('has the results of a namespace, the worst first, and the revision of the rules', async () => {
+  test('contains the results of a namespace, the worst first, and the revision of the rules', async () => {
     const { reportOf, out, err, exitCode } = await report([
       ...deployment({ image: 'registry.example.com/web:1', pods: 2 }),
       ...deployment({ name: 'report', image: 'docker.io/acme/report:1', pods: 3 }),
@@ -114,7 +114,7 @@ describe('a Report', () => {
     return { ...name, outcome, templates: [], pods: [{ count: 1, example: '', value: content }], idleCopies: 0 };
   };
 
-  test('of 10,000 workloads has the 500 worst results, and counts all', () => {
+  test('for 10,000 workloads contains the 500 worst results, and counts all', () => {
     const workloads = Array.from({ length: 10_000 }, (_, index) =>
       workload(index, index % 100 === 0 ? 'denied' : 'allowed', [`r.io/${index}`]),
     );
@@ -137,7 +137,7 @@ describe('a Report', () => {
 });
 
 describe('Reports', () => {
-  test('of vanished objects, and of namespaces without workloads, disappear', async () => {
+  test('for objects that no longer exist, and for namespaces without workloads, are deleted', async () => {
     const stale = { ...reportIn('shop', ours), results: [{ policy: 'regkeeper', message: 'of a Pod that is gone' }] };
     const { reportOf, out } = await report([stale, reportIn('gone', ours), pod({ image: 'registry.example.com/x' })]);
     expect(JSON.stringify(reportOf('shop'))).not.toContain('that is gone');
@@ -145,19 +145,19 @@ describe('Reports', () => {
     expect(out).toContain('1 Report written, 1 deleted\n');
   });
 
-  test('of other programs stay', async () => {
+  test('from other programs stay', async () => {
     const { out, reportOf } = await report([reportIn('other', {}), pod({ image: 'registry.example.com/x' })]);
     expect(reportOf('other')).toBeDefined();
     expect(out).toContain('1 Report written, 0 deleted\n');
   });
 
-  test('of other namespaces stay with -n', async () => {
+  test('for other namespaces stay with -n', async () => {
     const { reportOf } = await report([reportIn('billing', ours), pod({ image: 'registry.example.com/x' })], ['-n', 'shop']);
     expect(reportOf('billing')).toBeDefined();
     expect(reportOf('shop')).toBeDefined();
   });
 
-  test('read no Secrets', async () => {
+  test('do not need Secrets', async () => {
     const { requested } = await report([pod({ image: 'registry.example.com/x' })]);
     expect(requested.filter((path) => path.includes('secrets'))).toEqual([]);
   });
@@ -185,7 +185,7 @@ describe('Reports', () => {
     expect(exitCode).toBe(2);
   });
 
-  test('that may not be written are named with the permission, and the others are written', async () => {
+  test('that may not be written are logged with the permission, and the others are written', async () => {
     const forbidden = ['/apis/openreports.io/v1alpha1/namespaces/shop/reports/regkeeper'];
     const objects = [pod({ image: 'registry.example.com/x' }), pod({ namespace: 'billing', image: 'registry.example.com/x' })];
     const { reportOf, exitCode, err } = await report(objects, [], { forbidden });
@@ -194,7 +194,7 @@ describe('Reports', () => {
     expect(exitCode).toBe(2);
   });
 
-  test('in a namespace that is being deleted are no problem', async () => {
+  test('in a namespace that is being deleted are not a problem', async () => {
     const path = '/apis/openreports.io/v1alpha1/namespaces/shop/reports/regkeeper';
     const failures = { [path]: new ApiError(403, 'Forbidden', 'PATCH: unable to create: namespace shop is being terminated') };
     const { exitCode, out } = await report([pod({ image: 'registry.example.com/x' })], [], { failures });
@@ -202,7 +202,7 @@ describe('Reports', () => {
     expect(out).toContain('0 Reports written');
   });
 
-  test('need the kind in the cluster, and one line shows that it is missing', async () => {
+  test('need the CRD in the cluster, and one line shows that it is missing', async () => {
     const api = liveApi([webhooks, namespace('shop'), rulesConfigMap(rules), pod({ image: 'registry.example.com/x' })]);
     const { exitCode, out, err } = await runOnCluster(api.client, 'scan', '--report');
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
@@ -215,7 +215,7 @@ describe('Reports', () => {
     ['--date', '2027-01-01'],
     ['--by', 'finding'],
     ['-o', 'json'],
-  ])('are of everything, as it is now: %s is a usage error', async (...argv) => {
+  ])('cover everything, as it is now: %s is a usage error', async (...argv) => {
     const { exitCode, err } = await report([], argv);
     expect(exitCode).toBe(2);
     expect(err).toContain('cannot be used with');

@@ -16,8 +16,8 @@ function renderFile(source: { readonly kind: string; readonly file?: string }): 
   return source.file ?? '';
 }
 
-describe('settings of several documents', () => {
-  test('unite where each is written once, defaults aside', () => {
+describe('settings in several documents', () => {
+  test('are merged if each is set once, apart from defaults', () => {
     expect(ruleSetOf('mode: audit', 'contact: us', 'helpUrl: https://wiki.example.com/', 'rules: []').settings).toEqual({
       unconfigured: 'deny',
       mode: 'audit',
@@ -29,11 +29,11 @@ describe('settings of several documents', () => {
     expect(ruleSetOf().settings).toEqual({ unconfigured: 'deny', mode: 'enforce', inject: 'all', shortNames: 'docker.io' });
   });
 
-  test('may repeat one value', () => {
+  test('may repeat the same value', () => {
     expect(ruleSetOf('mode: warn', 'mode: warn').settings.mode).toBe('warn');
   });
 
-  test('that differ are a problem naming both places', () => {
+  test('with different values are a problem that shows both positions', () => {
     expect(problemsOf('mode: warn', 'rules: []\nmode: audit')).toEqual([
       expect.stringMatching(/^b\.yaml setting-conflict 2:7 mode is "audit" here, but "warn" in a\.yaml:1:7\. Set it in one place\.$/),
     ]);
@@ -41,16 +41,16 @@ describe('settings of several documents', () => {
   });
 
   test.each<{ because: string; one: BriefDocument['settings']; other: BriefDocument['settings']; says: string[] }>([
-    { because: 'inject twice alike', one: { inject: 'pods' }, other: { inject: 'pods' }, says: [] },
+    { because: 'inject twice with the same value', one: { inject: 'pods' }, other: { inject: 'pods' }, says: [] },
     {
-      because: 'inject in two ways',
+      because: 'inject with different values',
       one: { inject: 'pods' },
       other: { inject: 'off' },
       says: ['setting-conflict inject is "off" here, but "pods"'],
     },
-    { because: 'a search list twice alike', one: { shortNames: ['a.io', 'b.io'] }, other: { shortNames: ['a.io', 'b.io'] }, says: [] },
+    { because: 'the same search list twice', one: { shortNames: ['a.io', 'b.io'] }, other: { shortNames: ['a.io', 'b.io'] }, says: [] },
     {
-      because: 'a search list in another order',
+      because: 'a search list in a different order',
       one: { shortNames: ['a.io', 'b.io'] },
       other: { shortNames: ['b.io', 'a.io'] },
       says: ['setting-conflict shortNames is ["b.io","a.io"] here'],
@@ -66,7 +66,7 @@ describe('settings of several documents', () => {
     expect(problems).toEqual(says.map((text) => expect.stringContaining(text)));
   });
 
-  test('name a ConfigMap with its key', () => {
+  test('in a ConfigMap are shown with its key', () => {
     const inConfigMap = (key: string, text: string) => {
       const parsed = parseRulesDocument(text, { kind: 'configMap', namespace: 'regkeeper', name: 'rules', key });
       if (!parsed.ok) throw new Error(briefly(parsed.problems).join());
@@ -80,27 +80,31 @@ describe('settings of several documents', () => {
   });
 });
 
-describe('rules that tie are a problem naming both places', () => {
+describe('rules that tie are a problem that shows both positions', () => {
   test.each([
     {
-      because: 'one pattern in two documents',
+      because: 'the same pattern in two documents',
       texts: ['rules: [{registry: reg.io}]', 'rules: [{registry: REG.io, pullSecret: a}]'],
       where: /^b\.yaml rule-tie 1:20 .* a\.yaml:1:20/,
     },
     {
-      because: 'one pattern twice in a document',
+      because: 'the same pattern twice in a document',
       texts: ['rules:\n- registry: reg.io\n- registry: reg.io'],
       where: /^a\.yaml rule-tie 3:13 .* a\.yaml:2:13/,
     },
-    { because: 'the default port written and not', texts: ['rules: [{registry: reg.io}, {registry: "reg.io:443"}]'], where: /rule-tie/ },
+    {
+      because: 'the default port, explicit and implicit',
+      texts: ['rules: [{registry: reg.io}, {registry: "reg.io:443"}]'],
+      where: /rule-tie/,
+    },
     { because: 'two names of Docker Hub', texts: ['rules: [{registry: docker.io}, {registry: index.docker.io}]'], where: /rule-tie/ },
     {
-      because: 'a refusal of every port and a trusting :*',
+      because: 'a denial of every port and a trusting :*',
       texts: ['rules: [{registry: reg.io, trust: false}, {registry: "reg.io:*"}]'],
       where: /rule-tie/,
     },
     {
-      because: 'trusted and refused on one port',
+      because: 'trusted and denied on the same port',
       texts: ['rules: [{registry: "reg.io:5000", trust: false}, {registry: "reg.io:5000"}]'],
       where: /rule-tie/,
     },
@@ -112,11 +116,11 @@ describe('rules that tie are a problem naming both places', () => {
     ['docker.io', 'registry-1.docker.io', 'registry-1.docker.io (the same as docker.io) already has a rule in a.yaml:1:20'],
     ['index.docker.io/x', 'docker.io/x', 'docker.io/x already has a rule in a.yaml:1:20 (index.docker.io/x), and'],
     ['Reg.io', '"reg.io:443"', 'reg.io:443 (the same as reg.io) already has a rule in a.yaml:1:20 (Reg.io), and'],
-  ])('%s and %s are one registry, and the problem names both spellings', (one, other, says) => {
+  ])('%s and %s are the same registry, and the problem shows both spellings', (one, other, says) => {
     expect(problemsOf(`rules: [{registry: ${one}}]`, `rules: [{registry: ${other}}]`)).toEqual([expect.stringContaining(says)]);
   });
 
-  test('trusted here and refused there in the same words is one, though the refusal is about every port', () => {
+  test('the same registry, trusted and denied, is a tie even if the denial is for every port', () => {
     const there = 'rules: [{registry: reg.io/a, trust: false}]';
     expect(problemsOf('rules: [{registry: reg.io/a}]', there)).toEqual([
       expect.stringMatching(/^b\.yaml rule-tie 1:20 reg\.io\/a is denied here, but trusted in a\.yaml:1:20, .*: reg\.io:443\/a\.$/),
@@ -132,7 +136,7 @@ describe('rules that tie are a problem naming both places', () => {
     expect(problemsOf('rules: [{registry: reg.io}]', labelled('b: y', ', trust: false'))).toEqual([]);
   });
 
-  test('but with the default port written it is none: the literal port wins', () => {
+  test('but not with an explicit default port, which is more specific', () => {
     const ruleSet = ruleSetOf('rules: [{registry: "reg.io:443"}, {registry: reg.io, trust: false}]');
     expect(winnerOf(ruleSet, referenceOf('reg.io/a'))?.trust).toBe(true);
     expect(winnerOf(ruleSet, referenceOf('reg.io:8443/a'))?.trust).toBe(false);
@@ -140,42 +144,42 @@ describe('rules that tie are a problem naming both places', () => {
 });
 
 describe('internal registries', () => {
-  test('of several documents unite', () => {
+  test('in several documents are merged', () => {
     const ruleSet = ruleSetOf('internalRegistries: [a.svc:5000, a.svc:5000]', 'internalRegistries: [a.svc:5000, b.svc:5000]');
     expect(ruleSet.rules.map(({ name }) => name)).toEqual(['a.svc:5000', 'b.svc:5000']);
   });
 
   test.each([
     { because: 'a secret for it', rule: '{registry: "a.svc:5000", pullSecret: a}', says: 'never gets a secret' },
-    { because: 'a push secret for a part of it', rule: '{registry: "a.svc:5000/team", pushSecret: a}', says: 'never gets a secret' },
-    { because: 'a refusal of a part of it', rule: '{registry: "a.svc:5000/team", trust: false}', says: 'always trusted' },
+    { because: 'a push secret for part of it', rule: '{registry: "a.svc:5000/team", pushSecret: a}', says: 'never gets a secret' },
+    { because: 'a denial of part of it', rule: '{registry: "a.svc:5000/team", trust: false}', says: 'always trusted' },
     {
       because: 'a secret for a wildcard inside a wildcard',
       rule: '{registry: "*.in.example.com", pullSecret: a}',
       says: 'never gets a secret',
     },
-    { because: 'an end of its trust', rule: '{registry: "a.svc:5000", until: 2027-03-31}', says: 'is always trusted' },
+    { because: 'an end date for its trust', rule: '{registry: "a.svc:5000", until: 2027-03-31}', says: 'is always trusted' },
     {
-      because: 'a refusal without a port',
+      because: 'a denial without a port',
       rule: '{registry: b.svc, trust: false}',
       says: 'is always trusted.* use b.svc:\\* to deny its other ports',
     },
-    { because: 'a refusal of a part without a port', rule: '{registry: b.svc/x, trust: false}', says: 'or use b.svc:\\*/x to deny' },
-    { because: 'a refusal without the port', rule: '{registry: a.svc/x, trust: false}', says: 'always trusted.*a.svc:\\*/x' },
-    { because: 'a refusal inside a wildcard', rule: '{registry: in.example.com, trust: false}', says: 'is always trusted' },
-  ])('refuse $because', ({ rule, says }) => {
+    { because: 'a denial of part of it without a port', rule: '{registry: b.svc/x, trust: false}', says: 'or use b.svc:\\*/x to deny' },
+    { because: 'a denial without the port', rule: '{registry: a.svc/x, trust: false}', says: 'always trusted.*a.svc:\\*/x' },
+    { because: 'a denial within a wildcard', rule: '{registry: in.example.com, trust: false}', says: 'is always trusted' },
+  ])('do not permit $because', ({ rule, says }) => {
     expect(problemsOf('internalRegistries: ["a.svc:5000", "*.example.com", b.svc]', `rules: [${rule}]`)).toEqual([
       expect.stringMatching(new RegExp(`^b\\.yaml internal-conflict 1:20 .* a\\.yaml:1:.*${says}`)),
     ]);
   });
 
   test.each([
-    { because: 'a rule that merely trusts it', rule: '{registry: "a.svc:5000"}' },
-    { because: 'a refusal of its other ports', rule: '{registry: a.svc:*, trust: false}' },
-    { because: 'a refusal of everything around it', rule: '{registry: ["*", "*.svc"], trust: false}' },
+    { because: 'a rule that only trusts it', rule: '{registry: "a.svc:5000"}' },
+    { because: 'a denial of its other ports', rule: '{registry: a.svc:*, trust: false}' },
+    { because: 'a denial of everything around it', rule: '{registry: ["*", "*.svc"], trust: false}' },
     { because: 'a secret for a wildcard around it', rule: '{registry: "*.svc:5000", pullSecret: a}' },
-    { because: 'a secret for the domain beside its subdomains', rule: '{registry: example.com, pullSecret: a}' },
-  ])('allow $because, and win where both hold', ({ rule }) => {
+    { because: 'a secret for the domain next to its subdomains', rule: '{registry: example.com, pullSecret: a}' },
+  ])('permit $because, and win if both match', ({ rule }) => {
     const ruleSet = ruleSetOf('internalRegistries: ["a.svc:5000", "*.example.com"]', `rules: [${rule}]`);
     expect(winnerOf(ruleSet, referenceOf('a.svc:5000/team/app'))).toMatchObject({ internal: true, trust: true, pullSecrets: [] });
   });
@@ -190,11 +194,11 @@ describe('the revision', () => {
       texts: ['mode: warn\nrules:\n- {registry: b.io, trust: false, reason: old}\n- {registry: a.io, pullSecret: [x, y]}'],
     },
     {
-      because: 'the division into documents',
+      because: 'the split into documents',
       texts: ['rules: [{registry: b.io, trust: false, reason: old}]', 'mode: warn\nrules: [{registry: a.io, pullSecret: [x, y]}]'],
     },
-    { because: 'defaults that are written', texts: [`unconfigured: deny\n${one.replace('a.io,', 'a.io, trust: true,')}`] },
-    { because: 'another spelling of one pattern', texts: [one.replace('a.io', '"A.io:443"').replace('b.io', '"b.io:*"')] },
+    { because: 'explicit defaults', texts: [`unconfigured: deny\n${one.replace('a.io,', 'a.io, trust: true,')}`] },
+    { because: 'a different spelling of the same pattern', texts: [one.replace('a.io', '"A.io:443"').replace('b.io', '"b.io:*"')] },
   ];
   test.each(same)('does not change with $because', ({ texts }) => {
     expect(ruleSetOf(...texts).revision).toBe(ruleSetOf(one).revision);
@@ -207,7 +211,7 @@ describe('the revision', () => {
     { because: 'a reason', text: one.replace('old', 'new') },
     { because: 'the order of secrets', text: one.replace('x, y', 'y, x') },
     { because: 'a port', text: one.replace('a.io', '"a.io:5000"') },
-    { because: 'the one port of a refusal', text: one.replace('b.io', '"b.io:443"') },
+    { because: 'a single port for a denial', text: one.replace('b.io', '"b.io:443"') },
     { because: 'an internal registry', text: `internalRegistries: [c.svc]\n${one}` },
   ])('changes with $because', ({ text }) => {
     expect(ruleSetOf(text).revision).not.toBe(ruleSetOf(one).revision);
@@ -247,7 +251,7 @@ describe('the revision', () => {
     expect([compiled(plain).revision, ...others]).not.toContain(compiled(plain, change).revision);
   });
 
-  test('does not change with the order of anything, nor with defaults', () => {
+  test('does not change with any order, or with defaults', () => {
     const { settings, rules = [], exemptions = [], overrides = [], delegate = [], deliveredSecrets = [] } = rich();
     const back = compiled(
       { delegate: [...delegate.toReversed(), 'e.io'], overrides: overrides.toReversed(), deliveredSecrets: deliveredSecrets.toReversed() },
@@ -257,7 +261,7 @@ describe('the revision', () => {
     expect(compiled(plain, { settings: { inject: 'all', shortNames: 'docker.io' } }).revision).toBe(compiled(plain).revision);
   });
 
-  test('stands for everything that is written', () => {
+  test('covers all contents of the rules', () => {
     expect(canonicalRules(compiled(rich()))).toEqual({
       unconfigured: 'deny',
       mode: 'enforce',
@@ -283,7 +287,7 @@ describe('the revision', () => {
     });
   });
 
-  test('is the start of the hash of the canonical rules', () => {
+  test('is a prefix of the hash of the canonical rules', () => {
     const ruleSet = ruleSetOf(one);
     expect(ruleSet.revision).toMatch(/^[0-9a-f]{12}$/);
     expect(sha256(JSON.stringify(canonicalRules(ruleSet)))).toContain(ruleSet.revision);
@@ -309,7 +313,7 @@ describe('the revision', () => {
   });
 });
 
-test('two entries for one secret are a problem, in one document or in two', () => {
+test('two entries for the same secret are a problem, in one document or in two', () => {
   const secret = 'secrets: [{name: s, source: a, namespaces: x}]';
   expect(problemsOf(secret, secret)).toEqual([
     expect.stringMatching(/^b\.yaml secret-tie 1:11 the secret s already has an entry in a\.yaml:1:11\. Remove one/),
@@ -318,7 +322,7 @@ test('two entries for one secret are a problem, in one document or in two', () =
   expect(problemsOf(secret, 'secrets: [{name: t, source: a, namespaces: x}]')).toEqual([]);
 });
 
-test('more secrets than can be watched are a problem, at the first that is too many', () => {
+test('more secrets than can be watched are a problem, at the first one over the limit', () => {
   const secrets = (from: number, count: number) =>
     `secrets:\n${Array.from({ length: count }, (_, index) => `- {name: s${from + index}, source: a, namespaces: x}\n`).join('')}`;
   expect(problemsOf(secrets(0, 125), secrets(125, 125))).toEqual([]);
@@ -327,7 +331,7 @@ test('more secrets than can be watched are a problem, at the first that is too m
   ]);
 });
 
-test('thousands of namespace patterns are compared, also with one beginning', () => {
+test('thousands of namespace patterns are compared, even with the same prefix', () => {
   const rules = Array.from({ length: 3_000 }, (_, index) => `- {registry: a.io, name: r${index}, namespaces: "s*-${index + 10_000}"}\n`);
   expect(problemsOf(`rules:\n${rules.join('')}`)).toEqual([]);
 });
@@ -357,14 +361,14 @@ test.each([
   expect(problemsOf(`overrides:\n- {namespaces: x, mode: audit}\n${overrides.join('')}`)).toEqual([]);
 });
 
-test('a rule set keeps its sources', () => {
+test('a rule set contains its sources', () => {
   expect(ruleSetOf('mode: warn', '{}').sources).toEqual([
     { kind: 'file', file: 'a.yaml' },
     { kind: 'file', file: 'b.yaml' },
   ]);
 });
 
-test('ten thousand rules compile, and ties among them are all found', () => {
+test('ten thousand rules compile, and all ties among them are found', () => {
   const lines = Array.from({ length: 10_000 }, (_, index) => `- {registry: r${index}.example.com/team, pullSecret: s${index}}`);
   const document = documentOf(`rules:\n${lines.join('\n')}`);
   const compiled = compileRuleSet([document], sha256);

@@ -54,84 +54,84 @@ const own = (brief: BriefRule): BriefRule => ({ name: 'own', ...brief });
 describe("a namespace's own rules", () => {
   test.each<Case>([
     {
-      because: 'refuse what the cluster trusts',
+      because: 'deny what the cluster trusts',
       cluster: [{ registry: 'reg.io' }],
       own: [own({ registry: 'reg.io', trust: false })],
       winner: 'own',
     },
-    { because: 'refuse what the cluster does not name', cluster: [], own: [own({ registry: 'reg.io', trust: false })], winner: 'own' },
+    { because: 'deny what the cluster does not configure', cluster: [], own: [own({ registry: 'reg.io', trust: false })], winner: 'own' },
     {
-      because: 'cannot trust what the cluster refuses',
+      because: 'cannot trust what the cluster denies',
       cluster: [{ registry: 'reg.io', trust: false }],
       own: [own({ registry: 'reg.io/team/app' })],
       winner: 'reg.io',
     },
     {
-      because: 'cannot trust what the cluster refuses, even where it delegates',
+      because: 'cannot trust what the cluster denies, even if it delegates',
       cluster: [{ registry: 'reg.io/team', trust: false }],
       delegate: ['reg.io'],
       own: [own({ registry: 'reg.io/team/app' })],
       winner: 'reg.io/team',
     },
     {
-      because: 'cannot replace a refusal by their own',
+      because: 'cannot replace a denial with their own',
       cluster: [{ registry: 'reg.io', trust: false }],
       own: [own({ registry: 'reg.io/team', trust: false })],
       winner: 'reg.io',
     },
-    { because: 'cannot trust what the cluster does not name', cluster: [], own: [own({ registry: 'reg.io' })], winner: undefined },
+    { because: 'cannot trust what the cluster does not configure', cluster: [], own: [own({ registry: 'reg.io' })], winner: undefined },
     {
-      because: 'trust it where the cluster delegates',
+      because: 'trust it if the cluster delegates it',
       cluster: [],
       delegate: ['reg.io/team'],
       own: [own({ registry: 'reg.io' })],
       winner: 'own',
     },
     {
-      because: 'do not trust it beside what is delegated',
+      because: 'do not trust anything next to what is delegated',
       cluster: [],
       delegate: ['reg.io/other', 'reg.io:5000/team'],
       own: [own({ registry: 'reg.io' })],
       winner: undefined,
     },
     {
-      because: 'choose the secret where they are more specific',
+      because: 'determine the secret if they are more specific',
       cluster: [{ registry: 'reg.io' }],
       own: [own({ registry: 'reg.io/team', pullSecrets: ['mine'] })],
       winner: 'own',
     },
     {
-      because: 'choose the secret at the same pattern',
+      because: 'determine the secret at the same pattern',
       cluster: [{ registry: 'reg.io/team', namespaces: names('shop') }],
       own: [own({ registry: 'reg.io/team', pullSecrets: ['mine'] })],
       winner: 'own',
     },
     {
-      because: 'do not choose it where the cluster is more specific',
+      because: 'do not determine it if the cluster is more specific',
       cluster: [{ registry: 'reg.io/team/app' }],
       own: [own({ registry: 'reg.io/team' })],
       winner: 'reg.io/team/app',
     },
     {
-      because: 'refuse also where the cluster is more specific',
+      because: 'deny even if the cluster is more specific',
       cluster: [{ registry: 'reg.io/team/app' }],
       own: [own({ registry: 'reg.io', trust: false })],
       winner: 'own',
     },
     {
-      because: 'are weighed among each other first',
+      because: 'are compared with each other first',
       cluster: [{ registry: 'reg.io' }],
       own: [own({ registry: 'reg.io', trust: false }), own({ registry: 'reg.io/team', name: 'but this' })],
       winner: 'but this',
     },
     {
-      because: 'do not reach an internal registry',
+      because: 'do not affect an internal registry',
       cluster: [{ registry: 'reg.io', internal: true, name: 'internal' }],
       own: [own({ registry: 'reg.io', trust: false })],
       winner: 'internal',
     },
     {
-      because: 'are no business of other namespaces',
+      because: 'do not affect other namespaces',
       cluster: [{ registry: 'reg.io' }],
       own: [own({ registry: 'reg.io', trust: false })],
       where: inNamespace('till'),
@@ -142,14 +142,14 @@ describe("a namespace's own rules", () => {
     expect(ruleSet.match(referenceOf(image), where).value?.name).toBe(winner);
   });
 
-  test('leave the cluster unsure where it was', () => {
+  test('leave the result as uncertain as it was', () => {
     const byLabels = rule({ registry: 'reg.io', namespaces: labels('team=a') });
     const ruleSet = together(compiled({ rules: [byLabels], delegate: ['reg.io'] }), [rule({ registry: 'reg.io/team', name: 'own' })]);
     const answer = ruleSet.match(referenceOf('reg.io/team/app'), unlabelled('shop'));
     expect([answer.value?.name, answer.unsure]).toEqual(['own', byLabels.origin]);
   });
 
-  test('are proposed to who is blocked, where they count', () => {
+  test('are suggested to blocked users, if they apply', () => {
     const cluster = compiled({ rules: [rule({ registry: 'reg.io/a' }), rule({ registry: 'reg.io/b' })], delegate: ['reg.io/c'] });
     const ruleSet = together(cluster, [
       rule({ registry: 'reg.io/b', trust: false }),
@@ -161,14 +161,14 @@ describe("a namespace's own rules", () => {
   });
 });
 
-describe("a namespace's rules never loosen", () => {
+describe("a namespace's rules never allow more", () => {
   const cluster = fc
     .record({ rules: fc.array(anyRule, { maxLength: 8 }), delegate: fc.array(anyPattern, { maxLength: 2 }) })
     .map(({ rules, delegate }) => ({ ...documentWith({ delegate }), rules: untied(rules) }));
   const ownRules = fc.array(fc.record({ registry: anyPattern, trust: fc.boolean() }).map(rule), { maxLength: 6 }).map(untied);
   const strictness = (value: Rule | undefined) => (value === undefined ? 1 : value.trust ? 0 : 2);
 
-  test('but from unconfigured to trusted, where the cluster delegates', () => {
+  test('except from unconfigured to trusted, if the cluster delegates', () => {
     fc.assert(
       fc.property(cluster, ownRules, anyLookup, anyNamespace, (document, rules, reference, somewhere) => {
         const before = compiled(document);
@@ -186,7 +186,7 @@ describe("a namespace's rules never loosen", () => {
     );
   });
 
-  test('and those said to have no effect never decide', () => {
+  test('and those without effect never decide', () => {
     fc.assert(
       fc.property(cluster, ownRules, fc.array(anyLookup, { maxLength: 20 }), anyNamespace, (document, rules, references, somewhere) => {
         const before = compiled(document);
@@ -202,37 +202,37 @@ describe("a namespace's rules never loosen", () => {
   });
 });
 
-describe('a trusting rule widens', () => {
+describe('a trusting rule allows more than the cluster for', () => {
   test.each<{ because: string; cluster: readonly BriefRule[]; delegate?: readonly string[]; own: string; says: RegExp }>([
-    { because: 'what no rule names', cluster: [], own: 'reg.io', says: /reg\.io is neither trusted nor delegated/ },
+    { because: 'unconfigured registries', cluster: [], own: 'reg.io', says: /reg\.io is neither trusted nor delegated/ },
     {
-      because: 'what the cluster refuses',
+      because: 'registries that the cluster denies',
       cluster: [{ registry: 'reg.io', trust: false }],
       own: 'reg.io/team',
       says: /reg\.io\/team is denied by the cluster rule reg\.io in rules\.yaml:/,
     },
     {
-      because: 'what the cluster refuses, though it trusts and delegates around it',
+      because: 'registries that the cluster denies, although it trusts and delegates what surrounds them',
       cluster: [{ registry: 'reg.io' }, { registry: 'reg.io/team', trust: false }],
       delegate: ['*'],
       own: 'reg.io/team/app',
       says: /denied by the cluster rule/,
     },
     {
-      because: 'everything, where the cluster is more specific',
+      because: 'everything, if the cluster is more specific',
       cluster: [{ registry: 'reg.io' }],
       own: '*',
       says: /except for more specific patterns/,
     },
-    { because: 'another port', cluster: [{ registry: 'reg.io' }], delegate: ['reg.io'], own: 'reg.io:5000', says: /neither trusted/ },
+    { because: 'a different port', cluster: [{ registry: 'reg.io' }], delegate: ['reg.io'], own: 'reg.io:5000', says: /neither trusted/ },
     {
-      because: 'what is trusted in other namespaces',
+      because: 'registries that are trusted in other namespaces',
       cluster: [{ registry: 'reg.io', namespaces: names('till') }],
       own: 'reg.io',
       says: /neither trusted/,
     },
     {
-      because: 'what is delegated but named already',
+      because: 'registries that are delegated but already configured',
       cluster: [{ registry: 'reg.io/team', trust: false }],
       delegate: ['reg.io/team'],
       own: 'reg.io',
@@ -247,13 +247,13 @@ describe('a trusting rule widens', () => {
   });
 
   test.each<{ because: string; cluster: readonly BriefRule[]; delegate?: readonly string[]; own: BriefRule }>([
-    { because: 'it refuses', cluster: [], own: { registry: 'reg.io', trust: false } },
+    { because: 'it denies', cluster: [], own: { registry: 'reg.io', trust: false } },
     { because: 'the cluster trusts the same', cluster: [{ registry: 'reg.io' }], own: { registry: 'reg.io' } },
-    { because: 'the cluster trusts what is around it', cluster: [{ registry: '*.io' }], own: { registry: 'reg.io/team' } },
+    { because: 'the cluster trusts a wider pattern', cluster: [{ registry: '*.io' }], own: { registry: 'reg.io/team' } },
     { because: 'the cluster trusts a part that is less specific', cluster: [{ registry: '*/team' }], own: { registry: 'reg.io' } },
     { because: 'the cluster delegates a part', cluster: [], delegate: ['reg.io/team'], own: { registry: '*' } },
     {
-      because: 'the cluster refuses only a part',
+      because: 'the cluster denies only a part',
       cluster: [{ registry: 'reg.io' }, { registry: 'reg.io/evil', trust: false }],
       own: { registry: 'reg.io' },
     },
@@ -263,12 +263,12 @@ describe('a trusting rule widens', () => {
       own: { registry: 'reg.io' },
     },
     {
-      because: 'the labels may make it not refused',
+      because: 'the labels may make it not denied',
       cluster: [{ registry: 'reg.io' }, { registry: 'reg.io', trust: false, namespaces: labels('team=a') }],
       own: { registry: 'reg.io' },
     },
     { because: 'it is internal', cluster: [{ registry: 'reg.io', internal: true }], own: { registry: 'reg.io/team' } },
-  ])('not where $because', ({ cluster, delegate = [], own: brief }) => {
+  ])('but not if $because', ({ cluster, delegate = [], own: brief }) => {
     expect(findWidening(compiled({ rules: cluster.map(rule), delegate }), ofNamespace([rule(brief)]))).toEqual([]);
   });
 });
@@ -276,7 +276,7 @@ describe('a trusting rule widens', () => {
 describe('the documents of a namespace', () => {
   const document = (rules: readonly Rule[]) => documentWith({ rules, namespace: 'shop' });
 
-  test('unite, and are refused where they tie', () => {
+  test('are merged, and rejected if they tie', () => {
     const [one, other] = [rule({ registry: 'reg.io', file: 'a.yaml' }), rule({ registry: 'reg.io', file: 'b.yaml' })];
     expect(compileNamespaceRules('shop', [document([one]), document([other])])).toMatchObject({
       ok: false,
@@ -285,7 +285,7 @@ describe('the documents of a namespace', () => {
     expect(compileNamespaceRules('shop', [document([one]), document([rule({ registry: 'reg.io/x' })])]).ok).toBe(true);
   });
 
-  test('have at most 200 rules together', () => {
+  test('have at most 200 rules in total', () => {
     const many = Array.from({ length: 201 }, (_, index) => rule({ registry: `reg.io/r${index}` }));
     expect(compileNamespaceRules('shop', [document(many.slice(0, 100)), document(many.slice(100, 200))]).ok).toBe(true);
     expect(compileNamespaceRules('shop', [document(many.slice(0, 100)), document(many.slice(100))])).toMatchObject({
@@ -312,12 +312,12 @@ describe('the revision', () => {
   const b = () => ofNamespace([rule({ registry: 'reg.io/b' })], 'b');
   const revisionOf = (...all: readonly NamespaceRuleSet[]) => withNamespaceRules(cluster, sets(...all), sha256).revision;
 
-  test("is the cluster's where no namespace has rules", () => {
+  test("is the cluster's if no namespace has rules", () => {
     expect(revisionOf()).toBe(cluster.revision);
     expect(revisionOf(ofNamespace([]))).toBe(cluster.revision);
   });
 
-  test('is the same whatever the order', () => {
+  test('is the same in any order', () => {
     const backwards = ofNamespace([rule({ registry: 'reg.io/b', trust: false }), rule({ registry: 'reg.io/a' })], 'a');
     expect(revisionOf(b(), backwards)).toBe(revisionOf(a(), b()));
     expect(revisionOf(a())).toMatch(/^[0-9a-f]{12}$/);

@@ -63,7 +63,7 @@ describe('a rule that differs in one field', () => {
   });
 
   // Written twice on purpose: the tests below follow the table, and would accept an effect that became a label.
-  test('these fields are what a rule does', () => {
+  test('these fields are the effect of a rule', () => {
     expect(namesOf('effect').sort()).toEqual([
       'internal',
       'onMissingSecret',
@@ -88,7 +88,7 @@ describe('a rule that differs in one field', () => {
     },
   );
 
-  test.each(fields.filter((field) => ruleFields[field].role !== 'provenance'))('%s: seen by a comparison', (field) => {
+  test.each(fields.filter((field) => ruleFields[field].role !== 'provenance'))('%s: a difference in a comparison', (field) => {
     fc.assert(
       fc.property(pairsFor(field), ([one, other]) => {
         const found = compareRuleSets(alone(one), alone(other));
@@ -99,7 +99,7 @@ describe('a rule that differs in one field', () => {
     );
   });
 
-  test.each(namesOf('provenance'))('%s: the same revision, and nothing to compare', (field) => {
+  test.each(namesOf('provenance'))('%s: the same revision, and no difference', (field) => {
     fc.assert(
       fc.property(pairsFor(field), ([one, other]) => {
         expect(alone(one).revision).toBe(alone(other).revision);
@@ -108,7 +108,7 @@ describe('a rule that differs in one field', () => {
     );
   });
 
-  test.each(fields)('%s: the same effect exactly if it is no effect', (field) => {
+  test.each(fields)('%s: the same effect exactly if it is not part of the effect', (field) => {
     fc.assert(
       fc.property(pairsFor(field), ([one, other]) => {
         expect(sameEffect(one, other)).toBe(ruleFields[field].role !== 'effect');
@@ -117,7 +117,7 @@ describe('a rule that differs in one field', () => {
   });
 
   // Lint ignores internal registries.
-  test.each(namesOf('effect').filter((field) => field !== 'internal'))('%s: not redundant inside a broader rule', (field) => {
+  test.each(namesOf('effect').filter((field) => field !== 'internal'))('%s: not redundant within a broader rule', (field) => {
     fc.assert(
       fc.property(pairsFor(field), ([one, other]) => {
         const broader = { ...one, pattern: patternOf('a.io', one.trust), origin: nextOrigin() };

@@ -9,7 +9,7 @@ import { runs } from '../../../property.ts';
 import { anySelector, documentWith, labels, names, override, problemsWith, rule } from '../build.ts';
 import { sha256 } from '../documents.ts';
 
-describe('rules of one pattern tie', () => {
+describe('rules with the same pattern tie', () => {
   test.each<{ because: string; one?: NamespaceSelector; other?: NamespaceSelector; says: RegExp }>([
     {
       because: 'both for all namespaces',
@@ -22,13 +22,13 @@ describe('rules of one pattern tie', () => {
       says: /already has a rule for namespace shop in a\.yaml:.*\. Remove one, or remove shop from the namespaces of one\./,
     },
     {
-      because: 'for globs of equal length that hold one name',
+      because: 'for globs of equal length that match the same name',
       one: names('team-*'),
       other: names('*-prod'),
       says: /already has a rule for namespaces team-\* in a\.yaml:.*\. Both match namespace team-prod\. Remove one, or use a longer namespace pattern/,
     },
     {
-      because: 'for as many labels as the other, which a namespace may have together',
+      because: 'for an equal number of labels, which a namespace may have together',
       one: labels('team=a'),
       other: labels('tier=x'),
       says: /already has a rule for namespaces with team=a in a\.yaml:.*\. A namespace can have the labels of both\. Remove one, or require a different label/,
@@ -45,8 +45,8 @@ describe('rules of one pattern tie', () => {
   test.each<{ because: string; one?: NamespaceSelector; other?: NamespaceSelector }>([
     { because: 'one for all, one for some', other: names('shop') },
     { because: 'different names', one: names('a', 'b'), other: names('c') },
-    { because: 'a name and a glob that holds it', one: names('team-a'), other: names('team-*') },
-    { because: 'globs of one length without a common name', one: names('a-*'), other: names('b-*') },
+    { because: 'a name and a glob that matches it', one: names('team-a'), other: names('team-*') },
+    { because: 'globs of equal length without a common name', one: names('a-*'), other: names('b-*') },
     { because: 'a longer and a shorter glob', one: names('team-a-*'), other: names('team-*') },
     { because: 'labels and names', one: labels('team=a'), other: names('*') },
     { because: 'labels that exclude each other', one: labels('team=a'), other: labels('team=b') },
@@ -57,7 +57,7 @@ describe('rules of one pattern tie', () => {
   });
 });
 
-test('a tie is found wherever one is, and nowhere else', () => {
+test('every tie is found, and nothing else', () => {
   const entries = fc.array(
     anySelector.map((namespaces) => ({ ...(namespaces && { namespaces }) })),
     { maxLength: 12 },
@@ -91,7 +91,7 @@ function alone(term: ReturnType<typeof termsOf>[number]): NamespaceSelector | un
 }
 
 describe('overrides tie', () => {
-  test('where they write different values of one setting for a namespace that can be in both', () => {
+  test('if they set different values of the same setting for a namespace that both can select', () => {
     const one = override(labels('tier=sandbox'), { mode: 'audit' }, 'a.yaml');
     const other = override(labels('team=a'), { mode: 'warn', inject: 'off' }, 'b.yaml');
     expect(problemsWith({ overrides: [one] }, { overrides: [other] })).toEqual([

@@ -5,7 +5,7 @@ import { levelOf, type ProblemCode, problemCodes } from '../../../../src/rules/l
 import { briefly, fileSource } from '../documents.ts';
 import { brokenDocuments } from './broken.ts';
 
-describe('a mistake is found where it stands', () => {
+describe('a problem is reported at its position', () => {
   test.each(brokenDocuments)('$problem$says', ({ text, problem, says, scope }) => {
     const parsed = parseRulesDocument(text, fileSource('rules.yaml'), scope);
     const problems = parsed.ok ? [] : briefly(parsed.problems);
@@ -35,7 +35,7 @@ const ofSeveralDocuments: readonly ProblemCode[] = [
  */
 const ofNoMistake: readonly ProblemCode[] = ['too-many-problems', 'document-too-costly', 'bad-manifest'];
 
-test('every problem that a single document can have is among them', () => {
+test('every problem that a single document can have is tested', () => {
   const shown = new Set([...brokenDocuments.map(({ problem }) => problem.split(' ', 1)[0]), ...ofSeveralDocuments, ...ofNoMistake]);
   const problems = (Object.keys(problemCodes) as ProblemCode[]).filter((code) => levelOf(code) === 'problem');
   expect(problems.filter((code) => !shown.has(code))).toEqual([]);

@@ -17,8 +17,8 @@ function warningsOf(text: string): string[] {
   return parsed.ok ? briefly(parsed.warnings) : ['refused'];
 }
 
-describe('a document becomes rules', () => {
-  test('with the place of each registry, in one flat list', () => {
+describe('a document is parsed into rules', () => {
+  test('with the position of each registry, in one flat list', () => {
     const document = documentOf(`
 mode: audit
 contact: '#platform'
@@ -82,9 +82,9 @@ rules:
 
   test.each([
     { written: 'in JSON with tabs', text: '{"rules": [\n\t{"registry": "reg.io", "pullSecret": ["a", "b"]}\n]}' },
-    { written: 'with Windows line ends', text: 'rules:\r\n- registry: reg.io\r\n  pullSecret: [a, b]\r\n' },
-    { written: 'behind a byte order mark', text: '\ufeffrules: [{registry: reg.io, pullSecret: [a, b]}]' },
-    { written: 'behind a YAML 1.2 directive', text: '%YAML 1.2\n---\nrules: [{registry: reg.io, pullSecret: [a, b]}]\n...\n' },
+    { written: 'with Windows line endings', text: 'rules:\r\n- registry: reg.io\r\n  pullSecret: [a, b]\r\n' },
+    { written: 'after a byte order mark', text: '\ufeffrules: [{registry: reg.io, pullSecret: [a, b]}]' },
+    { written: 'after a YAML 1.2 directive', text: '%YAML 1.2\n---\nrules: [{registry: reg.io, pullSecret: [a, b]}]\n...\n' },
   ])('$written', ({ text }) => {
     expect(documentOf(text).rules).toMatchObject([{ name: 'reg.io', trust: true, pullSecrets: ['a', 'b'] }]);
   });
@@ -112,7 +112,7 @@ describe('what YAML allows and the format does not hides no other problem', () =
       'rules:\n- &one\n  registry: a.io\n  pulSecret: x\n- *one\nmode: loud\n',
       ['yaml-alias 3:3', 'unknown-field 4:3', 'yaml-alias 5:3', 'unknown-value 6:7'],
     ],
-    ['a field twice', 'rules:\n- registry: a.io\n  registry: b.io\nmode: loud\n', ['duplicate-field 3:3', 'unknown-value 4:7']],
+    ['a duplicate field', 'rules:\n- registry: a.io\n  registry: b.io\nmode: loud\n', ['duplicate-field 3:3', 'unknown-value 4:7']],
     ['a tag', 'contact: !!str 7\nmode: loud\n', ['yaml-tag 1:16', 'unknown-value 2:7']],
     ['an alias for a whole list', 'rules: *all\nmode: loud\n', ['yaml-alias 1:8', 'unknown-value 2:7']],
     ['an alias for everything', '*all\n', ['yaml-alias 1:1']],
@@ -179,7 +179,7 @@ rules:
     expect(rules[3]).not.toHaveProperty('warnFrom');
   });
 
-  test('exemptions, one for each image', () => {
+  test('exemptions, one per image', () => {
     const { exemptions } = documentOf(`
 exemptions:
 - image: [quay.io/legacy/app, "*.example.com"]
@@ -220,14 +220,14 @@ exemptions:
     ]);
   });
 
-  test('delegation, with ports as where a rule trusts', () => {
+  test('delegation, with ports as in trusting rules', () => {
     expect(documentOf('delegate: [quay.io, "reg.io:5000/team"]').delegate).toMatchObject([
       { pattern: { text: 'quay.io', port: 'default' }, origin: { source, line: 1, column: 12 } },
       { pattern: { text: 'reg.io:5000/team', port: 5000 }, origin: { source, line: 1, column: 21 } },
     ]);
   });
 
-  test('what happens where a secret is missing', () => {
+  test('what happens if a secret is missing', () => {
     const text = 'rules:\n- {registry: a.io, pullSecret: a, onMissingSecret: deny}\n- {registry: b.io, pushSecret: a}\n';
     expect(documentOf(text).rules.map(({ onMissingSecret }) => onMissingSecret)).toEqual(['deny', 'warn']);
   });
@@ -272,35 +272,35 @@ describe('namespaces', () => {
     expect(selectorOf(written)).toEqual({ kind: 'labels', requirements });
   });
 
-  test('a name twice is a warning', () => {
+  test('a duplicate name is a warning', () => {
     const text = 'rules:\n- registry: reg.io\n  namespaces: [a, b, a]\n';
     expect(warningsOf(text)).toEqual(['duplicate-namespace 3:22 rules[0].namespaces[2] repeats a. Remove the duplicate.']);
     expect(documentOf(text).rules[0]?.namespaces).toEqual({ kind: 'names', names: ['a', 'b'] });
   });
 });
 
-describe('the rules of a namespace of its own', () => {
+describe("a namespace's own rules", () => {
   const scope = { kind: 'namespace', namespace: 'team-a' } as const;
 
-  test('carry its name', () => {
+  test('have its name', () => {
     const parsed = parseRulesDocument('rules:\n- {registry: reg.io, pullSecret: own}', fileSource('rules.yaml'), scope);
     expect(parsed).toMatchObject({ ok: true, document: { scope, rules: [{ ownerNamespace: 'team-a', pullSecrets: ['own'] }] } });
     expect(documentOf('rules: [{registry: reg.io}]').rules[0]).not.toHaveProperty('ownerNamespace');
   });
 
-  test('may be none', () => {
+  test('may be empty', () => {
     expect(parseRulesDocument('', fileSource('rules.yaml'), scope)).toMatchObject({ ok: true, document: { scope, blank: true } });
   });
 });
 
-describe('a document inside another file', () => {
+describe('a document within another file', () => {
   const at = (text: string) => parseRulesDocument(text, fileSource('cm.yaml'), undefined, { line: 7, column: 5 });
   const problemsAt = (text: string) => {
     const parsed = at(text);
     return briefly(parsed.ok ? parsed.warnings : parsed.problems);
   };
 
-  test('has its places in that file', () => {
+  test('has positions in that file', () => {
     expect(at('rules:\n- registry: reg.io\n')).toMatchObject({ ok: true, document: { rules: [{ origin: { line: 8, column: 17 } }] } });
   });
 
@@ -316,12 +316,12 @@ describe('a document inside another file', () => {
     expect(problemsAt(text)).toEqual([expect.stringContaining(problem)]);
   });
 
-  test('also in the words of a message', () => {
+  test('including those in the text of a message', () => {
     expect(problemsAt('mode: warn\nmode: warn')[0]).toMatch(/^duplicate-field 8:5 .*line 7/);
   });
 });
 
-test('what comes out is plain data, which can be sent between threads', () => {
+test('the result is plain data, which can be sent between threads', () => {
   const text = `
 contact: us
 shortNames: [quay.io]
@@ -341,7 +341,7 @@ overrides:
   }
 });
 
-test('a document may have as many characters as a ConfigMap, and a namespace a share of it', () => {
+test("a document may have as many characters as a ConfigMap, and a namespace's only some of them", () => {
   const filled = (length: number) => `rules: [{registry: reg.io}]\n`.padEnd(length, '#');
   const scope = { kind: 'namespace', namespace: 'team-a' } as const;
   expect(parseRulesDocument(filled(1_048_576), fileSource('rules.yaml')).ok).toBe(true);
@@ -350,7 +350,7 @@ test('a document may have as many characters as a ConfigMap, and a namespace a s
   expect(parseRulesDocument(filled(65_537), fileSource('rules.yaml'), scope).ok).toBe(false);
 });
 
-test('ten thousand rules are read, and the last keeps its place', () => {
+test('ten thousand rules are parsed, and the last has its position', () => {
   const rules = Array.from(
     { length: 10_000 },
     (_, n) => `- registry: registry-${n % 500}.example.com/group-${n}\n  pullSecret: pull-${n}\n`,
@@ -375,7 +375,7 @@ describe('a document without rules', () => {
   );
 });
 
-describe('all mistakes are found in one go', () => {
+describe('all problems are found in one pass', () => {
   test('in the order of the text', () => {
     const text =
       'mode: loud\nrules:\n- registry: https://a.io\n  pulSecret: 5\n  pushSecret: X\n- registry: [a.io, 5, b.io/]\n  trust: "no"\n- 7\n';
@@ -391,7 +391,7 @@ describe('all mistakes are found in one go', () => {
     ]);
   });
 
-  test('every step of an alias bomb, without expanding it', () => {
+  test('every alias of an alias bomb, without expanding it', () => {
     const levels = Array.from({ length: 30 }, (_, level) => `a${level + 1}: &a${level + 1} [${`*a${level}, `.repeat(10)}]`);
     const problems = problemsOf(`a0: &a0 lol\n${levels.join('\n')}\n`);
     expect(problems).toHaveLength(101);
@@ -408,7 +408,7 @@ describe('all mistakes are found in one go', () => {
     ]);
   });
 
-  test('but no more than a hundred, and then how many more', () => {
+  test('but at most a hundred, and then the number of others', () => {
     const problems = problemsOf(`rules:\n${'- 5\n'.repeat(250)}`);
     expect(problems).toHaveLength(101);
     expect(problems[100]).toMatch(/^too-many-problems 102:3 150 more problems are not shown\./);
@@ -416,7 +416,7 @@ describe('all mistakes are found in one go', () => {
   });
 });
 
-describe('a harmless repetition is a warning', () => {
+describe('a harmless duplicate is a warning', () => {
   test.each([
     { text: 'rules:\n- registry: [docker.io, index.docker.io]', warning: 'duplicate-registry 2:25 ', registries: ['docker.io'] },
     { text: 'rules:\n- registry: [reg.io, "reg.io:443"]', warning: 'duplicate-registry 2:22 ', registries: ['reg.io'] },
@@ -426,12 +426,12 @@ describe('a harmless repetition is a warning', () => {
     expect(documentOf(text).rules.map(({ pattern }) => pattern.text)).toEqual(registries);
   });
 
-  test('but the same host on two ports is none', () => {
+  test('but not the same host on two ports', () => {
     expect(warningsOf('rules:\n- {registry: [reg.io, "reg.io:443"], trust: false}')).toEqual([]);
   });
 });
 
-test('parsing never throws, and every problem has a place in the text and a known code', () => {
+test('parsing never throws, and every problem has a position in the text and a known code', () => {
   const piece = fc.constantFrom(
     ...[
       'rules:',
@@ -480,7 +480,7 @@ test('parsing never throws, and every problem has a place in the text and a know
   );
 });
 
-test('nor does it throw where a field holds anything at all, in either scope; what it takes has the shape it promises', () => {
+test('nor does it throw if a field has any value, in either scope, and accepted values have the declared types', () => {
   const anything = fc.oneof(
     {
       weight: 3,

@@ -12,7 +12,7 @@ function pattern(text: string, trust = true) {
   return resolvePattern(parsed.pattern, trust);
 }
 
-describe('a pattern is spelt canonically', () => {
+describe('a pattern has a canonical spelling', () => {
   test.each([
     { written: 'reg.io', trusting: 'reg.io', distrusting: 'reg.io' },
     { written: 'Reg.IO/team', trusting: 'reg.io/team', distrusting: 'reg.io/team' },
@@ -79,7 +79,7 @@ describe('a denying pattern', () => {
   });
 });
 
-describe('a mistake is reported with its fix', () => {
+describe('a problem is reported with its fix', () => {
   test.each([
     { text: '', code: 'empty-value', says: 'empty' },
     { text: 'reg.io ', code: 'pattern-space', says: 'space' },
@@ -179,11 +179,11 @@ describe('patterns and image names agree on the grammar', () => {
     })
     .map(({ host, port, path }) => [host + port, ...path].join('/'));
 
-  test('reading a pattern never throws', () => {
+  test('parsing a pattern never throws', () => {
     fc.assert(fc.property(fc.oneof(text, fc.string()), (any) => typeof parsePattern(any).ok === 'boolean'));
   });
 
-  test('a pattern printed and read again is the same pattern, and printed the same', () => {
+  test('a pattern is printed and parsed again as the same pattern, and printed the same', () => {
     fc.assert(
       fc.property(fc.oneof(wellFormed, text), fc.boolean(), (any, trust) => {
         const parsed = parsePattern(any);
@@ -195,7 +195,7 @@ describe('patterns and image names agree on the grammar', () => {
     );
   });
 
-  test('two patterns are printed the same exactly where they are the same', () => {
+  test('two patterns are printed the same exactly if they are the same', () => {
     fc.assert(
       fc.property(wellFormed, wellFormed, fc.boolean(), (one, other, trust) => {
         const [left, right] = [pattern(one, trust), pattern(other, trust)];
@@ -206,7 +206,7 @@ describe('patterns and image names agree on the grammar', () => {
     );
   });
 
-  test('a host that a pattern takes is the host of images below it', () => {
+  test('a host that a pattern matches is the host of images below it', () => {
     fc.assert(
       // Most random texts are no patterns, so most of these are.
       fc.property(fc.oneof({ weight: 4, arbitrary: wellFormed }, text), (any) => {
@@ -218,7 +218,7 @@ describe('patterns and image names agree on the grammar', () => {
     );
   });
 
-  test('a qualified image without tag is a pattern that holds it', () => {
+  test('a qualified image without a tag is a pattern that matches it', () => {
     const name = fc.string({ unit: fc.constantFrom(...'ab0.-_'), minLength: 1, maxLength: 6 });
     const port = fc.constantFrom('', ':443', ':5000');
     fc.assert(

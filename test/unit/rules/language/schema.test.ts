@@ -8,12 +8,12 @@ import { schemaErrors } from '../../../../src/rules/language/schema-errors.ts';
 const published = JSON.parse(JSON.stringify(rulesSchema));
 
 describe('the published schema', () => {
-  test('names its dialect and refuses unknown fields on both levels', () => {
+  test('contains its dialect and rejects unknown fields on both levels', () => {
     expect(published.$schema).toBe('https://json-schema.org/draft/2020-12/schema');
     expect([published.additionalProperties, published.properties.rules.items.additionalProperties]).toEqual([false, false]);
   });
 
-  test('is a schema: its own schema holds it, and ajv knows each word of it', () => {
+  test('is a valid schema, and ajv knows each keyword in it', () => {
     const ajv = new Ajv2020({ strict: true, strictTypes: true, formats: { date: true } });
     expect(ajv.validateSchema(published), ajv.errorsText()).toBe(true);
     expect(() => ajv.compile(published)).not.toThrow();
@@ -26,7 +26,7 @@ describe('the published schema', () => {
     for (const [name, field] of fields) expect(field, name).toHaveProperty('description', expect.stringMatching(/^[A-Z].*\.$/s));
   });
 
-  test('takes the smallest and a full document', () => {
+  test('accepts the smallest document and one with all fields', () => {
     const rule = { name: 'a', registry: ['reg.io'], trust: true, pullSecret: ['a', 'b.c'], pushSecret: 'a' };
     const full = {
       unconfigured: 'deny',
@@ -39,6 +39,6 @@ describe('the published schema', () => {
   });
 });
 
-test('every problem code has one line that says what it means', () => {
+test('every problem code has one line that explains it', () => {
   for (const [code, { text }] of Object.entries(problemCodes)) expect(text, code).toMatch(/^[A-Z][^\n]*\.$/);
 });

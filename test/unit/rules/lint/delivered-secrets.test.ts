@@ -9,7 +9,7 @@ const warningsOf = (text: string) => briefly(lintDeliveredSecrets(ruleSetOf(text
 describe('a secret that is never delivered', () => {
   test.each([
     {
-      because: 'no rule names it',
+      because: 'no rule uses it',
       text: 'rules: [{registry: reg.io}]\nsecrets:\n- {name: s, source: s, namespaces: "*"}',
       warning:
         'unused-secret 3:3 no cluster rule references the secret s, so it is never delivered. Reference it in a rule, or remove the entry.',
@@ -34,14 +34,14 @@ test.each([
   ['a rule for pulling', 'rules: [{registry: reg.io, pullSecret: [t, s]}]\nsecrets: [{name: s, source: s, namespaces: a}]'],
   ['a rule for pushing', 'rules: [{registry: reg.io, pushSecret: s}]\nsecrets: [{name: s, source: s, namespaces: a}]'],
   [
-    'a rule by labels that may be those of a name',
+    'a rule with labels that may belong to a namespace with that name',
     'rules: [{registry: reg.io, namespaces: {matchLabels: {t: a}}, pullSecret: s}]\nsecrets: [{name: s, source: s, namespaces: a}]',
   ],
 ])('%s uses the secret', (_name, text) => {
   expect(warningsOf(text)).toEqual([]);
 });
 
-describe('a rule of a namespace that names the secret', () => {
+describe('a namespace rule with the secret', () => {
   const cluster = (namespaces: string) =>
     ruleSetOf(`rules: [{registry: reg.io/a, pullSecret: s}]\nsecrets: [{name: s, source: s, namespaces: ${namespaces}}]`);
   const warningsWith = (registry: string, namespaces = '"*"') => {
@@ -49,7 +49,7 @@ describe('a rule of a namespace that names the secret', () => {
     return lintDeliveredSecrets({ ...cluster(namespaces), namespaceRules: new Map([['shop', [own]]]) });
   };
 
-  test('for images of no cluster rule with it gets a copy without their credentials', () => {
+  test('for images without a cluster rule with the secret gets a copy without their credentials', () => {
     const [warning] = warningsWith('quay.io/shop');
     expect(warning).toMatchObject({ code: 'secret-in-namespace-rule', related: { line: 2, column: 11 } });
     expect(warning?.message).toBe(
@@ -59,7 +59,7 @@ describe('a rule of a namespace that names the secret', () => {
   });
 
   test.each([
-    ['inside a cluster rule with it', 'reg.io/a/b', '"*"'],
+    ['within a cluster rule with it', 'reg.io/a/b', '"*"'],
     ['in a namespace without a copy', 'quay.io/shop', 'other'],
   ])('%s is no warning', (_name, registry, namespaces) => {
     expect(warningsWith(registry, namespaces)).toEqual([]);

@@ -1,4 +1,4 @@
-/** Tests the warnings on rules that compile but probably are not meant so. */
+/** Tests the warnings on rules that compile but are probably not intended. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { patternMatches } from '../../../../src/rules/language/pattern.ts';
@@ -20,46 +20,46 @@ const clean = [
     'rules: [{registry: reg.io, pullSecret: a}, {registry: reg.io/team, pullSecret: b}, {registry: docker.io, trust: false}]',
   ],
   ['a part that needs no secret', 'rules: [{registry: reg.io, pullSecret: a}, {registry: reg.io/public}]'],
-  ['a part with another push secret', 'rules: [{registry: reg.io, pushSecret: a}, {registry: reg.io/team, pushSecret: b}]'],
-  ['another reason', 'rules: [{registry: reg.io, trust: false, reason: a}, {registry: reg.io/x, trust: false, reason: b}]'],
-  ['a rule between two of one kind', 'rules: [{registry: reg.io}, {registry: reg.io/a, trust: false}, {registry: reg.io/a/b}]'],
+  ['a part with a different push secret', 'rules: [{registry: reg.io, pushSecret: a}, {registry: reg.io/team, pushSecret: b}]'],
+  ['a different reason', 'rules: [{registry: reg.io, trust: false, reason: a}, {registry: reg.io/x, trust: false, reason: b}]'],
+  ['a rule between two with the same effect', 'rules: [{registry: reg.io}, {registry: reg.io/a, trust: false}, {registry: reg.io/a/b}]'],
   [
-    'a rule between them by namespace',
+    'a rule between two that is for one namespace',
     'rules: [{registry: "*.io"}, {registry: reg.io, namespaces: x, pullSecret: s}, {registry: reg.io/a}]',
   ],
-  ['the same on another port', 'rules: [{registry: "reg.io:5000"}, {registry: reg.io/team}]'],
-  ['the same in other namespaces', 'rules: [{registry: reg.io, namespaces: a}, {registry: reg.io/team, namespaces: b}]'],
+  ['the same on a different port', 'rules: [{registry: "reg.io:5000"}, {registry: reg.io/team}]'],
+  ['the same in different namespaces', 'rules: [{registry: reg.io, namespaces: a}, {registry: reg.io/team, namespaces: b}]'],
   [
-    'a refusal of what one port of another path allows',
+    'a denial of what one port of another path allows',
     'rules: [{registry: reg.io, trust: false}, {registry: "reg.io:5000/a"}, {registry: reg.io/a/evil, trust: false}]',
   ],
   [
-    'a trusted part of a refused registry',
+    'a trusted part of a denied registry',
     'rules: [{registry: docker.io, trust: false}, {registry: [docker.io/library, "docker.io/*/base"]}]',
   ],
-  ['trusted hosts beside a refusal of all', 'rules: [{registry: "*", trust: false}, {registry: "*.example.com"}, {registry: reg.io}]'],
+  ['trusted hosts next to a denial of all', 'rules: [{registry: "*", trust: false}, {registry: "*.example.com"}, {registry: reg.io}]'],
   [
-    'a refusal with everything below it',
+    'a denial with everything below it',
     'rules: [{registry: reg.io}, {registry: "reg.io/*/evil", trust: false}, {registry: reg.io/team/evil/not}]',
   ],
   [
-    'a refusal that was written again for what is overtaken',
+    'a denial that is repeated for what overrides it',
     'rules: [{registry: [reg.io/evil, reg.io/evil/app], trust: false, reason: r}, {registry: "reg.io/*/app"}]',
   ],
   ['an exemption on its last day', `exemptions: [{image: reg.io, until: ${today}, reason: r}]`],
   ['exact names and labels', 'rules: [{registry: reg.io, namespaces: [a, b]}, {registry: a.io, namespaces: {matchLabels: {t: a}}}]'],
-  ['a glob of all names', 'exemptions: [{image: reg.io, namespaces: "*", until: 2027-01-01, reason: r}]'],
-  ['a glob that refuses', 'rules: [{registry: reg.io, namespaces: "prod-*", trust: false}]'],
-  ['a glob that tightens', 'mode: warn\noverrides: [{namespaces: "prod-*", mode: enforce, unconfigured: deny}]'],
-  ['the one-segment pattern of a host, beside a longer one', 'rules: [{registry: "reg.io/*/*", pullSecret: a}, {registry: reg.io}]'],
+  ['a glob for all names', 'exemptions: [{image: reg.io, namespaces: "*", until: 2027-01-01, reason: r}]'],
+  ['a glob that denies', 'rules: [{registry: reg.io, namespaces: "prod-*", trust: false}]'],
+  ['a glob that is stricter', 'mode: warn\noverrides: [{namespaces: "prod-*", mode: enforce, unconfigured: deny}]'],
+  ['the one-segment pattern of a host, next to a longer one', 'rules: [{registry: "reg.io/*/*", pullSecret: a}, {registry: reg.io}]'],
 ] as const;
 
-test.each(clean)('nothing is said of %s', (_name, text) => {
+test.each(clean)('there is no warning for %s', (_name, text) => {
   expect(warningsOf(text)).toEqual([]);
 });
 
 describe('exemptions', () => {
-  test('that are past say so at their image', () => {
+  test('that have expired are reported at their image', () => {
     expect(warningsOf('exemptions:\n- {image: [reg.io, a.io/b], until: 2026-11-20, reason: moved}')).toEqual([
       expect.stringMatching(/^exemption-expired 2:12 the exemption for reg\.io expired on 2026-11-20, .*Remove it/),
       expect.stringMatching(/^exemption-expired 2:20 the exemption for a\.io\/b expired/),
@@ -93,7 +93,7 @@ describe('a rule whose trust ends', () => {
     expect(denial('2026-11-20')).toEqual([expect.stringMatching(/^rule-ended/)]);
   });
 
-  test('is not redundant next to a broader rule, unless both end alike', () => {
+  test('is not redundant next to a broader rule, unless both end the same way', () => {
     const codes = (one: string, other: string) =>
       lintRules(ruleSetOf(`rules: [{registry: reg.io${one}}, {registry: reg.io/team${other}}]`), today).map(({ code }) => code);
     expect(codes('', ', until: 2028-01-01')).toEqual([]);
@@ -109,7 +109,7 @@ describe('a rule whose trust ends', () => {
   });
 });
 
-describe('a glob of names loosens', () => {
+describe('a glob of names allows more', () => {
   test.each([
     [
       'an exemption',
@@ -129,7 +129,7 @@ describe('a glob of names loosens', () => {
       /unconfigured: allow is set for/,
     ],
     [
-      'a mode, though the rest is stricter',
+      'a mode, although the rest is stricter',
       'unconfigured: allow\noverrides: [{namespaces: "x-*", mode: warn, unconfigured: deny}]',
       /mode: warn is set/,
     ],
@@ -138,7 +138,7 @@ describe('a glob of names loosens', () => {
     expect(warningsOf(text)[0]).toMatch(/^loosening-glob/);
   });
 
-  test('is told once for a rule with several registries', () => {
+  test('is reported once for a rule with several registries', () => {
     expect(warningsOf('rules: [{registry: [a.io, b.io], namespaces: "x-*"}]')).toHaveLength(1);
   });
 });
@@ -146,7 +146,7 @@ describe('a glob of names loosens', () => {
 describe('a rule is redundant', () => {
   test.each([
     [
-      'inside one that says the same',
+      'within one with the same effect',
       'rules:\n- {registry: reg.io, pullSecret: s}\n- {registry: reg.io/team, pullSecret: s}',
       /^rule-redundant 3:14 reg\.io\/team has the same effect as the rule for reg\.io in a\.yaml:2:14/,
     ],
@@ -161,27 +161,27 @@ describe('a rule is redundant', () => {
       /reg\.io\/team\/app has the same effect as/,
     ],
     [
-      'on one port of any',
+      'on one port of all',
       'rules: [{registry: "reg.io:*"}, {registry: "reg.io:5000/a"}]',
       /reg\.io:5000\/a has the same effect as the rule for reg\.io:\*/,
     ],
     [
-      'refused twice',
+      'denied twice',
       'rules: [{registry: reg.io, trust: false}, {registry: reg.io/evil, trust: false}]',
       /has the same effect as the rule that denies reg\.io/,
     ],
     [
-      'for a namespace that has it anyway',
+      'for a namespace where it applies anyway',
       'rules: [{registry: reg.io}, {registry: reg.io, namespaces: a}]',
       /reg\.io has the same effect as the rule for reg\.io in/,
     ],
     [
-      'for a name that a list has already',
+      'for a name that a list already has',
       'rules: [{registry: reg.io, namespaces: [a, b]}, {registry: reg.io/x, namespaces: b}]',
       /has the same effect as the rule for reg\.io for namespaces a, b in/,
     ],
     [
-      'inside an internal registry',
+      'within an internal registry',
       'internalRegistries: ["reg:5000"]\nrules: [{registry: "reg:5000/team"}]',
       /inside the internal registry reg:5000 in a\.yaml:1:22/,
     ],
@@ -190,7 +190,7 @@ describe('a rule is redundant', () => {
     expect(warnings).toEqual([expect.stringMatching(message)]);
   });
 
-  test('each of a chain', () => {
+  test('each in a chain', () => {
     expect(warningsOf('rules: [{registry: reg.io}, {registry: reg.io/a}, {registry: reg.io/a/b}]')).toHaveLength(2);
   });
 });
@@ -198,7 +198,7 @@ describe('a rule is redundant', () => {
 describe('a rule can never win', () => {
   test.each([
     [
-      'under a star of its own',
+      'under its own star',
       'rules: [{registry: reg.io}, {registry: "reg.io/*", trust: false}]',
       /reg\.io never applies: the rule that denies reg\.io\/\*/,
     ],
@@ -208,12 +208,12 @@ describe('a rule can never win', () => {
       /docker\.io\/library never applies/,
     ],
     [
-      'any port, where every port is refused',
+      'on any port, if every port is denied',
       'rules: [{registry: "reg.io:*/team"}, {registry: reg.io, trust: false}]',
       /reg\.io:\*\/team never applies: the rule that denies reg\.io in/,
     ],
     [
-      'everywhere, beside a glob of all names',
+      'everywhere, next to a glob for all names',
       'rules: [{registry: reg.io}, {registry: reg.io, namespaces: "*", pullSecret: s}]',
       /reg\.io never applies: the rule for reg\.io for namespaces \* in/,
     ],
@@ -228,10 +228,10 @@ describe('a rule can never win', () => {
   });
 });
 
-describe('a refusal is overtaken', () => {
+describe('a denial is overridden', () => {
   test.each([
     [
-      'by a star beside it',
+      'by a star next to it',
       'rules: [{registry: reg.io/evil, trust: false}, {registry: "reg.io/*/app"}]',
       /^denial-overridden 1:20 .* reg\.io\/evil\/app: the rule for reg\.io\/\*\/app in a\.yaml/,
     ],
@@ -243,7 +243,7 @@ describe('a refusal is overtaken', () => {
       /reg\.io\/evil\/app: the rule for reg\.io\/\*\/app for namespace a in/,
     ],
     [
-      'at one length, by a written segment further left',
+      'with the same length, by a literal segment further left',
       'rules: [{registry: "reg.io/*/app", trust: false}, {registry: "reg.io/team/*"}]',
       /reg\.io\/team\/app/,
     ],
@@ -252,7 +252,7 @@ describe('a refusal is overtaken', () => {
   });
 });
 
-test('warnings come in the order of documents and places', () => {
+test('warnings are in the order of documents and positions', () => {
   const first = 'exemptions: [{image: x.io, until: 2020-01-01, reason: r}]\nrules: [{registry: reg.io/a}]';
   const second = 'rules: [{registry: reg.io}, {registry: reg.io/b}]';
   expect(warningsOf(first, second)).toEqual([
@@ -300,7 +300,7 @@ describe('for random rules', () => {
       rules: rules.map(({ pullSecret, ...rest }) => (rest.trust === false || pullSecret === undefined ? rest : { ...rest, pullSecret })),
     });
 
-  test('what is said of a rule is so: shadowed ones never win, redundant ones change nothing, overtaken refusals let something in', () => {
+  test('warnings are correct: shadowed rules never win, redundant ones change nothing, overridden denials allow something', () => {
     let said = 0;
     fc.assert(
       fc.property(
@@ -343,7 +343,7 @@ describe('for random rules', () => {
   }
 });
 
-describe('ten thousand rules are looked at, each with its neighbours', () => {
+describe('ten thousand rules are checked, each with similar ones', () => {
   const many = Array.from({ length: 2500 }, (_, index) => index);
 
   test('on as many hosts and paths', () => {
@@ -354,12 +354,12 @@ describe('ten thousand rules are looked at, each with its neighbours', () => {
       { registry: `*/evil${index}`, trust: false },
     ]);
     const warnings = lintRules(ruleSetOf(JSON.stringify({ rules })), today);
-    // Each denial for every host is overruled by trust in wildcards. There are no other warnings.
+    // Each denial for every host is overridden by trusting wildcards. There are no other warnings.
     expect(new Set(warnings.map(({ code }) => code))).toEqual(new Set(['denial-overridden']));
     expect(warnings).toHaveLength(2500);
   });
 
-  test('on one pattern, for as many namespaces', () => {
+  test('with the same pattern, for as many namespaces', () => {
     const rules = many.flatMap((index) => [
       { registry: 'reg.io/*/app', namespaces: `team-${index}`, pullSecret: index % 2 ? 's' : `s${index}` },
       { registry: 'reg.io/*/app', namespaces: { matchLabels: { team: `t${index}` } } },

@@ -12,7 +12,7 @@ function findingsOf(...texts: readonly string[]): readonly string[] {
   return briefly(lintRules(ruleSetOf(texts.join('\n')), '2026-11-21'));
 }
 
-test('every alias is a short name, and leads to a repository of another registry or path', () => {
+test('every alias is a short name, and points to a different registry or path', () => {
   for (const { aliases } of aliasLists) {
     for (const [name, target] of Object.entries(aliases)) {
       expect(parseImage(name), name).toMatchObject({ ok: true, reference: { qualified: false } });
@@ -27,7 +27,7 @@ test('every alias is a short name, and leads to a repository of another registry
   expect(aliasTargets.get('podman')).toEqual(['quay.io/podman/stable', 'registry.access.redhat.com/ubi9/podman']);
 });
 
-test('a rule whose trust has ended trusts no name, neither the short one nor the alias', () => {
+test('a rule whose trust has ended trusts no name, neither the short name nor the alias', () => {
   const aliasFindings = (hub: string, target: string) =>
     findingsOf(
       openShift,
@@ -40,7 +40,7 @@ test('a rule whose trust has ended trusts no name, neither the short one nor the
   expect(aliasFindings(ended, ended)).toEqual([]);
 });
 
-describe('a rule trusts names that are pulled from elsewhere', () => {
+describe('a rule trusts names that are pulled from other registries', () => {
   test('on OpenShift, with the names and the fix', () => {
     expect(findingsOf(openShift, 'shortNames: docker.io', 'rules: [{registry: docker.io/library}]')).toEqual([
       expect.stringMatching(
@@ -49,7 +49,7 @@ describe('a rule trusts names that are pulled from elsewhere', () => {
     ]);
   });
 
-  test('where several registries are searched, if all of them are trusted', () => {
+  test('if several registries are searched and all of them are trusted', () => {
     const search = 'shortNames: [reg.io, quay.io]';
     expect(findingsOf(search, 'rules: [{registry: [reg.io, quay.io]}]')).toEqual([
       expect.stringMatching(/^short-name-alias 2:21 the rule for reg\.io trusts/),
@@ -57,23 +57,19 @@ describe('a rule trusts names that are pulled from elsewhere', () => {
     expect(findingsOf(search, 'rules: [{registry: reg.io}]')).toEqual([]);
   });
 
-  test('by the search list of the cluster', () => {
+  test("with the cluster's search list", () => {
     const written = ruleSetOf('rules: [{registry: [docker.io, reg.io]}]');
     const { ruleSet } = withPlatform(written, { internalRegistries: [], shortNames: ['docker.io', 'reg.io'] }, sha256);
     expect(briefly(lintRules(ruleSet, '2026-11-21'))).toEqual([expect.stringContaining('short-name-alias')]);
   });
 
   test.each([
-    ['where nodes have containerd, as far as the rules show', '', 'rules: [{registry: docker.io/library}]'],
-    ['where short names are rejected', `${openShift}\nshortNames: reject`, 'rules: [{registry: docker.io/library}]'],
-    ['where the cluster says what short names mean', openShift, 'rules: [{registry: docker.io/library}]'],
-    ['where no such name is trusted', `${openShift}\nshortNames: docker.io`, 'rules: [{registry: docker.io/library/nginx}]'],
-    ['where everything is trusted', `${openShift}\nshortNames: docker.io`, 'rules: [{registry: "*"}]'],
-    [
-      'where the rule is for some namespaces',
-      `${openShift}\nshortNames: docker.io`,
-      'rules: [{registry: docker.io/library, namespaces: a}]',
-    ],
+    ['if nodes may run containerd, as far as the rules show', '', 'rules: [{registry: docker.io/library}]'],
+    ['if short names are rejected', `${openShift}\nshortNames: reject`, 'rules: [{registry: docker.io/library}]'],
+    ['if the cluster determines what short names mean', openShift, 'rules: [{registry: docker.io/library}]'],
+    ['if no such name is trusted', `${openShift}\nshortNames: docker.io`, 'rules: [{registry: docker.io/library/nginx}]'],
+    ['if everything is trusted', `${openShift}\nshortNames: docker.io`, 'rules: [{registry: "*"}]'],
+    ['if the rule is for some namespaces', `${openShift}\nshortNames: docker.io`, 'rules: [{registry: docker.io/library, namespaces: a}]'],
   ])('but not %s', (_name, settings, rules) => {
     expect(findingsOf(settings, rules)).toEqual([]);
   });

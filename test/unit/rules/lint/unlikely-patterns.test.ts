@@ -1,4 +1,4 @@
-/** Tests the warnings on patterns that hardly match an image, and the hint at pull secrets of public registries. */
+/** Tests the warnings on patterns that are unlikely to match an image, and the hint at pull secrets of public registries. */
 import { describe, expect, test } from 'vitest';
 import { lintRules } from '../../../../src/rules/lint/lint.ts';
 import { briefly, ruleSetOf } from '../documents.ts';
@@ -7,33 +7,33 @@ function findingsOf(text: string): readonly string[] {
   return briefly(lintRules(ruleSetOf(text), '2026-11-21'));
 }
 
-describe('a pattern hardly matches', () => {
+describe('an unlikely pattern causes a warning', () => {
   test.each([
     [
-      'as a range of addresses',
+      'a range of addresses',
       'rules: [{registry: 10.0.0.0/8}]',
       'unlikely-pattern 1:20 "10.0.0.0/8" is the repository "8" of the registry 10.0.0.0',
     ],
-    ['as a range of IPv6 addresses', 'rules: [{registry: "[2001:db8::]/32"}]', 'repository "32" of the registry [2001:db8::]'],
+    ['a range of IPv6 addresses', 'rules: [{registry: "[2001:db8::]/32"}]', 'repository "32" of the registry [2001:db8::]'],
     [
-      'as a web site',
+      'a web site',
       'rules: [{registry: hub.docker.com}]',
       'hub.docker.com is a web site, and no image name starts with it. The registry is docker.io.',
     ],
-    ['as a web site with a path', 'rules: [{registry: github.com/acme}]', 'The registry is ghcr.io.'],
-    ['as a page of Quay', 'rules: [{registry: quay.io/repository/acme/app}]', 'Use "quay.io/acme/app".'],
+    ['a web site with a path', 'rules: [{registry: github.com/acme}]', 'The registry is ghcr.io.'],
+    ['a Quay page', 'rules: [{registry: quay.io/repository/acme/app}]', 'Use "quay.io/acme/app".'],
     [
-      'with the path of the API',
+      'the path of the registry API',
       'rules: [{registry: index.docker.io/v1}]',
       '/v1 is the path of the registry API, and no image name contains it. Use "docker.io".',
     ],
-    ['with the path of the second API', 'rules: [{registry: "reg.io:5000/v2"}]', 'Use "reg.io:5000".'],
+    ['the path of version 2 of the API', 'rules: [{registry: "reg.io:5000/v2"}]', 'Use "reg.io:5000".'],
     [
-      'below Docker Hub',
+      'a second host below Docker Hub',
       'rules: [{registry: "*.docker.io"}]',
       'registry-1.docker.io and index.docker.io are treated as docker.io. Use "docker.io".',
     ],
-    ['below Docker Hub with a path', 'rules: [{registry: "*.docker.io/library"}]', 'Use "docker.io/library".'],
+    ['a second host with a path below Docker Hub', 'rules: [{registry: "*.docker.io/library"}]', 'Use "docker.io/library".'],
     ['in a denial', 'rules: [{registry: 10.0.0.0/8, trust: false}]', 'not a CIDR range'],
     ['in an exemption', 'exemptions: [{image: hub.docker.com, until: 2027-01-01, reason: r}]', 'is a web site'],
     ['in a delegation', 'delegate: [hub.docker.com]', 'is a web site'],
@@ -45,12 +45,12 @@ describe('a pattern hardly matches', () => {
 
   test.each([
     ['a repository of digits on a port', 'rules: [{registry: "10.0.0.5:5000/8"}]'],
-    ['a path that goes on', 'rules: [{registry: 10.0.0.5/8/app}]'],
-    ['a path of digits at a name', 'rules: [{registry: reg.io/8}]'],
-    ['a repository with that name elsewhere', 'rules: [{registry: reg.io/repository/acme}]'],
-    ['a team of the name v2', 'rules: [{registry: reg.io/v2/app}]'],
+    ['a longer path', 'rules: [{registry: 10.0.0.5/8/app}]'],
+    ['a path of digits on a named host', 'rules: [{registry: reg.io/8}]'],
+    ['a repository with that name on another registry', 'rules: [{registry: reg.io/repository/acme}]'],
+    ['a team with the name v2', 'rules: [{registry: reg.io/v2/app}]'],
     ['a path like the API’s', 'rules: [{registry: reg.io/v3}]'],
-    ['the other name of Docker Hub alone', 'rules: [{registry: registry.hub.docker.com}]'],
+    ['only the other name of Docker Hub', 'rules: [{registry: registry.hub.docker.com}]'],
     ['a denial of the other name', 'rules: [{registry: docker.io}, {registry: registry.hub.docker.com, trust: false}]'],
     ['a registry on a port of a web site', 'rules: [{registry: "github.com:5000"}]'],
     ['a subdomain', 'rules: [{registry: "*.mirror.docker.io.example.com"}]'],
@@ -61,7 +61,7 @@ describe('a pattern hardly matches', () => {
 
 describe('a pull secret for a registry that serves public images too', () => {
   test.each(['docker.io', 'docker.io/library', 'docker.io/library/nginx', 'quay.io', 'quay.io/*', 'ghcr.io/*/*'])(
-    'is hinted at for %s',
+    'causes a hint for %s',
     (registry) => {
       expect(findingsOf(`rules: [{registry: ${registry}, pullSecret: s}]`)).toEqual([
         expect.stringMatching(/^secret-on-public-registry 1:20 .* an invalid or expired credential/),
@@ -71,7 +71,7 @@ describe('a pull secret for a registry that serves public images too', () => {
 
   test.each([
     ['without a secret', '{registry: quay.io}'],
-    ['with a push secret alone', '{registry: quay.io, pushSecret: s}'],
+    ['only with a push secret', '{registry: quay.io, pushSecret: s}'],
     ['for a path', '{registry: ghcr.io/acme, pullSecret: s}'],
     ['for a private registry', '{registry: reg.io, pullSecret: s}'],
   ])('but not %s', (_name, rule) => {
@@ -81,18 +81,18 @@ describe('a pull secret for a registry that serves public images too', () => {
 
 describe('an organization on Docker Hub with the name of an official image', () => {
   test.each([
-    ['in a rule that trusts', 'rules: [{registry: docker.io/nginx}]'],
-    ['in a rule that denies', 'rules: [{registry: registry-1.docker.io/nginx, trust: false}]'],
-  ])('%s gets a hint', (_place, text) => {
+    ['in a trusting rule', 'rules: [{registry: docker.io/nginx}]'],
+    ['in a denying rule', 'rules: [{registry: registry-1.docker.io/nginx, trust: false}]'],
+  ])('%s causes a hint', (_place, text) => {
     expect(findingsOf(text)).toEqual([
       'official-image 1:20 docker.io/nginx matches repositories of the organization nginx, such as nginx/NAME. The official image is docker.io/library/nginx.',
     ]);
   });
 
   test.each([
-    ['another organization', 'rules: [{registry: docker.io/bitnami}]'],
-    ['a repository of it', 'rules: [{registry: docker.io/nginx/nginx-ingress}]'],
-    ['another registry', 'rules: [{registry: quay.io/nginx}]'],
+    ['a different organization', 'rules: [{registry: docker.io/bitnami}]'],
+    ['one of its repositories', 'rules: [{registry: docker.io/nginx/nginx-ingress}]'],
+    ['a different registry', 'rules: [{registry: quay.io/nginx}]'],
     ['an author who knows official images', 'rules: [{registry: [docker.io/library/nginx, docker.io/nginx]}]'],
-  ])('%s gets none', (_what, text) => expect(findingsOf(text)).toEqual([]));
+  ])('%s causes none', (_what, text) => expect(findingsOf(text)).toEqual([]));
 });

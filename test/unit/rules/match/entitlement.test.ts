@@ -15,16 +15,16 @@ const trusting = 'rules: [{registry: reg.io, pullSecret: s}]';
 const prod = inNamespace('shop', { tier: 'prod' });
 const shop = inNamespace('shop');
 
-describe('a namespace may have a copy where a cluster rule and the entry both apply', () => {
+describe('a namespace may have a copy if a cluster rule and the entry both apply', () => {
   test.each([
     { because: 'both apply', rules: [trusting, everywhere], namespace: shop, entitled: true },
     { because: 'the labels match', rules: [trusting, inProd], namespace: prod, entitled: true },
     { because: 'the labels differ', rules: [trusting, inProd], namespace: shop, entitled: false },
     { because: 'the labels are unknown', rules: [trusting, inProd], namespace: unlabelled('shop'), entitled: false },
     { because: 'unknown labels do not matter', rules: [trusting, everywhere], namespace: unlabelled('shop'), entitled: true },
-    { because: 'the webhooks do not see it', rules: [trusting, everywhere], namespace: { ...shop, excluded: true }, entitled: false },
+    { because: 'the webhooks do not intercept it', rules: [trusting, everywhere], namespace: { ...shop, excluded: true }, entitled: false },
     { because: 'the secret has no entry', rules: [trusting], namespace: shop, entitled: false },
-    { because: 'no rule names the secret', rules: ['rules: [{registry: reg.io}]', everywhere], namespace: shop, entitled: false },
+    { because: 'no rule uses the secret', rules: ['rules: [{registry: reg.io}]', everywhere], namespace: shop, entitled: false },
     {
       because: 'the secret is for pushing',
       rules: ['rules: [{registry: reg.io, pushSecret: s}]', everywhere],
@@ -44,7 +44,7 @@ describe('a namespace may have a copy where a cluster rule and the entry both ap
       entitled: false,
     },
     {
-      because: 'a rule of the namespace names another secret',
+      because: 'a rule of the namespace uses another secret',
       rules: ['rules: [{registry: reg.io, pullSecret: s}, {registry: reg.io, namespaces: shop, pullSecret: t}]', everywhere],
       namespace: shop,
       entitled: false,
@@ -56,7 +56,7 @@ describe('a namespace may have a copy where a cluster rule and the entry both ap
       entitled: false,
     },
     {
-      because: 'only a part of the registry is denied there',
+      because: 'only part of the registry is denied there',
       rules: ['rules: [{registry: reg.io, pullSecret: s}, {registry: reg.io/evil, namespaces: shop, trust: false}]', everywhere],
       namespace: shop,
       entitled: true,
@@ -83,7 +83,7 @@ describe('a namespace may have a copy where a cluster rule and the entry both ap
   });
 });
 
-describe('rules of the namespace itself', () => {
+describe("a namespace's own rules", () => {
   test('namespace rules never entitle a namespace to a secret', () => {
     const own = [rule({ registry: 'reg.io/team', pullSecrets: ['s'], ownerNamespace: 'shop' })];
     const ruleSet = withOwnRules(
@@ -114,7 +114,7 @@ test("the cluster's own registry, which never gets a secret, entitles nothing", 
   expect(isEntitled(ruleSetOf(trusting, everywhere), 's', shop)).toBe(true);
 });
 
-test('the rules for a copy are those that name the secret and decide in the namespace, each with its use', () => {
+test('the rules for a copy are those that use the secret and decide in the namespace, each with its use', () => {
   const ruleSet = ruleSetOf(`
 rules:
 - {registry: a.io, pullSecret: [t, s]}

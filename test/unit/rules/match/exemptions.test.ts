@@ -17,28 +17,33 @@ describe('exemptions for an image in a namespace', () => {
 
   test.each<{ because: string; image: string; where: NamespaceContext; matching: readonly Exemption[]; unsure?: Exemption }>([
     {
-      because: 'come the longest lasting first, then by pattern',
+      because: 'are sorted by end date, the latest first, then by pattern',
       image: 'quay.io/legacy/app',
       where: inNamespace('shop'),
       matching: [asLong, longer, forAll],
     },
-    { because: 'are for their namespaces', image: 'quay.io/x', where: inNamespace('billing', { team: 'a' }), matching: [team, billing] },
-    { because: 'have ports as trusting rules have', image: 'quay.io:8443/legacy', where: inNamespace('billing'), matching: [otherPort] },
     {
-      because: 'do not apply where labels are unknown',
+      because: 'only apply in their namespaces',
+      image: 'quay.io/x',
+      where: inNamespace('billing', { team: 'a' }),
+      matching: [team, billing],
+    },
+    { because: 'treat ports like trusting rules', image: 'quay.io:8443/legacy', where: inNamespace('billing'), matching: [otherPort] },
+    {
+      because: 'do not apply if labels are unknown',
       image: 'quay.io/x',
       where: unlabelled('billing'),
       matching: [billing],
       unsure: team,
     },
     {
-      because: 'are for everything below their path',
+      because: 'apply to everything below their path',
       image: 'quay.io/legacy/app/web/server',
       where: inNamespace('billing'),
       matching: [asLong, longer, forAll, billing],
     },
-    { because: 'are not for a path that only begins like theirs', image: 'quay.io/legacy2', where: inNamespace('shop'), matching: [] },
-    { because: 'are sure where none is by labels', image: 'quay.io:8443/x', where: unlabelled('billing'), matching: [otherPort] },
+    { because: 'do not apply to a path that only has the same prefix', image: 'quay.io/legacy2', where: inNamespace('shop'), matching: [] },
+    { because: 'are certain if none depends on labels', image: 'quay.io:8443/x', where: unlabelled('billing'), matching: [otherPort] },
   ])('$because', ({ image, where, matching, unsure }) => {
     for (const rules of inBothOrders) {
       const answer = rules.exemptionsFor(referenceOf(image), where);
@@ -46,7 +51,7 @@ describe('exemptions for an image in a namespace', () => {
     }
   });
 
-  test('may be written twice', () => {
+  test('may be duplicated', () => {
     const once = compiled({ exemptions: [forAll] });
     const twice = compiled({ exemptions: [forAll] }, { exemptions: [exemption({ image: 'quay.io/legacy', until: '2027-01-31' })] });
     expect(twice.revision).toBe(once.revision);

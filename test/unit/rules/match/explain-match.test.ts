@@ -15,7 +15,7 @@ test.each([
   ['any host', 'reg.io/a', '[{registry: "*"}, {registry: "*.io"}]', 'has the host * (less specific than *.io)'],
   ['the port', 'reg.io:5/a', '[{registry: "reg.io:*/a"}, {registry: "reg.io:5"}]', 'trusts every port (less specific than one port)'],
   [
-    'a refusal of every port',
+    'a denial of every port',
     'reg.io:5/a',
     '[{registry: "reg.io:*/a"}, {registry: reg.io, trust: false}]',
     'trusts every port (less specific than a rule that denies)',
@@ -29,7 +29,7 @@ test.each([
     'applies to all namespaces (less specific than namespace shop)',
   ],
   [
-    'the refused ports',
+    'the denied ports',
     'reg.io/a',
     '[{registry: reg.io, trust: false}, {registry: "reg.io:443"}]',
     'denies every port (less specific than a rule for one port)',
@@ -69,7 +69,7 @@ test('a namespace rule loses to the cluster rule whose trust ends first', () => 
   ]);
 });
 
-test('a trusting rule for labels that nobody knows does not decide, and says so', () => {
+test('a trusting rule for unknown labels does not decide, and the explanation shows that', () => {
   const rules = ruleSetOf('rules: [{registry: reg.io, namespaces: {matchLabels: {team: a}}}]');
   expect(explainMatch(rules, referenceOf('reg.io/a'), unlabelled)).toMatchObject([
     { applies: 'unknown', lost: 'applies to namespaces with team=a, but the labels of namespace "shop" are unknown' },
@@ -78,14 +78,14 @@ test('a trusting rule for labels that nobody knows does not decide, and says so'
 
 test.each([
   [
-    'of the cluster at equal pattern',
+    'from the cluster, with an equal pattern',
     'rules: [{registry: reg.io}]',
     'reg.io',
     ['is a cluster rule, and a namespace rule with the same pattern takes precedence'],
   ],
   ['less specific than the cluster’s', 'rules: [{registry: reg.io/a}]', 'reg.io', ['has no path (less specific than 1 segment)']],
   [
-    'refused by the cluster',
+    'denied by the cluster',
     'rules: [{registry: reg.io, trust: false}]',
     'reg.io/a',
     ['is a namespace rule, and cannot trust what the cluster rules deny'],
@@ -102,7 +102,7 @@ test.each([
   );
 });
 
-test('the order is the one in which rules would decide if those before were not there', () => {
+test('the order is the one in which rules would decide if earlier ones did not exist', () => {
   const registry = fc
     .tuple(fc.constantFrom('a.io', '*.io', '*'), fc.constantFrom('', ':5000', ':*'), fc.array(fc.constantFrom('x', '*'), { maxLength: 3 }))
     .map(([host, port, path]) => [host + port, ...path].join('/'));

@@ -35,13 +35,13 @@ describe('the most specific rule wins', () => {
       winner: 'a.example.com',
     },
     {
-      because: 'a longer suffix before a shorter',
+      because: 'a longer suffix before a shorter one',
       rules: ['*.com', '*.b.example.com', '*.example.com'],
       image: 'a.b.example.com/x',
       winner: '*.b.example.com',
     },
-    { because: 'a suffix before every host', rules: ['*', '*.com'], image: 'a.com/x', winner: '*.com' },
-    { because: 'every host where nothing else holds', rules: ['*', '*.com'], image: 'a.org/x', winner: '*' },
+    { because: 'a suffix before any host', rules: ['*', '*.com'], image: 'a.com/x', winner: '*.com' },
+    { because: 'any host if nothing else matches', rules: ['*', '*.com'], image: 'a.org/x', winner: '*' },
     {
       because: 'a host before a path',
       rules: ['a.example.com', '*.example.com/team/app'],
@@ -75,55 +75,55 @@ describe('the most specific rule wins', () => {
       winner: 'reg.io/team/*',
     },
     {
-      because: 'the next host where the path differs',
+      because: 'the next host if the path differs',
       rules: ['a.example.com/team', '*.example.com'],
       image: 'a.example.com/x',
       winner: '*.example.com',
     },
     {
-      because: 'the next host where the port differs',
+      because: 'the next host if the port differs',
       rules: ['a.example.com:5000', '*.example.com'],
       image: 'a.example.com/x',
       winner: '*.example.com',
     },
-    { because: 'the next port where the path differs', rules: ['reg.io/team', 'reg.io:*'], image: 'reg.io/x', winner: 'reg.io:*' },
+    { because: 'the next port if the path differs', rules: ['reg.io/team', 'reg.io:*'], image: 'reg.io/x', winner: 'reg.io:*' },
     { because: 'back to the literal branch', rules: ['reg.io/a/b/c', 'reg.io/*/b'], image: 'reg.io/a/b/x', winner: 'reg.io/*/b' },
-    { because: 'nothing holds', rules: ['reg.io/a/b'], image: 'reg.io/a', winner: undefined },
+    { because: 'nothing matches', rules: ['reg.io/a/b'], image: 'reg.io/a', winner: undefined },
   ])('$because', ({ rules, image, winner }) => {
     const text = `rules: [${rules.map((registry) => `{registry: "${registry}"}`).join(', ')}]`;
     expect(winnerOf(ruleSetOf(text), referenceOf(image))?.pattern.text).toBe(winner);
   });
 });
 
-describe('a refusal without port', () => {
+describe('a denial without a port', () => {
   test.each([
-    { because: 'holds on every port', yes: [], no: ['reg.io'], image: 'reg.io:5000/x', trust: false },
+    { because: 'applies to every port', yes: [], no: ['reg.io'], image: 'reg.io:5000/x', trust: false },
     {
-      because: 'is not outranked by its registry, trusted on the default port',
+      because: 'is not overridden by its registry, trusted on the default port',
       yes: ['reg.io'],
       no: ['reg.io/evil'],
       image: 'reg.io/evil/x',
       trust: false,
     },
     {
-      because: 'is not outranked by its registry, trusted on another port',
+      because: 'is not overridden by its registry, trusted on another port',
       yes: ['reg.io:5000'],
       no: ['reg.io/evil'],
       image: 'reg.io:5000/evil/x',
       trust: false,
     },
     { because: 'leaves the rest of the registry trusted', yes: ['reg.io'], no: ['reg.io/evil'], image: 'reg.io/good', trust: true },
-    { because: 'gives way to one trusted port', yes: ['reg.io:5000'], no: ['reg.io'], image: 'reg.io:5000/x', trust: true },
-    { because: 'gives way to a trusted path', yes: ['docker.io/library'], no: ['docker.io'], image: 'nginx', trust: true },
+    { because: 'yields to a single trusted port', yes: ['reg.io:5000'], no: ['reg.io'], image: 'reg.io:5000/x', trust: true },
+    { because: 'yields to a trusted path', yes: ['docker.io/library'], no: ['docker.io'], image: 'nginx', trust: true },
     {
-      because: 'stays in force beside a trusted path on another port',
+      because: 'remains in effect next to a trusted path on another port',
       yes: ['docker.io/library'],
       no: ['docker.io'],
       image: 'docker.io:5000/library/nginx',
       trust: false,
     },
     {
-      because: 'is stronger than a trusting :* with a longer path',
+      because: 'takes precedence over a trusting :* with a longer path',
       yes: ['reg.io:*/team'],
       no: ['reg.io'],
       image: 'reg.io:5000/team/x',
@@ -136,7 +136,7 @@ describe('a refusal without port', () => {
   });
 });
 
-test('an internal registry wins whatever else is written', () => {
+test('an internal registry wins over all other rules', () => {
   const ruleSet = ruleSetOf(
     'internalRegistries: [reg.svc:5000]\nrules: [{registry: "reg.svc:*/evil", trust: false}, {registry: "*.svc:5000"}]',
   );
@@ -148,27 +148,27 @@ describe('rules for some namespaces', () => {
   const teamA = inNamespace('team-a', { team: 'a', env: 'prod' });
   test.each<{ because: string; rules: readonly BriefRule[]; image?: string; where?: NamespaceContext; winner: string | undefined }>([
     {
-      because: 'are skipped elsewhere, however specific',
+      because: 'are skipped in other namespaces, however specific',
       rules: [{ registry: 'reg.io' }, { registry: 'reg.io/app', namespaces: names('team-b') }],
       winner: 'reg.io',
     },
     {
-      because: 'leave nothing where no other holds',
+      because: 'match nothing if no other rule does',
       rules: [{ registry: 'reg.io/app', namespaces: labels('team=b') }],
       winner: undefined,
     },
     {
-      because: 'win at the same pattern',
+      because: 'win with the same pattern',
       rules: [{ registry: 'reg.io' }, { registry: 'reg.io', namespaces: labels('team=a'), name: 'of team a' }],
       winner: 'of team a',
     },
     {
-      because: 'do not win over a longer path for all',
+      because: 'do not win over a longer path for all namespaces',
       rules: [{ registry: 'reg.io/app' }, { registry: 'reg.io', namespaces: names('team-a') }],
       winner: 'reg.io/app',
     },
     {
-      because: 'by a name before a glob',
+      because: 'win with a name over a glob',
       rules: [
         { registry: 'reg.io', namespaces: names('team-*'), name: 'teams' },
         { registry: 'reg.io', namespaces: names('shop', 'team-a'), name: 'these' },
@@ -176,7 +176,7 @@ describe('rules for some namespaces', () => {
       winner: 'these',
     },
     {
-      because: 'by a glob before labels',
+      because: 'win with a glob over labels',
       rules: [
         { registry: 'reg.io', namespaces: labels('team=a', 'env=prod'), name: 'labels' },
         { registry: 'reg.io', namespaces: names('t*'), name: 'glob' },
@@ -184,7 +184,7 @@ describe('rules for some namespaces', () => {
       winner: 'glob',
     },
     {
-      because: 'by more labels before fewer',
+      because: 'win with more labels over fewer',
       rules: [
         { registry: 'reg.io', namespaces: labels('team=a'), name: 'team' },
         { registry: 'reg.io', namespaces: labels('env=prod', '!legacy'), name: 'production' },
@@ -192,18 +192,18 @@ describe('rules for some namespaces', () => {
       winner: 'production',
     },
     {
-      because: 'refuse what is trusted elsewhere on the default port',
+      because: 'deny what is trusted elsewhere on the default port',
       rules: [{ registry: 'reg.io' }, { registry: 'reg.io', trust: false, namespaces: names('team-a'), name: 'not here' }],
       winner: 'not here',
     },
     {
-      because: 'refuse what is trusted elsewhere on another port',
+      because: 'deny what is trusted elsewhere on another port',
       rules: [{ registry: 'reg.io:5000' }, { registry: 'reg.io', trust: false, namespaces: names('team-a'), name: 'not here' }],
       image: 'reg.io:5000/app',
       winner: 'not here',
     },
     {
-      because: 'but the written port wins for the same namespaces',
+      because: 'but a literal port wins for the same namespaces',
       rules: [
         { registry: 'reg.io:5000', namespaces: names('team-a'), name: 'this port' },
         { registry: 'reg.io', trust: false, namespaces: names('team-a') },
@@ -215,7 +215,7 @@ describe('rules for some namespaces', () => {
     expect(winnerOf(compiled({ rules: rules.map(rule) }), referenceOf(image), where)?.name).toBe(winner);
   });
 
-  test('are found among a thousand teams on one pattern, by name, glob or label', () => {
+  test('are found among a thousand teams with the same pattern, by name, glob or label', () => {
     const teams = Array.from({ length: 1000 }, (_, index) => `team-${index}`);
     const selectors: readonly ((team: string) => NamespaceSelector)[] = [
       (team) => names(team),
@@ -232,7 +232,7 @@ describe('rules for some namespaces', () => {
   });
 });
 
-describe('where the labels are unknown', () => {
+describe('if the labels are unknown', () => {
   const byLabels = rule({ registry: 'reg.io/app', namespaces: labels('team=a'), name: 'trusted by labels' });
   const byLabelsAndPort = rule({ registry: 'reg.io:443/app', namespaces: labels('team=a'), name: 'trusted by labels and port' });
   const deniedByLabels = rule({ registry: 'reg.io/app', trust: false, namespaces: labels('team=a'), name: 'refused by labels' });
@@ -240,21 +240,21 @@ describe('where the labels are unknown', () => {
 
   test.each<{ because: string; rules: readonly Rule[]; winner: Rule | undefined; unsure?: Rule }>([
     { because: 'a trusting rule that selects by them does not apply', rules: [byLabels], winner: undefined, unsure: byLabels },
-    { because: 'and gives way to what holds for all', rules: [byLabels, forAll], winner: forAll, unsure: byLabels },
+    { because: 'and yields to a rule for all namespaces', rules: [byLabels, forAll], winner: forAll, unsure: byLabels },
     {
-      because: 'a refusal that selects by them applies',
+      because: 'a denial that selects by them applies',
       rules: [deniedByLabels, forAll],
       winner: deniedByLabels,
       unsure: deniedByLabels,
     },
     {
-      because: 'a refusal applies behind a trusting one that does not',
+      because: 'a denial applies after a trusting rule that does not',
       rules: [rule({ registry: 'reg.io', trust: false, namespaces: labels('tier=x'), name: 'wider refusal' }), byLabels],
       winner: expect.objectContaining({ name: 'wider refusal' }),
       unsure: byLabels,
     },
     {
-      because: 'less specific ones do not count',
+      because: 'less specific rules do not matter',
       rules: [rule({ registry: 'reg.io/app', name: 'path' }), rule({ registry: 'reg.io', trust: false, namespaces: labels('team=a') })],
       winner: expect.objectContaining({ name: 'path' }),
     },
@@ -264,7 +264,7 @@ describe('where the labels are unknown', () => {
       winner: expect.objectContaining({ name: 'shop' }),
     },
     {
-      because: 'a written port counts before a refusal of every port that is as specific',
+      because: 'a literal port takes precedence over a denial of every port that is equally specific',
       rules: [
         byLabelsAndPort,
         rule({ registry: 'reg.io/app', trust: false, namespaces: labels('kubernetes.io/metadata.name=shop'), name: 'refused by name' }),
@@ -273,12 +273,12 @@ describe('where the labels are unknown', () => {
       unsure: byLabelsAndPort,
     },
     {
-      because: 'what holds no image does not count',
+      because: 'a rule that does not match the image does not matter',
       rules: [rule({ registry: 'reg.io/other', trust: false, namespaces: labels('team=a') }), forAll],
       winner: forAll,
     },
     {
-      because: 'an internal registry is sure',
+      because: 'an internal registry is certain',
       rules: [byLabels, rule({ registry: 'reg.io', internal: true, name: 'internal' })],
       winner: expect.objectContaining({ name: 'internal' }),
     },
@@ -288,7 +288,7 @@ describe('where the labels are unknown', () => {
     expect(answer.unsure).toEqual(unsure?.origin);
   });
 
-  test('the answer is the strictest of all that labels could lead to, and sure where they lead to one', () => {
+  test('the result is the strictest of all that labels could lead to, and certain if they lead to one', () => {
     fc.assert(
       fc.property(untiedRules(12), anyLookup, anyNamespace, (rules, reference, somewhere) => {
         const ruleSet = compiled({ rules });
@@ -304,7 +304,7 @@ describe('where the labels are unknown', () => {
   });
 });
 
-describe('the index agrees with asking every rule', () => {
+describe('the index agrees with a search through every rule', () => {
   test('for any rules, references and namespaces', () => {
     fc.assert(
       fc.property(untiedRules(40), fc.array(fc.tuple(anyLookup, anyNamespace), { maxLength: 20 }), (rules, questions) => {
@@ -345,7 +345,7 @@ describe('the index agrees with asking every rule', () => {
     );
   });
 
-  test('on which of two is the more specific', () => {
+  test('about which of two is more specific', () => {
     fc.assert(
       fc.property(fc.array(anyRule, { maxLength: 15 }), anyLookup, anyNamespace, (rules, reference, somewhere) => {
         const meeting = rules.filter((each) => matches(each, reference, somewhere));
@@ -366,7 +366,7 @@ describe('the index agrees with asking every rule', () => {
 describe('patterns as a whole', () => {
   const everywhere = inNamespace('shop');
 
-  test('an entry found for the stand-in of a pattern holds every image of it', () => {
+  test('an entry that matches the representative of a pattern matches every image of the pattern', () => {
     const patterns = fc.uniqueArray(anyPattern, { selector: (text) => patternOf(text).text, maxLength: 10 });
     fc.assert(
       fc.property(patterns, anyPattern, anyLookup, (registries, inner, reference) => {
@@ -379,7 +379,7 @@ describe('patterns as a whole', () => {
     );
   });
 
-  test('what two patterns have in common holds what both hold, and nothing else', () => {
+  test('the intersection of two patterns matches what both match, and nothing else', () => {
     fc.assert(
       fc.property(anyPattern, anyPattern, anyLookup, (one, other, reference) => {
         const [left, right] = [patternOf(one), patternOf(other)];

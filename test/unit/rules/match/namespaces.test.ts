@@ -25,12 +25,12 @@ describe('names of namespaces', () => {
     { name: '*', matches: ['', 'a'], not: [] },
     { name: 'a**b', matches: ['ab', 'axb'], not: ['a'] },
     { name: 'a.b', matches: ['a.b'], not: ['axb'] },
-  ])('$name holds $matches and not $not', ({ name, matches, not }) => {
+  ])('$name matches $matches and not $not', ({ name, matches, not }) => {
     expect(matches.filter((namespace) => !nameMatches(name, namespace))).toEqual([]);
     expect(not.filter((namespace) => nameMatches(name, namespace))).toEqual([]);
   });
 
-  test('hold as the regular expression says, for any glob', () => {
+  test('match like a regular expression, for any glob', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', '*'), maxLength: 8 });
     const name = fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 10 });
     fc.assert(
@@ -54,18 +54,18 @@ describe('labels of namespaces', () => {
     { selector: 'team', matches: [{ team: '' }], not: [{}] },
     { selector: '!team', matches: [{}, { tier: 'a' }], not: [{ team: '' }] },
     { selector: 'constructor', matches: [{ constructor: 'a' }], not: [{}] },
-  ])('$selector holds $matches and not $not', ({ selector, matches, not }) => {
+  ])('$selector matches $matches and not $not', ({ selector, matches, not }) => {
     const answer = (ofNamespace: object) => selects(labels(selector), inNamespace('shop', ofNamespace as Record<string, string>));
     expect(matches.filter((each) => answer(each) !== true)).toEqual([]);
     expect(not.filter((each) => answer(each) !== false)).toEqual([]);
   });
 
-  test('must all hold', () => {
+  test('must all match', () => {
     expect(selects(labels('team=a', '!legacy'), inNamespace('shop', { team: 'a' }))).toBe(true);
     expect(selects(labels('team=a', '!legacy'), inNamespace('shop', { team: 'a', legacy: '' }))).toBe(false);
   });
 
-  test('that nobody knows leave the answer open, where they count', () => {
+  test('leave the result open if they are unknown and matter', () => {
     expect(selects(labels('team=a'), unlabelled('shop'))).toBe('unknown');
     expect(selects(labels('!team'), unlabelled('shop'))).toBe('unknown');
     expect(selects(names('shop'), unlabelled('shop'))).toBe(true);
@@ -95,12 +95,12 @@ describe('the more specific selector', () => {
     expect(rankIn(first, shop)).toBeGreaterThan(rankIn(second, shop) ?? Number.NaN);
   });
 
-  test('has no rank where it does not hold', () => {
+  test('has no rank if it does not match', () => {
     expect(rankIn(names('other'), shop)).toBeUndefined();
     expect(rankIn(names('other', '*'), shop)).toBe(rankIn(names('*'), shop));
   });
 
-  test('does not become so by a requirement written twice', () => {
+  test('does not become more specific by a duplicate requirement', () => {
     expect(rankIn(labels('team=a', 'team=a'), shop)).toBe(rankIn(labels('team=a'), shop));
   });
 });
@@ -132,7 +132,7 @@ describe('two selectors overlap', () => {
     expect(mayOverlap(other, one)).toBe(overlap);
   });
 
-  test('where some namespace is in both', () => {
+  test('if both select the same namespace', () => {
     fc.assert(
       fc.property(anySelector, anySelector, anyNamespace, (one, other, somewhere) => {
         if (selects(one, somewhere) === true && selects(other, somewhere) === true) expect(mayOverlap(one, other)).toBe(true);
@@ -141,7 +141,7 @@ describe('two selectors overlap', () => {
     );
   });
 
-  test('and globs name one of them', () => {
+  test('and globs match one of them', () => {
     const glob = fc.string({ unit: fc.constantFrom('a', 'b', '*'), minLength: 1, maxLength: 6 });
     const every = Array.from({ length: 8 }, (_, length) => namesOfLength(length)).flat();
     fc.assert(
@@ -155,7 +155,7 @@ describe('two selectors overlap', () => {
   });
 });
 
-describe('a selector in words', () => {
+describe('a selector as text', () => {
   test.each([
     { selector: undefined, says: 'all namespaces' },
     { selector: names('shop'), says: 'namespace shop' },
@@ -169,7 +169,7 @@ describe('a selector in words', () => {
     expect(renderSelector(selector)).toBe(says);
   });
 
-  test('is the same for the same selector, and another for another', () => {
+  test('is equal for equal selectors, and different for different ones', () => {
     const reversed = (selector: NamespaceSelector): NamespaceSelector =>
       selector.kind === 'names'
         ? names(...selector.names.toReversed())

@@ -13,27 +13,31 @@ describe('the settings of a namespace', () => {
   const teams = override(names('team-*'), { unconfigured: 'allow' });
 
   test.each<{ because: string; where: NamespaceContext; settings: Partial<NamespaceSettings> }>([
-    { because: 'are those of the cluster where no override holds', where: inNamespace('till'), settings: {} },
+    { because: 'are those of the cluster if no override matches', where: inNamespace('till'), settings: {} },
     { because: 'follow labels', where: inNamespace('till', { tier: 'sandbox' }), settings: { mode: 'audit', inject: 'pods' } },
-    { because: 'are decided each by itself', where: inNamespace('shop', { tier: 'sandbox' }), settings: { mode: 'warn', inject: 'pods' } },
+    {
+      because: 'are each decided independently',
+      where: inNamespace('shop', { tier: 'sandbox' }),
+      settings: { mode: 'warn', inject: 'pods' },
+    },
     { because: 'follow globs', where: inNamespace('team-a'), settings: { unconfigured: 'allow' } },
   ])('$because', ({ where, settings }) => {
     const { settingsAt } = compiled({ overrides: [sandbox, shop] }, { overrides: [teams] });
     expect(settingsAt(where)).toEqual({ value: { mode: 'enforce', unconfigured: 'deny', inject: 'all', ...settings } });
   });
 
-  test('are no others than those of the cluster where nothing is overridden', () => {
+  test('are exactly those of the cluster if nothing is overridden', () => {
     const { settingsAt } = compiled({ settings: { mode: 'warn', shortNames: 'reject', contact: 'us' } });
     expect(settingsAt(unlabelled('shop'))).toEqual({ value: { mode: 'warn', unconfigured: 'deny', inject: 'all' } });
   });
 });
 
-describe('where labels are unknown, an override by labels', () => {
+describe('if labels are unknown, an override by labels', () => {
   const at = (overrides: readonly Override[], settings = {}) => compiled({ settings, overrides }).settingsAt(unlabelled('shop'));
   const strict = override(labels('tier=bank'), { mode: 'enforce', unconfigured: 'deny' });
   const loose = override(labels('tier=sandbox'), { mode: 'audit', unconfigured: 'allow' });
 
-  test('applies where it is stricter', () => {
+  test('applies if it is stricter', () => {
     const answer = at([strict], { mode: 'audit', unconfigured: 'warn' });
     expect(answer).toEqual({
       value: { mode: 'enforce', unconfigured: 'deny', inject: 'all' },
@@ -41,7 +45,7 @@ describe('where labels are unknown, an override by labels', () => {
     });
   });
 
-  test('does not apply where it is looser', () => {
+  test('does not apply if it allows more', () => {
     expect(at([loose])).toEqual({
       value: { mode: 'enforce', unconfigured: 'deny', inject: 'all' },
       unsure: { mode: loose.origin, unconfigured: loose.origin },
@@ -57,19 +61,19 @@ describe('where labels are unknown, an override by labels', () => {
     });
   });
 
-  test('leaves inject as it is without it', () => {
+  test('leaves inject unchanged', () => {
     const off = override(labels('tier=x'), { inject: 'off' });
     expect(at([off])).toEqual({ value: { mode: 'enforce', unconfigured: 'deny', inject: 'all' }, unsure: { inject: off.origin } });
   });
 
-  test('does not count behind a name, nor where it changes nothing', () => {
+  test('does not matter if a name takes precedence, or if it changes nothing', () => {
     const named = override(names('shop'), { mode: 'audit', unconfigured: 'allow' });
     expect(at([strict, named])).toEqual({ value: { mode: 'audit', unconfigured: 'allow', inject: 'all' } });
     expect(at([strict])).toEqual({ value: { mode: 'enforce', unconfigured: 'deny', inject: 'all' } });
   });
 });
 
-test('unknown labels never make mode or unconfigured looser, and are told where they would change anything', () => {
+test('unknown labels never make mode or unconfigured allow more, and are reported if they would change anything', () => {
   const settings = fc.record(
     {
       mode: fc.constantFrom('enforce' as const, 'warn' as const, 'audit' as const),

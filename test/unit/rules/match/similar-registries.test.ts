@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { compiled, inNamespace, labels, names, rule, unlabelled } from '../build.ts';
 import { referenceOf, ruleSetOf, shop } from '../documents.ts';
 
-describe('what a blocked person probably meant', () => {
+describe('suggestions for a denied image', () => {
   test.each([
     {
       because: 'the same host with another path',
@@ -49,7 +49,7 @@ describe('what a blocked person probably meant', () => {
       near: ['quay.io/acme/web'],
     },
     {
-      because: 'three at most',
+      because: 'at most three',
       registries: ['reg.io/a', 'reg.io/b', 'reg.io/c', 'reg.io/d'],
       image: 'reg.io/x',
       near: ['reg.io/a', 'reg.io/b', 'reg.io/c'],
@@ -64,27 +64,32 @@ describe('what a blocked person probably meant', () => {
     { because: 'not for an image of another organization', registries: ['docker.io/nginx'], image: 'acme/nginx', near: [] },
     { because: 'never another owner on Docker Hub', registries: ['docker.io/acme'], image: 'acne/app', near: [] },
     { because: 'never another owner on quay.io', registries: ['quay.io/acme'], image: 'quay.io/acne/app', near: [] },
-    { because: 'never another owner on a host below a shared one', registries: ['eu.gcr.io/acme'], image: 'eu.gcr.io/acne/app', near: [] },
-    { because: 'never a domain that is one edit away', registries: ['quay.example.com'], image: 'quay.exmaple.com/app', near: [] },
-    { because: 'never quay.io for a misspelt one', registries: ['quay.io'], image: 'qauy.io/app', near: [] },
+    {
+      because: 'never another owner on a subdomain of a shared host',
+      registries: ['eu.gcr.io/acme'],
+      image: 'eu.gcr.io/acne/app',
+      near: [],
+    },
+    { because: 'never a domain with one edit', registries: ['quay.example.com'], image: 'quay.exmaple.com/app', near: [] },
+    { because: 'never quay.io for a misspelling of it', registries: ['quay.io'], image: 'qauy.io/app', near: [] },
     { because: 'never another country domain', registries: ['reg.acme.co.uk'], image: 'reg.acne.co.uk/app', near: [] },
     { because: 'never the registry of another customer', registries: ['acme.azurecr.io'], image: 'acne.azurecr.io/app', near: [] },
     { because: 'never another address', registries: ['10.0.0.1:5000'], image: '10.0.0.2:5000/app', near: [] },
     { because: 'never another host without a domain', registries: ['registry:5000'], image: 'registri:5000/app', near: [] },
     { because: 'nothing with two edits in the host', registries: ['registry.example.com'], image: 'regstr.example.com/app', near: [] },
-    { because: 'nothing where two things differ', registries: ['reg.io:5000/team'], image: 'reg.io/other/app', near: [] },
-    { because: 'nothing where all is far', registries: ['quay.io', '*:5000'], image: 'registry.example.com/app', near: [] },
+    { because: 'nothing with two differences', registries: ['reg.io:5000/team'], image: 'reg.io/other/app', near: [] },
+    { because: 'nothing if nothing is similar', registries: ['quay.io', '*:5000'], image: 'registry.example.com/app', near: [] },
   ])('$because', ({ registries, image, near }) => {
     const ruleSet = ruleSetOf(`rules: [${registries.map((registry) => `{registry: "${registry}"}`).join(', ')}]`);
     expect(ruleSet.nearest(referenceOf(image), shop).map(({ pattern }) => pattern.text)).toEqual(near);
   });
 
-  test('is never a refused or an internal registry', () => {
+  test('never include a denied or an internal registry', () => {
     const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: "reg.io:*/team", trust: false}]');
     expect(ruleSet.nearest(referenceOf('reg.io/app'), shop)).toEqual([]);
   });
 
-  test('is a rule of the namespace', () => {
+  test('include a rule of the namespace', () => {
     const { nearest } = compiled({
       rules: [
         rule({ registry: 'reg.io/a', namespaces: names('team-*') }),
@@ -98,14 +103,14 @@ describe('what a blocked person probably meant', () => {
     expect(proposed(unlabelled('shop'))).toEqual(['reg.io/c']);
   });
 
-  test('is no rule of which nobody can say whether it applies, though a wider one trusts the same', () => {
+  test('do not include a rule that may not apply, although a wider one trusts the same', () => {
     const byLabels = rule({ registry: 'reg.io:5000/b', namespaces: labels('team=a') });
     const { nearest } = compiled({ rules: [byLabels, rule({ registry: 'reg.io:5000' })] });
     expect(nearest(referenceOf('reg.io/b/x'), unlabelled('shop')).map(({ name }) => name)).toEqual(['reg.io:5000']);
     expect(nearest(referenceOf('reg.io/b/x'), inNamespace('shop', { team: 'a' }))).toContain(byLabels);
   });
 
-  test('is nothing that is refused in the namespace, and no pattern twice', () => {
+  test('include nothing that is denied in the namespace, and no pattern twice', () => {
     const { nearest } = compiled({
       rules: [
         rule({ registry: 'reg.io/a' }),

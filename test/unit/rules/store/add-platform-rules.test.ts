@@ -13,7 +13,7 @@ const registries = (...names: readonly string[]): Platform => ({
 const internal = 'image-registry.openshift-image-registry.svc:5000';
 
 describe('registries of the cluster', () => {
-  test('are trusted without a secret, and name what says so', () => {
+  test('are trusted without a secret, and show their source object', () => {
     const { ruleSet, conflicts } = withPlatform(ruleSetOf('rules: [{registry: quay.io}]'), registries(internal), sha256);
     expect(winnerOf(ruleSet, referenceOf(`${internal}/shop/web:1`))).toMatchObject({
       trust: true,
@@ -28,12 +28,12 @@ describe('registries of the cluster', () => {
 
   test.each([
     [
-      'a refusal of it',
+      'a denial of it',
       `rules: [{registry: "${internal}/evil", trust: false}]`,
       `the rule denies ${internal}/evil, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
     ],
     [
-      'a refusal of a part of it without the port',
+      'a denial of part of it without the port',
       `rules: [{registry: "${internal.replace(':5000', '')}/evil", trust: false}]`,
       `the rule denies ${internal.replace(':5000', '')}/evil, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect on it. Remove the rule, or use ${internal.replace(':5000', ':*')}/evil to deny its other ports.`,
     ],
@@ -43,7 +43,7 @@ describe('registries of the cluster', () => {
       `the rule specifies a secret for ${internal}, but the cluster's own registry ${internal} (${config}) never gets a secret. The rule has no effect. Remove it.`,
     ],
     [
-      'an end of its trust',
+      'an end date for its trust',
       `rules: [{registry: "${internal}", until: 2027-03-31}]`,
       `the rule sets an end date for ${internal}, but the cluster's own registry ${internal} (${config}) is always trusted. The rule has no effect. Remove it.`,
     ],
@@ -55,19 +55,19 @@ describe('registries of the cluster', () => {
   });
 
   test.each([
-    ['a refusal of everything else', 'rules: [{registry: "*", trust: false}]'],
-    ['mere trust', `rules: [{registry: "${internal}/shop"}]`],
-    ['the same among the internal registries of the rules', `internalRegistries: ["${internal}"]`],
-  ])('have no quarrel with %s', (_sentence, text) => {
+    ['a denial of everything else', 'rules: [{registry: "*", trust: false}]'],
+    ['a rule that only trusts it', `rules: [{registry: "${internal}/shop"}]`],
+    ['the same registry among the internal registries in the rules', `internalRegistries: ["${internal}"]`],
+  ])('do not conflict with %s', (_sentence, text) => {
     expect(withPlatform(ruleSetOf(text), registries(internal), sha256).conflicts()).toEqual([]);
   });
 
-  test('leave the rules as they are, revision too, where the rules list them already', () => {
+  test('leave the rules unchanged, including the revision, if the rules list them already', () => {
     const written = ruleSetOf(`internalRegistries: ["${internal}"]`);
     expect(withPlatform(written, registries(internal), sha256).ruleSet).toBe(written);
   });
 
-  test('that are no registries are left out', () => {
+  test('that are invalid are skipped', () => {
     const written = ruleSetOf('rules: []');
     expect(withPlatform(written, registries('', 'https://x', '*', 'a.io/path', 'a.io:99999'), sha256).ruleSet).toBe(written);
   });
@@ -79,7 +79,7 @@ describe('an external name of the cluster’s registry', () => {
   const winner = (text: string, image = `${route}/shop/web`) =>
     winnerOf(withPlatform(ruleSetOf(text), platform, sha256).ruleSet, referenceOf(image));
 
-  test('is trusted without a secret, and names what says so', () => {
+  test('is trusted without a secret, and shows its source object', () => {
     expect(winner('rules: [{registry: quay.io}]')).toMatchObject({
       trust: true,
       internal: false,
@@ -90,18 +90,18 @@ describe('an external name of the cluster’s registry', () => {
   });
 
   test.each([
-    ['a refusal of everything else', 'rules: [{registry: "*", trust: false}]', { trust: true }],
-    ['a refusal of many hosts', 'rules: [{registry: "*.apps.example.com", trust: false}]', { trust: true }],
-    ['a refusal of this host, which holds', `rules: [{registry: ${route}, trust: false}]`, { trust: false }],
-    ['a refusal of a part of it, which holds', `rules: [{registry: ${route}/shop, trust: false}]`, { trust: false }],
-    ['a secret for it, which is given', `rules: [{registry: ${route}, pullSecret: route-pull}]`, { pullSecrets: ['route-pull'] }],
-    ['a secret for many hosts, which is given', 'rules: [{registry: "*.apps.example.com", pullSecret: x}]', { pullSecrets: ['x'] }],
-  ])('beside %s', (_sentence, text, expected) => {
+    ['a denial of everything else', 'rules: [{registry: "*", trust: false}]', { trust: true }],
+    ['a denial of many hosts', 'rules: [{registry: "*.apps.example.com", trust: false}]', { trust: true }],
+    ['a denial of this host, which applies', `rules: [{registry: ${route}, trust: false}]`, { trust: false }],
+    ['a denial of part of it, which applies', `rules: [{registry: ${route}/shop, trust: false}]`, { trust: false }],
+    ['a secret for it, which is injected', `rules: [{registry: ${route}, pullSecret: route-pull}]`, { pullSecrets: ['route-pull'] }],
+    ['a secret for many hosts, which is injected', 'rules: [{registry: "*.apps.example.com", pullSecret: x}]', { pullSecrets: ['x'] }],
+  ])('next to %s', (_sentence, text, expected) => {
     expect(winner(text)).toMatchObject(expected);
     expect(withPlatform(ruleSetOf(text), platform, sha256).conflicts()).toEqual([]);
   });
 
-  test('beside a refusal of many hosts by the namespace itself, which holds', () => {
+  test('next to a denial of many hosts by the namespace itself, which applies', () => {
     const own = documentOf('rules: [{registry: "*.apps.example.com", trust: false}]');
     const compiled = compileNamespaceRules('shop', [own]);
     if (!compiled.ok) throw new Error('the rules of the namespace do not compile');
@@ -120,7 +120,7 @@ describe('an external name of the cluster’s registry', () => {
 describe('the revision', () => {
   const written = ruleSetOf('rules: [{registry: quay.io}]');
 
-  test('changes with what is added, and keeps the one of what is written', () => {
+  test('changes with what is added, and the revision of the ConfigMaps stays', () => {
     const { ruleSet } = withPlatform(written, registries(internal), sha256);
     expect(ruleSet.revision).toMatch(/^[0-9a-f]{12}$/);
     expect(ruleSet.revision).not.toBe(written.revision);
@@ -128,7 +128,7 @@ describe('the revision', () => {
     expect(withPlatform(written, registries('172.30.1.1:5000'), sha256).ruleSet.revision).not.toBe(ruleSet.revision);
   });
 
-  test('does not depend on the order, on doubles, or on who says it', () => {
+  test('does not depend on the order, duplicates, or source objects', () => {
     const names = fc.array(fc.constantFrom('a.io', 'b.io:5000', '172.30.1.1:5000', internal), { minLength: 1 });
     fc.assert(
       fc.property(names, fc.func(fc.nat()), (some, key) => {
@@ -139,7 +139,7 @@ describe('the revision', () => {
     );
   });
 
-  test('leads to everything in force', () => {
+  test('can be looked up with all rules in effect', () => {
     const { ruleSet } = withPlatform(written, { ...registries(internal), shortNames: 'reject' }, sha256);
     expect(canonicalRules(ruleSet)).toMatchObject({
       shortNames: 'reject',
@@ -151,22 +151,22 @@ describe('the revision', () => {
   });
 });
 
-describe('a name without registry means', () => {
+describe('a name without a registry means', () => {
   test.each([
-    ['what the rules say', 'shortNames: docker.io', 'docker.io'],
-    ['what the rules say', 'shortNames: [a.io]', ['a.io']],
-    ['what the cluster says, where the rules say nothing', 'rules: []', ['registry.access.redhat.com', 'docker.io']],
+    ['what the rules specify', 'shortNames: docker.io', 'docker.io'],
+    ['what the rules specify', 'shortNames: [a.io]', ['a.io']],
+    ['what the cluster specifies, if the rules do not', 'rules: []', ['registry.access.redhat.com', 'docker.io']],
   ])('%s: %s', (_sentence, text, meaning) => {
     const platform = { internalRegistries: [], shortNames: ['registry.access.redhat.com', 'docker.io'] };
     expect(withPlatform(ruleSetOf(text), platform, sha256).ruleSet.settings.shortNames).toEqual(meaning);
   });
 
-  test('Docker Hub, where neither says anything', () => {
+  test('Docker Hub, if neither specifies anything', () => {
     expect(withPlatform(ruleSetOf('rules: []'), { internalRegistries: [] }, sha256).ruleSet.settings.shortNames).toBe('docker.io');
   });
 });
 
-describe('registries as OpenShift’s documents write them', () => {
+describe('registries as in OpenShift’s documents', () => {
   const rules = ruleSetOf(`
 rules:
 - {registry: "172.30.196.198:5000/shop", pullSecret: by-address}

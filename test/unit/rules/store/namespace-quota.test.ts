@@ -25,7 +25,7 @@ const codeOf = (store: ReturnType<typeof storeWith>, bundle: ReturnType<typeof o
   return result && !result.ok ? result.problems[0]?.code : undefined;
 };
 
-describe('a bundle of a namespace is refused unread', () => {
+describe('a bundle of a namespace is rejected without parsing', () => {
   test.each([
     ['20 documents', own('b', ...Array.from({ length: 20 }, () => '')), undefined],
     ['21 documents', own('b', ...Array.from({ length: 21 }, () => '')), 'namespace-quota'],
@@ -35,7 +35,7 @@ describe('a bundle of a namespace is refused unread', () => {
     expect(codeOf(storeWith(), bundle)).toBe(code);
   });
 
-  test('for what the others of its namespace have, its own earlier version not counted', () => {
+  test('because of the size of others in its namespace, without its own earlier version', () => {
     const store = storeWith(own('a', comment(60_000)), own('b', comment(60_000)));
     expect(codeOf(store, own('c', comment(20_000)))).toBe('namespace-quota');
     expect(codeOf(store, own('b', comment(65_000)))).toBeUndefined();
@@ -43,12 +43,12 @@ describe('a bundle of a namespace is refused unread', () => {
     expect(codeOf(store, own('c', comment(20_000)))).toBeUndefined();
   });
 
-  test('but refused ones take nothing of it', () => {
+  test('but rejected ones need no quota', () => {
     expect(codeOf(storeWith(own('a', `rulez:${comment(60_000)}`, comment(60_000))), own('b', comment(65_536)))).toBeUndefined();
   });
 });
 
-describe('the quota covers what is in force', () => {
+describe('the quota covers the rules in effect', () => {
   const registries = (name: string, count: number) =>
     `rules:\n${Array.from({ length: count }, (_, index) => `- {registry: ${name}-${index}.io, trust: false}`).join('\n')}\n`;
   const large = (name: string) => [registries(name, 60), comment(57_000)] as const;
@@ -58,10 +58,10 @@ describe('the quota covers what is in force', () => {
   const rulesInForce = (store: ReturnType<typeof storeWith>) => store.written()?.namespaceRules.get('team')?.length ?? 0;
 
   test.each<[string, number, (name: string) => readonly string[]]>([
-    ['bad, where the book remembers as many bad ones as it may', 20, () => ['rules: [']],
-    ['bad, where the book remembers none', 0, () => ['rules: [']],
-    ['in contradiction to another of its namespace', 0, () => ['rules: [{registry: first.io, pullSecret: b}]']],
-    ['in contradiction, where the book remembers as many bad ones as it may', 20, () => ['rules: [{registry: first.io, pullSecret: b}]']],
+    ['invalid, if the store keeps the maximum number of invalid ones', 20, () => ['rules: [']],
+    ['invalid, if the store keeps none', 0, () => ['rules: [']],
+    ['in conflict with another one in its namespace', 0, () => ['rules: [{registry: first.io, pullSecret: b}]']],
+    ['in conflict, if the store keeps the maximum number of invalid ones', 20, () => ['rules: [{registry: first.io, pullSecret: b}]']],
   ])('although each was overwritten by a version that is %s', (_name, bad, overwritten) => {
     const store = storeWith(
       own('first', 'rules: [{registry: first.io, pullSecret: a}]'),
@@ -75,7 +75,7 @@ describe('the quota covers what is in force', () => {
     expect(rulesInForce(store)).toBe(1 + 2 * 60);
   });
 
-  test('also of a version that waited for others, and is good now', () => {
+  test('including a version that waited for others, and is valid now', () => {
     const store = storeWith(own('first', 'rules: [{registry: a1-0.io, pullSecret: a}]'));
     offer(store, own('a1', ...large('a1')));
     expect(rulesInForce(store)).toBe(1);
@@ -85,7 +85,7 @@ describe('the quota covers what is in force', () => {
     expect(rulesInForce(store)).toBe(2 * 60);
   });
 
-  test('also where several are offered that were each measured before the others were there', () => {
+  test('including several that were each measured before the others existed', () => {
     const store = storeWith(own('a1', ...large('a1')));
     const later = ['a2', 'a3'].map((name) => own(name, ...large(name)));
     expect(later.map((bundle) => codeOf(store, bundle))).toEqual([undefined, undefined]);
@@ -94,7 +94,7 @@ describe('the quota covers what is in force', () => {
     expect(rulesInForce(store)).toBe(2 * 60);
   });
 
-  test('also at the opening', () => {
+  test('including those that exist at startup', () => {
     const store = createRuleStore(sha256);
     const cluster = { id: 'cluster', documents: [{ source: fileSource('rules.yaml'), text: 'rules: [{registry: a.io}]' }] };
     store.open([cluster, ...['a1', 'a2', 'a3'].map((name) => own(name, ...large(name)))].map((bundle) => readBundle(bundle)));
@@ -102,7 +102,7 @@ describe('the quota covers what is in force', () => {
   });
 });
 
-test('what is kept of refused bundles does not grow with their number nor with their texts', () => {
+test('what is kept of rejected bundles does not grow with their number or with their texts', () => {
   const store = storeWith(...Array.from({ length: 40 }, (_, index) => own(`bad-${index}`, hostileDocuments['unknown fields'](500))));
   const kept = store.rejected();
   expect(kept).toHaveLength(20);
@@ -110,7 +110,7 @@ test('what is kept of refused bundles does not grow with their number nor with t
   expect(JSON.stringify(kept).length).toBeLessThan(20 * 21 * 1_000);
 });
 
-describe('a hostile document of a namespace has few problems, each short', () => {
+describe('a hostile document of a namespace has few problems, all of them short', () => {
   test.each(
     (Object.keys(hostileDocuments) as HostileDocument[]).flatMap((kind) =>
       [1_000, 16_000, 65_000].map((length) => [kind, length] as const),
@@ -122,21 +122,21 @@ describe('a hostile document of a namespace has few problems, each short', () =>
     for (const { message } of problems) expect(message.length).toBeLessThanOrEqual(1_000);
   });
 
-  test('nothing but comments is read as blank, however long', () => {
+  test('a text of only comments is parsed as blank, however long', () => {
     const result = parseRulesDocument(hostileDocuments.comments(1_000_000), fileSource('rules.yaml'));
     expect(result).toMatchObject({ ok: true, document: { blank: true } });
   });
 
   test.each([
     ['a tab before a comment', '\t# x\n'],
-    ['spaces and line ends of Windows', '  \r\n # x\r\n\r\n'],
+    ['spaces and Windows line endings', '  \r\n # x\r\n\r\n'],
     ['nothing', ''],
-    ['a last line without an end', '# x\n  # y'],
+    ['a last line without a line ending', '# x\n  # y'],
   ])('%s is blank too', (_name, text) => {
     expect(parseRulesDocument(text, fileSource('rules.yaml'))).toMatchObject({ ok: true, document: { blank: true } });
   });
 
-  test('the errors of the YAML library carry no stacks, and ours do afterwards', () => {
+  test('the errors of the YAML library have no stack traces, and our own have them afterwards', () => {
     parseRulesDocument(hostileDocuments.commas(1_000), fileSource('rules.yaml'));
     expect(new Error('ours').stack?.split('\n').length).toBeGreaterThan(2);
   });

@@ -1,4 +1,4 @@
-/** Tests how bundles change the rules in force. */
+/** Tests how bundles change the rules in effect. */
 import { describe, expect, test } from 'vitest';
 import { parseImage } from '../../../../src/image/reference.ts';
 import { createRuleStore, type ReadBundle, type RuleStore, readBundle } from '../../../../src/rules/store/rule-store.ts';
@@ -28,13 +28,13 @@ function trusted(store: RuleStore): string[] | undefined {
 }
 
 describe('opening', () => {
-  test('nothing is judged before the rules have been read', () => {
+  test('nothing is evaluated before the rules have been read', () => {
     const store = createRuleStore(sha256);
     expect(store.written()).toBeUndefined();
     expect(store.missing()).toBe('the rules have not been read yet');
   });
 
-  test('no bundle at all leaves nothing to judge by', () => {
+  test('without any bundle, nothing can be evaluated', () => {
     const store = createRuleStore(sha256);
     store.open([]);
     expect(store.written()).toBeUndefined();
@@ -52,7 +52,7 @@ describe('opening', () => {
     ]);
   });
 
-  test('a bundle that has never been good keeps everything shut: what it would refuse must not come in', () => {
+  test('a bundle that has never been valid blocks everything, because what it would deny must not be allowed', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
     expect(store.written()).toBeUndefined();
@@ -62,7 +62,7 @@ describe('opening', () => {
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
   });
 
-  test('a bad bundle that is taken away opens the rest', () => {
+  test('deleting an invalid bundle puts the rest into effect', () => {
     const store = createRuleStore(sha256);
     store.open([bundle('one', trusting('a.io')), bundle('two', bad)]);
     const changes = store.withdraw('two');
@@ -70,7 +70,7 @@ describe('opening', () => {
     expect(changes).toMatchObject([{ before: undefined, after: { revision: store.written()?.revision } }]);
   });
 
-  test('a version that was good before stands in for a bad one, with an alert', () => {
+  test('an earlier valid version replaces an invalid one, with an alert', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([bundle('one', bad), bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io'))]);
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
@@ -82,7 +82,7 @@ describe('opening', () => {
     expect(trusted(store)).toEqual(['b.io', 'c.io']);
   });
 
-  test('of what was good before, only bundles that still exist count, unless none does', () => {
+  test('of the earlier valid versions, only those of existing bundles are used, unless none exists', () => {
     const withLive = createRuleStore(sha256);
     withLive.open([bundle('two', trusting('b.io'))], [bundle('one', trusting('a.io')), bundle('two', trusting('c.io'))]);
     expect(trusted(withLive)).toEqual(['b.io']);
@@ -93,7 +93,7 @@ describe('opening', () => {
     expect(changes).toMatchObject([{ alert: expect.stringContaining('was deleted') }]);
   });
 
-  test('a blank bundle alone is not taken at its word: it would refuse every image', () => {
+  test('a blank bundle on its own is not applied, because it would deny every image', () => {
     const store = createRuleStore(sha256);
     expect(store.open([bundle('one', '# to be written\n')])).toMatchObject([{ alert: expect.stringContaining('is blank') }]);
     expect(store.missing()).toBe('there are no rules');
@@ -101,21 +101,21 @@ describe('opening', () => {
     expect(store.missing()).toBeUndefined();
   });
 
-  test('a bundle blanked while nobody ran does not take away what was in force', () => {
+  test('a bundle that was blanked while no server ran does not remove the rules in effect', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([bundle('one', '')], [bundle('one', trusting('a.io'))]);
     expect(trusted(store)).toEqual(['a.io']);
     expect(changes.at(-1)?.alert).toContain('remain in effect');
   });
 
-  test('a blank bundle counts for nothing beside others, wherever it stands', () => {
+  test('a blank bundle next to others has no effect, in any position', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([bundle('one', ''), bundle('two', trusting('b.io'))]);
     expect(trusted(store)).toEqual(['b.io']);
     expect(changes.map(({ alert }) => alert)).toEqual([undefined, undefined]);
   });
 
-  test('of two bundles that contradict each other the first stays; the set is not open before they agree', () => {
+  test('of two conflicting bundles the first stays, and nothing is in effect before they agree', () => {
     const store = createRuleStore(sha256);
     store.open([bundle('one', 'mode: warn'), bundle('two', 'mode: audit')]);
     expect(store.missing()).toBe('invalid rules: two');
@@ -129,7 +129,7 @@ describe('changes', () => {
     return store;
   };
 
-  test('a new version replaces the old one at once', () => {
+  test('a new version replaces the old one immediately', () => {
     const store = opened(bundle('one', trusting('a.io')));
     const before = store.written();
     const changes = store.offer(bundle('one', trusting('b.io')));
@@ -139,7 +139,7 @@ describe('changes', () => {
     ]);
   });
 
-  test('a bad version changes nothing, whole bundle: its good documents wait too', () => {
+  test('an invalid version changes nothing for the whole bundle, including its valid documents', () => {
     const store = opened(bundle('one', trusting('a.io'), trusting('b.io')));
     const [change] = store.offer(bundle('one', trusting('c.io'), bad));
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
@@ -147,13 +147,13 @@ describe('changes', () => {
     expect(change?.after).toBe(change?.before);
   });
 
-  test('a new bundle that is bad does not shut a book that was open', () => {
+  test('an invalid new bundle does not block rules that are in effect', () => {
     const store = opened(bundle('one', trusting('a.io')));
     store.offer(bundle('two', bad));
     expect(trusted(store)).toEqual(['a.io']);
   });
 
-  test('a rule that moves from one bundle to another gets there in either order', () => {
+  test('a rule can move from one bundle to another in either order', () => {
     const store = opened(bundle('one', trusting('a.io', 'b.io')), bundle('two', trusting('c.io')));
     expect(store.offer(bundle('two', trusting('c.io', 'b.io')))).toMatchObject([{ problems: [{ code: 'rule-tie' }] }]);
     const changes = store.offer(bundle('one', trusting('a.io')));
@@ -167,7 +167,7 @@ describe('changes', () => {
     expect(trusted(store)).toEqual(['b.io']);
   });
 
-  test('deleting the last bundle keeps its rules, with an alert, until a document says that there are none', () => {
+  test('deleting the last bundle keeps its rules, with an alert, until a document explicitly contains none', () => {
     const store = opened(bundle('one', trusting('a.io')));
     expect(store.withdraw('one')).toMatchObject([{ alert: expect.stringContaining('remain in effect') }]);
     expect(trusted(store)).toEqual(['a.io']);
@@ -175,7 +175,7 @@ describe('changes', () => {
     expect(trusted(store)).toEqual([]);
   });
 
-  test('rules that stayed when their bundle was deleted make room for the next that are written: a bundle may get another name', () => {
+  test('rules that stayed when their bundle was deleted are replaced by the next ones: a bundle may be renamed', () => {
     const store = opened(bundle('one', trusting('a.io', 'b.io')));
     store.withdraw('one');
     expect(store.offer(bundle('two', ''))).toMatchObject([{ alert: expect.stringContaining('remain in effect') }]);
@@ -186,7 +186,7 @@ describe('changes', () => {
     expect(store.accepted().map(({ id }) => id)).toEqual(['two']);
   });
 
-  test('so do those of an earlier run', () => {
+  test('so are those of an earlier run', () => {
     const store = createRuleStore(sha256);
     store.open([], [bundle('one', trusting('a.io')), bundle('two', trusting('b.io'))]);
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
@@ -194,25 +194,25 @@ describe('changes', () => {
     expect(trusted(store)).toEqual(['a.io', 'c.io']);
   });
 
-  test('a document emptied by accident does not take the last rules away', () => {
+  test('a document that is emptied by accident does not remove the last rules', () => {
     const store = opened(bundle('one', trusting('a.io')));
     expect(store.offer(bundle('one', '# nothing\n'))).toMatchObject([{ alert: expect.stringContaining('is blank') }]);
     expect(trusted(store)).toEqual(['a.io']);
   });
 
-  test('a mode without rules is not lost either: enforcing without rules would refuse every image', () => {
+  test('a mode without rules is not lost either, because enforcing without rules would deny every image', () => {
     const store = opened(bundle('one', 'mode: audit'));
     expect(store.offer(bundle('one', ''))).toMatchObject([{ alert: expect.stringContaining('remain in effect') }]);
     expect(store.written()?.settings.mode).toBe('audit');
   });
 
-  test('a blank document beside others only removes its own rules', () => {
+  test('a blank document next to others only removes its own rules', () => {
     const store = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
     store.offer(bundle('one', ''));
     expect(trusted(store)).toEqual(['b.io']);
   });
 
-  test('a preview says what an offer would, and changes nothing', () => {
+  test('a preview reports what an offer would, and changes nothing', () => {
     const store = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
     const before = store.written();
     expect(store.preview(bundle('two', trusting('a.io')))).toMatchObject({ problems: [{ code: 'rule-tie' }], warnings: [] });
@@ -223,7 +223,7 @@ describe('changes', () => {
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
   });
 
-  test('the accepted versions are what a next run starts from', () => {
+  test('a next run starts from the accepted versions', () => {
     const store = opened(bundle('one', trusting('a.io')), bundle('two', trusting('b.io')));
     store.offer(bundle('one', bad));
     const next = createRuleStore(sha256);
@@ -232,7 +232,7 @@ describe('changes', () => {
   });
 });
 
-describe('rules of namespaces', () => {
+describe('namespace rules', () => {
   const own = (namespace: string, name: string, ...texts: readonly string[]): ReadBundle =>
     readBundle({
       id: `${namespace}/${name}`,
@@ -253,7 +253,7 @@ describe('rules of namespaces', () => {
       return parsed.ok && store.written()?.match(parsed.reference, { namespace, labels: {} }).value?.trust === true;
     });
 
-  test('count in their namespace alone, from the opening on, and follow edits', () => {
+  test('apply only in their namespace, from the opening on, and follow edits', () => {
     const store = opened(own('team', 'rules', refusing('a.io')));
     expect([trustedIn(store, 'team'), trustedIn(store, 'other')]).toEqual([['b.io'], ['a.io', 'b.io']]);
     const before = store.written();
@@ -269,7 +269,7 @@ describe('rules of namespaces', () => {
     expect(store.written()?.revision).not.toBe(before?.revision);
   });
 
-  test('a bad bundle that has never been good is left out: no tenant can stop the cluster', () => {
+  test('an invalid bundle that has never been valid is skipped, so no tenant can block the cluster', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([cluster, own('team', 'rules', bad)]);
     expect(store.missing()).toBeUndefined();
@@ -277,20 +277,20 @@ describe('rules of namespaces', () => {
     expect(changes.flatMap(({ problems }) => problems.map(({ code }) => code))).toHaveLength(1);
   });
 
-  test('the last good version stays in force where an edit is bad', () => {
+  test('the last valid version stays in effect after an invalid edit', () => {
     const store = opened(own('team', 'rules', refusing('a.io')));
     expect(store.offer(own('team', 'rules', bad))[0]?.problems).not.toEqual([]);
     expect(trustedIn(store, 'team')).toEqual(['b.io']);
   });
 
-  test('deleting them removes them at once, the last ones too', () => {
+  test('deleting them removes them immediately, even the last ones', () => {
     const store = opened(own('team', 'rules', refusing('a.io')));
     expect(store.withdraw('team/rules')).toMatchObject([{ scope: { namespace: 'team' }, problems: [] }]);
     expect(trustedIn(store, 'team')).toEqual(['a.io', 'b.io']);
     expect(store.withdraw('team/rules')).toEqual([]);
   });
 
-  test('several bundles of one namespace form one set; a contradiction waits for the other to change', () => {
+  test('several bundles of one namespace form one set, and a conflict is resolved when the other one changes', () => {
     const store = opened(own('team', 'one', refusing('a.io')), own('other', 'one', refusing('b.io')));
     expect(store.offer(own('team', 'two', refusing('a.io')))).toMatchObject([{ problems: [{ code: 'rule-tie' }] }]);
     expect(trustedIn(store, 'team')).toEqual(['b.io']);
@@ -299,7 +299,7 @@ describe('rules of namespaces', () => {
     expect(trustedIn(store, 'other')).toEqual(['a.io']);
   });
 
-  test('what has no effect is found rule by rule, of the bundle alone', () => {
+  test('rules without effect are found one by one, only in the bundle itself', () => {
     const store = opened(own('team', 'one', trusting('c.io')));
     const idle = own('team', 'two', 'rules: [{registry: a.io}, {registry: b.io, trust: false}]', trusting('e.io'));
     expect([...store.widening(idle)].map((problems) => problems.map(({ code, origin }) => [code, origin.source]))).toEqual([
@@ -311,13 +311,13 @@ describe('rules of namespaces', () => {
     expect([...createRuleStore(sha256).widening(idle)].flat()).toEqual([]);
   });
 
-  test('it does no harm to load them', () => {
+  test('rules without effect are loaded without harm', () => {
     const store = opened();
     expect(store.offer(own('team', 'rules', trusting('c.io', 'd.io')))).toMatchObject([{ problems: [] }]);
     expect(trustedIn(store, 'team')).toEqual(['a.io', 'b.io', 'd.io']);
   });
 
-  test('they are no rules of the cluster: without those nothing is judged', () => {
+  test('they are not rules of the cluster, and without those nothing is evaluated', () => {
     const store = createRuleStore(sha256);
     store.open([own('team', 'rules', refusing('a.io'))]);
     expect(store.missing()).toBe('there are no rules');
@@ -326,7 +326,7 @@ describe('rules of namespaces', () => {
     expect(trustedIn(store, 'team')).toEqual(['b.io']);
   });
 
-  test('they outlive changes of the cluster’s rules, and are no part of what a next run starts from', () => {
+  test('they survive changes of the cluster’s rules, and a next run does not start from them', () => {
     const store = opened(own('team', 'rules', refusing('a.io')));
     store.offer(bundle('one', trusting('a.io', 'c.io')));
     expect(trustedIn(store, 'team')).toEqual(['c.io']);
@@ -334,11 +334,11 @@ describe('rules of namespaces', () => {
   });
 });
 
-describe('what is refused just now', () => {
+describe('a currently rejected bundle', () => {
   const rejectedBundles = (store: RuleStore) =>
     store.rejected().map(({ scope, problems }) => [scope.kind, problems.map(({ code }) => code)]);
 
-  test('is told until it is mended', () => {
+  test('is listed until it is fixed', () => {
     const store = createRuleStore(sha256);
     store.open([bundle('one', trusting('a.io'))]);
     expect(rejectedBundles(store)).toEqual([]);
@@ -348,7 +348,7 @@ describe('what is refused just now', () => {
     expect(rejectedBundles(store)).toEqual([]);
   });
 
-  test('is told until it is deleted, also where it was never good', () => {
+  test('is listed until it is deleted, even if it was never valid', () => {
     const store = createRuleStore(sha256);
     store.open([bundle('one', trusting('a.io'))]);
     store.offer(bundle('two', bad));
@@ -357,14 +357,14 @@ describe('what is refused just now', () => {
     expect(rejectedBundles(store)).toEqual([]);
   });
 
-  test('is told where the last good version stands in for it', () => {
+  test('is listed if the last valid version replaces it', () => {
     const store = createRuleStore(sha256);
     store.open([bundle('one', bad)], [bundle('one', trusting('a.io'))]);
     expect(trusted(store)).toEqual(['a.io']);
     expect(rejectedBundles(store)).toEqual([['cluster', ['unknown-field']]]);
   });
 
-  test('is told no more when another change makes it good', () => {
+  test('is no longer listed when another change makes it valid', () => {
     const store = createRuleStore(sha256);
     store.open([bundle('one', trusting('a.io'))]);
     store.offer(bundle('two', trusting('a.io')));
@@ -374,7 +374,7 @@ describe('what is refused just now', () => {
   });
 });
 
-test('several steps at once are one change of what is in force: all of them lead from before the first to after the last', () => {
+test('several steps together are one change of the rules in effect, from before the first to after the last', () => {
   const store = createRuleStore(sha256);
   store.open([bundle('one', trusting('a.io'))]);
   const before = store.written()?.revision;
@@ -389,7 +389,7 @@ test('several steps at once are one change of what is in force: all of them lead
   expect(trusted(store)).toEqual(['b.io']);
 });
 
-test('the text of a refused bundle is kept only where it may become good by what others say', () => {
+test('the text of a rejected bundle is only kept if it may become valid through other changes', () => {
   const store = createRuleStore(sha256);
   store.open([bundle('one', trusting('a.io'))]);
   store.offer(bundle('bad', bad));

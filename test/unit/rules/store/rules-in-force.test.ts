@@ -1,4 +1,4 @@
-/** Tests the rules in force: rule store and platform combined, and their events. */
+/** Tests the rules in effect: rule store and platform combined, and their events. */
 import { describe, expect, test } from 'vitest';
 import type { Platform } from '../../../../src/rules/store/add-platform-rules.ts';
 import { createRuleStore, type ReadBundle, readBundle } from '../../../../src/rules/store/rule-store.ts';
@@ -13,7 +13,7 @@ function bundle(text: string): ReadBundle {
   return readBundle({ id: 'one', documents: [{ source: { kind: 'file', file: 'rules.yaml' }, text }] });
 }
 
-/** A rule store and rules in force whose events are recorded. */
+/** A rule store and rules in effect whose events are recorded. */
 function following() {
   const store = createRuleStore(sha256);
   const rules = createRulesInForce(store, sha256);
@@ -24,15 +24,15 @@ function following() {
   return { store, rules, events, unsubscribe, offer, trusts };
 }
 
-describe('the rules in force', () => {
-  test('are what is written as long as the cluster adds nothing', () => {
+describe('the rules in effect', () => {
+  test('are those of the ConfigMaps as long as the cluster adds nothing', () => {
     const { rules, offer } = following();
     expect(rules.current()).toBeUndefined();
     offer('rules: [{registry: a.io}]');
     expect(rules.current()).toBe(rules.written());
   });
 
-  test('are united with what the cluster says once, and again after it has changed', () => {
+  test('are combined with those of the cluster once, and again after a change', () => {
     const { rules, offer, trusts } = following();
     offer('rules: []');
     rules.platformChanged(platform);
@@ -48,7 +48,7 @@ describe('the rules in force', () => {
 });
 
 describe('the event', () => {
-  test('of documents leads from what was in force to what is, on this cluster', () => {
+  test('for documents leads from the previous rules in effect to the new ones, on this cluster', () => {
     const { rules, events, offer } = following();
     rules.platformChanged(platform);
     offer('rules: [{registry: a.io}]');
@@ -72,7 +72,7 @@ describe('the event', () => {
     expect([events.length, later.length]).toEqual([1, 1]);
   });
 
-  test('of the platform names the objects that say so, and the rules that have no effect any more', () => {
+  test('for the platform contains the source objects, and the rules that no longer have an effect', () => {
     const { rules, events, offer } = following();
     offer(`rules: [{registry: "${internal}/evil", trust: false}]`);
     const before = rules.current();
@@ -85,7 +85,7 @@ describe('the event', () => {
     expect(events[0]?.changes[0]?.conflicts().map(({ code }) => code)).toEqual(['internal-conflict']);
   });
 
-  test('of the platform is left out where nothing in force has changed', () => {
+  test('for the platform is omitted if nothing in effect has changed', () => {
     const { rules, events, offer } = following();
     rules.platformChanged(platform);
     offer('rules: []');
@@ -95,7 +95,7 @@ describe('the event', () => {
     expect(events).toEqual([]);
   });
 
-  test('reaches nobody who has unsubscribed', () => {
+  test('reaches no one who has unsubscribed', () => {
     const { events, unsubscribe, offer } = following();
     unsubscribe();
     offer('rules: []');
