@@ -12,7 +12,7 @@ const values = parse(read('deploy/chart/values.yaml')) as Record<string, unknown
 const schema = JSON.parse(read('deploy/chart/values.schema.json')) as Schema;
 type Schema = { properties?: Record<string, Schema>; additionalProperties?: boolean | Schema; description?: string };
 
-test('the chart is of this release', () => {
+test('the chart is for this release', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string };
   expect(parse(read('deploy/chart/Chart.yaml'))).toMatchObject({ version, appVersion: version });
 });
@@ -20,7 +20,7 @@ test('the chart is of this release', () => {
 test.each([
   ['kubernetes', 'deploy/starter-rules/rules.yaml'],
   ['openshift', 'deploy/openshift/starter-rules.yaml'],
-])('the starter rules for %s are those of %s', (starter, manifest) => {
+])('the starter rules for %s are those in %s', (starter, manifest) => {
   const { data } = parse(read(manifest)) as { data: Record<string, string> };
   expect(read(`deploy/chart/files/starter-rules/${starter}.yaml`)).toBe(data['rules.yaml']);
 });
@@ -32,13 +32,13 @@ test('there is a value for each file of starter rules, and one for none', () => 
 });
 
 describe('values.schema.json', () => {
-  test('takes values.yaml as it is', () => {
+  test('accepts values.yaml as it is', () => {
     const validate = new Ajv({ strict: true, allowUnionTypes: true, strictTypes: false, strictRequired: false }).compile(schema);
     validate(values);
     expect(validate.errors).toBeNull();
   });
 
-  test('knows what values.yaml knows, refuses everything else, and says what each value means', () => {
+  test('has the same values as values.yaml, rejects everything else, and describes each value', () => {
     expect(problemsOf(schema, values, '')).toEqual([]);
   });
 
@@ -67,7 +67,7 @@ describe('values.schema.json', () => {
   ];
 });
 
-test('every value of values.yaml is used by a template', () => {
+test('every value in values.yaml is used by a template', () => {
   const files = readdirSync(join(root, 'deploy/chart/templates'), { recursive: true, encoding: 'utf8' });
   const templates = files.filter((file) => /\.\w+$/.test(file)).map((file) => read(join('deploy/chart/templates', file)));
   const unused = Object.keys(parseDocument(read('deploy/chart/values.yaml')).toJS()).filter(

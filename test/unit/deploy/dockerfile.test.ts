@@ -25,12 +25,12 @@ const all = (name: string) => instructions.filter((each) => each.name === name).
 const lastStage = instructions.slice(instructions.findLastIndex(({ name }) => name === 'FROM'));
 
 describe('the Dockerfile', () => {
-  test('is read by the tests as it is meant', () => {
+  test('is parsed by the tests as intended', () => {
     expect(all('FROM')).toHaveLength(3);
     expect(instructions.every(({ name }) => /^[A-Z]+$/.test(name))).toBe(true);
   });
 
-  test('takes both base images by argument, and names their registries', () => {
+  test('has both base images as arguments, with their registries', () => {
     const mirrors = new Map([
       ['BUILD_IMAGE', 'mirror.example.com/node:24'],
       ['RUNTIME_IMAGE', `mirror.example.com/distroless@sha256:${'a'.repeat(64)}`],
@@ -43,21 +43,21 @@ describe('the Dockerfile', () => {
     expect(new Set(images(new Map()))).toEqual(new Set(['docker.io/library/node:24', 'gcr.io/distroless/nodejs24-debian13:nonroot']));
   });
 
-  test('labels the image with what package.json says', () => {
+  test('labels the image with the values in package.json', () => {
     const [labels = ''] = all('LABEL');
     expect(labels).toContain(`org.opencontainers.image.version="${version}"`);
     expect(labels).toContain(`org.opencontainers.image.description="${description}"`);
   });
 
-  test('runs nothing in the stage that is kept, so that it is built for any platform', () => {
+  test('runs nothing in the final stage, so it can be built for any platform', () => {
     expect(lastStage.filter(({ name }) => ['RUN', 'SHELL'].includes(name))).toEqual([]);
   });
 
-  test('leaves health to the probes of the Deployment', () => {
+  test('leaves health checks to the probes of the Deployment', () => {
     expect(all('HEALTHCHECK')).toEqual([]);
   });
 
-  test('names its user by number, which a kubelet needs for runAsNonRoot', () => {
+  test('sets its user by number, which a kubelet needs for runAsNonRoot', () => {
     const users = lastStage.filter(({ name }) => name === 'USER').map(({ words }) => words);
     expect(users).toEqual([expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/)]);
   });
@@ -67,11 +67,11 @@ describe('the Dockerfile', () => {
     expect([all('ENTRYPOINT').length, all('CMD').length]).toEqual([1, 1]);
   });
 
-  test('exposes the ports that the server listens on by itself', () => {
+  test('exposes the ports that the server listens on by default', () => {
     expect(all('EXPOSE')).toEqual([`${defaultOf('port')} ${defaultOf('healthPort')}`]);
   });
 
-  test('copies what is there and what .dockerignore lets through', () => {
+  test('copies files that exist and that .dockerignore does not exclude', () => {
     const sources = all('COPY')
       .filter((words) => !words.startsWith('--from='))
       .flatMap((words) => words.split(' ').slice(0, -1))

@@ -53,7 +53,7 @@ describe('the Deployment', () => {
     return readSettings(flags, { POD_NAMESPACE: 'regkeeper', KUBERNETES_SERVICE_HOST: '10.0.0.1' });
   };
 
-  test('starts the server with a command line that it understands', async () => {
+  test('starts the server with a valid command line', async () => {
     expect(await settings()).toMatchObject({
       tls: { mode: 'self', secretName: ofKind('Secret').metadata.name },
       cluster: { namespace: ofKind('Namespace').metadata.name },
@@ -63,7 +63,7 @@ describe('the Deployment', () => {
     });
   });
 
-  test('takes the flag that deploy/namespace-rules adds', async () => {
+  test('uses the flag that deploy/namespace-rules adds', async () => {
     const [component] = parseAllDocuments(read('deploy/namespace-rules/kustomization.yaml')).map(
       (document) => document.toJS() as { patches: { target: object; patch: string }[] },
     );
@@ -87,7 +87,7 @@ describe('the Deployment', () => {
     ]);
   });
 
-  test('gives the server more time to end than it takes to drain', async () => {
+  test("has a termination grace period that is longer than the server's drain time", async () => {
     const { shutdownDelayMilliseconds } = await settings();
     expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(shutdownDelayMilliseconds + 5_000);
   });
@@ -99,17 +99,17 @@ describe('the Deployment', () => {
     });
   });
 
-  test('is spared the variables that Kubernetes makes of Services', () => {
+  test('does not get the variables that Kubernetes creates for Services', () => {
     expect(pod.enableServiceLinks).toBe(false);
   });
 
-  test('is of this release, from a registry that cannot exist', () => {
+  test('is for this release, from a registry that cannot exist', () => {
     const { version } = JSON.parse(read('package.json')) as { version: string };
     expect(container.image).toBe(`regkeeper.invalid/regkeeper:${version}`);
   });
 });
 
-test('the Secret has no data, so that applying it again keeps what the server wrote', () => {
+test('the Secret has no data, so applying it again keeps what the server wrote', () => {
   expect(ofKind('Secret')).not.toHaveProperty('data');
   expect(ofKind('Secret').metadata.labels).toEqual({ 'regkeeper.io/certificate': 'self' });
 });
@@ -121,7 +121,7 @@ test.each(['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'])(
   },
 );
 
-test('deploy/README.md patches the variables of the policy by their places', () => {
+test('the indexes in deploy/README.md match the variables of the policy', () => {
   const [policy] = parseAllDocuments(read('deploy/webhook-protection/policy.yaml')).map(
     (document) => document.toJS() as { spec: { variables: { name: string; expression: string }[] } },
   );
@@ -134,11 +134,11 @@ describe.each(['deploy/starter-rules/rules.yaml', 'deploy/openshift/starter-rule
   const [manifest] = parseAllDocuments(read(file)).map((document) => document.toJS() as Manifest);
   const parsed = parseRulesDocument(manifest?.data?.['rules.yaml'] ?? '', { kind: 'file', file });
 
-  test('have no problems, and refuse nothing', () => {
+  test('have no problems, and deny nothing', () => {
     expect(parsed).toMatchObject({ ok: true, document: { settings: { mode: { value: 'audit' }, unconfigured: { value: 'deny' } } } });
   });
 
-  test('are still rules with every example of theirs in force', () => {
+  test('are still valid with all their examples enabled', () => {
     const text = (manifest?.data?.['rules.yaml'] ?? '').replaceAll(/^# (?=- |contact:| {2}\w+: )/gm, '');
     expect(text).toMatch(/^contact:/m);
     expect(text).toMatch(/^ {2}pushSecret:/m);

@@ -21,7 +21,7 @@ test('the component has the alerts of the chart', () => {
 test.each([
   { job: 'regkeeper', monitoring: 'monitoring', program: 'program' },
   { job: 'regkeeper-deliver', monitoring: 'secret-delivery-monitoring', program: 'secret-delivery' },
-])('the ServiceMonitor of $job finds the Service, and through it the health port of the container', ({ job, monitoring, program }) => {
+])('the ServiceMonitor for $job selects the Service and thus the health port of the container', ({ job, monitoring, program }) => {
   const { spec: monitor } = read(`deploy/${monitoring}/service-monitor.yaml`);
   const { metadata, spec: service } = read(`deploy/${monitoring}/service.yaml`);
   const deployment = read(`deploy/${program}/deployment.yaml`);
@@ -34,7 +34,7 @@ test.each([
 });
 
 describe.each(alerts)('the alert $alert', ({ expr, annotations, labels }) => {
-  test('says what is the matter, what follows, and where to read on', () => {
+  test('has a summary, a description and a runbook', () => {
     expect(Object.keys(annotations).sort()).toEqual(['description', 'runbook', 'summary']);
     expect(['critical', 'warning']).toContain(labels.severity);
     const [page = '', anchor] = (annotations.runbook ?? '').split('#');
@@ -42,7 +42,7 @@ describe.each(alerts)('the alert $alert', ({ expr, annotations, labels }) => {
     if (anchor !== undefined) expect(anchors(page)).toContain(anchor);
   });
 
-  test('asks for metrics that there are', () => {
+  test('uses existing metrics', () => {
     const known: string[] = [...Object.values(ownMetrics), ...Object.values(deliveryMetrics)].map(({ name }) => name);
     const asked = [...expr.matchAll(/\bregkeeper_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''));
     expect(asked.filter((name) => !known.includes(name))).toEqual([]);
@@ -50,7 +50,7 @@ describe.each(alerts)('the alert $alert', ({ expr, annotations, labels }) => {
   });
 });
 
-test('docs/metrics.md has the alerts, with their severities', () => {
+test('docs/metrics.md lists the alerts, with their severities', () => {
   const listed = rows(section(readPage('docs/metrics.md'), 'Alerts')).map(([name = '', severity]) => [name.replaceAll('`', ''), severity]);
   expect(listed).toEqual(alerts.map(({ alert, labels }) => [alert, labels.severity]));
 });

@@ -88,12 +88,12 @@ const hookPod = {
 };
 
 const pods: [name: string, kind: Kind, object: object][] = [
-  ['a build pod', 'Pod', buildPod],
-  ['a deployer pod', 'Pod', deployerPod],
-  ['a hook pod of the application’s image', 'Pod', hookPod],
-  ['a pod of an image by the address of the registry', 'Pod', podOf('172.30.81.14:5000/shop/web:latest')],
-  ['a pod of an image of an operator', 'Pod', podOf(`registry.redhat.io/amq7/amq-broker-rhel8@sha256:${'b'.repeat(64)}`)],
-  ['a build from a stream that Red Hat’s registry feeds', 'BuildConfig', buildOf('registry.redhat.io/ubi9/nodejs-20:latest')],
+  ['a build Pod', 'Pod', buildPod],
+  ['a deployer Pod', 'Pod', deployerPod],
+  ['a hook Pod with the application’s image', 'Pod', hookPod],
+  ['a Pod with an image by the registry’s address', 'Pod', podOf('172.30.81.14:5000/shop/web:latest')],
+  ['a Pod with an operator’s image', 'Pod', podOf(`registry.redhat.io/amq7/amq-broker-rhel8@sha256:${'b'.repeat(64)}`)],
+  ['a build from a stream that is imported from Red Hat’s registry', 'BuildConfig', buildOf('registry.redhat.io/ubi9/nodejs-20:latest')],
 ];
 
 describe.each([
@@ -102,7 +102,7 @@ describe.each([
 ])('under the starter rules, %s', (_name, rules) => {
   const onOpenShift = withPlatform(rules, platform, sha256).ruleSet;
 
-  test.each(pods)('%s is admitted, trusted, and left as it is', (_what, kind, object) => {
+  test.each(pods)('%s is allowed, trusted, and unchanged', (_what, kind, object) => {
     const { outcome, images, patch, notices } = decided(change(kind, object), onOpenShift, facts);
     expect(outcome).toBe('allowed');
     expect(images.map(({ verdict }) => verdict)).toEqual(images.map(() => 'trusted'));
@@ -110,7 +110,7 @@ describe.each([
   });
 });
 
-test('the starter rules refuse nothing, and tell what enforcing them would refuse', () => {
+test('the starter rules deny nothing, and report what they would deny once enforced', () => {
   const onOpenShift = withPlatform(audited, platform, sha256).ruleSet;
   for (const image of ['docker.io/library/nginx', 'nginx', 'quay.io/somebody/x', 'quay.io/openshift-release-dev-x/y']) {
     const { outcome, outcomeBeforeMode } = decided(change('Pod', podOf(image)), onOpenShift, facts);
@@ -122,15 +122,15 @@ describe('short names under the starter rules', () => {
   const decidedWith = (searched: readonly string[] | 'reject') =>
     decided(change('Pod', podOf('ubi9/nodejs-20')), withPlatform(enforced, { ...platform, shortNames: searched }, sha256).ruleSet, facts);
 
-  test('are refused on a cluster that searches nobody knows where', () => {
+  test('are denied on a cluster whose search registries are unknown', () => {
     expect(decidedWith('reject').images[0]?.reason).toBe('short-name');
   });
 
-  test('are let in where all registries that the cluster searches are trusted', () => {
+  test('are allowed if all registries that the cluster searches are trusted', () => {
     expect(decidedWith(['registry.redhat.io']).outcome).toBe('allowed');
   });
 
-  test('are refused where one of them is not', () => {
+  test('are denied if one of them is not', () => {
     const { outcome, findings } = decidedWith(['registry.redhat.io', 'docker.io']);
     expect(outcome).toBe('denied');
     expect(findings[0]?.message).toContain('to registry.redhat.io/ubi9/nodejs-20 or docker.io/ubi9/nodejs-20');

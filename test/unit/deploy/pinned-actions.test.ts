@@ -13,7 +13,7 @@ test('there are actions', () => {
   expect(uses.length).toBeGreaterThan(0);
 });
 
-test('an action has one version in all workflows', () => {
+test('an action has the same version in all workflows', () => {
   const versions = new Map<string, Set<string>>();
   for (const { action } of uses) {
     const [name = '', version = ''] = action.split('@');

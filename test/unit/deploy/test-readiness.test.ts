@@ -26,7 +26,7 @@ test('fails with what is missing', async () => {
   expect(await run('127.0.0.1', port, 0)).toEqual({ code: 1, lines: ['127.0.0.1', '[-] rules: no rules ConfigMap found', failed] });
 });
 
-test('fails if a replica does not answer', async () => {
+test('fails if a replica does not respond', async () => {
   const { code, lines } = await run('127.0.0.1', await closedPort(), 0);
   expect({ code, lines }).toMatchObject({ code: 1, lines: ['127.0.0.1', expect.stringContaining('[-] no response on port'), failed] });
 });

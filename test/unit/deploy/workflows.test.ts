@@ -25,11 +25,11 @@ describe.each(workflows)('$file', ({ workflow }) => {
   const jobs = Object.values(workflow.jobs);
   const steps = jobs.flatMap((job) => job.steps ?? []);
 
-  test('may only read unless a job has other rights', () => {
+  test('has only read permissions unless a job needs others', () => {
     expect(['{}', '{"contents":"read"}']).toContain(JSON.stringify(workflow.permissions));
   });
 
-  test('does not run with the rights of this repository for pull requests of others', () => {
+  test("does not run with this repository's permissions for pull requests from others", () => {
     expect(Object.keys(workflow.on).filter((event) => ['pull_request_target', 'workflow_run'].includes(event))).toEqual([]);
   });
 
@@ -47,7 +47,7 @@ describe.each(workflows)('$file', ({ workflow }) => {
   });
 });
 
-test('rights to write', () => {
+test('write permissions', () => {
   const writing = workflows.flatMap(({ file, workflow }) =>
     Object.entries(workflow.jobs).flatMap(([name, { permissions = {} }]) => {
       const rights = Object.keys(permissions).filter((right) => permissions[right] === 'write');

@@ -19,7 +19,7 @@ const pagesOfHelp = await Promise.all(
 
 test('flags', () => {
   const known = flagsIn([overview, ...pagesOfHelp].join('\n'));
-  // Those of a Dockerfile are none of regkeeper.
+  // Those in a Dockerfile are not regkeeper's.
   const named = code.filter((text) => !/^[A-Z]+ --/.test(text)).flatMap(flagsIn);
   expect(named.filter((flag) => !known.includes(flag))).toEqual([]);
   expect(named.length).toBeGreaterThan(15);

@@ -12,7 +12,7 @@ test('there are steps, most of which can be run', () => {
   expect(steps.filter(({ script }) => runnable(script) !== undefined).length).toBeGreaterThan(steps.length * 0.7);
 });
 
-test('bash can read every step', () => {
+test('bash can parse every step', () => {
   const all = steps.map(({ script }, index) => `step${index}() {\n${script}\n}`).join('\n');
   expect(spawnSync('bash', ['-n'], { input: all, encoding: 'utf8' }).stderr).toBe('');
 });
@@ -21,7 +21,7 @@ test.each([...notRun, ...otherExitCodes])('$command is in the documentation: $be
   expect(steps.flatMap(({ script }) => commandLines(script)).some((line) => command.test(line))).toBe(true);
 });
 
-test('the five commands that install on kind are those of deploy/kind/install.sh', () => {
+test('the five commands that install regkeeper on kind are those in deploy/kind/install.sh', () => {
   const [five] = steps.filter(({ page, script }) => page === 'README.md' && script.startsWith('kind create cluster'));
   expect(five?.script.split('\n')).toHaveLength(5);
 });
@@ -33,7 +33,7 @@ const testedElsewhere: Readonly<Record<string, string>> = {
   'docs/events.md': 'ages vary, and test/cluster/scenarios/events.test.ts compares the messages',
 };
 
-test('every command with output is in a block of console, so that it is run', () => {
+test('every command with output is in a console block, so that it is run', () => {
   const users = pages.filter((page) => !page.startsWith('docs/decisions/'));
   const others = users.filter((page) => blocks(readPage(page)).some(({ language, text }) => language !== 'console' && /^\$ /m.test(text)));
   expect(others).toEqual(Object.keys(testedElsewhere).sort());

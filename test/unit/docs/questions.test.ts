@@ -29,7 +29,7 @@ const questions: readonly (readonly [issue: string, words: readonly string[], pa
   ['open-policy-agent/gatekeeper#1120', ['system-cluster-critical', 'ResourceQuota', 'GKE'], 'deploy/README.md'],
 ];
 
-test.each(questions)('the words of %s', (_issue, words, page) => {
+test.each(questions)('the docs contain the keywords of %s', (_issue, words, page) => {
   expect(pages).toContain(page);
   expect(words.filter((word) => !readPage(page).includes(word))).toEqual([]);
 });

@@ -18,13 +18,13 @@ const yamlBlocks = pages.flatMap((page) =>
 const good = yamlBlocks.filter(({ remark }) => !remark.startsWith('bad')).flatMap(rulesIn);
 const bad = yamlBlocks.filter(({ remark }) => remark.startsWith('bad'));
 
-test('there are examples, in the README too', () => {
+test('there are examples, including in the README', () => {
   expect(good.length).toBeGreaterThan(10);
   expect(good.some(({ location }) => location.startsWith('README.md'))).toBe(true);
   expect(bad.length).toBeGreaterThan(0);
 });
 
-test('every YAML block of docs/rules.md is looked at, but for objects of other kinds', () => {
+test('every YAML block in docs/rules.md is checked, except objects of other kinds', () => {
   const checked = new Set([...good, ...bad].map(({ location }) => location.split(' ')[0]));
   const others = yamlBlocks.filter(({ location }) => location.startsWith('docs/rules.md') && !checked.has(location));
   expect(others.map(({ text }) => /^kind: (.*)$/m.exec(text)?.[1])).toEqual(['Kustomization']);
@@ -37,13 +37,13 @@ test.each(good)('the rules at $location have no problem', ({ location, text, sco
   expect(compiled.ok ? [] : briefly(compiled.problems)).toEqual([]);
 });
 
-test.each(bad)('the mistake at $location is found: $remark', ({ location, text, remark }) => {
+test.each(bad)('the mistake at $location is reported: $remark', ({ location, text, remark }) => {
   const parsed = parseRulesDocument(text, fileSource(location));
   const [problem = ''] = parsed.ok ? [] : briefly(parsed.problems);
   expect(problem).toMatch(new RegExp(`^${remark.replace('bad ', '')} `));
 });
 
-describe('which rule wins, as docs/rules.md tells it', () => {
+describe('which rule wins, according to docs/rules.md', () => {
   const text = section(readPage('docs/rules.md'), 'Which rule wins');
   const rules = ruleSetOf(blocks(text).find(({ language }) => language === 'yaml')?.text ?? '');
   const unquoted = (cell = '') => cell.replaceAll('`', '');
@@ -52,13 +52,13 @@ describe('which rule wins, as docs/rules.md tells it', () => {
     expect(winnerOf(rules, referenceOf(image))?.name ?? 'none').toBe(winner);
   });
 
-  test('every rule of the example wins somewhere', () => {
+  test('every rule in the example wins somewhere', () => {
     const winners = new Set(rows(text).map(([, winner]) => unquoted(winner)));
     expect(rules.rules.map(({ name }) => name).filter((name) => !winners.has(name))).toEqual([]);
   });
 });
 
-test('the refusal that a port must not get around holds on every port', () => {
+test('a denial that a port must not bypass applies to every port', () => {
   const [block] = blocks(readPage('docs/decisions/2026-11-21-refusals-and-ports.md'));
   const rules = ruleSetOf(block?.text ?? '');
   for (const host of ['reg.example.com', 'reg.example.com:443', 'reg.example.com:5000']) {

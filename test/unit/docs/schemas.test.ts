@@ -26,18 +26,18 @@ import { blocks, firstCodes, readPage, root, section } from './pages.ts';
 
 const rulesSchemaFile = join(root, 'docs/rules.schema.json');
 
-test('docs/rules.schema.json is the schema that rules are checked by (UPDATE_DOCS=1 rewrites it)', () => {
+test('docs/rules.schema.json is the schema that validates rules (UPDATE_DOCS=1 rewrites it)', () => {
   if (process.env.UPDATE_DOCS === '1') writeFileSync(rulesSchemaFile, `${JSON.stringify(rulesSchema, null, 2)}\n`);
   expect(readJson(rulesSchemaFile)).toEqual(JSON.parse(JSON.stringify(rulesSchema)));
 });
 
-describe('the schemas are given to editors', () => {
+describe('the schemas are available to editors', () => {
   const require = createRequire(import.meta.url);
 
   test.each([
     ['regkeeper/rules.schema.json', rulesSchemaFile],
     ['regkeeper/audit.schema.json', join(root, 'docs/audit.schema.json')],
-  ])('as %s of the package', (name, file) => {
+  ])('as %s in the package', (name, file) => {
     expect(require.resolve(name)).toBe(file);
     expect(packageJson.files).toContain(relative(root, file).split('/')[0]);
   });
@@ -134,25 +134,25 @@ const delivering = ruleSetOf(
 );
 
 const decisions: [sentence: string, webhook: Webhook, object: unknown, request?: Record<string, unknown>, rules?: RuleSet][] = [
-  ['a pod that gets its secret and its account’s', 'mutate', pod(image)],
-  ['a pod that gets its secret by a rule of a ConfigMap', 'mutate', pod(image), {}, inConfigMap],
-  ['a pod that gets a secret of a rule that ends', 'mutate', pod('old.example.com/app'), {}, endingRule],
-  ['a pod that needs more delivered secrets than are shown', 'mutate', pod(image), {}, delivering],
+  ['a Pod that gets its secret and its account’s', 'mutate', pod(image)],
+  ['a Pod that gets its secret because of a rule in a ConfigMap', 'mutate', pod(image), {}, inConfigMap],
+  ['a Pod that gets a secret from a rule that ends', 'mutate', pod('old.example.com/app'), {}, endingRule],
+  ['a Pod that needs more delivered secrets than are shown', 'mutate', pod(image), {}, delivering],
   ['an internal image', 'validate', pod('registry.svc:5000/app')],
-  ['a refusal, by a rule of a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
-  ['a refusal that mode audit softens', 'validate', pod('unknown.example.com/app'), {}, audited],
+  ['a denial by a rule in a ConfigMap', 'validate', pod('nginx'), {}, inConfigMap],
+  ['a denial that mode audit turns into a record', 'validate', pod('unknown.example.com/app'), {}, audited],
   ['an exemption in a file', 'validate', pod('nginx'), {}, exempting(enforced)],
   ['an exemption in a ConfigMap', 'validate', pod('nginx'), {}, exempting(inConfigMap)],
-  ['an image with a password in it', 'validate', pod('https://me:secret@external.example.com/app')],
-  ['an image that was there before', 'validate', pod('nginx'), { operation: 'UPDATE', oldObject: pod('nginx') }],
-  ['a mirror pod', 'validate', mirror('nginx'), { userInfo: { username: 'system:node:n1' } }],
-  ['a pod in a namespace whose labels count', 'validate', pod(image), {}, labelled],
-  ['a pod where short names are rejected', 'validate', pod('nginx'), {}, ruleSetOf('shortNames: reject')],
-  ['a question to a registry', 'validate', lookup],
+  ['an image with a password', 'validate', pod('https://me:secret@external.example.com/app')],
+  ['an existing image', 'validate', pod('nginx'), { operation: 'UPDATE', oldObject: pod('nginx') }],
+  ['a mirror Pod', 'validate', mirror('nginx'), { userInfo: { username: 'system:node:n1' } }],
+  ['a Pod in a namespace whose labels matter', 'validate', pod(image), {}, labelled],
+  ['a Pod where short names are rejected', 'validate', pod('nginx'), {}, ruleSetOf('shortNames: reject')],
+  ['an import that only queries a registry', 'validate', lookup],
   ['a blank image', 'validate', pod(' ')],
-  ['an image of the cluster’s own registry', 'validate', pod('172.30.1.1:5000/shop/web'), {}, onOpenShift],
+  ['an image in the cluster’s own registry', 'validate', pod('172.30.1.1:5000/shop/web'), {}, onOpenShift],
   ['a build', 'mutate', build],
-  ['a pod without a name, of a controller', 'mutate', { ...nameless, metadata: { ...nameless.metadata, ...owned.metadata, name: '' } }],
+  ['a Pod of a controller, without a name', 'mutate', { ...nameless, metadata: { ...nameless.metadata, ...owned.metadata, name: '' } }],
   [
     'a debug container',
     'validate',
@@ -160,15 +160,15 @@ const decisions: [sentence: string, webhook: Webhook, object: unknown, request?:
     { operation: 'UPDATE', subResource: 'ephemeralcontainers', oldObject: pod(image), dryRun: true },
   ],
   ['a deletion', 'validate', null, { operation: 'DELETE', kind: { group: '', version: 'v1', kind: 'Pod' } }],
-  ['an object that cannot be read', 'mutate', { ...pod(image), spec: 'none' }],
-  ['a kind that is not read', 'validate', { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } }],
+  ['an object that cannot be parsed', 'mutate', { ...pod(image), spec: 'none' }],
+  ['a kind that is not evaluated', 'validate', { apiVersion: 'v1', kind: 'Service', metadata: { name: 'web' } }],
   ['an account that is not known yet', 'mutate', pod(image, { serviceAccountName: 'late' })],
   [
     'more images and secrets than are shown',
     'mutate',
     { ...build, spec: { strategy: {}, source: { images: many.map(() => imageSource) } } },
   ],
-  ['more refusals and groups than are shown', 'validate', crowd, { userInfo: { username: 'alice', groups: many.map(String) } }],
+  ['more denials and groups than are shown', 'validate', crowd, { userInfo: { username: 'alice', groups: many.map(String) } }],
 ];
 
 const decisionLines = decisions.map(
@@ -187,11 +187,11 @@ describe('docs/audit.schema.json', () => {
     expect(Object.keys(properties).sort()).toEqual(recorded.sort());
   });
 
-  test.each(decisionLines)('holds for the record of %s', (_sentence, line) => {
+  test.each(decisionLines)('validates the record of %s', (_sentence, line) => {
     expect(complaintsAbout(line)).toEqual([]);
   });
 
-  test('holds for a record without judgement', () => {
+  test('validates a record without a decision', () => {
     const request = requestOf(pod(image));
     const record = buildAuditRecord({
       webhook: 'mutate',
@@ -204,15 +204,15 @@ describe('docs/audit.schema.json', () => {
     expect(complaintsAbout(written(record))).toEqual([]);
   });
 
-  test.each(reviewLines)('holds for the record of %s', (_sentence, line) => {
+  test.each(reviewLines)('validates the record of %s', (_sentence, line) => {
     expect(complaintsAbout(line)).toEqual([]);
   });
 
-  test.each(rulesLines)('holds for the record of %s', (_sentence, line) => {
+  test.each(rulesLines)('validates the record of %s', (_sentence, line) => {
     expect(complaintsAbout(line)).toEqual([]);
   });
 
-  test('holds for the records of secret delivery, and knows every field of them', () => {
+  test('validates the records of secret delivery, and has all their fields', () => {
     const [secret] = ruleSetOf(wholeLanguage).deliveredSecrets;
     const write = { namespace: 'a', name: 'corp', content: { version: 'v', entries: 2 }, rulesRevision: audited.revision };
     const records = [
@@ -228,7 +228,7 @@ describe('docs/audit.schema.json', () => {
   });
 
   test.each(blocks(readPage('docs/audit.md')).filter(({ language }) => language === 'json'))(
-    'holds for the example in line $line of docs/audit.md',
+    'validates the example in line $line of docs/audit.md',
     (block) => {
       expect(complaintsAbout(JSON.parse(block.text))).toEqual([]);
     },
@@ -237,13 +237,13 @@ describe('docs/audit.schema.json', () => {
   test.each([
     ['a field that is not listed', { password: 'x' }],
     ['a missing field', { uid: undefined }],
-    ['another outcome', { outcome: 'perhaps' }],
-  ])('refuses %s', (_sentence, change) => {
+    ['a different outcome', { outcome: 'perhaps' }],
+  ])('rejects %s', (_sentence, change) => {
     const line = { ...(decisionLines[0]?.[1] as object), ...change };
     expect(validate(JSON.parse(JSON.stringify(line)))).toBe(false);
   });
 
-  test('lists no field that no record has', () => {
+  test('contains no field that no record has', () => {
     const seen = (lines: readonly (readonly [string, unknown])[]) => new Set(lines.flatMap(([, line]) => fieldsOf(line)));
     expect(fieldsOfSchema('decision').filter((field) => !seen(decisionLines).has(field))).toEqual([]);
     expect(fieldsOfSchema('rulesReview').filter((field) => !seen(reviewLines).has(field))).toEqual([]);
@@ -255,24 +255,24 @@ describe('docs/audit.schema.json', () => {
     ['Records of rule changes', 'rules'],
     ['Records of rule reviews', 'rulesReview'],
     ['Records of secret delivery', 'delivery'],
-  ])('has the fields that docs/audit.md tells under "%s"', (heading, definition) => {
+  ])('has the fields that docs/audit.md describes under "%s"', (heading, definition) => {
     expect([...firstCodes(section(readPage('docs/audit.md'), heading))].sort()).toEqual(fieldsOfSchema(definition).sort());
   });
 
-  test('knows the reasons of images', () => {
+  test('contains the reasons of images', () => {
     const listed = firstCodes(section(readPage('docs/reasons.md'), 'Reasons for images'));
     expect(auditSchema.$defs.image?.properties?.reason?.enum).toEqual(listed);
     expect(listed.filter((reason) => !Object.hasOwn(reasons, reason))).toEqual([]);
   });
 });
 
-test('the example for replay has valid records', () => {
+test('the example for replay contains valid records', () => {
   const lines = readFileSync(join(root, 'deploy/examples/audit.jsonl'), 'utf8').trimEnd().split('\n');
   expect(lines.flatMap((line) => complaintsAbout(JSON.parse(line)))).toEqual([]);
   expect(lines.length).toBeGreaterThan(3);
 });
 
-test('a password in an image name is in no record', () => {
+test('a password in an image name is not in any record', () => {
   expect(JSON.stringify(decisionLines)).not.toContain('me:secret');
 });
 

@@ -6,7 +6,7 @@ import { readPage, root, rows } from './pages.ts';
 
 const sentences = rows(readPage('docs/semantics.md')).map(([sentence = '', citations = '']) => ({ sentence, citations }));
 
-test.each(sentences)('a test holds: $sentence', ({ citations }) => {
+test.each(sentences)('a test exists: $sentence', ({ citations }) => {
   const tests = testsIn(citations);
   expect(tests.length).toBeGreaterThan(0);
   expect(tests.filter((each) => !exists(each))).toEqual([]);

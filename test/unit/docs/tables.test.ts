@@ -22,7 +22,7 @@ import { firstCodes, pages, readPage, root, rows, section } from './pages.ts';
 const withoutSubsections = (text: string) => text.split(/^### /m)[0] ?? '';
 const sorted = (names: readonly string[]) => [...names].sort();
 
-describe('what the code has stands in the docs, and nothing else', () => {
+describe('the docs list what the code has, and nothing else', () => {
   test.each([
     ['problem', 'Problems that cause rejection'],
     ['warning', 'Warnings'],
@@ -32,7 +32,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
     expect(sorted(firstCodes(section(readPage('docs/rules.md'), heading)))).toEqual(sorted(codes));
   });
 
-  test('what to do about each code, as SARIF tells it too', () => {
+  test('the fix for each code, as in SARIF', () => {
     const listed = ['Problems that cause rejection', 'Warnings', 'Hints'].flatMap((heading) =>
       rows(section(readPage('docs/rules.md'), heading)),
     );
@@ -72,14 +72,14 @@ describe('what the code has stands in the docs, and nothing else', () => {
     );
   });
 
-  test('reasons why a record cannot be replayed in docs/tools.md, with the same words', () => {
+  test('reasons why a record cannot be replayed in docs/tools.md, with the same text', () => {
     const listed = rows(section(readPage('docs/tools.md'), 'Replay past requests')).filter(
       ([code = '']) => code.replaceAll('`', '') in recordGaps,
     );
     expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(recordGaps);
   });
 
-  test('codes of image names in docs/reasons.md, with their words', () => {
+  test('codes of image names in docs/reasons.md, with their text', () => {
     const listed = rows(section(readPage('docs/reasons.md'), 'Why an image name is invalid'));
     expect(Object.fromEntries(listed.map(([code = '', words]) => [code.replaceAll('`', ''), words]))).toEqual(imageProblemCodes);
   });
@@ -98,12 +98,12 @@ describe('what the code has stands in the docs, and nothing else', () => {
     );
   });
 
-  test('why a request got no judgement in docs/metrics.md, with their words', () => {
+  test('reasons why a request was not evaluated in docs/metrics.md, with their text', () => {
     const listed = rows(section(readPage('docs/metrics.md'), 'Requests that could not be evaluated'));
     expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(failures);
   });
 
-  test('why an Event was not written in docs/metrics.md, with the same words', () => {
+  test('reasons why an Event was not written in docs/metrics.md, with the same text', () => {
     const listed = rows(section(readPage('docs/metrics.md'), 'Events that were not written'));
     expect(Object.fromEntries(listed.map(([reason = '', words]) => [reason.replaceAll('`', ''), words]))).toEqual(eventDrops);
   });
@@ -135,7 +135,7 @@ describe('what the code has stands in the docs, and nothing else', () => {
     );
   });
 
-  test('variables that begin like ours, in docs and tests, are settings or known as those of the tests', () => {
+  test('variables with our prefix, in docs and tests, are settings or listed as variables of the tests', () => {
     const withoutRenames = (text: string) => text.replace(/^### Renamed before the first release$[\s\S]*?(?=^##|(?![\s\S]))/m, '');
     const inDocs = pages.flatMap((page) => withoutRenames(readPage(page)).match(/\bREGKEEPER_\w*[A-Z]\b/g) ?? []);
     const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));

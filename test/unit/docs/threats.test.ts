@@ -35,7 +35,7 @@ describe.each([
   });
 });
 
-test('the threats of SIG-Security are all there, by their numbers', () => {
+test('all threats of SIG-Security are listed, by number', () => {
   const [table] = tables(section(page, 'The SIG-Security threat model'));
   expect(table?.rows.map(({ threat = '' }) => Number.parseInt(threat, 10))).toEqual(Array.from({ length: 18 }, (_, index) => index + 1));
 });

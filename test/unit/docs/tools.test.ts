@@ -10,7 +10,7 @@ test('there are examples', () => {
   expect(shown.length).toBeGreaterThan(0);
 });
 
-test.each(shown)('what docs/tools.md shows in line $line is what the command prints', async ({ text }) => {
+test.each(shown)('the output in docs/tools.md in line $line is what the command prints', async ({ text }) => {
   const [command = '', ...printed] = text.split('\n');
   const { out } = await runOnCluster(exampleCluster(), ...command.split(' ').slice(2));
   expect(out.trimEnd().split('\n')).toEqual(printed);

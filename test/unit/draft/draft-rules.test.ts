@@ -42,7 +42,7 @@ describe('a rule for each registry', () => {
     ],
     ['IPv6', ['[2001:db8:0::1]:5000/x'], ['[2001:db8::1]:5000'], ['[2001:db8::1]:5000/x']],
     ['upper case', ['REG.io/x'], ['reg.io'], ['reg.io/x']],
-    ['the order of texts', ['b.io/x', 'a.io/y', 'b.io/w'], ['a.io', 'b.io'], ['a.io/y', 'b.io/w', 'b.io/x']],
+    ['sorted as strings', ['b.io/x', 'a.io/y', 'b.io/w'], ['a.io', 'b.io'], ['a.io/y', 'b.io/w', 'b.io/x']],
     ['a path that looks like that of the registry API', ['a.io/v2/x', 'a.io/team/x', 'b.io/v1'], ['a.io', 'b.io'], ['a.io', 'b.io']],
     ['a path that looks like a range of addresses', ['10.0.0.5/24', '10.0.0.5/x/y'], ['10.0.0.5'], ['10.0.0.5']],
     ['a path that looks like a web page', ['quay.io/repository/x', 'quay.io/team/x'], ['quay.io'], ['quay.io']],
@@ -61,7 +61,7 @@ describe('a rule for each registry', () => {
 });
 
 describe('comments', () => {
-  test('count images, objects and namespaces, and show some', () => {
+  test('show the number of images, objects and namespaces, and some examples', () => {
     const { text } = tryText(['a', 'b', 'c', 'd', 'e', 'f'].map((place) => pod([`a.io/${place}`, 'a.io/shared:1'], place)).join(''));
     expect(text).toContain(
       '# 7 images in 6 objects of 6 namespaces (a, b, c, d, e and 1 more): a.io/a, a.io/b, a.io/c and 4 more\n- registry: a.io\n',
@@ -69,7 +69,7 @@ describe('comments', () => {
     expect(text).toMatch(/^# Starter rules from regkeeper init: 1 rule for 7 images of 6 objects\.$/m);
   });
 
-  test('names without a registry are read as Docker Hub images, also where nodes search registries', () => {
+  test('names without a registry are parsed as Docker Hub images, even if nodes search registries', () => {
     const tried = tryText(pod(['nginx', 'a/b']));
     expect(tried.text).toContain('# Image names without a registry are treated as Docker Hub images: 2 names, such as a/b, nginx.');
     expect(parse(tried.text).shortNames).toBe('docker.io');
@@ -97,7 +97,7 @@ describe('comments', () => {
     'image-registry.openshift-image-registry.svc.evil.io:5000/x',
   ])('%s is not the internal registry', (image) => expect(tryText(pod([image])).draft.rules).toHaveLength(1));
 
-  test('a web site gets no rule, and the comment says why', () => {
+  test('a web site gets no rule, and the comment contains the reason', () => {
     const tried = tryText(pod(['github.com/acme/web', 'a.io/x']));
     expect(registriesOf(tried)).toEqual(['a.io']);
     expect(tried.text).toContain(
@@ -240,7 +240,7 @@ describe('with these rules enforced, nothing is denied that a rule can allow', (
   );
 });
 
-test('another name of Docker Hub keeps its rule, because its images run, and lint warns about it', () => {
+test('a different name of Docker Hub keeps its rule, because its images run, and lint warns about it', () => {
   const tried = tryText(pod(['nginx', 'registry.hub.docker.com/library/nginx']));
   expect(registriesOf(tried)).toEqual(['docker.io', 'registry.hub.docker.com']);
   expect(tried.lint).toEqual(['unlikely-pattern']);

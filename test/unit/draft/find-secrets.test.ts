@@ -51,13 +51,13 @@ function secretsOf(text: string): readonly string[] {
 
 describe('a secret is certain', () => {
   test.each<[string, string, readonly string[]]>([
-    ['where the object has one secret and images of one registry', pod(['a.io/x', 'a.io/y'], ['corp']), ['a.io pull corp']],
+    ['if the object has one secret and images from one registry', pod(['a.io/x', 'a.io/y'], ['corp']), ['a.io pull corp']],
     ['of a service account', account('default', ['corp']) + pod(['a.io/x']), ['a.io pull corp']],
     ['of the object before that of its service account', account('default', ['other']) + pod(['a.io/x'], ['corp']), ['a.io pull corp']],
-    ['where its key matches', secret('corp', ['a.io']) + pod(['a.io/x', 'b.io/x'], ['corp']), ['a.io pull corp']],
-    ['where its key matches, although the object does not list it', secret('corp', ['a.io']) + pod(['a.io/x']), ['a.io pull corp']],
+    ['if its key matches', secret('corp', ['a.io']) + pod(['a.io/x', 'b.io/x'], ['corp']), ['a.io pull corp']],
+    ['if its key matches, although the object does not list it', secret('corp', ['a.io']) + pod(['a.io/x']), ['a.io pull corp']],
     [
-      'where it has several keys',
+      'if it has several keys',
       secret('all', ['a.io', '*.b.io']) + pod(['a.io/x', 'x.b.io/x', 'c.io/x'], ['all']),
       ['a.io pull all', 'x.b.io pull all'],
     ],
@@ -76,7 +76,7 @@ describe('a secret is certain', () => {
     ['of a build', build('a.io/base', 'b.io/app', { pull: 'from', push: 'to' }), ['a.io pull from', 'b.io push to']],
     ['of a build by its key', secret('push', ['b.io']) + build('a.io/base', 'b.io/app'), ['b.io push push']],
     [
-      'of the same name in several namespaces',
+      'with the same name in several namespaces',
       pod(['a.io/x'], ['corp']) + pod(['a.io/x'], ['corp'], { namespace: 'pay' }),
       ['a.io pull corp'],
     ],
@@ -92,37 +92,37 @@ describe('a secret is certain', () => {
 describe('a secret is left to the policy owner', () => {
   test.each<[string, string, string]>([
     [
-      'where images of several registries share it',
+      'if images from several registries share it',
       pod(['a.io/x', 'b.io/x'], ['corp']),
       'because the contents of these secrets are unknown. Seen: corp in namespace shop',
     ],
     [
-      'where the object lists several',
+      'if the object lists several',
       pod(['a.io/x'], ['one', 'two']),
       'because the contents of these secrets are unknown. Seen: one in namespace shop, two in namespace shop',
     ],
     [
-      'where objects list different ones',
+      'if objects list different ones',
       pod(['a.io/x'], ['one']) + pod(['a.io/x'], ['two'], { namespace: 'pay' }),
       'because several secrets are in use. Seen: one in namespace shop, two in namespace pay',
     ],
     [
-      'where it seems to be for several registries',
+      'if it seems to be for several registries',
       pod(['a.io/x'], ['corp']) + pod(['b.io/x'], ['corp']),
       'because the contents of these secrets are unknown. Seen: corp in namespace shop',
     ],
     [
-      'where two match that no object lists',
+      'if two match that no object lists',
       secret('one', ['a.io']) + secret('two', ['a.io']) + pod(['a.io/x']),
       'because the contents of these secrets are unknown. Seen: one',
     ],
     [
-      'where the registry serves public images too',
+      'if the registry serves public images too',
       pod(['quay.io/acme/x'], ['corp']),
       'because quay.io serves public images too, and an expired secret makes their pulls fail. Seen: corp in namespace shop',
     ],
     [
-      'where no Secret can have the name',
+      'if no Secret can have the name',
       pod(['a.io/x'], ['$(SECRET)']),
       'because the contents of these secrets are unknown. Seen: $(SECRET) in namespace shop',
     ],
@@ -133,15 +133,15 @@ describe('a secret is left to the policy owner', () => {
   });
 });
 
-describe('a secret is not named', () => {
+describe('a secret is not used', () => {
   test.each<[string, string]>([
-    ['where its keys are for other registries', secret('corp', ['b.io']) + pod(['a.io/x'], ['corp'])],
-    ['where a kubelet cannot read it', secret('corp', ['a.io'], { entry: 'x' }) + pod(['a.io/x'], ['corp'])],
-    ['where its entry has no login', secret('corp', ['a.io'], { entry: {} }) + pod(['a.io/x'], ['corp'])],
-    ['where it is of another type', secret('corp', ['a.io'], { type: 'Opaque' }) + pod(['a.io/x'], ['corp'])],
-    ['where it is in another namespace', secret('corp', ['a.io'], { namespace: 'pay' }) + pod(['a.io/x'])],
-    ['where it is for the internal registry', pod(['a.io/x'], ['default-dockercfg-x7k2p'])],
-    ['where nothing lists one', pod(['a.io/x'])],
+    ['if its keys are for other registries', secret('corp', ['b.io']) + pod(['a.io/x'], ['corp'])],
+    ['if a kubelet cannot parse it', secret('corp', ['a.io'], { entry: 'x' }) + pod(['a.io/x'], ['corp'])],
+    ['if its entry has no login', secret('corp', ['a.io'], { entry: {} }) + pod(['a.io/x'], ['corp'])],
+    ['if it is of another type', secret('corp', ['a.io'], { type: 'Opaque' }) + pod(['a.io/x'], ['corp'])],
+    ['if it is in another namespace', secret('corp', ['a.io'], { namespace: 'pay' }) + pod(['a.io/x'])],
+    ['if it is for the internal registry', pod(['a.io/x'], ['default-dockercfg-x7k2p'])],
+    ['if no object lists one', pod(['a.io/x'])],
   ])('%s', (_title, text) => {
     const tried = tryText(text);
     expect(secretsOf(tried.text)).toEqual([]);
@@ -149,7 +149,7 @@ describe('a secret is not named', () => {
   });
 });
 
-test('among more than 100 Secrets of a namespace, only those that objects list are tried', () => {
+test('of more than 100 Secrets in a namespace, only those that objects list are tried', () => {
   const many = Array.from({ length: 101 }, (_, index) => secret(`s${index}`, [`r${index}.io`])).join('');
   expect(secretsOf(tryText(many + pod(['r7.io/x'], ['s7']) + pod(['r8.io/x'])).text)).toEqual(['r7.io pull s7']);
 });

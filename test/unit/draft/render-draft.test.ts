@@ -13,24 +13,24 @@ function render(count: number, host: string) {
   return renderDraft({ rules, internal: [], unlikely: [], shortNames: [] }, notes);
 }
 
-describe('of each rule it shows', () => {
+describe('for each rule it shows', () => {
   test('examples while there is room', () => {
     expect(render(3, 'r').text).toContain(
       '# 1 image in 1 object of 1 namespace (shop): r-2.example.com/x:1\n- registry: r-2.example.com\n',
     );
   });
 
-  test('counts where examples do not fit', () => {
+  test('counts if examples do not fit', () => {
     expect(render(6_000, 'r'.repeat(63)).text.slice(0, 400)).toMatch(/^rules:\n# 1 image in 1 object of 1 namespace\.\n- registry/m);
   });
 
-  test('nothing where counts do not fit', () => {
+  test('nothing if counts do not fit', () => {
     const { text, fits } = render(18_000, 'r');
     expect(fits).toBe(true);
     expect(text.slice(0, 400)).toMatch(/^rules:\n- registry: r-0/m);
   });
 });
 
-test('rules that are too long without comments do not fit', () => {
+test('rules that are too long even without comments do not fit', () => {
   expect(render(5_000, `${'r'.repeat(63)}.`.repeat(3)).fits).toBe(false);
 });

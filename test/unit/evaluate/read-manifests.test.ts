@@ -24,7 +24,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 const nothing = async () => '';
 
-test('folders are read with the folders in them, standard input in its turn, and one path once', async () => {
+test('directories are read with their subdirectories, standard input in its position, and each path once', async () => {
   const deploy = join(folder, 'deploy');
   const { manifests, problems } = await readManifests([deploy, '-', deploy], async () => 'apiVersion: v1\nkind: C\n');
   expect(manifests.map(({ kind, file }) => [kind, file])).toEqual([
@@ -35,13 +35,13 @@ test('folders are read with the folders in them, standard input in its turn, and
   expect(problems.map(renderNotEvaluated)).toEqual([expect.stringMatching(/z\.yaml:1:1: contains a list/)]);
 });
 
-test('folders whose names begin with a dot are left out, but not those that are given', async () => {
+test('directories whose names begin with a dot are skipped, but not if they are specified', async () => {
   const { manifests, problems } = await readManifests([join(folder, '.hidden'), join(folder, 'deploy/.github')], nothing);
   expect(problems).toEqual([]);
   expect(manifests.map(({ kind }) => kind)).toEqual(['H', 'H']);
 });
 
-test('of a chart only Chart.yaml is named', async () => {
+test('of a chart, only Chart.yaml is reported', async () => {
   const files = {
     'charts/web/Chart.yaml': 'apiVersion: v2\nname: web\nversion: 1.0.0\n',
     'charts/web/values.yaml': 'a: b\n',
@@ -80,7 +80,7 @@ test.each([
   expect(problems.map(renderNotEvaluated)).toEqual([expect.stringMatching(message)]);
 });
 
-test('text that is not UTF-8 is unreadable, with the line, and not read with other characters', async () => {
+test('text that is not UTF-8 is reported with its line, and not decoded with replacement characters', async () => {
   await writeFile(join(folder, 'utf16.yaml'), Buffer.from('\ufeffapiVersion: v1\nkind: Pod\n', 'utf16le'));
   await writeFile(join(folder, 'latin1.yaml'), Buffer.from('apiVersion: v1\nkind: Pod # gr\u00fcn\n', 'latin1'));
   const notUtf8 = async () => {

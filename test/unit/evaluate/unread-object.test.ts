@@ -7,11 +7,11 @@ import { isPlatformKind } from '../../../src/evaluate/platform-kinds.ts';
 import { presetFile, presets } from '../../../src/evaluate/unread-object.ts';
 import { kindsWithImages } from '../../../src/object/kinds.ts';
 
-test(`the presets are the kinds of ${presetFile}`, () => {
+test(`the presets are the kinds in ${presetFile}`, () => {
   const { kinds } = parse(readFileSync(join(import.meta.dirname, '../../..', presetFile), 'utf8'));
   expect(presets).toEqual(kinds.map(({ group, kind }: { group: string; kind: string }) => ({ group, kind })));
 });
 
-test('every kind with images is a kind of the platform', () => {
+test('every kind with images is a platform kind', () => {
   expect(kindsWithImages.filter(({ group, kind }) => !isPlatformKind(group, kind))).toEqual([]);
 });

@@ -1,4 +1,4 @@
-/** Tests the one spelling of IP addresses. */
+/** Tests the canonical spelling of IP addresses. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalIpv6, isUnusualIpv4 } from '../../../src/image/address.ts';
@@ -6,7 +6,7 @@ import { parseImage } from '../../../src/image/reference.ts';
 import { parsePattern } from '../../../src/rules/language/pattern.ts';
 import { runs } from '../../property.ts';
 
-describe('an IPv6 address has one spelling (RFC 5952)', () => {
+describe('an IPv6 address has a canonical spelling (RFC 5952)', () => {
   test.each([
     ['[2001:db8::1]', '[2001:db8::1]'],
     ['[2001:DB8::1]', '[2001:db8::1]'],
@@ -39,7 +39,7 @@ describe('an IPv6 address has one spelling (RFC 5952)', () => {
     '[g::]',
     '[]',
     '::1',
-  ])('%s is none', (text) => {
+  ])('%s is not an address', (text) => {
     expect(canonicalIpv6(text)).toBeUndefined();
   });
 
@@ -61,7 +61,7 @@ describe('an IPv6 address has one spelling (RFC 5952)', () => {
 
 describe('a host that ends with a number', () => {
   test.each(['10.0.0.5', '0.0.0.0', '255.255.255.255', '127.0.0.1', '1.2.3.com', 'registry5', 'reg5.example', '10.0.0.5.example', '0xg'])(
-    '%s is as usual',
+    '%s is accepted',
     (host) => {
       expect(isUnusualIpv4(host)).toBe(false);
     },

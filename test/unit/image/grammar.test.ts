@@ -8,7 +8,7 @@ import { runs } from '../../property.ts';
 
 const hex = '0123456789abcdef'.repeat(4);
 
-describe('the grammar alone takes the first component for a domain where it can', () => {
+describe('the grammar treats the first component as a domain if it can', () => {
   const rows: readonly [string, { domain?: string; path: string; tag?: string; digest?: string }][] = [
     ['app', { path: 'app' }],
     ['a/b', { domain: 'a', path: 'b' }],
@@ -27,7 +27,7 @@ describe('the grammar alone takes the first component for a domain where it can'
   }
 });
 
-describe('a domain splits at its port', () => {
+describe('a domain is split at its port', () => {
   const rows: readonly [string, { host: string; port?: string }][] = [
     ['reg.io', { host: 'reg.io' }],
     ['reg.io:5000', { host: 'reg.io', port: '5000' }],
@@ -119,7 +119,7 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['nginx:${TAG}', 'variable', 'contains "${TAG}", which looks like an unexpanded variable.'],
 ];
 
-describe('a refusal says what is wrong and, where obvious, what to write', () => {
+describe('a message shows what is wrong and, if obvious, what to use', () => {
   for (const [text, code, what] of invalidNames) {
     test(JSON.stringify(text).slice(0, 80), () => {
       const result = parseGrammar(text);
@@ -127,14 +127,14 @@ describe('a refusal says what is wrong and, where obvious, what to write', () =>
     });
   }
 
-  test('a refusal quotes what was written', () => {
+  test('a message quotes the input', () => {
     expect(parseGrammar('https://reg.io/x')).toEqual({
       ok: false,
       problem: { code: 'scheme', message: '"https://reg.io/x" starts with a URL scheme. Use "reg.io/x".' },
     });
   });
 
-  test('a fix is recommended only if it parses', () => {
+  test('a fix is only recommended if it is valid', () => {
     expect(parseGrammar('https://reg.io/X')).toMatchObject({ problem: { message: '"https://reg.io/X" starts with a URL scheme.' } });
   });
 
@@ -152,7 +152,7 @@ describe('a refusal says what is wrong and, where obvious, what to write', () =>
     });
   });
 
-  test('every code is covered by a row, by the password test or by the image id', () => {
+  test('every code is covered by a row, by the password test or by the image ID', () => {
     const covered = new Set<string>([...invalidNames.map(([, code]) => code), 'userinfo']);
     const left = Object.keys(imageProblemCodes).filter((code) => !covered.has(code));
     expect(left).toEqual(['image-id']);
@@ -171,7 +171,7 @@ const oracle = (() => {
   return new RegExp(`^(?:(?<domain>${domain})/)?(?<path>${segment}(?:/${segment})*)(?::(?<tag>\\w[\\w.-]{0,127}))?$`);
 })();
 
-describe('for every text', () => {
+describe('for every string', () => {
   test('the scanner agrees with the composed regular expression', () => {
     const text = fc.string({ unit: fc.constantFrom('a', 'b', 'Z', '7', '.', '/', '/', ':', '-', '_'), maxLength: 14 });
     fc.assert(

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { quote } from '../../../src/image/problem.ts';
 
-describe('a quotation is printable and bounded', () => {
+describe('a quoted string is printable and bounded', () => {
   const rows: readonly [string, string][] = [
     ['nginx', '"nginx"'],
     ['', '""'],
@@ -16,12 +16,12 @@ describe('a quotation is printable and bounded', () => {
   ];
   for (const [text, expected] of rows) test(expected, () => expect(quote(text)).toBe(expected));
 
-  test('120 characters are shown whole, 121 are cut', () => {
+  test('120 characters are shown in full, 121 are cut', () => {
     expect(quote('a'.repeat(120))).toBe(`"${'a'.repeat(120)}"`);
     expect(quote('a'.repeat(121))).toBe(`"${'a'.repeat(120)}..."`);
   });
 
-  test('escapes count as they are written, and none is cut in half', () => {
+  test('escapes count with their full length, and none is cut', () => {
     expect(quote('\u0001'.repeat(121))).toBe(`"${'\\u{1}'.repeat(24)}..."`);
   });
 });

@@ -39,7 +39,7 @@ test('a name that was parsed before has the same result', () => {
   );
 });
 
-describe('an image name is understood as the container tools understand it', () => {
+describe('an image name is parsed like by container tools', () => {
   const hub = { host: 'docker.io', qualified: true };
   const rows: readonly [string, Omit<ImageReference, 'written'>][] = [
     ['nginx', { ...hub, path: ['library', 'nginx'], qualified: false }],
@@ -78,8 +78,8 @@ describe('an image name is understood as the container tools understand it', () 
   }
 });
 
-describe("what Docker Hub's customs refuse", () => {
-  test('64 hex digits alone, the id of a local image', () => {
+describe('what Docker Hub rejects', () => {
+  test('64 hex digits, the ID of a local image', () => {
     const result = parseImage('0123456789abcdef'.repeat(4));
     expect(result).toMatchObject({ ok: false, problem: { code: 'image-id' } });
   });
@@ -97,7 +97,7 @@ describe("what Docker Hub's customs refuse", () => {
     'sha512:5',
     'sha256:A5',
     'sha256:aB',
-  ])('%s, the id of a local image', (text) => {
+  ])('%s, the ID of a local image', (text) => {
     expect(parseImage(text)).toEqual({
       ok: false,
       problem: {
@@ -120,13 +120,13 @@ describe("what Docker Hub's customs refuse", () => {
     ['library/sha256:a5', 'sha256', 'a5'],
     [`sha256:a5@sha256:${'0'.repeat(64)}`, 'sha256', 'a5'],
     [`sha256@sha256:${'0'.repeat(64)}`, 'sha256', undefined],
-  ])('%s is a name of Docker Hub for every tool', (text, repository, tag) => {
+  ])('%s is a Docker Hub name for every tool', (text, repository, tag) => {
     const result = parseImage(text);
     expect(result).toMatchObject({ ok: true, reference: { host: 'docker.io', path: ['library', repository] } });
     expect(result.ok && result.reference.tag).toBe(tag);
   });
 
-  test('a host with an underscore, which some runtimes would ask and others take for a path', () => {
+  test('a host with an underscore, which some runtimes contact and others treat as a path', () => {
     expect(parseImage('foo_bar.com/app')).toEqual({
       ok: false,
       problem: {
@@ -136,7 +136,7 @@ describe("what Docker Hub's customs refuse", () => {
     });
   });
 
-  test('a repository name that only library/ makes too long', () => {
+  test('a repository name that is only too long with library/', () => {
     expect(parseImage('a'.repeat(248))).toMatchObject({ ok: false, problem: { code: 'name-too-long' } });
     expect(parseImage('a'.repeat(247))).toMatchObject({ ok: true });
   });
@@ -161,7 +161,7 @@ describe('the canonical name', () => {
   }
 });
 
-describe('for every text', () => {
+describe('for every string', () => {
   const label = fc.stringMatching(/^[A-Za-z0-9]([A-Za-z0-9-]{0,6}[A-Za-z0-9])?$/);
   const host = fc.oneof(
     // No host ends with a number.
@@ -207,7 +207,7 @@ describe('for every text', () => {
     );
   });
 
-  test('whatever parses, its full form means the same', () => {
+  test('for whatever parses, the full form means the same', () => {
     fc.assert(
       fc.property(alike, (text) => {
         const result = parseImage(text);
@@ -220,7 +220,7 @@ describe('for every text', () => {
     );
   });
 
-  test('a reference is in its one form for matching', () => {
+  test('a reference is in canonical form for matching', () => {
     fc.assert(
       fc.property(fc.oneof(wellFormed, alike), (text) => {
         const result = parseImage(text);
@@ -237,7 +237,7 @@ describe('for every text', () => {
     );
   });
 
-  test('the answer is a reference or a bounded, printable sentence, never an exception', () => {
+  test('the result is a reference or a bounded, printable message, never an exception', () => {
     const anything = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 400 }),
       alike,
@@ -264,12 +264,12 @@ describe('a registry host without a repository', () => {
     ['ghcr.io', 'ghcr.io/REPOSITORY'],
     ['localhost:5000', 'localhost:5000/REPOSITORY'],
     ['10.0.0.1:5000', '10.0.0.1:5000/REPOSITORY'],
-  ])('%s is completed to %s', (text, completed) => {
+  ])('%s is expanded to %s', (text, completed) => {
     expect(completeRegistryHost(parsed(text))).toBe(completed);
   });
 
   test.each(['nginx', 'nginx:1.27', 'registry:5000', 'python3.11', 'registry.corp.example/app', 'localhost/app', 'a.b/c:5000'])(
-    '%s is none',
+    '%s is not one',
     (text) => expect(completeRegistryHost(parsed(text))).toBeUndefined(),
   );
 });

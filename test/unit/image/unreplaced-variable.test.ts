@@ -10,7 +10,7 @@ const advice = (variable: string) =>
     ? 'looks like an unexpanded variable. Specify the image name, or run the tool that expands the variable.'
     : 'looks like a placeholder that was not replaced. Specify the image name, or run the tool that replaces the placeholder.';
 
-describe('a whole name that is a variable', () => {
+describe('a name that consists of a variable', () => {
   test.each([
     '${IMAGE}',
     '${PHP_FPM_IMAGE}',
@@ -47,7 +47,7 @@ describe('a whole name that is a variable', () => {
   });
 });
 
-describe('a variable in a part of a name', () => {
+describe('a variable in part of a name', () => {
   test.each([
     ['$(IMAGE):1', '$(IMAGE)'],
     ['nginx:${TAG}', '${TAG}'],
@@ -84,7 +84,7 @@ describe('a variable in a part of a name', () => {
   });
 });
 
-test.each(['nginx:__TAG__', 'registry.example.com/app:IMAGE_TAG', 'a__b/c'])('a valid name is not asked about: %s', (text) => {
+test.each(['nginx:__TAG__', 'registry.example.com/app:IMAGE_TAG', 'a__b/c'])('a valid name is not searched for variables: %s', (text) => {
   expect(parseImage(text).ok).toBe(true);
 });
 
@@ -105,7 +105,7 @@ test.each([
   'reg[a-z].io/App',
   'team/MY_',
   'team/xMY_APP',
-])('is no variable: %s', (text) => {
+])('is not a variable: %s', (text) => {
   expect(parseImage(text)).not.toMatchObject({ problem: { code: 'variable' } });
 });
 
@@ -139,7 +139,7 @@ test.each([
   '/A_',
   '__a.',
   'ko://',
-])('the search is linear in the length of the text: many %s', (opening) => {
+])('the search time is linear in the length of the string: many %s', (opening) => {
   // 32 times the text. If the search were quadratic, this would be 1,024.
   expect(growthOf(findUnreplacedVariable, opening.repeat(2_000), opening.repeat(64_000))).toBeLessThan(256);
 });

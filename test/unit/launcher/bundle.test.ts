@@ -16,14 +16,14 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('parses a long document in a thread, which it starts out of itself', async () => {
+test('parses a long document in a thread, which it starts from its own file', async () => {
   const rules = join(folder, 'rules.yaml');
   writeFileSync(rules, `rules:\n${Array.from({ length: 2_000 }, (_, index) => `- registry: registry-${index}.example.com\n`).join('')}`);
   const log = await serveUntil(['--rules', rules], 'serving');
   expect(log.find(({ msg }) => msg === 'rules are in effect')).toMatchObject({ rules: 2_000 });
 });
 
-test('validates rules as the sources do, although it compiles no schema', async () => {
+test('validates rules like the sources do, although it compiles no schema', async () => {
   const rules = join(folder, 'bad.yaml');
   const bad = 'rules:\n- registy: a.io\n- {registry: [], trust: 1}\nexemptions: [{registry: b.io, until: 2026-02-30}]\noverrides: {}\n';
   writeFileSync(rules, bad);

@@ -43,8 +43,8 @@ test('compiled code is used by the same Node.js for the same program', () => {
 
 test.each([
   ['is empty', () => Buffer.alloc(0)],
-  ['is from another Node.js', (code: Buffer) => Buffer.from(code.toString('latin1').replace(process.version, 'v24.0.99'), 'latin1')],
-  ['is cut off', (code: Buffer) => code.subarray(0, code.length / 2)],
+  ['is from a different Node.js', (code: Buffer) => Buffer.from(code.toString('latin1').replace(process.version, 'v24.0.99'), 'latin1')],
+  ['is truncated', (code: Buffer) => code.subarray(0, code.length / 2)],
 ])('compiled code that %s is not used, and the program runs', async (_what, spoil) => {
   const folder = folderWith('globalThis.answer = (() => 2)();');
   writeFileSync(compiledCode(folder), spoil(encodeCompiledCode(loadProgram(folder))));
@@ -65,7 +65,7 @@ test('compiled code of another program of equal length is not used', async () =>
   expect(await elsewhere(folder, 'loaded.run(); console.log(loaded.usesCompiledCode, answer);')).toBe('false 4\n');
 });
 
-test('the files of the image start a server and compile it', { timeout: 60_000 }, async () => {
+test("the image's files start a server and compile it", { timeout: 60_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'regkeeper-image-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const run = promisify(execFile);

@@ -55,38 +55,38 @@ async function ended(child: ChildProcess): Promise<{ code: number | null; out: s
   return { code, ...texts };
 }
 
-test('runs the built program where there are no sources, with its arguments, in the same process', async () => {
+test('runs the built program if there are no sources, with its arguments, in the same process', async () => {
   const { run } = checkout({ dist: true });
   const { out, code } = await run(['lint', 'a b']);
   expect(JSON.parse(out)).toMatchObject({ file: expect.stringMatching(/dist[\\/]regkeeper\.mjs$/), argv: ['lint', 'a b'], child: false });
   expect(code).toBe(0);
 });
 
-test('runs the sources in a checkout, whatever was built from them once', async () => {
+test('runs the sources in a checkout, even if a built program exists', async () => {
   const { run } = checkout({ dist: true, src: true });
   expect(JSON.parse((await run([])).out)).toMatchObject({ file: expect.stringMatching(/src[\\/]main\.ts$/), child: false });
 });
 
-test('keeps compiled code beside the packages, and nowhere else', async () => {
+test('caches compiled code next to the packages, and nowhere else', async () => {
   const { root, run } = checkout({ src: true });
   expect((await run([])).code).toBe(0);
   expect(readdirSync(join(root, 'node_modules', '.cache', 'regkeeper'))).not.toEqual([]);
 });
 
-test('goes on without where compiled code cannot be kept', async () => {
+test('runs without a cache if compiled code cannot be cached', async () => {
   const { root, run } = checkout({ src: true });
   writeFileSync(join(root, 'node_modules', '.cache'), 'a file where the folder would be');
   expect(await run([])).toMatchObject({ code: 0, out: expect.stringContaining('main.ts'), err: '' });
 });
 
-test('hands over to the Node of the checkout where its own is too old, and passes the exit code on', async () => {
+test("switches to the checkout's Node if its own is too old, and passes the exit code on", async () => {
   const { run } = checkout({ src: true, ownNode: true });
   const { out, code } = await run(['exit', '3'], { old: true });
   expect(JSON.parse(out)).toMatchObject({ argv: ['exit', '3'], child: true });
   expect(code).toBe(3);
 });
 
-test('passes a signal on, and ends when the program ends', async () => {
+test('forwards a signal, and ends when the program ends', async () => {
   const { start } = checkout({ src: true, ownNode: true });
   const launched = start(['wait'], { old: true });
   const end = ended(launched);
@@ -95,7 +95,7 @@ test('passes a signal on, and ends when the program ends', async () => {
   expect((await end).code).toBe(7);
 });
 
-test('tells of a program that a signal ended as a shell does', async () => {
+test('reports a program that was ended by a signal like a shell does', async () => {
   const { run } = checkout({ src: true, ownNode: true });
   expect((await run(['die'], { old: true })).code).toBe(128 + 9);
 });
@@ -103,7 +103,7 @@ test('tells of a program that a signal ended as a shell does', async () => {
 test.each<[string, Checkout, boolean, string]>([
   ['there is no program', {}, false, 'neither src/main.ts nor dist/regkeeper.mjs exists'],
   ['Node is too old and there is no other', { dist: true }, true, 'Node.js 20.20.2 is too old. Install Node.js 22.19 or later'],
-])('says so when %s', async (_what, content, old, message) => {
+])('reports when %s', async (_what, content, old, message) => {
   const { code, out, err } = await checkout(content).run(['version'], { old });
   expect(err).toContain(`regkeeper: ${message}`);
   expect({ code, out }).toEqual({ code: 2, out: '' });

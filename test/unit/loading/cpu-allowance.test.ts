@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { createCpuAllowance } from '../../../src/loading/cpu-allowance.ts';
 
-test('some at once, then a share of the time that passes; each name on its own', () => {
+test('an initial amount is available immediately, then a share of the elapsed time, separately for each name', () => {
   let now = 0;
   const allowance = createCpuAllowance({ burst: 1_000, share: 0.2, now: () => now });
   allowance.use('a', 999);

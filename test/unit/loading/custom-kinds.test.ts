@@ -8,12 +8,12 @@ import { builtInKinds } from '../../../src/object/kinds.ts';
 
 const rollout = 'group: argoproj.io, version: v1alpha1, resource: rollouts, kind: Rollout';
 
-test('no file names no more kinds', async () => {
+test('without files there are no additional kinds', async () => {
   const loaded = await loadCustomKinds([]);
   expect(loaded.ok && loaded.kinds.rows.map(({ kind }) => kind)).toEqual(builtInKinds.rows.map(({ kind }) => kind));
 });
 
-test('the example names Rollout, Knative Service, Tekton and one with several templates', async () => {
+test('the example contains Rollout, Knative Service, Tekton and a kind with several templates', async () => {
   const loaded = await loadCustomKinds([resolve(import.meta.dirname, '../../../deploy/custom-kinds/custom-kinds.yaml')]);
   const extra = loaded.ok ? loaded.kinds.rows.slice(builtInKinds.rows.length) : [];
   expect(extra.map(({ group, kind }) => `${kind}.${group}`)).toEqual([
@@ -25,7 +25,7 @@ test('the example names Rollout, Knative Service, Tekton and one with several te
   ]);
 });
 
-describe('what is wrong is told with its place', () => {
+describe('problems are reported with their position', () => {
   test.each([
     { text: '', problem: 'f:1:1 is empty. Add a list of kinds under "kinds:"' },
     { text: '[]', problem: 'f:1:1 the document must be a mapping with the field "kinds", but is a list' },
@@ -73,12 +73,12 @@ describe('what is wrong is told with its place', () => {
     expect(parsed.ok ? [] : parsed.problems).toContainEqual(expect.stringContaining(problem));
   });
 
-  test('all of it at once', () => {
+  test('all problems are reported together', () => {
     const parsed = parseCustomKinds(`kinds:\n- {${rollout}}\n- {group: x, kind: 1}\n`, 'f');
     expect(parsed.ok ? 0 : parsed.problems.length).toBeGreaterThan(3);
   });
 
-  test('a kind or a resource that two files name', async () => {
+  test('a kind or a resource in two files', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'regkeeper-kinds-'));
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const one = join(folder, 'one.yaml');

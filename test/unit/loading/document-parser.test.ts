@@ -28,19 +28,19 @@ const threadThat = (does: string) => () =>
   );
 
 describe.each([
-  ['on the spot', Number.POSITIVE_INFINITY],
-  ['in the thread', 0],
+  ['in the main thread', Number.POSITIVE_INFINITY],
+  ['in the worker thread', 0],
 ])('%s', (_where, maxInlineCharacters) => {
   test.each([
-    ['a good document', good],
-    ['a bad one', bad],
-    ['a blank one', '# nothing'],
-  ])('%s gives the same', async (_name, text) => {
+    ['a valid document', good],
+    ['an invalid document', bad],
+    ['a blank document', '# nothing'],
+  ])('%s has the same result', async (_name, text) => {
     expect(await parserWith({ maxInlineCharacters }).parse(document(text))).toEqual(parsedHere(text));
   });
 });
 
-test('the first documents at the start need no thread, as far as they are short together', async () => {
+test('the first documents at startup need no thread, up to a total length', async () => {
   let threads = 0;
   const parser = parserWith({ maxInlineCharactersAtStart: 2 * good.length, maxOrdinaryCharactersAtStart: 0 }, () => {
     threads += 1;
@@ -53,7 +53,7 @@ test('the first documents at the start need no thread, as far as they are short 
   expect(threads).toBe(1);
 });
 
-test('ordinary documents at the start need no thread either, up to a limit of their own', async () => {
+test('ordinary documents at startup need no thread either, up to their own limit', async () => {
   let threads = 0;
   const parser = parserWith({ maxInlineCharactersAtStart: 0, maxOrdinaryCharactersAtStart: 2 * good.length }, () => {
     threads += 1;
@@ -79,28 +79,28 @@ test.each([
   expect(await parser.parse(document(text), when)).toEqual({ ok: true });
 });
 
-test('the scope of a document counts in the thread too', async () => {
+test('the scope of a document also applies in the thread', async () => {
   const scope = { kind: 'namespace', namespace: 'team-a' } as const;
   const text = 'rules: [{registry: a.io}]';
   expect(await parserWith().parse({ text, source, scope })).toEqual(parseRulesDocument(text, source, scope));
 });
 
-test('many at a time are answered each with its own', async () => {
+test('concurrent requests get their own results', async () => {
   const parser = parserWith();
   const texts = Array.from({ length: 20 }, (_, index) => `rules: [{registry: r${index}.io}]`);
   const results = await Promise.all(texts.map((text) => parser.parse(document(text))));
   expect(results).toEqual(texts.map(parsedHere));
 });
 
-test('a text of nothing but mistakes is refused for them, and takes no more memory than there is', async () => {
+test('a text full of mistakes is rejected with a limited number of problems and a limited amount of memory', async () => {
   const result = await parserWith().parse(document(`rules: [${','.repeat(299_000)}]`));
   expect(result).toMatchObject({ ok: false, problems: expect.arrayContaining([expect.objectContaining({ code: 'yaml-syntax' })]) });
 });
 
-describe('a document that cannot be read', () => {
+describe('a document that cannot be parsed', () => {
   const problem = (result: unknown) => (result as { problems?: readonly object[] }).problems?.[0];
 
-  test('because it takes too long is refused, and its thread ended', async () => {
+  test('because it takes too long is rejected, and its thread is terminated', async () => {
     const starts = [threadThat('for (;;);'), undefined];
     const threads: Worker[] = [];
     const parser = parserWith({ milliseconds: 300 }, () => {
@@ -120,19 +120,19 @@ describe('a document that cannot be read', () => {
   test.each([
     ['fails', "throw new Error('a bug')", 'a bug'],
     ['ends', 'process.exit(1)', 'its parser thread ended'],
-  ])('because its thread %s is refused too: never taken for blank', async (_name, does, message) => {
+  ])('because its thread %s is rejected too, and never treated as blank', async (_name, does, message) => {
     const result = await parserWith({}, threadThat(does)).parse(document(good));
     expect(result.ok).toBe(false);
     expect(problem(result)).toMatchObject({ code: 'document-too-costly', message: expect.stringContaining(message) });
   });
 
-  test('because no thread can be started is refused', async () => {
+  test('because no thread can be started is rejected', async () => {
     const result = await parserWith({}, () => new Worker(new URL('./nowhere.js', import.meta.url))).parse(document(good));
     expect(problem(result)).toMatchObject({ code: 'document-too-costly', message: expect.stringContaining('nowhere.js') });
   });
 });
 
-test('a thread that ended with nothing to do is started again', async () => {
+test('an idle thread that has ended is started again', async () => {
   let started = 0;
   let ended = 0;
   const parser = parserWith({ idleMilliseconds: 1 }, () => {
@@ -147,7 +147,7 @@ test('a thread that ended with nothing to do is started again', async () => {
   expect(started).toBe(2);
 });
 
-test('after the end nothing is started any more', async () => {
+test('after stop, nothing is started', async () => {
   const parser = createDocumentParser({ maxInlineCharacters: 0 });
   await parser.stop();
   expect((await parser.parse(document(good))).ok).toBe(false);

@@ -95,7 +95,7 @@ async function opened(namespaces: DocumentParser, bundles: readonly Bundle[] = [
   return { store, loader, changes, clock, open, rulesOf, skipped: () => skipped };
 }
 
-test("an edit of the cluster's rules does not wait while a document of a namespace is read", async () => {
+test("an edit of the cluster's rules does not wait while a namespace's document is parsed", async () => {
   const { parser, asked } = steppingParser();
   const { store, loader } = await opened(parser);
   void loader.offer(ownBundle('tenant', 'own', rule('b.io')));
@@ -104,7 +104,7 @@ test("an edit of the cluster's rules does not wait while a document of a namespa
   expect(store.written()?.rules.map(({ name }) => name)).toEqual(['c.io']);
 });
 
-test('twenty ConfigMaps that are too much are refused without one character being read, and nothing of their text is kept', async () => {
+test('twenty oversized ConfigMaps are rejected without parsing a single character, and nothing of their text is kept', async () => {
   const { parser, parsed } = counting(readsAtOnce);
   const { store, loader, changes } = await opened(parser);
   await Promise.all(twentyConfigMaps('commas', 'tenant').map((configMap) => loader.offer(configMapBundle(configMap, 'namespace'))));
@@ -118,7 +118,7 @@ test('twenty ConfigMaps that are too much are refused without one character bein
   expect(JSON.stringify(store.rejected()).length).toBeLessThan(20_000);
 });
 
-test('a flood in one namespace delays another by the document that is being read', async () => {
+test('a flood in one namespace delays another only by the document that is being parsed', async () => {
   const { parser, asked } = steppingParser();
   const { loader, rulesOf } = await opened(parser);
   for (let index = 0; index < 10; index += 1) void loader.offer(ownBundle('hostile', `bad-${index}`, hostileDocuments.commas(1_000)));
@@ -133,7 +133,7 @@ test('a flood in one namespace delays another by the document that is being read
   expect(rulesOf('honest')).toEqual(['b.io']);
 });
 
-test('of fifty versions a second only the first and the newest are read', async () => {
+test('of fifty versions per second, only the first and the newest are parsed', async () => {
   const { parser, parsed } = counting(readsAtOnce);
   const { loader, clock, rulesOf, skipped } = await opened(parser);
   await loader.offer(ownBundle('tenant', 'own', rule('r0.io')));
@@ -146,7 +146,7 @@ test('of fifty versions a second only the first and the newest are read', async 
   expect(skipped()).toBe(48);
 });
 
-test('a round of a namespace reads no more than it may have; the rest waits for the next', async () => {
+test('a round of a namespace parses no more than its allowance; the rest waits for the next round', async () => {
   const { parser, parsed } = counting(readsAtOnce);
   const { loader, clock } = await opened(parser);
   const bad = hostileDocuments.commas(15_000);
@@ -158,7 +158,7 @@ test('a round of a namespace reads no more than it may have; the rest waits for 
   expect(parsed).toHaveLength(16);
 });
 
-test('the same texts are read once, whatever else changes in their ConfigMap', async () => {
+test('the same texts are parsed once, whatever else changes in their ConfigMap', async () => {
   const { parser, parsed } = counting(readsAtOnce);
   const { loader, clock, changes } = await opened(parser);
   const bundle = ownBundle('tenant', 'own', rule('b.io'));
@@ -170,7 +170,7 @@ test('the same texts are read once, whatever else changes in their ConfigMap', a
   expect(changes.filter(({ scope }) => scope.kind === 'namespace')).toHaveLength(1);
 });
 
-test('changes of several namespaces are put together once', async () => {
+test('changes of several namespaces are compiled together once', async () => {
   let hashed = 0;
   const store = createRuleStore((text) => {
     hashed += 1;
@@ -184,7 +184,7 @@ test('changes of several namespaces are put together once', async () => {
   expect(hashed).toBeLessThan(50 + 1 + 51);
 });
 
-test('what was too much is read when there is room for it', async () => {
+test('an oversized bundle is parsed when there is room for it', async () => {
   const texts = new Map([
     ['one', `${rule('one.io')}\n# ${'x'.repeat(60_000)}`],
     ['two', `${rule('two.io')}\n# ${'x'.repeat(60_000)}`],
@@ -214,7 +214,7 @@ test('what was too much is read when there is room for it', async () => {
   expect(store.rejected()).toEqual([]);
 });
 
-test("at the start the cluster's rules are in effect before those of namespaces are read, and a namespace whose rules are unread is known", async () => {
+test("at startup, the cluster's rules are in effect before those of namespaces are parsed, and it is known which namespaces are pending", async () => {
   const { parser, asked } = steppingParser();
   const { loader, open } = await opened(parser, [ownBundle('tenant', 'own', rule('b.io'))]);
   expect([loader.isStillLoading('tenant'), loader.isStillLoading('other')]).toEqual([true, false]);
@@ -225,13 +225,13 @@ test("at the start the cluster's rules are in effect before those of namespaces 
   expect([loader.isStillLoading('tenant'), loader.missing(), loader.waitingNamespaces()]).toEqual([false, undefined, 0]);
 });
 
-test('namespaces whose rules are unread are counted', async () => {
+test('namespaces with pending rules are counted', async () => {
   const { parser } = steppingParser();
   const { loader } = await opened(parser, [ownBundle('one', 'own', rule('a.io')), ownBundle('two', 'own', rule('b.io'))]);
   expect(loader.missing()).toBe('the rules of 2 namespaces have not been loaded yet');
 });
 
-test('what is deleted while it waits is withdrawn', async () => {
+test('a bundle that is deleted while it waits is withdrawn', async () => {
   const { parser, asked } = steppingParser();
   const { loader, rulesOf, clock } = await opened(parser);
   void loader.offer(ownBundle('tenant', 'own', rule('b.io')));
@@ -244,7 +244,7 @@ test('what is deleted while it waits is withdrawn', async () => {
   expect(rulesOf('tenant')).toEqual([]);
 });
 
-test('a failure of ours is told to who brought it, and the same texts are read again', async () => {
+test('an internal error is reported to the caller, and the same texts are parsed again', async () => {
   let fails = true;
   const failing: DocumentParser = {
     parse: (document) => (fails ? Promise.reject(new Error('a bug')) : readsAtOnce.parse(document)),
@@ -259,14 +259,14 @@ test('a failure of ours is told to who brought it, and the same texts are read a
   expect(rulesOf('tenant')).toEqual(['b.io']);
 });
 
-test('a failure at the start leaves no namespace unread until somebody edits its rules', async () => {
+test('an error at startup leaves no namespace pending until its rules are edited', async () => {
   const failing: DocumentParser = { parse: () => Promise.reject(new Error('a bug')), stop: async () => undefined };
   const { loader, open } = await opened(failing, [ownBundle('tenant', 'own', rule('b.io'))]);
   await expect(open).rejects.toThrow('a bug');
   expect([loader.isStillLoading('tenant'), loader.missing()]).toEqual([false, undefined]);
 });
 
-test('a version that cannot be asked for fails once, and is not tried again by itself', async () => {
+test('a version that cannot be read fails once, and is not retried on its own', async () => {
   let asked = 0;
   const again = () => {
     asked += 1;
@@ -280,7 +280,7 @@ test('a version that cannot be asked for fails once, and is not tried again by i
   expect([asked, loader.waitingNamespaces(), rulesOf('tenant')]).toEqual([1, 0, ['c.io']]);
 });
 
-test('of more bundles that are too much than a round takes, each is tried when there is room', async () => {
+test('if more oversized bundles wait than fit into a round, each is tried when there is room', async () => {
   const texts = new Map(['large', 'other'].map((name) => [name, `${rule(`${name}.io`)}\n# ${'x'.repeat(60_000)}`]));
   const bundleNamed = (name: string): Bundle | undefined => {
     const text = texts.get(name);
@@ -311,7 +311,7 @@ test('of more bundles that are too much than a round takes, each is tried when t
     .toContain('last.io');
 });
 
-test('what is too much with others of the same round is not in force beside them', async () => {
+test('bundles that are only too large together are not in effect together', async () => {
   const large = (name: string) => ownBundle('tenant', name, `${rule(`${name}.io`)}\n# ${'x'.repeat(59_000)}`);
   const { loader, clock, rulesOf, changes } = await opened(readsAtOnce);
   await loader.offer(large('one'));
@@ -326,7 +326,7 @@ test('what is too much with others of the same round is not in force beside them
   expect(rulesOf('tenant').toSorted()).toEqual(['one.io', 'two.io']);
 });
 
-test('an end while documents are read and wait makes no refusal of them', async () => {
+test('a stop while documents are parsed or waiting does not reject them', async () => {
   const { parser, asked } = steppingParser();
   const { store, loader, changes } = await opened(parser);
   const reading = loader.offer(ownBundle('tenant', 'own', rule('b.io')));

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { createRoundRobin } from '../../../src/loading/round-robin.ts';
 
-test('one piece of each name in turn, those of one name in their order', async () => {
+test('one task of each name in turn, and those of one name in order', async () => {
   const turns = createRoundRobin();
   const done: string[] = [];
   const piece = (name: string, number: number) => turns.run(name, async () => void done.push(`${name}${number}`));
@@ -10,7 +10,7 @@ test('one piece of each name in turn, those of one name in their order', async (
   expect(done).toEqual(['a1', 'a2', 'b1', 'c1', 'a3', 'b2']);
 });
 
-test('what fails is for its caller; the next goes on, and what comes later is done too', async () => {
+test('a failure is reported to its caller only, and the following tasks run', async () => {
   const turns = createRoundRobin();
   const failing = turns.run('a', () => Promise.reject(new Error('a bug')));
   const next = turns.run('a', async () => 'next');

@@ -46,14 +46,14 @@ describe('reading', () => {
   test.each([
     ['Latin-1', Buffer.from('rules:\n- registry: a.io # \xe9t\xe9\n', 'latin1'), 2],
     ['UTF-16', Buffer.from('\ufeffrules: []\n', 'utf16le'), 1],
-  ])('a file in %s is refused, with the line', async (_name, bytes, line) => {
+  ])('a file in %s is rejected, with the line', async (_name, bytes, line) => {
     await writeFile(join(folder, 'a.yaml'), bytes);
     await expect(watch(folder)).rejects.toThrow(new RegExp(`^rules .*a\\.yaml: not UTF-8 text \\(line ${line}\\)\\. Save it as UTF-8\\.$`));
   });
 
   test.each<[string, (folder: string) => Promise<string[]>, string[]]>([
     [
-      'that are not there',
+      'that do not exist',
       async () => ['one', 'two'],
       ['rules DIR/one: no such file or directory', 'rules DIR/two: no such file or directory'],
     ],
@@ -70,14 +70,14 @@ describe('reading', () => {
         expect.stringMatching(/^rules directory DIR\/pods contains .* no rules/),
       ],
     ],
-  ])('all paths %s are told, a line each', async (_name, make, lines) => {
+  ])('all paths %s are reported, one per line', async (_name, make, lines) => {
     const names = await make(folder);
     const reading = watch(...names.map((name) => join(folder, name)));
     const failure = await reading.then(undefined, (error: Error) => error.message.replaceAll(folder, 'DIR'));
     expect(String(failure).split('\n')).toEqual(lines);
   });
 
-  test('files, and folders with their subfolders, in the order of names', async () => {
+  test('files, and directories with their subdirectories, sorted by name', async () => {
     await mkdir(join(folder, 'rules/team'), { recursive: true });
     await writeFile(join(folder, 'rules/a.yaml'), rule('a.io'));
     await writeFile(join(folder, 'rules/team/b.yml'), rule('b.io'));
@@ -88,10 +88,10 @@ describe('reading', () => {
   });
 
   test.each([
-    ['a path that is not there', 'nowhere', /rules .*nowhere: no such file or directory/],
+    ['a missing path', 'nowhere', /rules .*nowhere: no such file or directory/],
     ['standard input', undefined, /rules -: standard input cannot be watched/],
-    ['a folder without rules', '.', /rules directory .* contains no \.yaml, \.yml or \.json file/],
-  ])('%s is refused at the start, with its name', async (_name, path, message) => {
+    ['a directory without rules', '.', /rules directory .* contains no \.yaml, \.yml or \.json file/],
+  ])('%s is rejected at startup, with its name', async (_name, path, message) => {
     await expect(watch(path === undefined ? '-' : join(folder, path))).rejects.toThrow(message);
   });
 });
@@ -101,14 +101,14 @@ const configMap = (registry: string, name = 'rules') =>
 const pod = 'apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n';
 
 describe('ConfigMaps among other objects', () => {
-  test('are taken from files and folders, and the rest is left aside', async () => {
+  test('are read from files and directories, and the rest is ignored', async () => {
     await writeFile(join(folder, 'all.yaml'), `${pod}---\n${configMap('a.io')}---\n${configMap('b.io', 'more')}`);
     await writeFile(join(folder, 'pod.json'), '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}');
     await writeFile(join(folder, 'kustomization.yaml'), 'resources: [all.yaml]\n');
     expect((await watch(folder)).registries()).toEqual(['a.io', 'b.io']);
   });
 
-  test('are followed: an edit, a move behind another object, a deletion', async () => {
+  test('are followed: an edit, a move after another object, a deletion', async () => {
     const file = join(folder, 'all.yaml');
     await writeFile(file, configMap('a.io'));
     const { registries } = await watch(file);
@@ -120,7 +120,7 @@ describe('ConfigMaps among other objects', () => {
     await expect.poll(registries).toEqual(['c.io']);
   });
 
-  test('that cannot be read any more are not taken for deleted', async () => {
+  test('that can no longer be parsed are not treated as deleted', async () => {
     await writeFile(join(folder, 'a.yaml'), configMap('a.io'));
     await writeFile(join(folder, 'b.yaml'), configMap('b.io', 'more'));
     const { registries, problems } = await watch(folder);
@@ -131,12 +131,12 @@ describe('ConfigMaps among other objects', () => {
 
   test.each([
     [
-      'a file with no rules in it',
+      'a file without rules',
       'pod.yaml',
       /rules .*pod\.yaml: contains no rules, only Pod web\. Use a rules document, or a ConfigMap with the label/,
     ],
-    ['a folder with none', '.', /rules directory .* contains Kubernetes objects but no rules/],
-  ])('%s is refused at the start', async (_name, path, message) => {
+    ['a directory without rules', '.', /rules directory .* contains Kubernetes objects but no rules/],
+  ])('%s is rejected at startup', async (_name, path, message) => {
     await writeFile(join(folder, 'pod.yaml'), pod);
     await expect(watch(join(folder, path))).rejects.toThrow(message);
   });
@@ -144,7 +144,7 @@ describe('ConfigMaps among other objects', () => {
   test.each([
     ['a.yaml', /only ConfigMap rules\. Add the label regkeeper\.io\/rules: cluster to ConfigMap rules\.$/],
     ['.', /but no rules\. Add the label regkeeper\.io\/rules: cluster to ConfigMap rules in a\.yaml\.$/],
-  ])('a ConfigMap that only lacks the label is named: %s', async (path, message) => {
+  ])('a ConfigMap that only lacks the label is named in the error: %s', async (path, message) => {
     await writeFile(join(folder, 'a.yaml'), 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {rules.yaml: "rules: []"}\n');
     await expect(watch(join(folder, path))).rejects.toThrow(message);
   });
@@ -155,7 +155,7 @@ describe('loading once', () => {
   const places = (problems: readonly Problem[]) =>
     problems.map(({ code, origin }) => `${renderOrigin(origin).slice(folder.length + 1)} ${code}`);
 
-  test('tells all problems of all files, and what the good ones say against each other', async () => {
+  test('reports all problems in all files, and conflicts between the valid ones', async () => {
     await writeFile(join(folder, 'a.yaml'), 'rules:\n- registry: a.io\n- registry: a.io\n');
     await writeFile(join(folder, 'b.yaml'), 'rulez: []\n');
     await writeFile(join(folder, 'c.yaml'), configMap('c.io').replace('cluster', 'clutser'));
@@ -172,7 +172,7 @@ describe('loading once', () => {
     expect(read).toEqual({ files: 4, documents: 3, rules: 2 });
   });
 
-  test('a file given twice counts once; two ConfigMaps of one name are warned of', async () => {
+  test('a file that is specified twice counts once, and two ConfigMaps with the same name cause a warning', async () => {
     await writeFile(join(folder, 'a.yaml'), configMap('a.io'));
     await writeFile(join(folder, 'b.yaml'), configMap('b.io'));
     const { ruleSet, problems, warnings } = await load('a.yaml', '.');
@@ -184,7 +184,7 @@ describe('loading once', () => {
 
   const own = (registry: string) => configMap(registry, 'own').replace('cluster', 'namespace').replace('{name:', '{namespace: shop, name:');
 
-  test('the rules of a namespace count in it, and must not widen', async () => {
+  test('rules of a namespace apply in it, and must not trust more than the cluster', async () => {
     await writeFile(join(folder, 'cluster.yaml'), 'delegate: [quay.io/shop]\nrules: [{registry: a.io}]\n');
     await writeFile(join(folder, 'own.yaml'), own('quay.io/shop'));
     const { ruleSet, problems } = await load('.');
@@ -197,13 +197,13 @@ describe('loading once', () => {
     expect(places((await load('.')).problems)).toEqual(['own.yaml:6:24 namespace-rule-without-effect']);
   });
 
-  test('a namespace whose cluster is not given cannot be told that it widens', async () => {
+  test("rules of a namespace without the cluster's rules are not checked for this", async () => {
     await writeFile(join(folder, 'own.yaml'), own('quay.io/shop'));
     expect((await load('own.yaml')).problems).toEqual([]);
   });
 });
 
-describe('following', () => {
+describe('following changes', () => {
   test('an edit, a new file and a deletion', async () => {
     await writeFile(join(folder, 'a.yaml'), rule('a.io'));
     const { registries } = await watch(folder);
@@ -215,7 +215,7 @@ describe('following', () => {
     await expect.poll(registries).toEqual(['b.io']);
   });
 
-  test('a bad edit leaves the last good rules in force, and tells where', async () => {
+  test('an invalid edit leaves the last valid rules in effect, and shows the position', async () => {
     const file = join(folder, 'a.yaml');
     await writeFile(file, rule('a.io'));
     const { registries, changes } = await watch(file);
@@ -226,7 +226,7 @@ describe('following', () => {
     expect(registries()).toEqual(['a.io']);
   });
 
-  test('deleting the last file keeps the rules and is told once, and so is its return', async () => {
+  test('deleting the last file keeps the rules and is logged once, and so is its return', async () => {
     await writeFile(join(folder, 'a.yaml'), rule('a.io'));
     const { registries, problems } = await watch(folder);
     await rm(join(folder, 'a.yaml'));
@@ -237,7 +237,7 @@ describe('following', () => {
     await expect.poll(() => problems.slice(1)).toEqual(['can be read again']);
   });
 
-  test('a mounted ConfigMap: files are links into a folder that is swapped as a whole', async () => {
+  test('a mounted ConfigMap: files are links into a directory that is swapped atomically', async () => {
     await mkdir(join(folder, '..2026_01'));
     await writeFile(join(folder, '..2026_01/a.yaml'), rule('a.io'));
     await symlink('..2026_01', join(folder, '..data'));

@@ -43,7 +43,7 @@ test('a document of 1 MiB does not keep requests from being answered', { timeout
   expect(answered).toBeGreaterThan(10);
 });
 
-test('what comes behind a long document waits for it: the order is kept', async () => {
+test('a document after a long one waits for it, so the order is kept', async () => {
   const { store, loader, changedIds } = loaderWith(createDocumentParser({ maxInlineCharacters: 100 }));
   const longer = `${'# '.repeat(200)}\n${rule('long.io')}`;
   await Promise.all([
@@ -56,7 +56,7 @@ test('what comes behind a long document waits for it: the order is kept', async 
   expect(store.written()?.rules.map(({ name }) => name)).toEqual(['short.io']);
 });
 
-test('what fails is told to who brought it, and the next goes on', async () => {
+test('a failure is reported to its caller, and the next document is loaded', async () => {
   let parsed = 0;
   const real = createDocumentParser();
   const { store, loader } = loaderWith({
@@ -74,7 +74,7 @@ test('what fails is told to who brought it, and the next goes on', async () => {
   expect(store.written()?.rules).toHaveLength(1);
 });
 
-test('a document that could not be read leaves the last good rules in force', async () => {
+test('a document that cannot be parsed leaves the last valid rules in effect', async () => {
   const real = createDocumentParser();
   const tooCostly = createDocumentParser({ maxInlineCharacters: 0 }, () => {
     throw new Error('no memory');
@@ -88,7 +88,7 @@ test('a document that could not be read leaves the last good rules in force', as
   expect(store.written()?.rules.map(({ name }) => name)).toEqual(['a.io']);
 });
 
-test('an end while a document of the cluster is read refuses neither it nor those behind it', async () => {
+test('a stop while a document of the cluster is parsed rejects neither it nor those after it', async () => {
   const parser = createDocumentParser({ maxInlineCharacters: 0 });
   const { loader, changes, changedIds } = loaderWith(parser);
   await loader.open([bundle('one', rule('a.io'))]);
@@ -100,7 +100,7 @@ test('an end while a document of the cluster is read refuses neither it nor thos
   expect(changedIds()).toEqual(['one']);
 });
 
-test('a rule of a namespace that has no effect is told with the change', async () => {
+test('a rule of a namespace that has no effect is reported with the change', async () => {
   const { loader, changes } = loaderWith();
   await loader.open([bundle('one', rule('a.io'))]);
   const scope = { kind: 'namespace', namespace: 'team' } as const;
@@ -108,7 +108,7 @@ test('a rule of a namespace that has no effect is told with the change', async (
   expect(changes.at(-1)).toMatchObject({ id: 'own', problems: [], warnings: [{ code: 'namespace-rule-without-effect' }] });
 });
 
-test('rules in binaryData refuse their ConfigMap: left out without a word, they would be gone', async () => {
+test('rules in binaryData cause a rejection of their ConfigMap, because otherwise they would be lost without notice', async () => {
   const { store, loader, changes } = loaderWith();
   const metadata = { name: 'rules', namespace: 'regkeeper' };
   await loader.open([configMapBundle({ metadata, data: { 'a.yaml': rule('a.io') } })]);

@@ -22,17 +22,17 @@ function problemsIn({ configMaps }: { readonly configMaps: readonly ConfigMapInF
 
 const head = 'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: rules\n  labels: {regkeeper.io/rules: cluster}\n';
 
-describe('a problem is told at its line and column of the file', () => {
+describe('a problem is reported at its line and column in the file', () => {
   test.each([
     ['in a literal block', `${head}data:\n  rules.yaml: |\n    rules:\n    - registry: reg.io\n      pulSecret: s\n`, 'unknown-field 10:7'],
-    ['behind a comment in its header', `${head}data:\n  rules.yaml: |- # ours\n    rulez: []`, 'unknown-field 8:5'],
+    ['after a comment in its header', `${head}data:\n  rules.yaml: |- # ours\n    rulez: []`, 'unknown-field 8:5'],
     [
-      'behind blank lines',
+      'after blank lines',
       `${head}data:\n  rules.yaml: |\n\n      \n        rules:\n        - registry: a/b\n`,
       'pattern-unqualified 11:21',
     ],
     [
-      'with an indent in numbers',
+      'with an indentation indicator',
       `${head}data:\n  rules.yaml: |2\n      # more indented\n    rules:\n    - registri: reg.io\n`,
       'unknown-field 10:7',
     ],
@@ -41,7 +41,7 @@ describe('a problem is told at its line and column of the file', () => {
       `${head}data:\n  rules.yaml: |\n    mode: audit\n    rulez: []\n`.replaceAll('\n', '\r\n'),
       'unknown-field 9:5',
     ],
-    ['behind a byte order mark', `\ufeff${head}data:\n  rules.yaml: |\n    rulez: []\n`, 'unknown-field 8:5'],
+    ['after a byte order mark', `\ufeff${head}data:\n  rules.yaml: |\n    rulez: []\n`, 'unknown-field 8:5'],
     ['in the second document', `${head}---\n${head}data:\n  a.yaml: |\n    mode: loud\n`, 'unknown-value 14:11'],
     [
       'in an item of a List',
@@ -60,13 +60,13 @@ describe('a problem is told at its line and column of the file', () => {
       }),
       'unknown-value 1:111',
     ],
-    ['nothing in it', `${head}data:\n  rules.yaml: |\n    # later\n`, 'blank-document 8:5'],
-    ['no text behind the key', `${head}data:\n  rules.yaml:\n`, 'blank-document 7:14'],
+    ['an empty document', `${head}data:\n  rules.yaml: |\n    # later\n`, 'blank-document 8:5'],
+    ['no text after the key', `${head}data:\n  rules.yaml:\n`, 'blank-document 7:14'],
   ])('%s', (_name, text, expected) => {
     expect(problemsIn(read(text))).toEqual([expected]);
   });
 
-  test('a rule has its line there too', () => {
+  test('a rule has its line in the file too', () => {
     const [configMap] = read(`${head}data:\n  rules.yaml: |\n    rules:\n    - registry: reg.io\n`).configMaps;
     const [document] = configMap?.documents ?? [];
     const parsed = parseRulesDocument(
@@ -79,12 +79,12 @@ describe('a problem is told at its line and column of the file', () => {
   });
 });
 
-test('keys come by their names, and those without an ending of documents are left alone', () => {
+test('keys are sorted by name, and those without a document extension are ignored', () => {
   const [configMap] = read(`${head}data:\n  b.yml: a\n  notes: a\n  a.json: b\n`).configMaps;
   expect(configMap?.documents.map(({ text }) => text)).toEqual(['b', 'a']);
 });
 
-test('label and namespace tell the scope', () => {
+test('label and namespace determine the scope', () => {
   const own = head.replace('cluster', 'namespace').replace('name: rules', 'name: own\n  namespace: shop');
   expect(read(`${head}---\n${own}`).configMaps).toMatchObject([
     { name: 'rules', namespace: '', scope: { kind: 'cluster' } },
@@ -92,7 +92,7 @@ test('label and namespace tell the scope', () => {
   ]);
 });
 
-test('labels by anchor, alias and merge count as they would for kubectl', () => {
+test('labels with an anchor, alias or merge are the same as for kubectl', () => {
   const text = `apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -119,7 +119,7 @@ items:
   ]);
 });
 
-test('other objects, and the snapshot that the server keeps, are left aside', () => {
+test('other objects, and the snapshot that the server keeps, are ignored', () => {
   const text = `apiVersion: v1\nkind: Pod\nmetadata: {name: web}\n---\n${head.replace('cluster', 'snapshot')}---\n---\napiVersion: v1\nkind: List\nitems: [{kind: Service, apiVersion: v1}]\n`;
   expect(read(text)).toEqual({
     configMaps: [],
@@ -131,7 +131,7 @@ test('other objects, and the snapshot that the server keeps, are left aside', ()
   });
 });
 
-test('a Secret with the label of a source is kept with its place, and another Secret is not', () => {
+test('a Secret with the label of a source is kept with its position, and other Secrets are not', () => {
   const secret = (name: string, label: string) =>
     `apiVersion: v1\nkind: Secret\nmetadata:\n  name: ${name}\n  labels: {regkeeper.io/source: "${label}"}\n`;
   const { sources } = readRulesManifest(`${secret('a', 'false')}---\n${secret('b', 'true')}`, 'rules.yaml') ?? { sources: [] };
@@ -145,35 +145,35 @@ test.each([
   ['broken YAML without objects', 'kind: [\napiVersion: {'],
   ['nothing', ''],
   ['brackets without end', `apiVersion: ${'['.repeat(100_000)}`],
-])('%s is no file of objects', (_name, text) => {
+])('%s is not a file of objects', (_name, text) => {
   expect(readRulesManifest(text, 'rules.yaml')).toBeUndefined();
 });
 
-describe('what keeps rules from being read is a problem with its place and the fix', () => {
+describe('what prevents rules from being loaded is a problem with its position and the fix', () => {
   test.each([
     [
-      'a label with a slip',
+      'a label with a typo',
       head.replace('cluster', 'clutser'),
       /^bad-manifest 5:32 the label .* of ConfigMap rules is "clutser"\. Did you mean "cluster"\?/,
     ],
-    ['another label', head.replace('cluster', '"true"'), /"true"\. Use cluster or namespace\./],
+    ['a different label', head.replace('cluster', '"true"'), /"true"\. Use cluster or namespace\./],
     ['no namespace', head.replace('cluster', 'namespace'), /^bad-manifest 5:32 ConfigMap rules has no metadata\.namespace/],
     [
-      'a mapping for text',
+      'a mapping in place of text',
       `${head}data:\n  rules.yaml:\n    rules: []\n`,
       /^bad-manifest 8:5 rules\.yaml of ConfigMap rules is a mapping, .*Use "rules\.yaml: \|"/,
     ],
-    ['a list for data', `${head}data: []\n`, /^bad-manifest 6:7 data of ConfigMap rules is not a mapping/],
-    ['a number for text', `${head}data: {a.yaml: 7}\n`, /^bad-manifest 6:16 a\.yaml of ConfigMap rules is not a string/],
+    ['a list in place of data', `${head}data: []\n`, /^bad-manifest 6:7 data of ConfigMap rules is not a mapping/],
+    ['a number in place of text', `${head}data: {a.yaml: 7}\n`, /^bad-manifest 6:16 a\.yaml of ConfigMap rules is not a string/],
     [
       'rules in binaryData',
       `${head}binaryData:\n  a.yaml: AA==\n`,
       /^bad-manifest 7:3 a\.yaml of ConfigMap rules is in binaryData, .*UTF-8/,
     ],
     ['a tab', `${head}data:\n\ta.yaml: x\n`, /^yaml-syntax 7:1 .*tab/],
-    ['a field twice', `${head}kind: ConfigMap\n`, /^duplicate-field 6:1 /],
-    ['an alias to nothing', `${head}data: {a.yaml: *nowhere}\n`, /^yaml-alias 6:16 .*&nowhere/],
-    ['an alias within itself', `${head}data: &d {a.yaml: *d}\n`, /^yaml-syntax 6:19 .*the anchor &d contains itself/],
+    ['a duplicate field', `${head}kind: ConfigMap\n`, /^duplicate-field 6:1 /],
+    ['an alias without an anchor', `${head}data: {a.yaml: *nowhere}\n`, /^yaml-alias 6:16 .*&nowhere/],
+    ['a recursive alias', `${head}data: &d {a.yaml: *d}\n`, /^yaml-syntax 6:19 .*the anchor &d contains itself/],
     ['a rules document among objects', `${head}---\nrules: []\n`, /^yaml-several-documents 7:1 .*separate file/],
     [
       'a template',
@@ -184,18 +184,18 @@ describe('what keeps rules from being read is a problem with its place and the f
     expect(briefly(read(text).problems)).toEqual([expect.stringMatching(message)]);
   });
 
-  test('and the other documents of the file are read all the same', () => {
+  test('and the other documents in the file are parsed nevertheless', () => {
     const { problems, configMaps } = read(`kind: Pod\napiVersion: v1\nspec: {\n---\n${head}`);
     expect({ problems: problems.length, configMaps: configMaps.length }).toEqual({ problems: 1, configMaps: 1 });
   });
 });
 
-test('a ConfigMap without documents is warned of', () => {
+test('a ConfigMap without documents causes a warning', () => {
   expect(briefly(read(`${head}data: {notes: x}\n`).warnings)).toEqual([
     expect.stringMatching(/^blank-document 1:1 ConfigMap rules has no key that ends in \.yaml/),
   ]);
 });
 
-test('a merge that leads to itself ends', () => {
+test('a recursive merge ends', () => {
   expect(read(`apiVersion: v1\nkind: ConfigMap\nmetadata: &a\n  <<: *a\n  name: x\n`).others).toEqual(['ConfigMap x']);
 });

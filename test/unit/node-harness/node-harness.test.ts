@@ -20,7 +20,7 @@ test("the image on the node has the Dockerfile's entry point, user and paths", a
   });
 });
 
-test('a machine that did not change has no differences', () => {
+test('an unchanged machine has no differences', () => {
   const machine = lookAtMachine();
   expect(differences(machine, machine)).toEqual([]);
 });
@@ -31,7 +31,7 @@ test('what appeared and what disappeared is reported', () => {
   expect(differences(before, after)).toEqual(['left behind: mount /b', 'missing afterwards: mount /a', 'left behind: interface rknode0']);
 });
 
-test('an image is the same for the same content, and another one for another name', () => {
+test('an image is the same for the same content, and different for a different name', () => {
   const layer = makeLayer({ '/bin/app': Buffer.from('x'), '/bin/sh': { linkTo: '/bin/app' } });
   const digest = (name: string) => makeImage([layer], { Labels: { name } }).manifest.digest;
   expect(digest('a')).toBe(digest('a'));
@@ -47,7 +47,7 @@ test.each([
     'private.test:8088',
     'server = "http://private.test:8088"\n[host."http://private.test:8088"]\n',
   ],
-  ['another one', '_default', 'nothing.test', '[host."http://nothing.test"]\n'],
-])('images of a host come from %s', (_what, host, server, text) => {
+  ['a different registry', '_default', 'nothing.test', '[host."http://nothing.test"]\n'],
+])('images for a host come from %s', (_what, host, server, text) => {
   expect(hostsToml(host, server)).toBe(`${text}capabilities = ["pull", "resolve"]\n`);
 });

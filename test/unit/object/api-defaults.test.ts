@@ -11,7 +11,7 @@ describe.each([
   ['BuildConfig', ''],
 ])('%s of group "%s"', (kind, group) => {
   test.each([
-    ['type: Docker alone', { type: 'Docker' }, { type: 'Docker', dockerStrategy: {} }],
+    ['only type: Docker', { type: 'Docker' }, { type: 'Docker', dockerStrategy: {} }],
     ['type: Docker with an absent strategy', { type: 'Docker', dockerStrategy: null }, { type: 'Docker', dockerStrategy: {} }],
     ['a base image without a kind', { dockerStrategy: { from: { name: 'a:1' } } }, { dockerStrategy: { from: stream('a:1') } }],
     ['an empty kind', { sourceStrategy: { from: { kind: '', name: 'a:1' } } }, { sourceStrategy: { from: stream('a:1') } }],
@@ -29,15 +29,15 @@ describe.each([
   });
 
   test.each([
-    ['a strategy of its own', { type: 'Docker', dockerStrategy: { noCache: true } }],
-    ['another type', { type: 'Source' }],
-    ['another spelling', { type: 'docker' }],
+    ['its own strategy', { type: 'Docker', dockerStrategy: { noCache: true } }],
+    ['a different type', { type: 'Source' }],
+    ['a different spelling', { type: 'docker' }],
     ['no strategy', undefined],
     ['a wrong type', 'Docker'],
     ['an image', { sourceStrategy: { from: { kind: 'DockerImage', name: 'reg.io/a' } } }],
     ['an unknown kind', { sourceStrategy: { from: { kind: 'Image', name: 'a' } } }],
     ['a reference of a wrong type', { sourceStrategy: { from: 'a' } }],
-  ])('stays as it is: %s', (_what, strategy) => {
+  ])('is unchanged: %s', (_what, strategy) => {
     const object = { spec: { strategy } };
     expect(withApiDefaults({ group, kind }, object)).toEqual(object);
   });
@@ -51,7 +51,7 @@ describe('DeploymentConfig', () => {
     ['no kind', { name: 'a:1' }, stream('a:1')],
     ['a whole stream', { kind: 'ImageStream', name: 'a' }, stream('a:latest')],
     ['a whole stream with a tag', { kind: 'ImageStream', name: 'a:1' }, stream('a:1')],
-    ['the old name of a stream', { kind: 'ImageRepository', name: 'a' }, stream('a:latest')],
+    ['the legacy name of a stream', { kind: 'ImageRepository', name: 'a' }, stream('a:latest')],
     ['a tag', stream('a:1'), stream('a:1')],
     ['an image, which the API rejects', { kind: 'DockerImage', name: 'a' }, { kind: 'DockerImage', name: 'a' }],
   ])('a trigger from %s', (_what, from, expected) => {
@@ -60,7 +60,7 @@ describe('DeploymentConfig', () => {
     expect(complete).toEqual(config({ type: 'ConfigChange' }, trigger(expected)));
   });
 
-  test.each([[undefined], [null], ['a'], [[null, 7, { imageChangeParams: [] }]]])('triggers that are %j stay as they are', (triggers) => {
+  test.each([[undefined], [null], ['a'], [[null, 7, { imageChangeParams: [] }]]])('triggers that are %j are unchanged', (triggers) => {
     const object = { spec: { triggers } };
     expect(withApiDefaults({ group: 'apps.openshift.io', kind: 'DeploymentConfig' }, object)).toEqual(object);
   });
@@ -70,7 +70,7 @@ test.each([
   ['BuildConfig', 'example.com'],
   ['constructor', ''],
   ['Pod', ''],
-])('%s of group "%s" stays as it is', (kind, group) => {
+])('%s of group "%s" is unchanged', (kind, group) => {
   const object = { spec: { strategy: { type: 'Docker' } } };
   expect(withApiDefaults({ group, kind }, object)).toBe(object);
 });

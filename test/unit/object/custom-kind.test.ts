@@ -53,18 +53,18 @@ describe('an Argo Rollout', () => {
     ]);
   });
 
-  test('that takes its template from a Deployment names no images', () => {
+  test('with the template of a Deployment contains no images', () => {
     expect(slots(rollout, { spec: { workloadRef: { kind: 'Deployment', name: 'web' } } })).toEqual([]);
     expect(slots(rollout, { spec: { template: null } })).toEqual([]);
   });
 
-  test('whose containers another object has is read all the same', () => {
+  test('whose containers are in another object is evaluated nevertheless', () => {
     expect(slots(rollout, { spec: { template: { spec: { volumes: [{ name: 'v', image: { reference: 'reg.io/v' } }] } } } })).toEqual([
       'spec.template.spec.volumes[0].image.reference reg.io/v',
     ]);
   });
 
-  test('that another object controls is left as it is', () => {
+  test('with a controller is left alone', () => {
     const owned = { metadata: { ownerReferences: [{ controller: true }] }, spec };
     expect(read(rollout, owned)).toMatchObject({ readOnlyBecause: 'owned' });
   });
@@ -92,7 +92,7 @@ describe('a Tekton TaskRun', () => {
     stepTemplate: { image: 'reg.io/step' },
   };
 
-  test('names images by themselves, which its Pod pulls', () => {
+  test('contains images itself, which its Pod pulls', () => {
     expect(read(taskRun, { spec: { taskSpec } }).kind).toBe('naming');
     expect(slots(taskRun, { spec: { taskSpec } })).toEqual([
       'spec.taskSpec.steps[0].image reg.io/builder elsewhere',
@@ -102,12 +102,12 @@ describe('a Tekton TaskRun', () => {
     ]);
   });
 
-  test('that refers to a Task names none', () => {
+  test('with a reference to a Task contains none', () => {
     expect(slots(taskRun, { spec: { taskRef: { name: 'build' } } })).toEqual([]);
   });
 });
 
-test('several pod specs, by the names of a map, are judged', () => {
+test('several Pod specs, in a map by name, are evaluated', () => {
   const replica = (image: string) => ({ replicas: 1, template: { spec: { containers: [{ name: 'p', image }] } } });
   expect(slots(job, { spec: { pytorchReplicaSpecs: { Master: replica('reg.io/m'), Worker: replica('{{image}}') } } })).toEqual([
     'spec.pytorchReplicaSpecs.Master.template.spec.containers[0].image reg.io/m elsewhere',
@@ -119,14 +119,14 @@ test.each([
   { name: 'a variable like', image: '$(params.x)/app', waits: true },
   { name: 'a variable like', image: 'reg.io/app:${TAG}', waits: true },
   { name: 'a variable like', image: 'reg.io/{{x}}', waits: true },
-  { name: 'a lone letter of one, as in', image: 'reg.io/app$', waits: false },
-  { name: 'a lone letter of one, as in', image: 'reg.io/{app}', waits: false },
+  { name: 'a single letter of one, as in', image: 'reg.io/app$', waits: false },
+  { name: 'a single letter of one, as in', image: 'reg.io/{app}', waits: false },
 ])('$name $image: $waits', ({ image, waits }) => {
   const [slot] = read(taskRun, { spec: { taskSpec: { stepTemplate: { image } } } }).slots;
   expect(slot?.content.kind).toBe(waits ? 'unresolved' : 'image');
 });
 
-describe('a field of the wrong type makes the object malformed, and says where', () => {
+describe('a field of the wrong type makes the object malformed, and the problem shows its path', () => {
   test.each([
     { of: rollout, object: { spec: 1 }, problem: undefined },
     { of: rollout, object: { spec: { template: [] } }, problem: 'spec.template.spec must be a pod spec, but is missing' },
@@ -175,13 +175,13 @@ describe('a path', () => {
     ['$.spec', 'but "$" is not a field name'],
     ['spec.a b', 'but "a b" is not a field name'],
     ['*.image', 'must start with a field'],
-  ])('"%s" is none: %s', (text, message) => {
+  ])('"%s" is invalid: %s', (text, message) => {
     const parsed = parsePathPattern(text);
     expect(parsed.ok ? '' : parsed.message).toContain(message);
   });
 });
 
-test('no image can hide outside the fields that are asked about', () => {
+test('no image can hide outside the intercepted fields', () => {
   expect([rollout, taskRun, job].map((each) => customKindRow(each).fields.map(renderPath))).toEqual([
     ['spec.template'],
     ['spec.taskSpec.steps', 'spec.taskSpec.sidecars', 'spec.taskSpec.stepTemplate.image'],
@@ -189,7 +189,7 @@ test('no image can hide outside the fields that are asked about', () => {
   ]);
 });
 
-test('a kind that is named beside the others leaves them as they are', () => {
+test('an additional kind leaves the others unchanged', () => {
   const kinds = kindsOf([...kindsWithImages, customKindRow(service)]);
   expect(kinds.find({ group: 'serving.knative.dev', kind: 'Service' })?.resource).toBe('services');
   expect(kinds.find({ group: '', kind: 'Service' })).toBeUndefined();
@@ -219,7 +219,7 @@ function slots(of: CustomKind, object: object): string[] {
   });
 }
 
-test('a list that several paths contain is read once', () => {
+test('a list that is in several paths is read once', () => {
   const fields = ['a', 'b', 'c', 'd', 'e', 'f'];
   const readsOf = (paths: readonly string[]) => {
     let reads = 0;
@@ -240,7 +240,7 @@ test('a list that several paths contain is read once', () => {
   expect(one).toBeLessThan(2_500);
 });
 
-test('of values of a wrong type, the one with the shortest path is reported, and of these the first', () => {
+test('of several values with a wrong type, the one with the shortest path is reported, and then the first', () => {
   const flow: CustomKind = { ...kind('example.com', 'Flow', 'flows'), podSpecs: [], images: [pattern('spec.list[*].a.b.image')] };
   const object = { spec: { list: [{ a: { b: 'deep' } }, { a: 1 }, { a: 2 }] } };
   expect(readObject({ ...flow, operation: 'CREATE', fromKubelet: false }, object, kindsOf([customKindRow(flow)]))).toEqual({

@@ -13,7 +13,7 @@ const recorded = readFileSync(file, 'utf8')
   .split('\n')
   .map((line) => JSON.parse(line) as Recorded);
 
-describe('every image that a tool pulls is read', () => {
+describe('every image that a tool pulls is found', () => {
   test.each(recorded.filter(({ name }) => !name.startsWith('seed')))('$name', (each) => {
     expect(missedPulls(each, each.pulls)).toEqual([]);
   });
@@ -24,7 +24,7 @@ describe('every image that a tool pulls is read', () => {
     expect(generated.flatMap((each) => missedPulls(each, each.pulls).map(({ image }) => `${each.name}: ${image}`))).toEqual([]);
   });
 
-  test('and the comparison would see one that is not', () => {
+  test('and the comparison would detect one that is not', () => {
     const seen: Pull[] = [{ image: 'evil.io/never', tool: 'a tool' }];
     expect(missedPulls({ dockerfile: 'FROM good.io/a\n', args: {}, env: {} }, seen)).toEqual(seen);
   });

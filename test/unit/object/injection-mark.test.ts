@@ -3,18 +3,18 @@ import { describe, expect, test } from 'vitest';
 import { injectedAnnotation, readBuildMark, readPodMark, renderBuildMark, renderPodMark } from '../../../src/object/injection-mark.ts';
 import { sameJson } from '../../../src/object/json.ts';
 
-describe('the mark on a pod', () => {
+describe('the mark on a Pod', () => {
   test.each([
     { mark: { rules: ['a'], serviceAccount: ['b'] }, text: '{"rules":["a"],"serviceAccount":["b"]}' },
     { mark: { rules: ['a'], serviceAccount: [] }, text: '{"rules":["a"]}' },
     { mark: { rules: [], serviceAccount: ['b'] }, text: '{"serviceAccount":["b"]}' },
-  ])('$text reads back', ({ mark, text }) => {
+  ])('$text is parsed', ({ mark, text }) => {
     expect(renderPodMark(mark)).toBe(text);
     expect(readPodMark(marked(text), ['metadata'])).toEqual(mark);
   });
 
   test.each(['', 'x', '[]', 'null', '7', '{"rules":"a"}', '{"rules":{"0":"a"}}', '{"rules":[1,null,""]}', '{"rules":', 5, null, {}])(
-    '%j counts as none',
+    '%j counts as no mark',
     (text) => {
       expect(readPodMark(marked(text), ['metadata'])).toEqual({ rules: [], serviceAccount: [] });
     },
@@ -22,12 +22,12 @@ describe('the mark on a pod', () => {
 });
 
 describe('the mark on a build', () => {
-  test('reads back', () => {
+  test('is parsed', () => {
     const mark = new Map([['spec.output.pushSecret', 'push']]);
     expect(readBuildMark(marked(renderBuildMark(mark)), ['metadata'])).toEqual(mark);
   });
 
-  test('holds names only', () => {
+  test('contains only names', () => {
     expect(readBuildMark(marked('{"a":1,"b":"","__proto__":"x","c":"d"}'), ['metadata'])).toEqual(
       new Map([
         ['__proto__', 'x'],

@@ -49,7 +49,7 @@ const buildSlots = [
   'spec.output.to.name spec.output.to push reg.io/out',
 ];
 
-describe('every kind keeps its images where the table says', () => {
+describe('every kind has its images where the table shows', () => {
   test.each([
     { kind: 'Pod', object: { spec: podSpec }, slots: podSlots('spec') },
     { kind: 'PodTemplate', object: { template }, slots: podSlots('template.spec') },
@@ -147,7 +147,7 @@ describe('every kind keeps its images where the table says', () => {
     ]);
   });
 
-  test('the table has no kind that is not tried here', () => {
+  test('the table has no kind that is not tested here', () => {
     expect(kindsWithImages.map(({ kind }) => kind).toSorted()).toEqual(
       // biome-ignore format: one list
       ['Build', 'BuildConfig', 'BuildRequest', 'CronJob', 'DaemonSet', 'Deployment', 'DeploymentConfig', 'ImageStream', 'ImageStreamImport', 'ImageStreamMapping', 'ImageStreamTag', 'ImageTag', 'Job', 'Pod', 'PodTemplate', 'ReplicaSet', 'ReplicationController', 'StatefulSet'],
@@ -169,7 +169,7 @@ describe('every kind keeps its images where the table says', () => {
     { kind: 'DeploymentConfig', object: { spec: { template } } },
     { kind: 'BuildConfig', object: { spec: buildSpec } },
     { kind: 'ImageStream', object: { spec: { tags: [{ from: docker('reg.io/a') }] } } },
-  ])('a $kind with apiVersion v1, as old files have it, is the same', ({ kind, object }) => {
+  ])('a $kind with apiVersion v1, as in old files, is the same', ({ kind, object }) => {
     expect(readObject({ ...contextOf(kind), group: '' }, object)).toEqual(readObject(contextOf(kind), object));
   });
 
@@ -181,12 +181,12 @@ describe('every kind keeps its images where the table says', () => {
     { kind: 'ImageStreamImport', object: { spec: { repository: null, images: [] } } },
     { kind: 'ImageStreamMapping', object: { image: {} } },
     { kind: 'BuildRequest', object: { from: null } },
-  ])('a $kind may name none: $object', ({ kind, object }) => {
+  ])('a $kind may contain none: $object', ({ kind, object }) => {
     expect(shapeOf(kind, object).slots).toEqual([]);
   });
 });
 
-describe('an image that is not written is unresolved', () => {
+describe('a missing image is unresolved', () => {
   test.each([
     { value: undefined, why: 'the image field is not set' },
     { value: null, why: 'the image field is not set' },
@@ -200,7 +200,7 @@ describe('an image that is not written is unresolved', () => {
     ]);
   });
 
-  test('white space beside a name is left for the image grammar to refuse', () => {
+  test('whitespace around a name is left to the image grammar, which rejects it', () => {
     const shape = shapeOf('Pod', { spec: { containers: [{ image: ' reg.io/a' }, { image: '  ' }] } });
     expect(shape.slots.map(({ content }) => content)).toEqual([
       { kind: 'image', text: ' reg.io/a' },
@@ -209,7 +209,7 @@ describe('an image that is not written is unresolved', () => {
   });
 });
 
-describe('a field of the wrong type makes the object malformed, and says where', () => {
+describe('a field of the wrong type makes the object malformed, and the problem shows its path', () => {
   const containers = [{ name: 'a', image: 'reg.io/a' }];
   test.each([
     { kind: 'Pod', object: null, problem: 'object must be a Pod, but is null' },
@@ -355,8 +355,8 @@ describe('a field of the wrong type makes the object malformed, and says where',
   });
 });
 
-describe('whatever JSON arrives', () => {
-  test('is read without a throw', () => {
+describe('any JSON', () => {
+  test('is parsed without an exception', () => {
     const fields = [
       'metadata',
       'annotations',
@@ -418,12 +418,12 @@ describe('whatever JSON arrives', () => {
     expect(shapeOf('Pod', object).slots).toHaveLength(1);
   });
 
-  test('what a key __proto__ holds does not count as inherited', () => {
+  test('the contents of a key __proto__ are not inherited', () => {
     const object = JSON.parse('{"spec":{"__proto__":{"imagePullSecrets":[{"name":"x"}]},"containers":[{"image":"a"}]}}');
     expect((shapeOf('Pod', object) as PodShape).pullSecrets).toEqual([]);
   });
 
-  test('a name that holds line breaks or has no end is escaped and cut', () => {
+  test('a name with line breaks or a very long name is escaped and cut', () => {
     const names = ['a\n\u001b[31m', 'x'.repeat(100_000)];
     const shape = shapeOf('Pod', { spec: { containers: names.map((name) => ({ name, image: 'a' })) } });
     expect(shape.slots[0]?.displayName).toBe('container "a\\n\\u{1b}[31m"');
@@ -443,24 +443,24 @@ describe('the service account', () => {
   });
 });
 
-describe('what must be left as it is', () => {
+describe('what must not be changed', () => {
   const controller = { metadata: { ownerReferences: [{ controller: true }] } };
   const other = { metadata: { ownerReferences: [{ controller: false }, null, 'x'] } };
   const mirror = { metadata: { annotations: { 'kubernetes.io/config.mirror': 'hash' } } };
   const rows: readonly (readonly [string, string, object, Partial<ReadingContext>, PodShape['readOnlyBecause'] | undefined])[] = [
     ['a ReplicaSet of a Deployment', 'ReplicaSet', controller, {}, 'owned'],
-    ['a ReplicaSet that stands alone', 'ReplicaSet', {}, {}, undefined],
+    ['a ReplicaSet without an owner', 'ReplicaSet', {}, {}, undefined],
     ['a ReplicaSet with another kind of owner', 'ReplicaSet', other, {}, undefined],
     ['a ReplicationController of a DeploymentConfig', 'ReplicationController', controller, {}, 'owned'],
     ['a Job of a CronJob', 'Job', controller, {}, 'owned'],
-    ['a Job that exists', 'Job', {}, { operation: 'UPDATE' }, 'immutable'],
+    ['an existing Job', 'Job', {}, { operation: 'UPDATE' }, 'immutable'],
     ['a new Job', 'Job', {}, {}, undefined],
-    ['a Deployment that an operator owns', 'Deployment', controller, {}, undefined],
-    ['a Pod of a ReplicaSet', 'Pod', controller, {}, undefined],
-    ['a Pod that exists', 'Pod', {}, { operation: 'UPDATE' }, 'immutable'],
-    ['a mirror pod that a kubelet reports', 'Pod', mirror, { fromKubelet: true }, 'mirror'],
-    ['a pod that anybody else calls a mirror pod', 'Pod', mirror, {}, undefined],
-    ['a pod that a kubelet creates without the annotation', 'Pod', {}, { fromKubelet: true }, undefined],
+    ['a Deployment with an operator as owner', 'Deployment', controller, {}, undefined],
+    ['a Pod with a ReplicaSet as owner', 'Pod', controller, {}, undefined],
+    ['an existing Pod', 'Pod', {}, { operation: 'UPDATE' }, 'immutable'],
+    ['a mirror Pod that a kubelet reports', 'Pod', mirror, { fromKubelet: true }, 'mirror'],
+    ['a Pod with the mirror annotation from any other user', 'Pod', mirror, {}, undefined],
+    ['a Pod that a kubelet creates without the annotation', 'Pod', {}, { fromKubelet: true }, undefined],
   ];
   test.each(rows)('%s', (_name, kind, meta, context, readOnlyBecause) => {
     const spec = { containers: [{ image: 'a' }] };
@@ -478,7 +478,7 @@ describe('what must be left as it is', () => {
     expect(reading.kind === 'shape' && reading.shape.kind === 'build' && reading.shape.readOnlyBecause).toBe(readOnlyBecause);
   });
 
-  test.each(['ReplicationController', 'DeploymentConfig'])('a %s without a template names no images', (kind) => {
+  test.each(['ReplicationController', 'DeploymentConfig'])('a %s without a template contains no images', (kind) => {
     expect(shapeOf(kind, { spec: { template: null } })).toMatchObject({ slots: [], readOnlyBecause: 'owned' });
   });
 });
@@ -491,27 +491,27 @@ describe('the image trigger of a DeploymentConfig', () => {
   const trigger = (...containerNames: unknown[]) => ({ type: 'ImageChange', imageChangeParams: { automatic: true, containerNames } });
   const other = { kind: 'image', text: 'other' };
 
-  test('will fill the container it names, so a placeholder there is no image yet', () => {
+  test('fills the container in its list, so a placeholder there is not an image yet', () => {
     expect(imageOf('web', [{ type: 'ConfigChange' }, trigger('web')])).toEqual([
       { kind: 'unresolved', written: 'web', why: '"web" is a placeholder that an image trigger replaces' },
       other,
     ]);
   });
 
-  test('leaves an image that names its registry an image, filled or not', () => {
+  test('does not affect an image with a registry, filled or not', () => {
     expect(imageOf('reg.io/web', [trigger('web')])).toEqual([{ kind: 'image', text: 'reg.io/web' }, other]);
   });
 
   test.each([
-    { name: 'of another container', triggers: [trigger('db')] },
+    { name: 'for another container', triggers: [trigger('db')] },
     { name: 'of another type', triggers: [{ type: 'ConfigChange', imageChangeParams: { containerNames: ['web'] } }] },
     { name: 'without containers', triggers: [{ type: 'ImageChange', imageChangeParams: null }, null, 1] },
-    { name: 'that is no list', triggers: { type: 'ImageChange' } },
+    { name: 'that is not a list', triggers: { type: 'ImageChange' } },
   ])('$name changes nothing', ({ triggers }) => {
     expect(imageOf('web', triggers)).toEqual([{ kind: 'image', text: 'web' }, other]);
   });
 
-  test('does not excuse a name that no runtime could read', () => {
+  test('does not excuse an invalid name', () => {
     expect(imageOf('https://web', [trigger('web')])).toEqual([{ kind: 'image', text: 'https://web' }, other]);
   });
 });
@@ -538,14 +538,14 @@ describe('the annotation image.openshift.io/triggers', () => {
 
   test.each([
     { name: 'by name', triggers: [trigger(web)], waiting: ['containers[0].image'] },
-    { name: 'by position', triggers: [trigger('spec.template.spec.containers[0].image')], waiting: ['containers[0].image'] },
+    { name: 'by index', triggers: [trigger('spec.template.spec.containers[0].image')], waiting: ['containers[0].image'] },
     {
-      name: 'an init container, apart from a container of the same name',
+      name: 'an init container, distinct from a container of the same name',
       triggers: [trigger('spec.template.spec.initContainers[?(@.name=="web")].image')],
       waiting: ['initContainers[0].image'],
     },
     {
-      name: 'without the kind, which can be only one',
+      name: 'without the kind, which has only one possible value',
       triggers: [trigger(web, { from: { name: 'web:1' } })],
       waiting: ['containers[0].image'],
     },
@@ -554,26 +554,26 @@ describe('the annotation image.openshift.io/triggers', () => {
       triggers: [trigger(web, { pause: 'true' }), trigger('spec.template.spec.containers[1].image', { paused: false })],
       waiting: ['containers[0].image'],
     },
-    { name: 'beside one that cannot be read', triggers: [null, 1, {}, trigger(web)], waiting: ['containers[0].image'] },
-  ])('makes a placeholder of the image it fills: $name', ({ triggers, waiting }) => {
+    { name: 'next to an invalid one', triggers: [null, 1, {}, trigger(web)], waiting: ['containers[0].image'] },
+  ])('makes the image that it fills a placeholder: $name', ({ triggers, waiting }) => {
     expect(waitingIn('Deployment', triggers)).toEqual(waiting);
   });
 
   test.each([
-    { name: 'not of an image with a registry', triggers: [trigger('spec.template.spec.containers[1].image')] },
-    { name: 'not of an image volume, which no trigger fills', triggers: [trigger('spec.template.spec.volumes[0].image.reference')] },
+    { name: 'not an image with a registry', triggers: [trigger('spec.template.spec.containers[1].image')] },
+    { name: 'not an image volume, which no trigger fills', triggers: [trigger('spec.template.spec.volumes[0].image.reference')] },
     { name: 'not while it is paused', triggers: [trigger(web, { paused: true })] },
-    { name: 'not where paused is text, which the controller cannot read', triggers: [trigger(web, { paused: 'true' })] },
-    { name: 'not where paused is text, even "false"', triggers: [trigger(web, { paused: 'false' })] },
+    { name: 'not if paused is a string, which the controller cannot parse', triggers: [trigger(web, { paused: 'true' })] },
+    { name: 'not if paused is a string, even "false"', triggers: [trigger(web, { paused: 'false' })] },
     { name: 'not from another kind', triggers: [trigger(web, { from: { kind: 'DockerImage', name: 'web:1' } })] },
-    { name: 'not from nothing', triggers: [trigger(web, { from: {} })] },
-    { name: 'not by the path of another kind', triggers: [trigger('spec.containers[0].image')] },
-    { name: 'not by a pattern', triggers: [trigger('spec.template.spec.containers[*].image')] },
-    { name: 'not by another field', triggers: [trigger('spec.template.spec.containers[0].command')] },
-    { name: 'not by a field path of another type', triggers: [trigger({ a: web }), trigger([web])] },
-    { name: 'not when it is no list', triggers: trigger(web) },
-    { name: 'not when it is no JSON', triggers: '[{' },
-  ])('makes no placeholder, $name', ({ triggers }) => {
+    { name: 'not without a source', triggers: [trigger(web, { from: {} })] },
+    { name: 'not with the path of another kind', triggers: [trigger('spec.containers[0].image')] },
+    { name: 'not with a pattern', triggers: [trigger('spec.template.spec.containers[*].image')] },
+    { name: 'not with another field', triggers: [trigger('spec.template.spec.containers[0].command')] },
+    { name: 'not with a field path of a wrong type', triggers: [trigger({ a: web }), trigger([web])] },
+    { name: 'not when it is not a list', triggers: trigger(web) },
+    { name: 'not when it is not JSON', triggers: '[{' },
+  ])('creates no placeholder, $name', ({ triggers }) => {
     expect(waitingIn('Deployment', triggers)).toEqual([]);
   });
 
@@ -591,7 +591,7 @@ describe('the annotation image.openshift.io/triggers', () => {
     expect(waitingIn(kind, [trigger(`${at}.spec.containers[0].image`)], at)).toEqual(waits ? ['containers[0].image'] : []);
   });
 
-  test('tells the stream that the image will come from, of a blank too', () => {
+  test('shows the stream that the image will come from, even for a blank image', () => {
     const annotations = { 'image.openshift.io/triggers': JSON.stringify([trigger(web, { from: { name: 'web:1', namespace: 'images' } })]) };
     const stream = { kind: 'ImageStreamTag', name: 'web:1', namespace: 'images' };
     for (const image of ['web', ' ']) {
@@ -600,7 +600,7 @@ describe('the annotation image.openshift.io/triggers', () => {
     }
   });
 
-  test('never of a Pod, where the name would run', () => {
+  test('is ignored on a Pod, where the name would run', () => {
     const metadata = { annotations: { 'image.openshift.io/triggers': JSON.stringify([trigger('spec.containers[0].image')]) } };
     expect(shapeOf('Pod', { metadata, spec }).slots.every(({ content }) => content.kind === 'image')).toBe(true);
   });

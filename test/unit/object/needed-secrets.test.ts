@@ -6,12 +6,12 @@ import { runs } from '../../property.ts';
 
 const annotation = (text: unknown) => ({ 'regkeeper.io/secrets': text });
 
-test('the names are sorted, once each', () => {
+test('the names are sorted, without duplicates', () => {
   expect(renderNeededSecrets(['b.pull', 'a', 'b.pull'])).toBe('a,b.pull');
   expect(renderNeededSecrets([])).toBeUndefined();
 });
 
-test('what is written is read', () => {
+test('what is written is parsed', () => {
   const name = fc.stringMatching(/^[a-z0-9]([a-z0-9.-]{0,8}[a-z0-9])?$/);
   fc.assert(
     fc.property(fc.uniqueArray(name, { maxLength: 8 }), (names) => {
@@ -21,21 +21,21 @@ test('what is written is read', () => {
   );
 });
 
-describe('a value that someone wrote by hand', () => {
+describe('a value that a user wrote', () => {
   test.each<{ written: string; annotations: unknown; names: readonly string[] }>([
     { written: 'nothing', annotations: undefined, names: [] },
     { written: 'other annotations', annotations: { a: 'b' }, names: [] },
-    { written: 'no text', annotations: annotation(5), names: [] },
-    { written: 'an empty text', annotations: annotation(''), names: [] },
+    { written: 'not a string', annotations: annotation(5), names: [] },
+    { written: 'an empty string', annotations: annotation(''), names: [] },
     { written: 'spaces and empty names', annotations: annotation(' a, ,b,'), names: ['a', 'b'] },
-    { written: 'a name twice', annotations: annotation('a,a'), names: ['a'] },
-    { written: 'more text than all names have', annotations: annotation('a,'.repeat(40_000)), names: [] },
-    { written: 'a key of the prototype', annotations: Object.create(annotation('a')), names: [] },
+    { written: 'a duplicate name', annotations: annotation('a,a'), names: ['a'] },
+    { written: 'a longer string than all names have', annotations: annotation('a,'.repeat(40_000)), names: [] },
+    { written: 'a property of the prototype', annotations: Object.create(annotation('a')), names: [] },
   ])('$written', ({ annotations, names }) => {
     expect(readNeededSecrets(annotations)).toEqual(names);
   });
 
-  test('more names than there can be: the first count', () => {
+  test('of too many names, the first are kept', () => {
     const names = Array.from({ length: 300 }, (_, index) => `s${index}`);
     expect(readNeededSecrets(annotation(names.join(',')))).toEqual(names.slice(0, 250));
   });

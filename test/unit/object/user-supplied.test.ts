@@ -38,28 +38,28 @@ describe('names that the author lists', () => {
   });
 
   test.each([
-    ['is parsed if it has the field', file('a'), ['a'], true],
-    ['is parsed if it may have the field, with an escape', file('a').replace('imagePull', 'image\\u0050ull'), ['a'], true],
+    ['is parsed if it contains the field', file('a'), ['a'], true],
+    ['is parsed if it may contain the field, with an escape', file('a').replace('imagePull', 'image\\u0050ull'), ['a'], true],
     ['is not parsed without it', file('a').replace('imagePullSecrets', 'imagePulls'), [], false],
-    ['is not parsed for an escape that is no letter', '{"spec":{"a\\n\\"":1}}', [], false],
+    ['is not parsed for an escape that is not a letter', '{"spec":{"a\\n\\"":1}}', [], false],
   ])('the file of kubectl apply %s', (_what, text, names, isParsed) => {
     expect([...userSuppliedNames(applied(text), location)]).toEqual(names);
     expect(parsing(() => userSuppliedNames(applied(text), location)).characters > 0).toBe(isParsed);
   });
 
-  test('a file longer than annotations can be is not read', () => {
+  test('a file that is longer than annotations can be is not parsed', () => {
     expect([...userSuppliedNames(applied(file('a', 'x'.repeat(261_000))), location)]).toEqual(['a']);
     const long = applied(file('a', 'x'.repeat(263_000)));
     expect([...userSuppliedNames(long, location)]).toEqual([]);
     expect(parsing(() => userSuppliedNames(long, location)).characters).toBe(0);
   });
 
-  test('keys that name no entry cost no exception, however many there are', () => {
+  test('keys that match no entry cause no exception, however many there are', () => {
     const keys = Array.from({ length: 5_000 }, (_key, index) => `k:{"name":${index}`);
     expect(parsing(() => userSuppliedNames(applied(undefined, keys), location))).toEqual({ thrown: 0, characters: 0 });
   });
 
-  test('the key of an entry is read as JSON', { timeout: 60_000 }, () => {
+  test('the key of an entry is parsed as JSON', { timeout: 60_000 }, () => {
     const sign = fc.constantFrom('a', '-', '"', '\\', '\\"', '\\u0041', '\\n', '\n', '\u0001', 'é', '😀', '/', '{', '}', '\\x');
     fc.assert(
       fc.property(fc.array(sign, { maxLength: 5 }), (signs) => {
@@ -79,23 +79,23 @@ describe('names that the author lists', () => {
 test.each([
   ['absent', undefined, undefined],
   ['empty', '', undefined],
-  ['no text', { a: 1 }, undefined],
-  ['no JSON', '{', undefined],
+  ['not a string', { a: 1 }, undefined],
+  ['not JSON', '{', undefined],
   ['JSON', '{"a":1}', { a: 1 }],
   ['as long as annotations can be', `"${'x'.repeat(262_142)}"`, 'x'.repeat(262_142)],
   ['longer', `"${'x'.repeat(262_143)}"`, undefined],
-])('JSON in a text of an object: %s', (_name, text, value) => {
+])('JSON in a string of an object: %s', (_name, text, value) => {
   expect(parseJsonText(text)).toEqual(value);
 });
 
-describe('values that are nested deeply', () => {
+describe('deeply nested values', () => {
   const nested = (depth: number) => JSON.parse(`${'{"a":['.repeat(depth / 2)}1${']}'.repeat(depth / 2)}`);
   test.each([
     [500, true],
     [1_000, true],
     [1_002, false],
     [130_000, false],
-  ])('%i levels: same as themselves is %s', (depth, same) => {
+  ])('%i levels: equal to themselves is %s', (depth, same) => {
     expect(sameJson(nested(depth), nested(depth))).toBe(same);
   });
 });

@@ -28,11 +28,11 @@ describe('the log', () => {
   test.each([
     ['a bug has its stack', new Error('a bug'), { type: 'Error', message: 'a bug', stack: expect.stringContaining('logger.test') }],
     [
-      'a refusal of the API server has none',
+      'an error of the API server has none',
       new ApiError(403, 'Forbidden', 'GET /api: no'),
       { type: 'ApiError', message: 'GET /api: no', status: 403, reason: 'Forbidden' },
     ],
-    ['whatever else is thrown is told', 'text', { message: 'text' }],
+    ['any other thrown value is logged', 'text', { message: 'text' }],
   ])('%s', (_name, err, expected) => {
     expect(linesOf((destination) => createLogger('info', destination).error({ err }, 'words'))).toMatchObject([{ err: expected }]);
     if (err instanceof ApiError)
@@ -40,19 +40,19 @@ describe('the log', () => {
   });
 });
 
-describe('a line of the log is bounded, whatever a tenant has written', () => {
+describe('a log line has a limited length, whatever a tenant has written', () => {
   const long = 'x'.repeat(1_000_000);
   const many = Array.from({ length: 10_000 }, (_, index) => `name-${index}`);
   const nested = { a: { b: { c: { d: { e: { f: long } } } } } };
   test.each<[string, object, string]>([
-    ['a long text', { name: long }, 'words'],
+    ['a long string', { name: long }, 'words'],
     ['a long message', {}, long],
     ['a long list', { names: many, all: many.map((name) => ({ name, long })) }, 'words'],
     ['many fields', Object.fromEntries(many.map((name) => [name, long])), 'words'],
     ['a long name of a field', { [long]: 1 }, 'words'],
     ['deep nesting', nested, 'words'],
     ['an error with a long message', { err: new Error(long) }, 'words'],
-    ['a refusal of the API server with a long message', { err: new ApiError(403, long, long) }, 'words'],
+    ['an error of the API server with a long message', { err: new ApiError(403, long, long) }, 'words'],
     ['an error with fields and a cause', { err: Object.assign(new Error('x', { cause: new Error(long) }), { all: many, long }) }, 'words'],
   ])('%s', (_name, fields, message) => {
     const lines: string[] = [];
@@ -62,13 +62,13 @@ describe('a line of the log is bounded, whatever a tenant has written', () => {
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'warn', name: expect.any(String), msg: expect.stringMatching(/^(words|x)/) });
   });
 
-  test('what is cut says how long it was', () => {
+  test('truncated strings show their original length', () => {
     const [written] = linesOf((destination) => createLogger('info', destination).warn({ name: long, names: many }, 'words'));
     expect(written?.name).toBe(`${'x'.repeat(256)}…[1000000 characters]…${'x'.repeat(128)}`);
     expect(written?.names).toEqual([...many.slice(0, 98), '…[10000 entries]']);
   });
 
-  test('fields that are left out are said to be', () => {
+  test('omitted fields are marked', () => {
     const fields = Object.fromEntries(many.map((name) => [name, 1]));
     const [written] = linesOf((destination) => createLogger('info', destination).warn({ fields }, 'words'));
     expect(Object.keys(written?.fields as object)).toHaveLength(100);
@@ -77,12 +77,12 @@ describe('a line of the log is bounded, whatever a tenant has written', () => {
 });
 
 describe('the audit log', () => {
-  test('has the record and only its name, schema version and time in addition', () => {
+  test('contains the record, and only its name, schema version and time in addition', () => {
     const [line] = linesOf((destination) => createAuditLog(destination).write({ event: 'decision' }));
     expect(line).toEqual({ log: 'audit', schemaVersion: 2, time: expect.any(String), event: 'decision' });
   });
 
-  test('a record is written as pino would write it', () => {
+  test('a record is serialized like by pino', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue({ stringUnit: 'binary' })), (fields) => {
         const lines: string[] = [];
@@ -102,7 +102,7 @@ describe('the audit log', () => {
     );
   });
 
-  test('lines are gathered, and written together after a while, or at once when they are flushed', async () => {
+  test('lines are gathered, and written together after a while, or immediately when they are flushed', async () => {
     const file = join(folder, 'gathered.log');
     const destination = openDestination(file, { gatherMilliseconds: 10 });
     for (const number of [1, 2]) destination.write(line(number));
@@ -115,7 +115,7 @@ describe('the audit log', () => {
     expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 0 });
   });
 
-  test('gathered lines that become many are written before their time, and in order', async () => {
+  test('many gathered lines are written early, and in order', async () => {
     const file = join(folder, 'many.log');
     const destination = openDestination(file, { gatherMilliseconds: 600_000 });
     const lines = Array.from({ length: 70 }, (_, number) => `${number} ${'x'.repeat(1_000)}\n`);
@@ -126,13 +126,13 @@ describe('the audit log', () => {
     expect(readFileSync(file, 'utf8')).toBe(lines.join(''));
   });
 
-  test('gathered lines count against the room like all that wait', () => {
+  test('gathered lines count towards the limit like all pending lines', () => {
     const destination = openDestination(join(folder, 'room.log'), { gatherMilliseconds: 600_000, maxWaitingBytes: 2 * line(1).length });
     for (const number of [1, 2, 3]) destination.write(line(number));
     expect(destination.delivery()).toEqual({ failing: true, lost: 1, waiting: 2 });
   });
 
-  test('a file is added to, in the order of calls, and is not for everybody', async () => {
+  test('a file is appended to, in the order of calls, and is not readable by others', async () => {
     const file = join(folder, 'audit.log');
     for (const run of [1, 2]) {
       const destination = openDestination(file);
@@ -148,7 +148,7 @@ describe('the audit log', () => {
     expect(statSync(file).mode & 0o007).toBe(0);
   });
 
-  test('a file that cannot be opened is told at once', () => {
+  test('a file that cannot be opened is reported immediately', () => {
     expect(() => openDestination(join(folder, 'nowhere/audit.log'))).toThrow(/ENOENT/);
   });
 });
@@ -178,8 +178,8 @@ function namedPipe(name: string) {
 
 const line = (number: number) => `line ${number}\n`;
 
-describe('what cannot be written', () => {
-  test('waits, and is written in order when it can be, and both are told once', async () => {
+describe('a line that cannot be written', () => {
+  test('is kept, and written in order when possible, and both are logged once', async () => {
     const pipe = namedPipe('well-again');
     pipe.come();
     const events: string[] = [];
@@ -198,7 +198,7 @@ describe('what cannot be written', () => {
     expect(destination.delivery()).toEqual({ failing: false, lost: 0, waiting: 0 });
   });
 
-  test('is lost and counted where there is no room to wait, and is tried again although nothing is written any more', async () => {
+  test('is lost and counted if the buffer is full, and is retried even if nothing else is written', async () => {
     const pipe = namedPipe('no-room');
     pipe.come();
     const events: string[] = [];
@@ -220,7 +220,7 @@ describe('what cannot be written', () => {
     expect(destination.delivery()).toEqual({ failing: false, lost: 3, waiting: 0 });
   });
 
-  test('a lone line is never lost, however long it is, nor are those behind it that have room', async () => {
+  test('is never lost if it is alone, however long it is, and lines after it are kept if they fit', async () => {
     const file = join(folder, 'long.log');
     const destination = openDestination(file, { maxWaitingBytes: 1024 });
     const long = `${'x'.repeat(100_000)}\n`;
@@ -233,7 +233,7 @@ describe('what cannot be written', () => {
     expect(readFileSync(file, 'utf8')).toHaveLength(2 * long.length + 2 * line(1).length);
   });
 
-  test('of lines that are each longer than what may wait, one waits', async () => {
+  test('is kept if it is the only one of those that are longer than the buffer', async () => {
     const pipe = namedPipe('long-lines');
     pipe.come();
     const destination = openDestination(pipe.path, { maxWaitingBytes: 16 });
@@ -247,7 +247,7 @@ describe('what cannot be written', () => {
     expect(pipe.read()).toBe(line(1) + long + line(2));
   });
 
-  test('once a long line is out, those behind it count in full, and another long one may wait', async () => {
+  test('counts in full once a long line before it is written, and then another long line is kept', async () => {
     const pipe = namedPipe('steady');
     pipe.come();
     const destination = openDestination(pipe.path, { maxWaitingBytes: 70_000 });
@@ -278,7 +278,7 @@ describe('what cannot be written', () => {
     expect(destination.delivery()).toMatchObject({ waiting: 4, lost: lost + 1 });
   });
 
-  test('room comes back with each part that is written, not only when all is out', async () => {
+  test('frees buffer space part by part, and not only when everything is written', async () => {
     const pipe = namedPipe('slow');
     pipe.come();
     // More than the buffer of a pipe (64 KiB), so that the rest waits for the reader.
@@ -302,7 +302,7 @@ describe('what cannot be written', () => {
     );
   });
 
-  test('is told also where nobody reads', async () => {
+  test('is also reported if no process reads the pipe', async () => {
     const pipe = namedPipe('unread');
     pipe.come();
     const events: string[] = [];
@@ -312,7 +312,7 @@ describe('what cannot be written', () => {
     expect(destination.delivery()).toMatchObject({ failing: true, lost: 5 });
   });
 
-  test.runIf(process.platform === 'linux')('a full disk ends no process and is no exception', async () => {
+  test.runIf(process.platform === 'linux')('due to a full disk ends no process and causes no exception', async () => {
     const events: string[] = [];
     const destination = openDestination('/dev/full', { onFailing: (reason) => void events.push(reason) });
     for (const number of [1, 2]) {
@@ -322,7 +322,7 @@ describe('what cannot be written', () => {
     expect(events).toEqual(['ENOSPC: no space left on device, write']);
   });
 
-  test('a line of which a full disk took half gets its end, so that the next one stands alone', async () => {
+  test('because a full disk accepted only half of it gets its end, so that the next line is separate', async () => {
     const file = join(folder, 'half.log');
     appendFileSync(file, 'whole\nha');
     for (const number of [1, 2]) {
@@ -333,7 +333,7 @@ describe('what cannot be written', () => {
     expect(readFileSync(file, 'utf8')).toBe(`whole\nha\n${line(1)}${line(2)}`);
   });
 
-  test('a named pipe that nobody reads is told at once, and not waited for', () => {
+  test('a named pipe without a reader is reported immediately, and not waited for', () => {
     expect(() => openDestination(namedPipe('nobody').path)).toThrow(/ENXIO/);
   });
 });

@@ -65,10 +65,10 @@ const buildConfig = {
   },
 };
 
-describe('a decision is counted', () => {
+describe('counters for a decision include', () => {
   test.each<[sentence: string, ...Parameters<typeof record>, counts: string[]]>([
     [
-      'a Pod that is given a secret, whose account has another',
+      'a Pod that gets a secret, whose account has another one',
       'mutate',
       pod('reg.example.com/app'),
       {},
@@ -78,7 +78,7 @@ describe('a decision is counted', () => {
       ],
     ],
     [
-      'a BuildConfig that is given two',
+      'a BuildConfig that gets two',
       'mutate',
       buildConfig,
       {},
@@ -88,7 +88,7 @@ describe('a decision is counted', () => {
       ],
     ],
     [
-      'a refused image, by its rule',
+      'a denied image, by its rule',
       'validate',
       pod('evil.example.com/app'),
       {},
@@ -108,21 +108,21 @@ describe('a decision is counted', () => {
       ],
     ],
     [
-      'a dry run, as a request alone',
+      'a dry run, only as a request',
       'validate',
       pod('evil.example.com/app'),
       { request: { dryRun: true } },
       ['regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="",kind="Pod",outcome="denied"} 1'],
     ],
     [
-      'a kind that nobody knows, whatever its sender calls it',
+      'an unknown kind, whatever its sender calls it',
       'validate',
       { apiVersion: 'made.up/v1', kind: 'Anything', metadata: { name: 'x' } },
       {},
       ['regkeeper_admission_requests_total{webhook="validate",operation="CREATE",group="other",kind="other",outcome="error"} 1'],
     ],
     [
-      'a kind by its older name, as the kind it is',
+      'a kind by its legacy name, as the current kind',
       'validate',
       { ...buildConfig, apiVersion: 'v1' },
       {},
@@ -139,7 +139,7 @@ describe('a decision is counted', () => {
     expect((await Promise.all(names.map((name) => counted(metrics, name)))).flat()).toEqual(counts);
   });
 
-  test('with the time that it took', async () => {
+  test('the duration', async () => {
     const metrics = setUp();
     metrics.decided(record('mutate', pod('reg.example.com/app')));
     const lines = await counted(metrics, 'regkeeper_admission_duration_seconds');
@@ -162,21 +162,21 @@ describe('a decision is counted', () => {
     ]);
   });
 
-  test('each webhook, before its first request: the first would be no increase otherwise', async () => {
+  test('each webhook, before its first request, because otherwise the first one would not be an increase', async () => {
     expect(await samples(setUp(), 'regkeeper_admission_duration_seconds_count')).toEqual(
       ['guard', 'mutate', 'validate'].map((webhook) => `regkeeper_admission_duration_seconds_count{webhook="${webhook}"} 0`),
     );
   });
 
-  test('a request without judgement, by its reason', async () => {
+  test('a request without a decision, by its reason', async () => {
     const metrics = setUp();
     metrics.failed('bug');
     expect(await counted(metrics, 'regkeeper_admission_failures_total')).toEqual(['regkeeper_admission_failures_total{reason="bug"} 1']);
   });
 });
 
-describe('what a stranger writes', () => {
-  test('is in no label: neither image, nor namespace, nor user, nor secret', async () => {
+describe('user-supplied strings', () => {
+  test('are in no label: neither image, namespace, user nor secret', async () => {
     const metrics = setUp();
     metrics.rulesInForce(rules);
     for (const webhook of ['mutate', 'validate'] as const) metrics.decided(record(webhook, pod('reg.example.com/private/thing:1')));
@@ -184,7 +184,7 @@ describe('what a stranger writes', () => {
     for (const word of ['private', 'thing', 'shop', 'alice', 'corp-pull']) expect(text).not.toContain(word);
   });
 
-  test('makes no series by the names of a namespace’s own rules, also where they are those of the cluster’s', async () => {
+  test('create no series for the names of a namespace’s own rules, even if they equal those of the cluster’s', async () => {
     const store = createRuleStore(sha256);
     const source = (namespace: string) => ({ kind: 'configMap' as const, namespace, name: 'rules', key: 'rules.yaml' });
     const own = `rules: [{name: corporate, registry: own.example.com, pullSecret: own-pull}]`;
@@ -208,8 +208,8 @@ describe('what a stranger writes', () => {
   });
 });
 
-describe('rules', () => {
-  test('have their counters from the start, and take them along when they go', async () => {
+describe('metrics of rules', () => {
+  test('have counters from the start, which are removed with the rules', async () => {
     const metrics = setUp();
     metrics.rulesInForce(rules);
     metrics.decided(record('validate', pod('reg.example.com/app')));
@@ -233,7 +233,7 @@ describe('rules', () => {
     ]);
   });
 
-  test('of more than a thousand have theirs from the first match on', async () => {
+  test('have counters from the first match on if there are more than a thousand', async () => {
     const many = ruleSetOf(`rules: [${Array.from({ length: 1_001 }, (_, index) => `{registry: r${index}.example.com}`).join(', ')}]`);
     const metrics = setUp();
     metrics.rulesInForce(many);
@@ -244,7 +244,7 @@ describe('rules', () => {
     ]);
   });
 
-  test('are told with revision, entries and the time from which they hold', async () => {
+  test('include revision, entries and the time since which they have been in effect', async () => {
     let now = 5_000;
     const metrics = setUp({ now: () => now });
     expect(await samples(metrics, 'regkeeper_rules_loaded')).toEqual([]);
@@ -268,7 +268,7 @@ describe('rules', () => {
     expect(await samples(metrics, 'regkeeper_exemption')).toEqual([]);
   });
 
-  test('whose trust ends have the time of their end, and verdicts of both kinds', async () => {
+  test('include the end of the trust, with verdicts of both kinds', async () => {
     const metrics = setUp();
     metrics.rulesInForce(ruleSetOf('rules:\n- {name: old, registry: [a.io, b.io], until: 2027-03-31}\n- {registry: c.io}'));
     expect(await samples(metrics, 'regkeeper_rule_expiry')).toEqual([
@@ -284,7 +284,7 @@ describe('rules', () => {
     expect(await samples(metrics, 'regkeeper_rule_expiry')).toEqual([]);
   });
 
-  test('whose trust ends have at most 1,000 series, those that end first', async () => {
+  test('include at most 1,000 series of ends, the earliest first', async () => {
     const metrics = setUp();
     const many = Array.from({ length: 1_200 }, (_, index) => `{registry: r${index}.io, until: ${3_200 - index}-01-01}`);
     metrics.rulesInForce(ruleSetOf(`rules: [${many.join(', ')}]`));
@@ -294,7 +294,7 @@ describe('rules', () => {
     expect(lines.some((line) => line.includes('until="3001-01-01"'))).toBe(false);
   });
 
-  test('that are refused are counted, the cluster’s apart from those of namespaces', async () => {
+  test('count rejected rules, for the cluster separately from namespaces', async () => {
     const store = createRuleStore(sha256);
     const bad = (id: string, scope: { kind: 'cluster' } | { kind: 'namespace'; namespace: string }, text: string) =>
       readBundle({ id, scope, documents: [{ source: { kind: 'file', file: id }, text }] });
@@ -306,8 +306,8 @@ describe('rules', () => {
   });
 });
 
-describe('the state at the time of reading', () => {
-  test('readiness, condition by condition', async () => {
+describe('the state at the time of the scrape', () => {
+  test('readiness, by condition', async () => {
     const readiness = [
       { name: 'rules', missing: () => undefined },
       { name: 'cluster', missing: () => 'the namespaces have not been read yet' },
@@ -318,7 +318,7 @@ describe('the state at the time of reading', () => {
     ]);
   });
 
-  test('whether it leads, where somebody has to', async () => {
+  test('whether it is the leader, if there is leader election', async () => {
     let leading: boolean | undefined;
     const metrics = setUp({ leads: () => leading });
     expect(await samples(metrics, 'regkeeper_leader')).toEqual([]);
@@ -328,7 +328,7 @@ describe('the state at the time of reading', () => {
     expect(await samples(metrics, 'regkeeper_leader')).toEqual(['regkeeper_leader 0']);
   });
 
-  test('the life of the certificate, as soon as there is one', async () => {
+  test('the validity of the certificate, as soon as it exists', async () => {
     let certificate: ReturnType<MetricSources['certificate']>;
     const metrics = setUp({ certificate: () => certificate });
     expect(await samples(metrics, 'regkeeper_certificate')).toEqual([]);
@@ -339,7 +339,7 @@ describe('the state at the time of reading', () => {
     ]);
   });
 
-  test('the webhook configurations: APIs that cannot be asked, and what another writer changes', async () => {
+  test('the webhook configurations: unavailable APIs, and changes by other writers', async () => {
     let unavailable: { api: string }[] = [];
     let narrowed: string[] = [];
     const apis = ['apps.openshift.io/v1', 'build.openshift.io/v1'];
@@ -374,7 +374,7 @@ describe('the state at the time of reading', () => {
     expect(await samples(metrics, 'regkeeper_audit')).toEqual(['regkeeper_audit_log_failing 1', 'regkeeper_audit_records_lost_total 7']);
   });
 
-  test('what is not known of the cluster, for so many namespaces and no more', async () => {
+  test('unknown facts about the cluster, for a limited number of namespaces', async () => {
     const namespacesOverBudget = Array.from({ length: 30 }, (_, index) => `evil-${index}`);
     const gaps = { unwatchedSecrets: { beyondLimit: 50, notPermitted: 3 }, namespacesOverBudget, heldBytes: 4_096 };
     const metrics = setUp({ factGaps: () => gaps });
@@ -404,7 +404,7 @@ describe('the state at the time of reading', () => {
     expect(await shown()).toEqual([]);
   });
 
-  test('the watches, each resource by the one that is silent the longest', async () => {
+  test('the watches, with the longest idle time per resource', async () => {
     const watch = (path: string, contact: number) => ({ path, lastContact: () => contact });
     let followed = [
       watch('/api/v1/secrets', 4_000),

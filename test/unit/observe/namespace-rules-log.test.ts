@@ -24,7 +24,7 @@ function logging() {
   };
 }
 
-test('fifty refused changes a second are a line every ten seconds, with how many were left out', () => {
+test('fifty rejected changes per second cause one line every ten seconds, with the number of omitted ones', () => {
   const { lines, write } = logging();
   for (let turn = 0; turn < 3_000; turn += 1) write(turn / 50, change('team', [problem('one'), problem('two')]));
   expect(lines).toHaveLength(6);
@@ -43,7 +43,7 @@ test('each namespace has its own line, and one without problems or warnings has 
   ]);
 });
 
-test('what one namespace changed at the same time is two records at most, each whole until the record is built', () => {
+test('simultaneous changes in one namespace are at most two records, complete until the record is built', () => {
   const many = Array.from({ length: 80 }, (_, index) => ({
     ...change('team', index % 2 === 0 ? [] : [problem('one'), problem('two')]),
     sources: [source],

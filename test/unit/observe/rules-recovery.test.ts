@@ -40,7 +40,7 @@ function follow(...opening: readonly ReadBundle[]) {
 
 const again = 'the rules of the cluster are valid and complete again';
 
-describe('the last word after trouble is that there is none', () => {
+describe('recovery is logged for', () => {
   test('a typo that is undone', () => {
     const { offer, lookAgain } = follow(bundle('one', good));
     expect(offer('one', bad)).toEqual([]);
@@ -49,7 +49,7 @@ describe('the last word after trouble is that there is none', () => {
     expect(offer('one', good)).toEqual([]);
   });
 
-  test('a label that is taken away and put back', () => {
+  test('a label that is removed and restored', () => {
     const { offer, withdraw } = follow(bundle('one', good));
     expect(withdraw('one')).toEqual([]);
     expect(offer('one', good)).toEqual([again]);
@@ -61,13 +61,13 @@ describe('the last word after trouble is that there is none', () => {
     expect(offer('one', good)).toEqual([again]);
   });
 
-  test('a bad ConfigMap that has never been good and is deleted', () => {
+  test('an invalid ConfigMap that has never been valid and is deleted', () => {
     const { offer, withdraw } = follow(bundle('one', good));
     expect(offer('two', bad)).toEqual([]);
     expect(withdraw('two')).toEqual([again]);
   });
 
-  test('of two bad ones, when the second is mended too', () => {
+  test('two invalid ConfigMaps, when the second is fixed too', () => {
     const { offer } = follow(bundle('one', good), bundle('two', better));
     offer('one', bad);
     offer('two', bad);
@@ -85,14 +85,14 @@ describe('the last word after trouble is that there is none', () => {
   });
 });
 
-test('other rules than before are told with their revision, and not once more', () => {
+test('changed rules are logged with their revision, and not a second time', () => {
   const { offer, lookAgain } = follow(bundle('one', good));
   offer('one', bad);
   expect(offer('one', better)).toEqual([]);
   expect(lookAgain()).toEqual([]);
 });
 
-test('nothing is in force again where nothing is in force', () => {
+test('no recovery is logged if no rules are in effect', () => {
   const { withdraw } = follow(bundle('one', bad));
   expect(withdraw('one')).toEqual([]);
 });

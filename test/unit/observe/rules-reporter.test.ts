@@ -1,4 +1,4 @@
-/** What is logged, recorded and counted when the rules in force change. */
+/** What is logged, recorded and counted when the rules in effect change. */
 import { describe, expect, test } from 'vitest';
 import { createLintReporter } from '../../../src/observe/lint-reporter.ts';
 import { createRulesReporter } from '../../../src/observe/rules-reporter.ts';
@@ -18,7 +18,7 @@ function bundle(id: string, text: string, scope?: RuleScope): ReadBundle {
   return readBundle({ id, ...(scope && { scope }), documents: [{ source, text }] });
 }
 
-/** Rules in force with the reporter and the lint reporter as subscribers, and the effects of each change, in order. */
+/** Rules in effect with the reporter and the lint reporter as subscribers, and the effects of each change, in order. */
 function reporting() {
   const store = createRuleStore(sha256);
   const rules = createRulesInForce(store, sha256);
@@ -54,8 +54,8 @@ function reporting() {
   };
 }
 
-describe('a change of the rules in force is reported', () => {
-  test('with a record, a line for what is in force, the metrics, and each finding once', () => {
+describe('a change of the rules in effect is reported', () => {
+  test('with a record, a log line, the metrics, and each finding once', () => {
     const { open, offer } = reporting();
     expect(open(bundle('one', 'rules: [{registry: a.io}]'))).toEqual([
       'record accepted',
@@ -71,7 +71,7 @@ describe('a change of the rules in force is reported', () => {
     ]);
   });
 
-  test('refused rules with each problem, and no advice; then that they are in force again', () => {
+  test('when it is rejected, with each problem and without warnings, and then when the rules are valid again', () => {
     const { open, offer } = reporting();
     open(bundle('one', 'rules: [{registry: a.io}]'));
     const rejected = offer('one', 'rulez: []');
@@ -89,7 +89,7 @@ describe('a change of the rules in force is reported', () => {
     expect(open(bundle('one', 'rulez: []')).at(-1)).toMatch(/^error: not ready: /);
   });
 
-  test('of a namespace with a record and counted, and without advice', () => {
+  test('for a namespace with a record and counters, and without warnings', () => {
     const { open, offer } = reporting();
     open(bundle('one', 'delegate: [a.io]\nrules: [{registry: a.io}]'));
     expect(offer('own', 'rules: [{registry: a.io/x, pullSecret: own}]', ofTeam)).toEqual([
@@ -100,7 +100,7 @@ describe('a change of the rules in force is reported', () => {
     ]);
   });
 
-  test('of the platform with a record and the rules that have no effect any more, and without advice', () => {
+  test('for the platform with a record and the rules that no longer have an effect, and without warnings', () => {
     const { open, platform } = reporting();
     open(bundle('one', `rules: [{registry: "${internal}", pullSecret: x}]`));
     expect(platform(internal)).toEqual([
@@ -111,7 +111,7 @@ describe('a change of the rules in force is reported', () => {
     ]);
   });
 
-  test('to nobody after the end', () => {
+  test('to no subscriber after stop', () => {
     const { open, stop } = reporting();
     stop();
     expect(open(bundle('one', 'rules: []'))).toEqual([]);

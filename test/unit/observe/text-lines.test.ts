@@ -13,7 +13,7 @@ function write(log: (logger: ReturnType<typeof createLogger>) => void): string {
   return text.replaceAll(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/gm, 'TIME');
 }
 
-describe('a line of the log as text', () => {
+describe('a log line as text', () => {
   test('has time, level, message and fields', () => {
     expect(write((log) => log.info({ rulesRevision: '96aa5cfa0ef9', rules: 7 }, 'rules are in effect'))).toBe(
       'TIME INFO  rules are in effect rulesRevision=96aa5cfa0ef9 rules=7\n',
@@ -21,9 +21,9 @@ describe('a line of the log as text', () => {
   });
 
   test.each([
-    ['a text with blanks', { reason: 'no answer' }, 'reason="no answer"'],
-    ['a text with quotes', { reason: 'a"b' }, 'reason="a\\"b"'],
-    ['an empty text', { reason: '' }, 'reason=""'],
+    ['a string with spaces', { reason: 'no answer' }, 'reason="no answer"'],
+    ['a string with quotes', { reason: 'a"b' }, 'reason="a\\"b"'],
+    ['an empty string', { reason: '' }, 'reason=""'],
     ['a list', { settings: ['--port 0', '--dev'] }, 'settings=["--port 0","--dev"]'],
     ['a mapping', { at: { file: 'a', line: 1 } }, 'at={"file":"a","line":1}'],
     ['nothing', { at: null }, 'at=null'],
@@ -31,12 +31,12 @@ describe('a line of the log as text', () => {
     expect(write((log) => log.warn(fields, 'words'))).toBe(`TIME WARN  words ${expected}\n`);
   });
 
-  test('shows an error with its message, and the stack of a bug in the lines below', () => {
+  test('shows an error with its message, and the stack trace of a bug in the lines below', () => {
     const text = write((log) => log.error({ err: new TypeError('x is not a function') }, 'a bug'));
     expect(text).toMatch(/^TIME ERROR a bug err="x is not a function"\n {4}at .*\n/);
   });
 
-  test('shows an error of the API server without a stack', () => {
+  test('shows an error of the API server without a stack trace', () => {
     const error = Object.assign(new Error('GET /api: forbidden'), { name: 'ApiError', status: 403 });
     expect(write((log) => log.error({ err: error }, 'words'))).toBe('TIME ERROR words err="GET /api: forbidden"\n');
   });
@@ -48,12 +48,12 @@ describe('a line of the log as text', () => {
     );
   });
 
-  test('escapes characters that would control the terminal', () => {
+  test('escapes terminal control characters', () => {
     const text = write((log) => log.info({ name: '\u001b[2J\u009b\u202e' }, 'a\r\nTIME INFO  forged\u001b]0;x\u0007'));
     expect(text).toBe('TIME INFO  a\\u000d\\u000aTIME INFO  forged\\u001b]0;x\\u0007 name=\\u001b[2J\\u009b\\u202e\n');
   });
 
-  test('is left as it is, if it is not JSON', () => {
+  test('is unchanged if it is not JSON', () => {
     expect(renderTextLine('words\n')).toBe('words\n');
     expect(renderTextLine('[]\n')).toBe('[]\n');
   });

@@ -32,13 +32,13 @@ test('the table has a row for each value, with its comment, default and type', (
   ]);
 });
 
-test('a page without the marks is an error', () => {
+test('a page without the markers is an error', () => {
   expect(() => withValueTable('# Chart', texts.values, schema)).toThrow('the page must contain');
 });
 
 const changed = publishedChart(texts, schema, release);
 
-test('a release adds addresses, image and the annotations of Artifact Hub', () => {
+test('a release adds URLs, the image and the annotations of Artifact Hub', () => {
   const { annotations, ...metadata } = parse(changed.chart) as { annotations: Record<string, string> };
   expect(metadata).toEqual({
     ...(({ annotations: _, ...rest }) => rest)(parse(texts.chart) as Record<string, unknown>),
@@ -57,18 +57,18 @@ test('a release adds addresses, image and the annotations of Artifact Hub', () =
   expect(parse(annotations['artifacthub.io/links'] ?? '')).toHaveLength(3);
 });
 
-test('a release changes only the image of the values', () => {
+test('a release only changes the image in the values', () => {
   const before = parse(texts.values) as { image: object };
   const image = { ...before.image, repository: 'ghcr.io/example/regkeeper', digest: release.digest };
   expect(parse(changed.values)).toEqual({ ...before, image });
   expect(changed.values).not.toContain('placeholder');
 });
 
-test('values whose image is written in another way are an error', () => {
+test('values with the image in a different format are an error', () => {
   expect(() => publishedChart({ ...texts, values: 'image: {repository: x, digest: ""}\n' }, schema, release)).toThrow('values.yaml');
 });
 
-test('the alerts of a release have addresses of their runbooks', () => {
+test('the alerts in a release have URLs of their runbooks', () => {
   const rules = (text: string) =>
     (parse(text) as { groups: { rules: { annotations: Record<string, string> }[] }[] }).groups.flatMap((group) => group.rules);
   const pages = rules(texts.alerts).map(({ annotations }) => annotations.runbook);
@@ -78,14 +78,14 @@ test('the alerts of a release have addresses of their runbooks', () => {
   expect(changed.alerts).not.toContain(' runbook: ');
 });
 
-test('the README of a release links to pages on GitHub and shows the new defaults', () => {
+test('the README in a release links to pages on GitHub and shows the new defaults', () => {
   expect(changed.readme).toContain('](https://github.com/Example/RegKeeper/blob/v0.1.0/docs/settings.md)');
   expect(changed.readme).toContain('](https://github.com/Example/RegKeeper/blob/v0.1.0/deploy/README.md#the-image)');
   expect(changed.readme).not.toMatch(/\]\((?!https:)/);
   expect(changed.readme).toContain('`"ghcr.io/example/regkeeper"`');
 });
 
-test.each(['regkeeper', 'a/b/c', 'a/b c', ''])('%j is no repository', (repository) => {
+test.each(['regkeeper', 'a/b/c', 'a/b c', ''])('%j is not a repository', (repository) => {
   expect(() => publishedChart(texts, schema, { ...release, repository })).toThrow('is not OWNER/NAME');
 });
 

@@ -7,14 +7,14 @@ import { releaseNotes } from '../../../release/notes.ts';
 const release = { repository: 'Example/RegKeeper', tag: 'v1.1.0', digest: `sha256:${'a'.repeat(64)}` };
 const changelog = '# Changelog\n\n## [1.1.0] - 2027-01-31\n\n### Added\n\n- One.\n\n## [1.0.0] - 2026-12-31\n\n- Zero.\n\n## [0.9.0] - x\n';
 
-test('contain the section of the version, and no other', () => {
+test('contain the section for the version, and no other', () => {
   const notes = releaseNotes(changelog, release);
   expect(notes.startsWith('### Added\n\n- One.\n\n### Install and verify\n')).toBe(true);
   expect(notes).not.toContain('Zero');
   expect(releaseNotes(changelog, { ...release, tag: 'v1.0.0' })).toMatch(/^- Zero\.\n\n### Install/);
 });
 
-test('show how to verify image and files, by the identity of the workflow', () => {
+test('show how to verify the image and the files, with the identity of the workflow', () => {
   const notes = releaseNotes(changelog, release);
   expect(notes).toContain(`cosign verify ghcr.io/example/regkeeper@${release.digest} \\\n`);
   expect(notes).toContain('--certificate-identity https://github.com/Example/RegKeeper/.github/workflows/release.yaml@refs/tags/v1.1.0\n');
@@ -24,11 +24,11 @@ test('show how to verify image and files, by the identity of the workflow', () =
 test.each([
   ['v2.0.0', 'CHANGELOG.md has no section for 2.0.0'],
   ['v0.9.0', 'the section for 0.9.0 in CHANGELOG.md is empty'],
-])('cannot be made for %s', (tag, message) => {
+])('cannot be created for %s', (tag, message) => {
   expect(() => releaseNotes(changelog, { ...release, tag })).toThrow(message);
 });
 
-test('the changelog of this repository has notes for its version, which GitHub accepts', () => {
+test('the changelog in this repository has notes for its version, which GitHub accepts', () => {
   const read = (file: string) => readFileSync(join(import.meta.dirname, '../../..', file), 'utf8');
   const { version } = JSON.parse(read('package.json')) as { version: string };
   const notes = releaseNotes(read('CHANGELOG.md'), { ...release, tag: `v${version}` });

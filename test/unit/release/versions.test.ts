@@ -10,11 +10,11 @@ const { version } = JSON.parse(read('package.json')) as { version: string };
 const released = (file: string) =>
   file === 'CHANGELOG.md' ? `# Changelog\n\n## [${version}] - 2027-01-31\n\n### Added\n\n- All.\n` : read(file);
 
-test('the files of this repository have one version', () => {
+test('the files in this repository have the same version', () => {
   expect(versionProblems(`v${version}`, released)).toEqual([]);
 });
 
-test('another tag is a problem of every file', () => {
+test('a different tag is a problem in every file', () => {
   const problems = versionProblems('v9.8.7', released).map(({ file, problem }) => `${file} ${problem}`);
   expect(problems).toEqual([
     ...[
@@ -51,11 +51,11 @@ test.each([
   ['deploy/scan-report/cron-job.yaml', '            image: regkeeper.invalid/regkeeper:0.0.1\n'],
   ['README.md', 'docker build -t regkeeper.invalid/regkeeper:0.0.1 .\n'],
   ['CHANGELOG.md', `## [${version}] - unreleased\n`],
-])('%s alone is a problem', (changed, text) => {
+])('a change of only %s is a problem', (changed, text) => {
   expect(versionProblems(`v${version}`, (file) => (file === changed ? text : released(file))).map(({ file }) => file)).toEqual([changed]);
 });
 
-test.each(['1.2.3', 'v1.2', 'v1.2.3+build', 'version', 'v1.2.3 '])('%j is no tag of a release', (tag) => {
+test.each(['1.2.3', 'v1.2', 'v1.2.3+build', 'version', 'v1.2.3 '])('%j is not a release tag', (tag) => {
   expect(() => versionOfTag(tag)).toThrow('is not vMAJOR.MINOR.PATCH');
 });
 

@@ -47,8 +47,8 @@ function compare(lines: readonly string[], rules = { before, after }) {
   return run.result();
 }
 
-describe('requests with another outcome', () => {
-  test('are counted by object, with their users, the first and the last', () => {
+describe('requests with a different outcome', () => {
+  test('are counted per object, with their users, the first and the last', () => {
     const owner = { kind: 'ReplicaSet', name: 'web-6d4c' };
     const ofOwner = (name: string, time: string, user = 'controller') => record([image('hub.io/a')], { name, owner, time, user });
     const { changes, summary } = compare([
@@ -105,16 +105,16 @@ describe('requests with another outcome', () => {
     ['newly denied', [image('hub.io/a')], {}, { newlyDenied: 1 }],
     ['newly allowed', [image('new.io/a')], {}, { newlyAllowed: 1 }],
     ['warned, since the object had the image', [image('hub.io/a', { introduced: false })], { operation: 'UPDATE' }, { newlyWarned: 1 }],
-    ['the same', [image('reg.io/a')], {}, { unchanged: 1 }],
-    ['the same without images', [], { kind: 'BuildConfig', group: 'build.openshift.io' }, { unchanged: 1 }],
-    ['the same where nothing was evaluated', [], { mode: undefined, operation: 'DELETE' }, { unchanged: 1 }],
+    ['unchanged', [image('reg.io/a')], {}, { unchanged: 1 }],
+    ['unchanged without images', [], { kind: 'BuildConfig', group: 'build.openshift.io' }, { unchanged: 1 }],
+    ['unchanged if nothing was evaluated', [], { mode: undefined, operation: 'DELETE' }, { unchanged: 1 }],
   ])('%s', (_case, images, more, expected) => {
     const { summary, notReplayable, brokenLines } = compare([record(images, more)]);
     expect(summary).toMatchObject({ requests: 1, ...expected });
     expect([...notReplayable, ...brokenLines]).toEqual([]);
   });
 
-  test('beyond 5,000 objects are counted', () => {
+  test('beyond 5,000, objects are only counted', () => {
     const { changes, requestsNotShown, summary } = compare(
       Array.from({ length: 5_010 }, (_, index) => record([image('hub.io/a')], { name: `web-${index}` })),
     );
@@ -123,7 +123,7 @@ describe('requests with another outcome', () => {
     expect(summary.newlyDenied).toBe(5_010);
   });
 
-  test('of many users and images show the first ones, and count the others', () => {
+  test('with many users and images show the first ones, and count the others', () => {
     const images = Array.from({ length: 8 }, (_, index) => image(`hub.io/${index}`));
     const { changes } = compare(Array.from({ length: 30 }, (_, index) => record(images, { user: `user-${index % 12}` })));
     expect(changes).toHaveLength(1);
@@ -153,9 +153,9 @@ describe('secrets', () => {
 
   test.each([
     ['of a template', template, lost, { secretsLost: 1 }],
-    ['where nothing is injected any more', {}, off, { secretsLost: 1 }],
+    ['if nothing is injected any more', {}, off, { secretsLost: 1 }],
     ['not of an object that is denied', {}, denied, { secretsLost: 0, newlyDenied: 1, secretsNotCompared: 0 }],
-    ['not of an image that needs none', { images: [image('hub.io/a')] }, lost, { unchanged: 1, secretsNotCompared: 0 }],
+    ['not for an image that needs none', { images: [image('hub.io/a')] }, lost, { unchanged: 1, secretsNotCompared: 0 }],
     ['not of an existing Pod', { operation: 'UPDATE', suppliedSecrets: undefined }, lost, { unchanged: 1, secretsNotCompared: 0 }],
     ['not of a static Pod', { staticPod: true, suppliedSecrets: undefined }, lost, { unchanged: 1, secretsNotCompared: 0 }],
     [
@@ -215,13 +215,13 @@ describe('a record cannot be replayed', () => {
     ['it is about a template', record([image('hub.io/a')], { group: 'apps', kind: 'Deployment' }), denyMissing],
     ['the cluster trusts a registry that no rule is about', record([image('internal.svc/a', cluster)]), after],
     ['the image was introduced by any comparison', record([image('docker.io/library/nginx')], { operation: 'UPDATE' }), rejectShort],
-  ])('but it can where %s', (_case, line, rules) => {
+  ])('but it can if %s', (_case, line, rules) => {
     expect(compare([line], { before: rules, after: rules })).toMatchObject({ notReplayable: [], summary: { unchanged: 1 } });
   });
 });
 
-describe('lines that are no records of requests', () => {
-  test('are counted where they are known: other records, and the log between them', () => {
+describe('lines that are not records of requests', () => {
+  test('are counted if they are known: other records, and log lines', () => {
     const { summary, brokenLines } = compare([
       record([image('reg.io/a')], { webhook: 'mutate' }),
       JSON.stringify({ log: 'audit', schemaVersion: 2, event: 'rules', outcome: 'accepted' }),
@@ -265,7 +265,7 @@ describe('lines that are no records of requests', () => {
     [record([image('a', { introduced: undefined })]), 'has an image without text, action or "introduced"'],
     [record([image('a', { image: 5 })]), 'has an image without text, action or "introduced"'],
     [record([null as unknown as object]), 'has an image without text, action or "introduced"'],
-  ])('are named with file and line: %s', (line, message) => {
+  ])('are reported with file and line: %s', (line, message) => {
     const { brokenLines, summary } = compare([record([image('reg.io/a')]), line]);
     expect(brokenLines).toEqual([{ file: 'audit.jsonl', line: 2, message }]);
     expect(summary).toMatchObject({ requests: 1, brokenLines: 1, unchanged: 1 });

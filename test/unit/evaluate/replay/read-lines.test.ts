@@ -26,7 +26,7 @@ test.each([
   expect(await linesOf(content)).toEqual(expected);
 });
 
-test('a character that lies on the border of two pieces is whole', async () => {
+test('a multibyte character at a chunk boundary is preserved', async () => {
   const text = 'ä'.repeat(200 * 1024);
   expect(await linesOf(`x${text}\ny`)).toEqual([`1 x${text}`, '2 y']);
 });
@@ -36,7 +36,7 @@ test('a line that is too long is reported, and the next one is read', async () =
   expect((await linesOf(`${'x'.repeat(maxLineBytes)}\nb`)).map((line) => line.length)).toEqual([maxLineBytes + 2, 3]);
 });
 
-test('files that cannot be read are named', async () => {
+test('unreadable files are reported by name', async () => {
   const folder = await temporaryFolder();
   const none = { line() {}, tooLong() {} };
   expect(await readLines([join(folder, 'none'), folder], none)).toEqual([

@@ -141,7 +141,7 @@ describe('replay', () => {
   });
 
   /** Most objects of any shape have images whose secrets are unknown. */
-  test('of a usual Pod agrees with the engine', () => {
+  test('of a typical Pod agrees with the engine', () => {
     assertAgreement(pods, usualPod, 2_000);
   });
 
@@ -191,14 +191,14 @@ describe('replay', () => {
             expect([...added].sort()).toEqual(secretsOfRules(asSupplied).sort());
           }
         }
-        // The same rules say the same of each image too.
+        // The same rules have the same result for each image too.
         if (now.revision === then.revision) expect(replayed.images.map(resultOf)).toEqual(decision.images.map(resultOf));
       }),
       runs(times),
     );
   }
 
-  test('is usually possible, and the usual reasons why it is not have been seen', () => {
+  test('is usually possible, and the usual reasons why it is not occur', () => {
     const gaps = [...seen.gaps.values()].reduce((sum, count) => sum + count, 0);
     expect(seen.replayed).toBeGreaterThan(gaps / 3);
     expect(seen.changed).toBeGreaterThan(seen.replayed / 10);
@@ -260,7 +260,7 @@ test('the record of an object that old rules wrote into shows what new rules wou
   expect(seen.unknown).toBeGreaterThan(10);
 });
 
-test('records the secrets of new Pods and templates only, and not those that regkeeper wrote', () => {
+test('only includes the secrets of new Pods and templates, and not those that regkeeper wrote', () => {
   const rules = ruleSetOf('rules: [{registry: r0.io, pullSecret: pull-0}]');
   const supplied = (kind: string, operation: 'CREATE' | 'UPDATE', spec: object, annotations: object = {}) => {
     const object = { metadata: { name: 'web', annotations }, spec: { containers: [{ name: 'a', image: 'r0.io/a' }], ...spec } };
@@ -308,7 +308,7 @@ function resultOf({
   return { verdict, reason, rule: rule?.name };
 }
 
-test('the same rules give every recorded request its recorded outcome, with what the cluster adds', () => {
+test('the same rules give every recorded request its recorded outcome, including what the cluster adds', () => {
   const image = fc.constantFrom('internal.svc:5000/shop/web', 'r0.io/x', 'nginx', 'evil.io/x', 'docker.io/library/nginx');
   const anyPod = fc.array(image, { minLength: 1, maxLength: 3 }).map((images) => ({
     metadata: { name: 'web' },

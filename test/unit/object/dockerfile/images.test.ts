@@ -17,7 +17,7 @@ const a = 'reg.io/a';
 const b = 'reg.io/b';
 const growing: BuildArgs = { args: new Map(), mayGrow: true };
 
-describe('a Dockerfile names images', () => {
+describe('a Dockerfile contains images', () => {
   test.each<{ name: string; text: string; images: readonly (string | undefined)[]; args?: Record<string, string | undefined> }>([
     { name: 'in FROM', text: `FROM ${a}`, images: [a] },
     { name: 'in FROM with port, tag and digest', text: `FROM reg.io:5000/a:1@sha256:00`, images: ['reg.io:5000/a:1@sha256:00'] },
@@ -25,46 +25,46 @@ describe('a Dockerfile names images', () => {
     { name: 'in FROM with a stage name', text: `FROM ${a} AS build`, images: [a] },
     { name: 'in lower case', text: `from ${a} as x\ncopy --from=${b} /a /b`, images: [a, b] },
     { name: 'in quotes', text: `FROM "${a}"\nFROM 'reg.io/b'`, images: [a, b] },
-    { name: 'with blanks around', text: `\t FROM   ${a}   \n`, images: [a] },
+    { name: 'with spaces around', text: `\t FROM   ${a}   \n`, images: [a] },
     { name: 'with CRLF', text: `FROM ${a}\r\nCOPY --from=${b} x y\r\n`, images: [a, b] },
     { name: 'in COPY --from', text: `FROM ${a}\nCOPY --chown=1 --link --from=${b} x y`, images: [a, b] },
     { name: 'in COPY --from with a JSON list', text: `FROM ${a}\nCOPY --from=${b} ["x", "y"]`, images: [a, b] },
     { name: 'in RUN --mount', text: `FROM ${a}\nRUN --mount=type=bind,from=${b},target=/x ls`, images: [a, b] },
     {
-      name: 'in several RUN --mount',
+      name: 'in multiple RUN --mount',
       text: `FROM ${a}\nRUN --network=none --mount=from=${b} --mount=from=reg.io/c ls`,
       images: [a, b, 'reg.io/c'],
     },
     { name: 'in a quoted field of RUN --mount', text: `FROM ${a}\nRUN --mount=type=bind,"from=${b}" ls`, images: [a, b] },
     { name: 'in RUN --mount with an upper-case key', text: `FROM ${a}\nRUN --mount=type=bind,From=${b} ls`, images: [a, b] },
     { name: 'over continuation lines', text: `FROM \\\n  ${a}\nCOPY --from=${b} \\\n  x y`, images: [a, b] },
-    { name: 'over continuation lines inside a word', text: `FROM reg.io/\\\na`, images: [a] },
+    { name: 'over continuation lines within a word', text: `FROM reg.io/\\\na`, images: [a] },
     { name: 'over continuation lines with the escape directive', text: `# escape=\`\nFROM \`\n ${a}`, images: [a] },
     { name: 'after a syntax directive', text: `# syntax=docker/dockerfile:1\nFROM ${a}`, images: [a] },
-    { name: 'in ONBUILD, which another build carries out', text: `FROM ${a}\nONBUILD COPY --from=${b} x y`, images: [a, b] },
-    { name: 'in an upper-case SCRATCH, which no tool knows', text: 'FROM SCRATCH', images: ['SCRATCH'] },
+    { name: 'in ONBUILD, which another build executes', text: `FROM ${a}\nONBUILD COPY --from=${b} x y`, images: [a, b] },
+    { name: 'in upper-case SCRATCH, which no tool recognizes', text: 'FROM SCRATCH', images: ['SCRATCH'] },
   ])('$name', ({ text, images }) => {
     expect(imagesOf(text)).toEqual(images);
   });
 });
 
-describe('a Dockerfile names no image', () => {
+describe('a Dockerfile contains no image', () => {
   test.each([
     { name: 'with scratch', text: 'FROM scratch\nCOPY x y', images: [] },
     { name: 'with the name of a stage', text: `FROM ${a} AS build\nFROM build\nCOPY --from=build x y`, images: [a] },
-    { name: 'with the name of a stage in other letters', text: `FROM ${a} AS Build\nCOPY --from=bUILD x y`, images: [a] },
+    { name: 'with the name of a stage in a different case', text: `FROM ${a} AS Build\nCOPY --from=bUILD x y`, images: [a] },
     { name: 'with the number of an earlier stage', text: `FROM ${a}\nFROM ${b}\nCOPY --from=0 x y`, images: [a, b] },
     {
-      name: 'with a stage that only a stage that is left out uses',
+      name: 'with a stage that only an unused stage uses',
       text: `FROM ${a} AS x\nFROM ${a}\nCOPY --from=x y z\nFROM ${b}`,
       images: [a, a, b],
     },
     { name: 'in comments', text: `# FROM reg.io/no\nFROM ${a}\nRUN x \\\n# FROM reg.io/no\n y`, images: [a] },
-    { name: 'in the rest of a RUN', text: `FROM ${a}\nRUN echo \\\n FROM reg.io/no`, images: [a] },
+    { name: 'in other parts of a RUN', text: `FROM ${a}\nRUN echo \\\n FROM reg.io/no`, images: [a] },
     { name: 'in a here-document', text: `FROM ${a}\nRUN <<EOF\nFROM reg.io/no\nEOF\nCOPY --from=${b} x y`, images: [a, b] },
     { name: 'in ADD', text: `FROM ${a}\nADD --from=reg.io/no x y`, images: [a] },
-    { name: 'where an ONBUILD may mean a stage of the later build', text: `FROM ${a}\nONBUILD COPY --from=build x y`, images: [a] },
-    { name: 'where one is missing', text: 'FROM\nCOPY\nCOPY --from= x y\nRUN --mount\nRUN --mount=from= x\nONBUILD', images: [] },
+    { name: 'if an ONBUILD may refer to a stage of the later build', text: `FROM ${a}\nONBUILD COPY --from=build x y`, images: [a] },
+    { name: 'if an image is missing', text: 'FROM\nCOPY\nCOPY --from= x y\nRUN --mount\nRUN --mount=from= x\nONBUILD', images: [] },
     { name: 'when it is empty', text: '', images: [] },
   ])('$name', ({ text, images }) => {
     expect(imagesOf(text)).toEqual(images);
@@ -81,30 +81,30 @@ describe('a Dockerfile names no image', () => {
     },
     { name: 'its number', text: `FROM ${a} AS own\nCOPY --from=0 x y`, images: [a, 'own'] },
     { name: 'its number, without a name', text: `FROM ${a}\nCOPY --from=0 x y`, images: [a, '0'] },
-    { name: 'the number of a later one', text: `FROM ${a}\nCOPY --from=1 x y\nFROM ${b} AS own`, images: [a, 'own', b] },
-  ])('the present stage is none: $name', ({ text, images }) => {
+    { name: 'the number of a later stage', text: `FROM ${a}\nCOPY --from=1 x y\nFROM ${b} AS own`, images: [a, 'own', b] },
+  ])('the current stage cannot be referenced: $name', ({ text, images }) => {
     expect(imagesOf(text)).toEqual(images);
   });
 
-  test('a name that BuildKit allows no stage to have is an image, also where a stage has it', () => {
+  test('a stage name that BuildKit does not allow is an image, even if a stage has it', () => {
     expect(imagesOf(`FROM ${a} AS reg.io/x\nFROM ${b}\nCOPY --from=reg.io/x x y`)).toEqual([a, b, 'reg.io/x']);
   });
 
-  test('a stage that buildah leaves out, since it sees no use of it, is pulled as an image', () => {
+  test('a stage that buildah skips as unused is pulled as an image', () => {
     expect(imagesOf(`FROM ${a} AS x\nFROM ${b}\nARG X=x\nCOPY --from=$X y z`)).toEqual([a, b, 'x']);
   });
 
-  test('a number behind RUN --mount is a name', () => {
+  test('a number after RUN --mount is a name', () => {
     expect(imagesOf(`FROM ${a}\nFROM ${b}\nRUN --mount=from=0,target=/x ls`)).toEqual([a, b, '0']);
   });
 
-  test('an ONBUILD is carried out by a stage that begins with its stage, and by the one that a post-commit hook adds', () => {
+  test('an ONBUILD is executed by a stage that starts from its stage, and by the one that a post-commit hook adds', () => {
     expect(imagesOf(`FROM ${a} AS x\nONBUILD COPY --from=later y z\nFROM x`)).toEqual([a, 'later']);
     const hooked = imagesIn(`FROM ${a}\nONBUILD COPY --from=later y z`, { ...growing, continued: true });
     expect(hooked.map(({ image }) => image)).toEqual([a, 'later']);
   });
 
-  test('a stage can be named by the lines after it, not by its own or earlier ones', () => {
+  test('a stage can be referenced by the lines after it, not by its own or earlier ones', () => {
     expect(imagesOf('FROM build AS build\nFROM later\nFROM reg.io/x AS later')).toEqual(['build', 'later', 'reg.io/x']);
   });
 });
@@ -113,13 +113,13 @@ describe('build arguments', () => {
   test.each<{ name: string; text: string; args?: Record<string, string | undefined>; image: string | undefined }>([
     { name: 'have defaults', text: 'ARG T=1\nFROM reg.io/a:$T', image: 'reg.io/a:1' },
     { name: 'have quoted defaults', text: 'ARG H="reg.io"\nARG T=\'1\'\nFROM $H/a:${T}', image: 'reg.io/a:1' },
-    { name: 'stand several on one line', text: 'ARG H=reg.io T=1\nFROM $H/a:$T', image: 'reg.io/a:1' },
-    { name: 'build on one another', text: 'ARG H=reg.io\nARG I=$H/a\nFROM $I', image: 'reg.io/a' },
+    { name: 'can be several on one line', text: 'ARG H=reg.io T=1\nFROM $H/a:$T', image: 'reg.io/a:1' },
+    { name: 'can use one another', text: 'ARG H=reg.io\nARG I=$H/a\nFROM $I', image: 'reg.io/a' },
     { name: 'are overridden by buildArgs', text: 'ARG T=1\nFROM reg.io/a:$T', args: { T: '2' }, image: 'reg.io/a:2' },
-    { name: 'are given by buildArgs', text: 'ARG T\nFROM reg.io/a:$T', args: { T: '2' }, image: 'reg.io/a:2' },
-    { name: 'that are not declared take no buildArgs, and stand for nothing', text: 'FROM reg.io/a$T', args: { T: '2' }, image: a },
-    { name: 'declared too late do not count', text: 'FROM reg.io/a$T\nARG T=1', image: a },
-    { name: 'whose value nobody sees', text: 'ARG T=a\nFROM reg.io/$T', args: { T: undefined }, image: undefined },
+    { name: 'are set by buildArgs', text: 'ARG T\nFROM reg.io/a:$T', args: { T: '2' }, image: 'reg.io/a:2' },
+    { name: 'ignore buildArgs and expand to nothing if they are undeclared', text: 'FROM reg.io/a$T', args: { T: '2' }, image: a },
+    { name: 'are ignored if they are declared too late', text: 'FROM reg.io/a$T\nARG T=1', image: a },
+    { name: 'can have an unknown value', text: 'ARG T=a\nFROM reg.io/$T', args: { T: undefined }, image: undefined },
     { name: 'with - and unset', text: 'FROM ${X-reg.io/a}', image: a },
     { name: 'with :- and empty', text: 'ARG X=\nFROM ${X:-reg.io/a}', image: a },
     { name: 'with - and empty', text: 'ARG X=\nFROM reg.io/a${X-no}', image: a },
@@ -127,13 +127,21 @@ describe('build arguments', () => {
     { name: 'with :+ and set', text: 'ARG X=1\nFROM reg.io/${X:+a}', image: a },
     { name: 'with :+ and unset', text: 'FROM reg.io/a${X:+no}', image: a },
     { name: 'with :? and set', text: 'ARG X=reg.io/a\nFROM ${X:?missing}', image: a },
-    { name: 'with :? and unset, which older tools take for a default', text: 'FROM ${X:?reg.io/a}', image: a },
+    { name: 'with :? and unset, which older tools treat as a default', text: 'FROM ${X:?reg.io/a}', image: a },
     { name: 'nested in a default', text: 'ARG Y=reg.io\nFROM ${X:-${Y}/a}', image: a },
-    { name: 'nested too deep', text: `FROM ${'${X:-'.repeat(200)}a${'}'.repeat(200)}`, image: `${'${X:-'.repeat(200)}a${'}'.repeat(200)}` },
-    { name: 'with operators that change text stay as written, which is no image', text: 'ARG X=reg.io/a\nFROM ${X%a}', image: '${X%a}' },
-    { name: 'that leave nothing', text: 'ARG X=\nFROM $X', image: undefined },
-    { name: 'of the platform', text: 'FROM reg.io/a:$TARGETARCH', image: 'reg.io/a:amd64' },
-    { name: 'that double without end', text: `ARG A=aaaaaaaaaa\n${'ARG A=$A$A\n'.repeat(40)}FROM $A`, image: '$A' },
+    {
+      name: 'nested too deeply',
+      text: `FROM ${'${X:-'.repeat(200)}a${'}'.repeat(200)}`,
+      image: `${'${X:-'.repeat(200)}a${'}'.repeat(200)}`,
+    },
+    {
+      name: 'with operators that change the value stay unexpanded, which is not an image',
+      text: 'ARG X=reg.io/a\nFROM ${X%a}',
+      image: '${X%a}',
+    },
+    { name: 'that expand to nothing', text: 'ARG X=\nFROM $X', image: undefined },
+    { name: 'for the platform', text: 'FROM reg.io/a:$TARGETARCH', image: 'reg.io/a:amd64' },
+    { name: 'that double without limit', text: `ARG A=aaaaaaaaaa\n${'ARG A=$A$A\n'.repeat(40)}FROM $A`, image: '$A' },
     { name: 'with an escaped dollar', text: 'ARG X=1\nFROM reg.io/\\$X', image: 'reg.io/$X' },
     { name: 'named __proto__', text: 'ARG __proto__=reg.io/a\nFROM $__proto__', image: a },
   ])('$name', ({ text, args = {}, image }) => {
@@ -143,16 +151,22 @@ describe('build arguments', () => {
   test.each<{ name: string; text: string; args?: Record<string, string | undefined>; now: string | undefined; later: string | undefined }>([
     { name: 'without a value', text: 'ARG T\nFROM reg.io/a$T', now: a, later: undefined },
     { name: 'with a default', text: 'ARG T=:1\nFROM reg.io/a$T', now: 'reg.io/a:1', later: 'reg.io/a:1' },
-    { name: 'with a value from elsewhere', text: 'ARG T\nFROM reg.io/a$T', args: { T: undefined }, now: undefined, later: undefined },
     {
-      name: 'with a value from elsewhere that is not taken',
+      name: 'with a value from another argument',
+      text: 'ARG T\nFROM reg.io/a$T',
+      args: { T: undefined },
+      now: undefined,
+      later: undefined,
+    },
+    {
+      name: 'with a value from another argument that is not used',
       text: 'ARG T\nFROM reg.io/a${X:+$T}',
       args: { T: undefined },
       now: a,
       later: a,
     },
     {
-      name: 'of the platform that are given',
+      name: 'for the platform, with a value',
       text: 'FROM reg.io/a$TARGETVARIANT',
       args: { TARGETVARIANT: ':2' },
       now: 'reg.io/a:2',
@@ -175,7 +189,7 @@ describe('build arguments', () => {
     { name: 'ENV after ARG', text: `FROM ${a}\nARG X=reg.io/no\nENV X=reg.io/b\nRUN --mount=from=$X,target=/x ls`, images: [a, b] },
     { name: 'ENV before ARG', text: `FROM ${a}\nENV X=reg.io/b\nARG X=reg.io/no\nRUN --mount=from=$X,target=/x ls`, images: [a, b] },
     {
-      name: 'ENV of the stage it begins with',
+      name: 'ENV of the stage it starts from',
       text: `FROM ${a} AS x\nENV X=reg.io/b\nFROM x\nRUN --mount=from=$X,target=/x ls`,
       images: [a, b],
     },
@@ -185,19 +199,19 @@ describe('build arguments', () => {
     expect(imagesOf(text)).toEqual(images);
   });
 
-  test('the env of the build strategy stands behind each FROM, and wins', () => {
+  test('the env of the build strategy is applied after each FROM, and takes precedence', () => {
     const text = `FROM ${a}\nARG X=reg.io/no\nRUN --mount=from=$X,target=/x ls`;
     const images = imagesIn(text, { ...growing, env: new Map([['X', b]]) });
     expect(images.map(({ image }) => image)).toEqual([a, b]);
     expect(imagesIn(text, { ...growing, env: new Map([['X', undefined]]) }).at(-1)?.image).toBeUndefined();
   });
 
-  test('of a stage and those of the head both count in COPY --from', () => {
+  test('of a stage and before the first FROM both apply in COPY --from', () => {
     const text = 'ARG X=reg.io/a\nFROM $X\nARG X=reg.io/b\nCOPY --from=$X x y\nFROM $X\nARG X\nRUN --mount=from=$X ls';
     expect(imagesOf(text)).toEqual([a, b, a, a, a]);
   });
 
-  test('that are unresolved keep what is written', () => {
+  test('that are unresolved keep the original text', () => {
     expect(imagesIn('ARG T\nFROM reg.io/${T}', growing)).toEqual([
       { instruction: 'FROM', line: 2, written: 'reg.io/${T}', image: undefined, lastFrom: true },
     ]);
@@ -211,8 +225,8 @@ describe('build arguments', () => {
     ['the tag of a short name', 'busybox:stable${X}', 'busybox'],
     ['the tag of a registry with a port', 'reg.io:5000/a:1.$X', 'reg.io:5000/a'],
     ['a digest', 'reg.io/a@sha256:$X', a],
-    ['what follows a name with a digest', 'reg.io/a:1@$X', a],
-  ])('that are only %s leave the image to be read at once', (_what, written, image) => {
+    ['the rest after a name with a digest', 'reg.io/a:1@$X', a],
+  ])('that are only %s leave the image resolved', (_what, written, image) => {
     for (const text of [
       `ARG X\nFROM ${written}`,
       `FROM ${b}\nARG X\nCOPY --from=${written} x y`,
@@ -228,7 +242,7 @@ describe('build arguments', () => {
     ['the port of a registry', 'reg.io:$X/a'],
     ['the port of a registry, and the tag', 'reg.io:$X/a:$X'],
     ['everything', '$X'],
-  ])('that are %s leave the image open', (_what, written) => {
+  ])('that are %s leave the image unresolved', (_what, written) => {
     const [image] = imagesIn(`ARG X\nFROM ${written}`, growing);
     expect([image?.image, image?.openTag]).toEqual([undefined, undefined]);
   });
@@ -238,50 +252,50 @@ describe('build arguments', () => {
 describe('an image cannot hide', () => {
   const evil = 'evil.io/x';
   test.each([
-    { name: 'behind an escaped here-document', text: `RUN echo \\<<EOF\nFROM ${evil}` },
-    { name: 'behind a quoted here-document', text: `RUN echo "<<EOF"\nFROM ${evil}` },
-    { name: 'behind a shift of bits', text: `RUN echo $((1<<X))\nFROM ${evil}` },
-    { name: 'behind a here-document in JSON', text: `RUN ["sh", "-c", "<<EOF"]\nFROM ${evil}` },
-    { name: 'behind a here-document of an instruction that takes none', text: `CMD cat <<EOF\nFROM ${evil}` },
-    { name: 'behind a here-document without end', text: `RUN <<EOF\nFROM ${evil}` },
-    { name: 'behind a here-document that an unclosed quote makes none', text: `RUN echo it's <<EOF\nFROM ${evil}` },
-    { name: 'in a here-document that older tools take for instructions', text: `RUN <<#\nFROM ${evil}\n#` },
-    { name: 'behind a here-document whose end has carriage returns', text: `RUN <<E\nx\nE\r\r\nFROM ${evil}` },
-    { name: 'behind two escape characters, which not all tools take for a continuation', text: `RUN x \\\\\nFROM ${evil}` },
+    { name: 'after an escaped here-document', text: `RUN echo \\<<EOF\nFROM ${evil}` },
+    { name: 'after a quoted here-document', text: `RUN echo "<<EOF"\nFROM ${evil}` },
+    { name: 'after a bit shift', text: `RUN echo $((1<<X))\nFROM ${evil}` },
+    { name: 'after a here-document in JSON', text: `RUN ["sh", "-c", "<<EOF"]\nFROM ${evil}` },
+    { name: 'after a here-document of an instruction that does not support it', text: `CMD cat <<EOF\nFROM ${evil}` },
+    { name: 'after an unterminated here-document', text: `RUN <<EOF\nFROM ${evil}` },
+    { name: 'after a here-document that an unclosed quote disables', text: `RUN echo it's <<EOF\nFROM ${evil}` },
+    { name: 'in a here-document that older tools parse as instructions', text: `RUN <<#\nFROM ${evil}\n#` },
+    { name: 'after a here-document whose end has carriage returns', text: `RUN <<E\nx\nE\r\r\nFROM ${evil}` },
+    { name: 'after two escape characters, which not all tools treat as a continuation', text: `RUN x \\\\\nFROM ${evil}` },
     {
-      name: 'in the line behind two escape characters, which some take for one',
+      name: 'in the line after two escape characters, which some tools treat as one',
       text: `FROM ${evil}/\\\\\nRUN x`,
       found: [`${evil}/RUN`, `${evil}/\\`],
     },
     {
-      name: 'behind an escape directive that not all tools read',
+      name: 'after an escape directive that not all tools support',
       text: `# syntax=x\n# escape=\`\nFROM a.io/a\nRUN x \`\nFROM ${evil}`,
       whole: true,
     },
-    { name: 'behind the other escape character', text: `# escape=\`\nFROM a.io/a\nRUN x \\\nFROM ${evil}`, whole: true },
-    { name: 'behind white space of another kind', text: `\f\u00a0FROM\v${evil}` },
-    { name: 'behind a byte order mark', text: `\ufeffFROM ${evil}`, whole: true },
-    { name: 'behind an empty line and a comment in a continuation', text: `RUN x \\\n\n# y\n\nz\nFROM ${evil}` },
-    { name: 'behind a variable that is not set', text: `FROM ${evil}$UNSET` },
-    { name: 'behind a variable of the platform', text: `FROM ${evil}$TARGETVARIANT` },
-    { name: 'in an operator that says what to report', text: `FROM \${X:?${evil}}` },
+    { name: 'after the other escape character', text: `# escape=\`\nFROM a.io/a\nRUN x \\\nFROM ${evil}`, whole: true },
+    { name: 'after unusual whitespace', text: `\f\u00a0FROM\v${evil}` },
+    { name: 'after a byte order mark', text: `\ufeffFROM ${evil}`, whole: true },
+    { name: 'after an empty line and a comment in a continuation', text: `RUN x \\\n\n# y\n\nz\nFROM ${evil}` },
+    { name: 'after an unset variable', text: `FROM ${evil}$UNSET` },
+    { name: 'after a platform variable', text: `FROM ${evil}$TARGETVARIANT` },
+    { name: 'in an operator with an error message', text: `FROM \${X:?${evil}}` },
     {
-      name: 'behind a stage whose name has other letters',
+      name: 'after a stage whose name differs in case',
       text: `FROM a.io/b AS Busybox\nCOPY --from=busybox x y`,
       found: ['a.io/b', 'busybox'],
     },
-    { name: 'behind the number of a stage that is not there', text: 'COPY --from=7 x y', found: ['7'] },
+    { name: 'after the number of a stage that does not exist', text: 'COPY --from=7 x y', found: ['7'] },
     { name: 'in an environment variable', text: `ENV X=${evil}\nCOPY --from=$X x y` },
-    { name: 'in quotes of a flag', text: `COPY --from='evil.io'"/x" x y` },
-    { name: 'in escapes of a flag', text: `COPY --from=evil\\.io/x x y` },
-    { name: 'in a field with blanks', text: `RUN --mount=type=bind," from=${evil}" ls` },
+    { name: 'in quotes in a flag', text: `COPY --from='evil.io'"/x" x y` },
+    { name: 'in escapes in a flag', text: `COPY --from=evil\\.io/x x y` },
+    { name: 'in a field with spaces', text: `RUN --mount=type=bind," from=${evil}" ls` },
     { name: 'in ONBUILD', text: `ONBUILD COPY --from=${evil} x y` },
   ])('$name', ({ text, found = [evil], whole = false }) => {
     const images = imagesOf(whole ? text : `FROM a.io/a\n${text}`, {}, false);
     for (const image of found) expect(images).toContain(image);
   });
 
-  test('as the last FROM where some tool sees another one behind it', () => {
+  test('as the last FROM if some tool sees another one after it', () => {
     const found = imagesIn(`FROM ${evil}\nRUN x \\\\\nFROM a.io/a`, growing);
     expect(found.map(({ image, lastFrom }) => `${image} ${lastFrom}`)).toEqual([`${evil} false`, 'a.io/a true']);
   });
@@ -297,12 +311,12 @@ test.each([
   { name: 'angle brackets', text: `FROM a\nRUN ${'<'.repeat(200_000)}` },
   { name: 'stages', text: `FROM a AS b\n${'FROM b AS b\n'.repeat(400)}` },
   { name: 'carriage returns', text: `FROM a${'\r'.repeat(200_000)}x` },
-])('takes no time by the square: $name', ({ text }) => {
+])('is found in linear time: $name', ({ text }) => {
   // With quadratic time this would take hours.
   expect(imagesOf(text).length).toBeGreaterThan(0);
 });
 
-describe('a Dockerfile that would cost too much is refused with the reason', () => {
+describe('a Dockerfile that would be too expensive is rejected with the reason', () => {
   test.each(hostileDockerfiles.map((each) => ({ ...each, spec: each.build().spec })))('$name', ({ spec, message }) => {
     let expanded = 0;
     const args = new Map(spec.strategy.dockerStrategy.buildArgs.map(({ name, value }) => [name, value]));
@@ -319,7 +333,7 @@ describe('a Dockerfile that would cost too much is refused with the reason', () 
     else expect(`spec.source.dockerfile ${found.why}`).toMatch(message);
   });
 
-  test('with as many images as are allowed it is read', () => {
+  test('with as many images as are allowed it is parsed', () => {
     expect(imagesOf(`FROM ${a}\n`.repeat(maxImages))).toHaveLength(maxImages);
     expect(() => imagesOf(`FROM ${a}\n`.repeat(maxImages + 1))).toThrow(
       `references images in more than ${maxImages} places. Copy from one stage instead of repeating the image`,
@@ -327,7 +341,7 @@ describe('a Dockerfile that would cost too much is refused with the reason', () 
   });
 });
 
-test('lines are counted from one, and the last FROM is known', () => {
+test('lines are counted from one, and the last FROM is identified', () => {
   const found = imagesIn(`# x\nFROM ${a} AS s\n\nFROM ${b}\nCOPY --from=${a} x y`, growing);
   expect(found.map(({ instruction, line, lastFrom }) => `${instruction} ${line} ${lastFrom}`)).toEqual([
     'FROM 2 false',
@@ -336,7 +350,7 @@ test('lines are counted from one, and the last FROM is known', () => {
   ]);
 });
 
-test('a Dockerfile that was read before has the same result, with the same variables only', { timeout: propertyTimeout }, () => {
+test('a Dockerfile that was parsed before has the same result, but only with the same variables', { timeout: propertyTimeout }, () => {
   const lines = fc.constantFrom('ARG a', 'ARG b=x', 'FROM $a', 'FROM ${b}', 'FROM reg.io/y AS s', 'COPY --from=s x y', 'COPY --from=${a}');
   const variables = fc
     .dictionary(fc.constantFrom('a', 'b', '"'), fc.constantFrom('reg.io/a', 'reg.io/b', 'null', '', undefined))
@@ -357,7 +371,7 @@ test('a Dockerfile that was read before has the same result, with the same varia
   );
 });
 
-test('no text makes the reader throw', () => {
+test('no text makes the parser throw', () => {
   const words = [
     'FROM ',
     'ARG ',
@@ -393,9 +407,9 @@ test.each<[string, string, (string | undefined)[]]>([
   ['no stage at all', 'FROM a.io/x\nCOPY --from=b.io/y /x /x\nCOPY --from=7 /x /x', [undefined, undefined, undefined]],
   ['a stage that only a variable names', 'ARG Q=p\nFROM a.io/x AS b-p\nFROM b-$Q', [undefined, 'skipped']],
   ['a number outside COPY', 'FROM a.io/x\nFROM a.io/y\nRUN --mount=from=0,target=/x x', [undefined, undefined, 'number']],
-  ['a name that is no stage for BuildKit', 'FROM a.io/x AS b/c\nFROM b/c', [undefined, 'not-a-name']],
-  ['other letters', 'FROM a.io/x AS BASE\nFROM a.io/y\nCOPY --from=base /x /x', [undefined, undefined, 'other-letters']],
-])('an image that is called like a stage says so: %s', (_what, text, expected) => {
+  ['a name that is not a stage for BuildKit', 'FROM a.io/x AS b/c\nFROM b/c', [undefined, 'not-a-name']],
+  ['a different case', 'FROM a.io/x AS BASE\nFROM a.io/y\nCOPY --from=base /x /x', [undefined, undefined, 'other-letters']],
+])('an image with the name of a stage is marked as such: %s', (_what, text, expected) => {
   expect(imagesIn(text, { args: new Map(), mayGrow: true }).map(({ stage }) => stage)).toEqual(expected);
 });
 

@@ -43,7 +43,7 @@ function recordOf(object: object, { webhook = 'validate', rules: used = rules, f
   });
 }
 
-test('the labels that rules select by, and no other ones', () => {
+test('the labels that rules select by, and no others', () => {
   expect(recordOf(pod('a.io/x')).namespaceLabels).toEqual({ phase: null, team: 'b', tier: null });
 });
 
@@ -51,7 +51,7 @@ test('no labels where they are unknown', () => {
   expect(recordOf(pod('a.io/x'), { facts: unwatched })).not.toHaveProperty('namespaceLabels');
 });
 
-test('whether the secrets exist that rules name for the images of a Pod', () => {
+test("whether the secrets in the rules for a Pod's images exist", () => {
   expect(recordOf(pod('a.io/x')).secrets).toEqual({ one: 'absent', two: 'present' });
   expect(recordOf(pod('c.io/x'))).not.toHaveProperty('secrets');
   const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' }, spec: { template: pod('a.io/x') } };
@@ -62,7 +62,7 @@ test.each([
   ['', undefined],
   ['shortNames: reject', 'reject'],
   ['shortNames: [a.io]', ['a.io']],
-])('what a name without a registry means: %s', (text, expected) => {
+])('the meaning of a name without a registry: %s', (text, expected) => {
   expect(recordOf(pod('a.io/x'), { rules: ruleSetOf(`${text}\nrules: []`) }).shortNames).toEqual(expected);
 });
 
@@ -72,7 +72,7 @@ test('a static Pod', () => {
   expect(recordOf(mirror)).not.toHaveProperty('staticPod');
 });
 
-test('nothing of it for the mutating webhook, whose record has no outcome', () => {
+test('none of this for the mutating webhook, whose record has no outcome', () => {
   const record = recordOf(pod('a.io/x'), { webhook: 'mutate' });
   for (const field of ['namespaceLabels', 'secrets', 'shortNames', 'staticPod']) expect(record).not.toHaveProperty(field);
 });

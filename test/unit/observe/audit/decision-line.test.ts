@@ -11,7 +11,7 @@ const recordOf = (options: AnsweredOptions) => buildAuditRecord({ ...answered({ 
 const lineOf = (options: AnsweredOptions) => renderDecisionLine(recordOf(options), time);
 const trusting = 'rules: [{name: own, registry: good.example.com, pullSecret: corp-pull}, {registry: evil.example.com, trust: false}]';
 
-describe('the line of a decision', () => {
+describe('the line for a decision', () => {
   test('has the message of a denial', () => {
     expect(lineOf({})).toBe(
       `${time} denied  validate CREATE Pod shop/web-6d4c-…: container "c0": image "evil.example.com/x:1" is from an untrusted registry (rule "evil.example.com", a.yaml:5:14): it was hacked.\n`,
@@ -49,7 +49,7 @@ describe('the line of a decision', () => {
   });
 });
 
-test('the audit log has lines for people only on request, and none for rules, which the log reports', () => {
+test('the audit log only has lines for people on request, and none for rules, which the log reports', () => {
   const lines: string[] = [];
   const destination = { write: (line: string) => void lines.push(line) };
   createAuditLog(destination, 'text').write(recordOf({}));

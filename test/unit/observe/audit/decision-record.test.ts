@@ -90,26 +90,26 @@ describe('secrets with delivery', () => {
     expect(deliveryOf(webhook, facts)).toEqual(delivery);
   });
 
-  test('are no field of other records', () => {
+  test('are not in other records', () => {
     expect(Object.keys(recordOf(podOf(['good.example.com/a']), 'mutate').record)).not.toContain('delivery');
   });
 });
 
-describe('a record has everything while there is room', () => {
-  test('in the order of the object', () => {
+describe('a record is complete while there is room', () => {
+  test('with images in the order of the object', () => {
     const images = ['good.example.com/a', 'bad.example.com/b', 'good.example.com/c'];
     const { record } = recordOf(podOf(images));
     expect(imagesOf(record)).toEqual(images);
     expect(Object.keys(record).filter((field) => /Omitted|Sha256|truncated/.test(field))).toEqual([]);
   });
 
-  test('with the longest image name that can be pulled', () => {
+  test('with the longest valid image name', () => {
     const host = `${'h'.repeat(60)}.`.repeat(4).slice(0, 253 - '.example'.length);
     const image = `${host}.example:65535/${'p'.repeat(255)}:${'t'.repeat(128)}@sha512:${'0'.repeat(128)}`;
     expect(imagesOf(recordOf(podOf([image])).record)).toEqual([image]);
   });
 
-  test('200 images of usual length', () => {
+  test('with 200 images of usual length', () => {
     const { record, line } = recordOf(podOf(times(200, (index) => `good.example.com/department/team/application${index}:1.2.${index}`)));
     expect(record.images).toHaveLength(200);
     expect(record.truncated).toBeUndefined();
@@ -118,7 +118,7 @@ describe('a record has everything while there is room', () => {
 });
 
 describe('what is introduced', () => {
-  test('is every image of a new object, and of a change those that were not there', () => {
+  test('includes every image of a new object, and the new images of a change', () => {
     const introducedOf = ({ images }: AuditRecord) => images.map(({ introduced }) => introduced);
     const before = podOf(['good.example.com/a', 'bad.example.com/b']);
     expect(introducedOf(recordOf(before).record)).toEqual([true, true]);
@@ -128,7 +128,7 @@ describe('what is introduced', () => {
   });
 });
 
-describe('of more images than there is room for', () => {
+describe('if there are too many images', () => {
   test('denied ones come first, then those with warnings, introduced ones, and all others', () => {
     const old = [...times(300, good), 'bad.example.com/old'];
     const images = [...old, 'good.example.com/new', 'bad.example.com/new'];
@@ -137,7 +137,7 @@ describe('of more images than there is room for', () => {
     expect(record).toMatchObject({ outcome: 'denied', imagesOmitted: images.length - 200, truncated: true });
   });
 
-  test('long ones are cut and count by their bytes', () => {
+  test('long ones are cut, and their size counts in bytes', () => {
     const long = (index: number) => `good.example.com/${'x'.repeat(3_000)}${index}`;
     const { record, line } = recordOf(podOf(times(300, long)));
     expect(record.images[0]?.image).toBe(`good.example.com/${'x'.repeat(239)}…[3018 characters]…${'x'.repeat(127)}0`);
@@ -146,7 +146,7 @@ describe('of more images than there is room for', () => {
     expect(record.messagesOmitted).toBe(250);
   });
 
-  test('the metrics count all', () => {
+  test('the metrics count all images', () => {
     const images = [...times(500, good), ...times(20, (index) => `bad.example.com/${index}`)];
     const { counted } = recordOf(podOf(images));
     const count = (verdict: string) => counted.images.filter((image) => image.verdict === verdict).length;
@@ -163,8 +163,8 @@ describe('of more images than there is room for', () => {
   test.each([
     ['a Pod', podOf([...times(300, good), 'bad.example.com/x', ' ', 'https://me:secret@bad.example.com/y', 'ünïcode/ "x"'])],
     ['a build', buildConfig({ images: times(300, good), dockerfile: 'ARG A\nFROM $A\nFROM good.example.com/é' })],
-    ['a text that is cut', podOf([`good.example.com/${'x'.repeat(5_000)}`])],
-  ])('imagesSha256 of %s is computed again from what check prints', (_name, object) => {
+    ['a truncated name', podOf([`good.example.com/${'x'.repeat(5_000)}`])],
+  ])('imagesSha256 of %s can be computed from the output of check', (_name, object) => {
     const { record } = recordOf(object);
     const manifest = { apiVersion: object.apiVersion, kind: object.kind, object, file: 'a.yaml', line: 1 };
     const options = { namespace: 'shop', user: 'alice', assumeComplete: false, now: 0 };
@@ -175,7 +175,7 @@ describe('of more images than there is room for', () => {
   });
 });
 
-describe('a record of what is hostile stays small', () => {
+describe('a hostile record stays small', () => {
   const port = `good.example.com:${'0'.repeat(3_900)}5000/x`;
   const user = (username: string, groups: readonly string[] = []) => ({ userInfo: { username, groups } });
   const metadata = {
@@ -184,11 +184,11 @@ describe('a record of what is hostile stays small', () => {
   };
   const rows: [string, object, number, Record<string, unknown>?][] = [
     [
-      'a port of 3,900 zeros in 250 FROM lines',
+      'a port with 3,900 zeros in 250 FROM lines',
       buildConfig({ images: [], dockerfile: `ARG A=${port}\n${'FROM $A\n'.repeat(250)}` }),
       160_000,
     ],
-    ['a port of 3,900 zeros in 700 image sources', buildConfig({ images: times(700, () => port) }), 160_000],
+    ['a port with 3,900 zeros in 700 image sources', buildConfig({ images: times(700, () => port) }), 160_000],
     ['10,000 containers', podOf(times(10_000, good)), 80_000],
     ['10,000 denied containers', podOf(times(10_000, (index) => `bad.example.com/${index}`)), 80_000],
     [
@@ -201,7 +201,7 @@ describe('a record of what is hostile stays small', () => {
       ),
     ],
     [
-      'groups of a megabyte',
+      'groups with a total of a megabyte',
       podOf(['good.example.com/a']),
       60_000,
       user(
@@ -209,9 +209,9 @@ describe('a record of what is hostile stays small', () => {
         times(10, () => 'g'.repeat(1_000_000)),
       ),
     ],
-    ['a user of a megabyte', podOf(['good.example.com/a']), 5_000, user('u'.repeat(1_000_000))],
-    ['owner and generateName of a megabyte', { ...podOf(['good.example.com/a']), metadata }, 5_000],
-    ['texts of control characters', podOf(times(500, () => '\u0001'.repeat(4_000))), maxBytes, user('\u0001'.repeat(5_000))],
+    ['a user name of a megabyte', podOf(['good.example.com/a']), 5_000, user('u'.repeat(1_000_000))],
+    ['an owner and a generateName of a megabyte', { ...podOf(['good.example.com/a']), metadata }, 5_000],
+    ['strings of control characters', podOf(times(500, () => '\u0001'.repeat(4_000))), maxBytes, user('\u0001'.repeat(5_000))],
   ];
   test.each(rows)('%s', (_name, object, most, request = {}) => {
     for (const webhook of ['mutate', 'validate'] as const) {
@@ -222,7 +222,7 @@ describe('a record of what is hostile stays small', () => {
     }
   });
 
-  test('no list takes more than its budget in JSON', () => {
+  test('no list exceeds its budget in JSON', () => {
     const nasty = '\u0001'.repeat(1_024);
     const { record } = recordOf(
       podOf(times(500, () => nasty)),
@@ -248,7 +248,7 @@ test('the rule of each injected secret is found in one pass over the images', ()
   ]);
 });
 
-test('what is counted has the whole name and place of a rule, whether or not the record shows everything', () => {
+test('counters have the whole name and position of a rule, whether or not the record shows everything', () => {
   const review = decodeReview(reviewOf(podOf([good(0)])));
   if (!review.ok) throw new Error(review.message);
   const change = changeOf(review.request);

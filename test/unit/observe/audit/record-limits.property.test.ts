@@ -85,7 +85,7 @@ function repeat<Item>(items: readonly Item[], times: number): Item[] {
 }
 
 test.each(kindsWithImages.map(({ kind, group }) => ({ kind, group })))(
-  'of $kind in the group "$group": at most 256 KiB, the counts add up, and what is cut is said to be',
+  'for $kind in the group "$group": at most 256 KiB, the counts add up, and truncation is marked',
   { timeout: 120_000 },
   ({ kind, group }) => {
     const objects = anyObjectOf[`${kind}.${group}`] as fc.Arbitrary<JsonObject>;
@@ -146,7 +146,7 @@ function written(record: object): string {
   return lines.join('');
 }
 
-test('of a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
+test('for a review of rules: at most 256 KiB', { timeout: 60_000 }, () => {
   const texts = fc.array(hostileText, { maxLength: 4 }).chain((list) => fc.constantFrom(1, 200).map((times) => repeat(list, times)));
   fc.assert(
     fc.property(anyRequest, texts, texts, ({ owner: _, ...asked }, problems, warnings) => {
@@ -177,7 +177,7 @@ const anyNamespaceChange = fc.record({
   reason: fc.constantFrom('x', 'é', '"', '\u0001').chain((piece) => fc.integer({ min: 1, max: 200 }).map((times) => piece.repeat(times))),
 });
 
-test('of a change of the rules of a namespace: at most 256 KiB, the counts add up, and what is cut is said to be', {
+test('for a change of the rules of a namespace: at most 256 KiB, the counts add up, and truncation is marked', {
   timeout: propertyTimeout,
 }, () => {
   fc.assert(
@@ -215,7 +215,7 @@ test('of a change of the rules of a namespace: at most 256 KiB, the counts add u
   );
 });
 
-test('a list is shown from the front as far as count and bytes go, and is whole where it fits', () => {
+test('a list is cut after the maximum count and size, and is complete if it fits', () => {
   const budget: ListBudget = { count: 20, bytes: 5_000 };
   fc.assert(
     fc.property(fc.array(hostileText, { maxLength: 30 }), (texts) => {
