@@ -1,4 +1,4 @@
-/** Collects garbage at once, for tests of what is kept in memory. */
+/** Collects garbage immediately, for tests of what is kept in memory. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 

@@ -127,7 +127,7 @@ async function postAgain(socket: TLSSocket): Promise<string> {
 }
 
 describe('with a client CA', () => {
-  test.each(['/mutate', '/validate', '/guard', '/probe'])('%s answers a caller with its certificate', async (path) => {
+  test.each(['/mutate', '/validate', '/guard', '/probe'])('%s responds to a caller with its certificate', async (path) => {
     const running = await run(inMemory(ours.certificate));
     const { status, body } = await post(running, apiServer, path);
     expect(status).toBe('HTTP/1.1 200 OK');
@@ -136,7 +136,7 @@ describe('with a client CA', () => {
   });
 
   test.each(['/mutate', '/validate', '/guard', '/probe', '/nothing', '/%zz'])(
-    '%s responds to other callers with 401, and leaves no record',
+    '%s responds to other callers with 401, and writes no record',
     async (path) => {
       const running = await run(inMemory(ours.certificate));
       const { status, body } = await post(running, undefined, path);
@@ -154,10 +154,10 @@ describe('with a client CA', () => {
   );
 
   test.each([
-    ['of another CA', async () => stranger, /not accepted \(UNABLE_TO_/],
+    ['from a different CA', async () => stranger, /not accepted \(UNABLE_TO_/],
     ['for servers', () => makeClientCertificate(ours, { usage: 'serverAuth' }), /not accepted \(INVALID_PURPOSE\)/],
-    ['of a CA with the same name', async () => makeClientCertificate(await makeClientCa()), /not accepted \(/],
-    ['that it signed itself', async () => makeClientCa('kube-apiserver'), /not accepted \(/],
+    ['from a CA with the same name', async () => makeClientCertificate(await makeClientCa()), /not accepted \(/],
+    ['that is self-signed', async () => makeClientCa('kube-apiserver'), /not accepted \(/],
   ])('a certificate %s is not accepted', async (_which, client, message) => {
     const running = await run(inMemory(ours.certificate));
     const { status, body } = await post(running, await client());
@@ -175,7 +175,7 @@ describe('with a client CA', () => {
     expect(answer).toMatch(/\r\nconnection: close\r\n/i);
   });
 
-  test('a body that is not JSON, too large or of another type is not looked at', async () => {
+  test('a body that is not JSON, too large or of another type is not parsed', async () => {
     const running = await run(inMemory(ours.certificate));
     for (const length of [0, 5, 2 ** 40]) {
       const socket = await open(running);
@@ -185,13 +185,13 @@ describe('with a client CA', () => {
     expect(running.failures).toEqual(['unauthenticated', 'unauthenticated', 'unauthenticated']);
   });
 
-  test('the audit records have that the caller was authenticated', async () => {
+  test('the audit records show that the caller was authenticated', async () => {
     const running = await run(inMemory(ours.certificate));
     for (const path of ['/mutate', '/validate', '/guard']) await post(running, apiServer, path);
     expect([...running.records, ...running.reviewRecords]).toMatchObject(Array(3).fill({ callerAuthenticated: true }));
   });
 
-  test('a connection outlives neither its certificate', async () => {
+  test('a connection does not outlive its certificate', async () => {
     let now = Date.now();
     const running = await run(inMemory(ours.certificate), { ...systemClock, now: () => now });
     const socket = await open(running, apiServer);
@@ -200,7 +200,7 @@ describe('with a client CA', () => {
     expect(await postAgain(socket)).toBe('HTTP/1.1 401 Unauthorized');
   });
 
-  test('a connection ends when its CA is removed, and continues while the bundle has it', async () => {
+  test('a connection ends when its CA is removed, and continues while the bundle contains it', async () => {
     const clientCa = inMemory(ours.certificate);
     const running = await run(clientCa);
     const socket = await open(running, apiServer);
@@ -214,7 +214,7 @@ describe('with a client CA', () => {
     expect((await post(running, stranger)).status).toBe('HTTP/1.1 200 OK');
   });
 
-  test('an intermediate CA is accepted if the client CA has it, also after a change', async () => {
+  test('an intermediate CA is accepted if the client CA bundle contains it, even after a change', async () => {
     const intermediate = await makeClientCa('intermediate', ours);
     const leaf = await makeClientCertificate(intermediate);
     const chain = { ...leaf, certificate: leaf.certificate + intermediate.certificate };
@@ -230,11 +230,11 @@ describe('with a client CA', () => {
   });
 
   test.each([
-    ['another method', 'GET /validate HTTP/1.1'],
+    ['a different method', 'GET /validate HTTP/1.1'],
     ['a method that no route has', 'PROPFIND /validate HTTP/1.1'],
     ['an expectation', 'POST /validate HTTP/1.1\r\nexpect: 100-continue'],
     ['chunks', 'POST /validate HTTP/1.1\r\ntransfer-encoding: chunked'],
-  ])('%s is no way past it', async (_what, start) => {
+  ])('%s does not bypass it', async (_what, start) => {
     const running = await run(inMemory(ours.certificate));
     const socket = await open(running);
     socket.write(`${start}\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n`);
@@ -255,7 +255,7 @@ describe('with a client CA', () => {
   });
 });
 
-test('without a client CA every caller is answered, and the records have that it was not authenticated', async () => {
+test('without a client CA every caller gets a response, and the records show that it was not authenticated', async () => {
   const running = await run(undefined);
   for (const path of ['/mutate', '/validate', '/guard']) expect((await post(running, apiServer, path)).status).toBe('HTTP/1.1 200 OK');
   expect([...running.records, ...running.reviewRecords]).toMatchObject(Array(3).fill({ callerAuthenticated: false }));
@@ -279,7 +279,7 @@ describe('the file of the client CA', () => {
     return { file, watched, problems, changes: () => changes };
   }
 
-  test('is followed, and an unusable version is reported and not taken', async () => {
+  test('is followed, and an unusable version is logged and not used', async () => {
     const { file, watched, problems, changes } = await watch(ours.certificate);
     expect(watched.hasSigned(apiServer.certificate)).toBe(true);
     await writeFile(file, theirs.certificate);
@@ -297,13 +297,13 @@ describe('the file of the client CA', () => {
 
   test.each([
     ['is empty', () => '', /ca\.crt is empty\. It must contain PEM certificates$/],
-    ['has a leaf', () => ours.certificate + apiServer.certificate, /ca\.crt: certificate 2 is not a CA\. Use the CA that signed/],
-    ['has a key', () => ours.key, /ca\.crt contains a private key instead of a certificate/],
-  ])('that %s stops the start', async (_what, contents, message) => {
+    ['contains a leaf', () => ours.certificate + apiServer.certificate, /ca\.crt: certificate 2 is not a CA\. Use the CA that signed/],
+    ['contains a key', () => ours.key, /ca\.crt contains a private key instead of a certificate/],
+  ])('that %s causes a startup error', async (_what, contents, message) => {
     await expect(watch(contents())).rejects.toThrow(message);
   });
 
-  test('that is absent stops the start', async () => {
+  test('that is missing causes a startup error', async () => {
     const file = join(await temporaryFolder(), 'ca.crt');
     await expect(watchClientCa({ file, onChange() {}, onProblem() {} })).rejects.toThrow(`client CA file ${file}: no such file`);
   });

@@ -79,8 +79,8 @@ const isClosed = async (socket: Socket) => {
   await expect.poll(() => socket.destroyed || socket.readableEnded).toBe(true);
 };
 
-describe('one connection too many ends another', () => {
-  test('the oldest that never had a request', async () => {
+describe('if there is one connection too many, another one is closed', () => {
+  test('the oldest without a request', async () => {
     const { open, request, answer } = await setUp(3);
     const used = await open();
     await request(used);
@@ -91,7 +91,7 @@ describe('one connection too many ends another', () => {
     expect([used.destroyed, younger.destroyed]).toEqual([false, false]);
   });
 
-  test('else the one that is idle for longest', async () => {
+  test('otherwise the one that has been idle the longest', async () => {
     const { open, request, answer } = await setUp(3);
     const sockets = [await open(), await open(), await open()] as const;
     for (const socket of sockets) {
@@ -106,7 +106,7 @@ describe('one connection too many ends another', () => {
     expect([sockets[0].destroyed, sockets[1].destroyed]).toEqual([false, false]);
   });
 
-  test('else the one with the oldest request', async () => {
+  test('otherwise the one with the oldest request', async () => {
     const { open, request } = await setUp(2);
     const [first, second] = [await open(), await open()];
     await request(second);
@@ -133,7 +133,7 @@ describe('one connection too many ends another', () => {
     await answer(few);
   });
 
-  test('places that are free again are used', async () => {
+  test('free places are reused', async () => {
     const { server, open } = await setUp(2);
     const [first, second] = [await open(), await open()];
     first.destroy();
@@ -143,8 +143,8 @@ describe('one connection too many ends another', () => {
   });
 });
 
-describe('headers that come slowly', () => {
-  test('end their connection after 5 seconds, and a connection that sends nothing stays', async () => {
+describe('headers that arrive slowly', () => {
+  test('end their connection after 5 seconds, but a connection that sends nothing stays', async () => {
     const { clock, open } = await setUp(10);
     const [idle, slow] = [await open(), await open()];
     slow.write('GET / HTTP/1.1\r\nhost: ');
@@ -159,7 +159,7 @@ describe('headers that come slowly', () => {
     expect(idle.destroyed || idle.readableEnded).toBe(false);
   });
 
-  test('not before, and not where an answer is pending', async () => {
+  test('do not end it before, or if a response is pending', async () => {
     const { clock, open, request, answer } = await setUp(10);
     const socket = await open();
     await request(socket);
@@ -172,8 +172,8 @@ describe('headers that come slowly', () => {
   });
 });
 
-describe('an answer that is not read', () => {
-  test('ends its connection 5 seconds after it was complete, and one that is not complete has its time', async () => {
+describe('a response that is not read', () => {
+  test('ends its connection 5 seconds after it was complete, and one that is not complete has more time', async () => {
     const clock = manualClock();
     const responses: ServerResponse[] = [];
     const server = createServer((_request, response) => responses.push(response));
@@ -202,7 +202,7 @@ describe('both ports', () => {
     health: () => createHealthServer([], { contentType: 'text/plain', text: async () => '' }),
   };
 
-  test.each(['webhook', 'health'] as const)('%s: idle connections stay longer than an API server keeps them, and end', (port) => {
+  test.each(['webhook', 'health'] as const)('%s: idle connections stay open longer than an API server keeps them, and then end', (port) => {
     const app = ports[port]();
     onTestFinished(() => void app.close());
     const { keepAliveTimeout, headersTimeout, requestTimeout } = app.server;
@@ -214,7 +214,7 @@ describe('both ports', () => {
     });
   });
 
-  test('more connections than API servers use at a time, fewer than take much memory', () => {
+  test('the limit exceeds the connections that API servers use at a time, and needs little memory', () => {
     expect([defaultConnectionLimits.maxConnections, healthConnectionLimits.maxConnections]).toEqual([1_000, 100]);
   });
 
@@ -229,7 +229,7 @@ describe('both ports', () => {
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 404 /);
   });
 
-  test('a TLS handshake that does not come ends its connection', { timeout: 30_000 }, async () => {
+  test('a TLS handshake that does not arrive ends its connection', { timeout: 30_000 }, async () => {
     const app = createWebhookServer(collaborators, { tls, connections: { handshake: 200 } });
     onTestFinished(() => app.close());
     await app.listen({ host: '127.0.0.1', port: 0 });

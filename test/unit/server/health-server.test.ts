@@ -11,18 +11,18 @@ function setUp(checks: readonly ReadinessCheck[] = []) {
 }
 
 describe('the health port', () => {
-  test('gives Prometheus its page, with its content type', async () => {
+  test('serves the metrics for Prometheus, with their content type', async () => {
     const { statusCode, headers, body } = await setUp().inject('/metrics');
     expect({ statusCode, type: headers['content-type'], body }).toEqual({ statusCode: 200, type: page.contentType, body: 'up 1\n' });
   });
 
-  test('gives it also while the replica is not ready', async () => {
+  test('serves them even while the replica is not ready', async () => {
     const server = setUp([{ name: 'rules', missing: () => 'there are no rules' }]);
     expect((await server.inject('/readyz')).statusCode).toBe(503);
     expect((await server.inject('/metrics')).statusCode).toBe(200);
   });
 
-  test('tells what an administrator should know without getting unready for it', async () => {
+  test('shows what an administrator should know without becoming unready', async () => {
     const server = setUp([{ name: 'cluster', missing: () => undefined, notes: () => ['5 secrets referenced by rules are not watched'] }]);
     const { statusCode, body } = await server.inject('/readyz');
     expect({ statusCode, body }).toEqual({
@@ -39,20 +39,20 @@ describe('the health port', () => {
   test.each([
     ['with its length', { 'content-length': '5' }],
     ['in chunks', { 'transfer-encoding': 'chunked' }],
-  ])('takes no body: %s', async (_name, headers) => {
+  ])('accepts no body: %s', async (_name, headers) => {
     const response = await setUp().inject({ method: 'GET', url: '/healthz', headers, payload: 'hello' });
     expect(response).toMatchObject({ statusCode: 413, headers: expect.objectContaining({ connection: 'close' }) });
     expect((await setUp().inject({ method: 'GET', url: '/healthz', headers: { 'content-length': '0' } })).statusCode).toBe(200);
   });
 
-  test('takes no long address', async () => {
+  test('accepts no long URL', async () => {
     const server = setUp();
     const url = `${await server.listen({ host: '127.0.0.1', port: 0 })}/healthz?`;
     expect((await fetch(url + 'x'.repeat(1_000))).status).toBe(200);
     expect((await fetch(url + 'x'.repeat(5_000))).status).toBe(431);
   });
 
-  test('collects metrics once for all who ask at the same time', async () => {
+  test('collects metrics once for concurrent requests', async () => {
     const pages: PromiseWithResolvers<string>[] = [];
     const text = () => {
       const collected = Promise.withResolvers<string>();

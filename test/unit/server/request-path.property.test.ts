@@ -203,7 +203,7 @@ const bodies = fc
   .map(([review, each]) => each.reduce((text, change) => change(text), JSON.stringify(review)));
 
 describe('a body', () => {
-  test.for(['mutate', 'validate'] as const)('is read as JSON.parse reads all of it: /%s', { timeout: 600_000 }, async (webhook) => {
+  test.for(['mutate', 'validate'] as const)('is parsed like by JSON.parse: /%s', { timeout: 600_000 }, async (webhook) => {
     const seen = new Set<string>();
     await fc.assert(
       fc.asyncProperty(bodies, async (text) => {

@@ -63,8 +63,8 @@ function reviewing(options: Partial<RulesReviewCollaborators> = {}) {
 const both = (parser: DocumentParser) => ({ cluster: parser, namespaces: parser });
 const never: DocumentParser = { parse: () => new Promise(() => {}), stop: async () => {} };
 
-describe('what a book would refuse is refused', () => {
-  test('for what is wrong in it, all documents at once', async () => {
+describe('what the server would reject is rejected', () => {
+  test('for its problems, in all documents together', async () => {
     const { review } = reviewing();
     const { answer, problems } = await review('two', { 'a.yaml': 'rulez: []', 'b.yaml': 'mode: strict' });
     expect(answer?.response.status?.message).toContain('Did you mean "rules"?');
@@ -74,21 +74,21 @@ describe('what a book would refuse is refused', () => {
     ]);
   });
 
-  test('for what another ConfigMap says', async () => {
+  test('for a conflict with another ConfigMap', async () => {
     const { review } = reviewing();
     const { answer, problems } = await review('two', { 'rules.yaml': trusting('a.io') });
     expect(answer?.response.allowed).toBe(false);
     expect(problems).toEqual([expect.stringContaining('ConfigMap regkeeper/one, key rules.yaml, line 1:')]);
   });
 
-  test('but not for what another said a moment ago: its edit comes by the watch after the question', async () => {
+  test('but not for a conflict with an earlier version of another one, whose edit the watch reports after the request', async () => {
     const clock = manualClock();
     const { store, stored, rules, review } = reviewing({ clock, timings: {} });
     rules.onWait(() => rules.documentsChanged(store.offer(stored('one', trusting('b.io')))));
     expect((await review('two', { 'rules.yaml': trusting('a.io') })).answer?.response.allowed).toBe(true);
   });
 
-  test('and nothing is in force by a review', async () => {
+  test('and a review puts nothing into effect', async () => {
     const { store, review } = reviewing();
     const before = store.written();
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).answer?.response).toMatchObject({ allowed: true });
@@ -96,7 +96,7 @@ describe('what a book would refuse is refused', () => {
   });
 });
 
-test('a rule of a namespace that would have no effect is a problem, as long as somebody is there to mend it', async () => {
+test('a rule of a namespace without effect is a problem, since its author can fix it', async () => {
   const { review } = reviewing({ settings: { namespace: 'regkeeper', namespaceRules: true } });
   const { answer, problems } = await review('own', { 'rules.yaml': trusting('a.io', 'b.io') }, 'namespace');
   expect(answer?.response.allowed).toBe(false);
@@ -110,21 +110,21 @@ describe('advice', () => {
     origin: { source: { kind: 'configMap', namespace: 'regkeeper', name, key: 'rules.yaml' }, line: 1, column: 1 },
   });
 
-  test('about the ConfigMap at hand is a warning, about others it is not repeated', async () => {
+  test('about this ConfigMap is a warning, and about others it is not repeated', async () => {
     const { review } = reviewing({ lint: () => [at('one'), at('two')] });
     expect((await review('two', { 'rules.yaml': trusting('b.io') })).warnings).toEqual([
       'regkeeper: rules.yaml:1:1: two (duplicate-secret)',
     ]);
   });
 
-  test('is of no interest beside problems', async () => {
+  test('is omitted if there are problems', async () => {
     const { review } = reviewing({ lint: () => [at('two')] });
     expect((await review('two', { 'rules.yaml': 'rulez: []' })).warnings).toEqual([]);
   });
 });
 
-describe('when reading takes too long', () => {
-  test('the request is refused, and says what helps', async () => {
+describe('if parsing takes too long', () => {
+  test('the request is denied, with what helps', async () => {
     const { review } = reviewing({ parsers: both(never), timings: { answerWithin: 10 } });
     const { answer, problems } = await review('two', { 'rules.yaml': 'rules: []' });
     expect(answer?.response).toMatchObject({
@@ -134,13 +134,13 @@ describe('when reading takes too long', () => {
     expect(problems).toEqual([expect.stringContaining('longer than 0.01 s')]);
   });
 
-  test("of the cluster's too, whatever else is being read: a 503 would let them pass", async () => {
+  test("the cluster's rules are denied too, whatever else is being parsed, because a 503 would let them pass", async () => {
     const { review } = reviewing({ parsers: both(never), timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 8 }, (_, index) => review(`two-${index}`, { 'rules.yaml': 'a' })));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array(8).fill(false));
   });
 
-  test('nothing of it is read any more once it is late', async () => {
+  test('nothing more of it is parsed once it is late', async () => {
     const parsed: string[] = [];
     const first = Promise.withResolvers<void>();
     const real = createDocumentParser();
@@ -160,7 +160,7 @@ describe('when reading takes too long', () => {
     expect(parsed).toEqual(['# one', '# four']);
   });
 
-  test('a change of labels alone passes with a warning', async () => {
+  test('a change of only labels passes with a warning', async () => {
     const { reviewer } = reviewing({ parsers: both(never), timings: { answerWithin: 10 } });
     const object = configMap('two', { 'rules.yaml': 'rules: []' });
     const review = decodeReview(reviewOf(object, { namespace: 'regkeeper', operation: 'UPDATE', oldObject: object }));
@@ -170,7 +170,7 @@ describe('when reading takes too long', () => {
   });
 });
 
-describe('many reviews at a time', () => {
+describe('many concurrent reviews', () => {
   const settings = { namespace: 'regkeeper', namespaceRules: true };
   const outcomes = (reviews: readonly { readonly answer: unknown; readonly problems: readonly string[] }[]) =>
     reviews.map(({ answer, problems }) => (answer === undefined ? problems[0] : 'answered'));
@@ -183,7 +183,7 @@ describe('many reviews at a time', () => {
     return (review as { request: ReviewRequest }).request;
   };
 
-  test("beyond 10 of the cluster's rules and 20 of namespaces the API server is asked to come again; neither takes the places of the other", async () => {
+  test("beyond 10 of the cluster's rules and 20 of namespaces the API server must retry, and neither uses the places of the other", async () => {
     const { reviewer, review } = reviewing({ parsers: both(never), settings, timings: { answerWithin: 10 } });
     const [cluster, namespaces] = await Promise.all([
       Promise.all(Array.from({ length: 12 }, (_, index) => review(`two-${index}`, { 'rules.yaml': 'a' }))),
@@ -194,14 +194,14 @@ describe('many reviews at a time', () => {
     expect(outcomes(namespaces)).toEqual([...Array(20).fill('answered'), many, many, many]);
   });
 
-  test('places are free again when the work is over', async () => {
+  test('places are free again when the work is done', async () => {
     const { review } = reviewing();
     for (let index = 0; index < 15; index += 1) {
       expect((await review(`two-${index}`, { 'rules.yaml': trusting('b.io') })).answer?.response.allowed).toBe(true);
     }
   });
 
-  test('a review keeps nothing of the objects of its request', async () => {
+  test('a review keeps none of the objects of its request', async () => {
     const { reviewer } = reviewing({ parsers: both(never), timings: { answerWithin: 60_000 } });
     const start = () => {
       const request = requestOf('two', { 'rules.yaml': 'rules: []' });
@@ -222,7 +222,7 @@ describe('a ConfigMap beyond what an API server stores', () => {
   test.each([
     ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 document and 1048583 characters of data/],
     ['in documents', Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`${index}.yaml`, ''])), /has 1001 documents/],
-  ])('%s is denied without being read', async (_name, data, message) => {
+  ])('%s is denied without parsing', async (_name, data, message) => {
     const { review } = reviewing({ parsers: both(never) });
     const { answer } = await review('two', data);
     expect(answer?.response).toMatchObject({ allowed: false, status: { message: expect.stringMatching(message) } });
@@ -233,7 +233,7 @@ describe('rules of namespaces', () => {
   const settings = { namespace: 'regkeeper', namespaceRules: true };
   const nobodyReads = { cluster: never, namespaces: never };
 
-  test('that are too much are refused without being read, with place and fix', async () => {
+  test('that are too large are denied without parsing, with position and fix', async () => {
     const { review } = reviewing({ parsers: nobodyReads, settings });
     const data = Object.fromEntries(Array.from({ length: 21 }, (_, index) => [`k${index}.yaml`, 'rules: []']));
     const { answer, problems } = await review('own', data, 'namespace');
@@ -243,14 +243,14 @@ describe('rules of namespaces', () => {
     ]);
   });
 
-  test('that take too long are refused, whoever else is being read: a 503 would let them pass', async () => {
+  test("that take too long are denied, whoever else's rules are being parsed, because a 503 would let them pass", async () => {
     const { review } = reviewing({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 12 }, (_, index) => review(`own-${index}`, { 'a.yaml': 'rules: []' }, 'namespace')));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array.from({ length: 12 }, () => false));
     expect(all.map(({ problems }) => problems[0]).at(-1)).toMatch(/too many rules in namespace regkeeper are being reviewed/);
   });
 
-  test('that took too long a moment ago are refused at once, until some time has passed', async () => {
+  test('that took too long a moment ago are denied immediately, until some time has passed', async () => {
     let now = 0;
     const real = createDocumentParser();
     onTestFinished(() => real.stop());
@@ -274,7 +274,7 @@ describe('rules of namespaces', () => {
     expect(await ask('five')).toBe(true);
   });
 
-  test("never keep a review of the cluster's rules waiting", async () => {
+  test("never delay a review of the cluster's rules", async () => {
     const parser = createDocumentParser();
     onTestFinished(() => parser.stop());
     const { review } = reviewing({ parsers: { cluster: parser, namespaces: never }, settings });
@@ -283,7 +283,7 @@ describe('rules of namespaces', () => {
   });
 });
 
-test('what is no rules ConfigMap is not read at all', async () => {
+test('a ConfigMap without rules is not parsed at all', async () => {
   const { review } = reviewing({ parsers: both(never), settings: { namespace: 'elsewhere', namespaceRules: false } });
   const { answer, warnings } = await review('two', { 'rules.yaml': 'rulez: []' });
   expect(answer?.response.allowed).toBe(true);

@@ -67,25 +67,25 @@ describe('a request to', () => {
   test.each<{ name: string; asked: Asked; denied?: string }>([
     { name: 'buildconfigs/instantiate without an image', asked: build('buildconfigs', 'instantiate', { lastVersion: 3 }) },
     {
-      name: 'buildconfigs/instantiate with a trusted one',
+      name: 'buildconfigs/instantiate with a trusted image',
       asked: build('buildconfigs', 'instantiate', { triggeredByImage: from('good.example.com/base') }),
     },
     {
-      name: 'buildconfigs/instantiate with an unknown one',
+      name: 'buildconfigs/instantiate with an unknown image',
       asked: build('buildconfigs', 'instantiate', { triggeredByImage: from('evil.example.com/base') }),
       denied: 'BuildRequest shop/web: triggeredByImage: image "evil.example.com/base"',
     },
     {
-      name: 'buildconfigs/instantiate with a stream, which the Build will name',
+      name: 'buildconfigs/instantiate with a stream, which the Build will contain',
       asked: build('buildconfigs', 'instantiate', { from: { kind: 'ImageStreamTag', name: 'base:1' } }),
     },
     {
-      name: 'builds/clone with an unknown one',
+      name: 'builds/clone with an unknown image',
       asked: build('builds', 'clone', { from: from('evil.example.com/base') }),
       denied: 'BuildRequest shop/web: from: image "evil.example.com/base"',
     },
     {
-      name: 'buildconfigs/instantiatebinary, which names none',
+      name: 'buildconfigs/instantiatebinary, which contains none',
       asked: {
         group: 'build.openshift.io',
         kind: 'BinaryBuildRequestOptions',
@@ -101,7 +101,7 @@ describe('a request to', () => {
       },
     },
     {
-      name: 'pods/ephemeralcontainers with an unknown one',
+      name: 'pods/ephemeralcontainers with an unknown image',
       asked: {
         group: '',
         kind: 'Pod',
@@ -114,7 +114,7 @@ describe('a request to', () => {
       denied: 'Pod shop/web: ephemeral container "debugger-0": image "evil.example.com/debug"',
     },
     {
-      name: 'imagestreams/status with an unknown one',
+      name: 'imagestreams/status with an unknown image',
       asked: {
         group: 'image.openshift.io',
         kind: 'ImageStream',

@@ -1,9 +1,9 @@
-/** Changes of the text of a review that a reader in a hurry could overlook. */
+/** Changes of the text of a review that a fast parser could overlook. */
 import fc from 'fast-check';
 
 export type TextChange = (text: string) => string;
 
-/** One change of the text at a place that is chosen by a fraction of all places. */
+/** One change of the text, at a position that is chosen by a fraction of all positions. */
 export const textChanges: fc.Arbitrary<TextChange> = fc.oneof(
   fc.constant<TextChange>((text) => text),
   // A duplicate before or after the field, with another value.

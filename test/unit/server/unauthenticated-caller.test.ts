@@ -1,4 +1,4 @@
-/** What a caller learns that did not authenticate, and so may be anyone. docs/threats.md has the list. */
+/** What an unauthenticated caller, who may be anyone, can learn. docs/threats.md has the list. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { renderAnswer } from '../../../src/admission/response.ts';
 import { changeOf, decodeReview, type ReviewRequest } from '../../../src/admission/review.ts';
@@ -104,7 +104,7 @@ exemptions:
     }
   });
 
-  test.each(tags)('the answer names the stream: %s', async (tag) => {
+  test.each(tags)('the response contains the name of the stream: %s', async (tag) => {
     const expected = `the image in image stream \\"victim/app:${tag}\\" is denied by the rules for this namespace`;
     expect((await send(rulesIn('enforce'), facts, '/validate', reviewOf(build(tag)))).answers).toContain(expected);
     expect((await send(rulesIn('enforce'), facts, '/validate', reviewOf(triggered(tag)))).answers).toContain(expected);
@@ -117,7 +117,7 @@ exemptions:
     expect(answers).not.toContain('hidden');
   });
 
-  test('an authenticated caller reads the image of a stream of its own namespace', () => {
+  test('an authenticated caller sees the image of a stream in its own namespace', () => {
     const request = { ...requestOf(build('untrusted')), namespace: 'victim' };
     const change = changeOf(request, { hideStreamContents: false });
     const rules = rulesIn('enforce');
@@ -135,7 +135,7 @@ describe('of rules ConfigMaps', () => {
     data,
   });
 
-  /** Reviews a ConfigMap `ours` while `theirs` is in force. */
+  /** Reviews a ConfigMap `ours` while `theirs` is in effect. */
   async function review(
     theirs: string,
     ours: string | Record<string, string>,
@@ -185,7 +185,7 @@ describe('of rules ConfigMaps', () => {
       /hidden-/,
     ],
     [
-      'the rule that makes another redundant',
+      'the rule that makes another one redundant',
       'rules: [{registry: a.io, pullSecret: s}, {registry: b.io, namespaces: [hidden-team]}]',
       'rules: [{registry: a.io/path, pullSecret: s}, {registry: b.io/path, namespaces: [hidden-team]}]',
       /b\.io for [^"]*in ConfigMap|same effect as the rule of a\.io/,
@@ -208,7 +208,7 @@ describe('of rules ConfigMaps', () => {
     );
   });
 
-  test('the record has it all the same', async () => {
+  test('the record contains it nevertheless', async () => {
     const { problems } = await review('contact: hidden people\nrules: []', 'contact: us\nrules: []', false);
     expect(problems).toEqual([expect.stringContaining('hidden people')]);
   });

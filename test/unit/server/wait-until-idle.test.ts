@@ -24,20 +24,20 @@ async function turnsUntilIdle(events: Readonly<Record<number, Partial<State>>>):
 }
 
 test.each<{ name: string; events: Record<number, Partial<State>>; over: number }>([
-  { name: 'a connection that rests is waited for, and then no more', events: {}, over: 20 },
-  { name: 'without connections it is over at once', events: { 3: { connections: 0 } }, over: 3 },
-  { name: 'each step of a handshake begins the wait anew', events: { 9: { activityCount: 1 }, 18: { activityCount: 2 } }, over: 38 },
+  { name: 'it waits for an idle connection for a limited time', events: {}, over: 20 },
+  { name: 'without connections it ends immediately', events: { 3: { connections: 0 } }, over: 3 },
+  { name: 'each step of a handshake restarts the wait', events: { 9: { activityCount: 1 }, 18: { activityCount: 2 } }, over: 38 },
   {
-    name: 'what is being answered is waited for as long as it takes, and its connection a moment more',
+    name: 'it waits for a response as long as it takes, and for its connection a moment longer',
     events: { 5: { openRequests: 1, activityCount: 1 }, 40: { openRequests: 0, activityCount: 2 } },
     over: 60,
   },
   {
-    name: 'an answer may end the last connection',
+    name: 'a response may end the last connection',
     events: { 5: { openRequests: 1, activityCount: 1 }, 40: { openRequests: 0, connections: 0 } },
     over: 40,
   },
-  { name: 'a process that stood still listens first', events: { 2: { now: 60_000 } }, over: 5 },
+  { name: 'a process that was suspended reads from its sockets first', events: { 2: { now: 60_000 } }, over: 5 },
 ])('$name', async ({ events, over }) => {
   expect(await turnsUntilIdle(events)).toBe(over);
 });

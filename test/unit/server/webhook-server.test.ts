@@ -76,8 +76,8 @@ function setUp(setup: Setup = {}) {
   return { server, post, answer, records, reviewRecords, bugs, failures };
 }
 
-describe('answers', () => {
-  test('/mutate gives the pod its pull secret', async () => {
+describe('responses', () => {
+  test('/mutate gives the Pod its pull secret', async () => {
     const { answer } = setUp();
     const response = await answer('/mutate', reviewOf(pod('reg.example.com:5000/shop/web:1')));
     expect(response).toMatchObject({ uid: '6b0e9f7e-2f0c-4f0a-9f5a-0d5a3c1b7a11', allowed: true, patchType: 'JSONPatch' });
@@ -86,7 +86,7 @@ describe('answers', () => {
     );
   });
 
-  test('/validate refuses an unknown registry, naming container, image and whom to ask', async () => {
+  test('/validate denies an unknown registry, with the container, the image and the contact', async () => {
     const { answer } = setUp();
     const response = await answer('/validate', reviewOf(pod('other.example.com/web:1')));
     expect(response).toMatchObject({ allowed: false, status: { code: 403, reason: 'Forbidden' } });
@@ -95,13 +95,13 @@ describe('answers', () => {
     );
   });
 
-  test('a deletion brings nothing in', async () => {
+  test('a deletion introduces nothing', async () => {
     const { answer } = setUp();
     const review = reviewOf(pod('evil.example.com/web'), { operation: 'DELETE', object: null, oldObject: pod('evil.example.com/web') });
     expect(await answer('/validate', review)).toEqual({ uid: review.request.uid, allowed: true });
   });
 
-  test('keys that mean something to JavaScript are data', async () => {
+  test('keys with a special meaning in JavaScript are data', async () => {
     const { answer, post } = setUp();
     const hostile = `{"__proto__": {"polluted": true}, "constructor": {"prototype": {"polluted": true}}, "kind": "AdmissionReview",
       "apiVersion": "admission.k8s.io/v1", "request": ${JSON.stringify(reviewOf(pod('other.example.com/web')).request)}}`;
@@ -112,18 +112,18 @@ describe('answers', () => {
     expect(({} as Record<string, unknown>).polluted).toBeUndefined();
   });
 
-  test('an object in `__proto__` is no object: nothing is read through a prototype', async () => {
+  test('an object in `__proto__` is not the object: nothing is read through a prototype', async () => {
     const { answer } = setUp();
     const object = JSON.parse('{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "__proto__": {"spec": {"containers": []}}}');
     expect(await answer('/validate', reviewOf(object))).toMatchObject({ allowed: false, status: { code: 400 } });
   });
 });
 
-describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () => {
+describe('what cannot be decoded is rejected, with HTTP 400 or with the uid', () => {
   test.each([
     ['an empty body', '', 400, /body is empty/],
     ['text that is not JSON', 'kind: AdmissionReview', 400, /not JSON/],
-    ['JSON cut short', '{"kind": "AdmissionReview"', 400, /not JSON/],
+    ['truncated JSON', '{"kind": "AdmissionReview"', 400, /not JSON/],
     ['a list', '[]', 400, /must be an AdmissionReview/],
     ['null', 'null', 400, /must be an AdmissionReview/],
     ['another kind', { apiVersion: 'v1', kind: 'Pod' }, 400, /kind must be AdmissionReview, but is "Pod"/],
@@ -145,7 +145,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     ['apiVersion v1beta1', { apiVersion: 'admission.k8s.io/v1beta1' }, {}, /apiVersion must be admission\.k8s\.io\/v1/],
     ['an unknown operation', {}, { operation: 'PATCH' }, /operation must be one of/],
     ['no kind', {}, { kind: {} }, /kind is missing/],
-  ])('%s, where the uid can be read', async (_name, review, request, message) => {
+  ])('%s, if the uid can be read', async (_name, review, request, message) => {
     const { post, failures } = setUp();
     const response = await post('/validate', { ...reviewOf(pod('reg.example.com:5000/web'), request), ...review });
     expect(response.code).toBe(200);
@@ -159,8 +159,8 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
 
   test.each([
     ['containers: null', { containers: null }, /spec\.containers must be a list of containers, but is null/],
-    ['containers as text', { containers: 'app' }, /spec\.containers must be a list of containers, but is a string/],
-    ['a container that is null', { containers: [null] }, /spec\.containers\[0\] must be a container/],
+    ['containers as a string', { containers: 'app' }, /spec\.containers must be a list of containers, but is a string/],
+    ['a null container', { containers: [null] }, /spec\.containers\[0\] must be a container/],
     ['an image that is a number', { containers: [{ name: 'a', image: 7 }] }, /containers\[0\]\.image must be a string/],
   ])('%s', async (_name, spec, message) => {
     const { answer, failures } = setUp();
@@ -173,7 +173,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     expect(failures).toEqual(['unreadable', 'unreadable']);
   });
 
-  test('an image that no runtime could read is refused with what is wrong', async () => {
+  test('an invalid image name is denied with the reason', async () => {
     const { answer } = setUp();
     const response = await answer('/validate', reviewOf(pod('https://reg.example.com:5000/web')));
     expect(response).toMatchObject({
@@ -182,7 +182,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     });
   });
 
-  test('a kind that holds no images as far as we know', async () => {
+  test('a kind that contains no images as far as is known', async () => {
     const { answer, failures } = setUp();
     const response = await answer('/validate', reviewOf({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's' } }));
     expect(failures).toEqual(['unknown-kind']);
@@ -199,13 +199,13 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
     expect(failures).toEqual(['unreadable']);
   });
 
-  test('another content type', async () => {
+  test('a different content type', async () => {
     const { post } = setUp();
     const response = await post('/validate', reviewOf(pod('reg.example.com:5000/web')), { 'content-type': 'application/yaml' });
     expect(response).toMatchObject({ code: 415, body: { kind: 'Status' } });
   });
 
-  test('another address', async () => {
+  test('a different path', async () => {
     const { post, server } = setUp();
     expect(await post('/allow', {})).toMatchObject({
       code: 404,
@@ -215,7 +215,7 @@ describe('what cannot be decoded is refused, in HTTP 400 or with the uid', () =>
   });
 });
 
-describe('trouble of our own', () => {
+describe('internal errors', () => {
   const broken: Facts = {
     ...unwatched,
     serviceAccount() {
@@ -240,14 +240,14 @@ describe('trouble of our own', () => {
 
   test.each([
     ['no rules yet', { rules: undefined }, 'not-ready'],
-    ["the namespace's own rules not read yet", { unread: 'shop' }, 'not-ready'],
+    ["the namespace's own rules not loaded yet", { unread: 'shop' }, 'not-ready'],
     ['the cluster not read yet', { facts: undefined }, 'not-ready'],
     [
-      'a service account that our watch has not seen',
+      'a service account that the watch has not reported',
       { facts: { ...unwatched, serviceAccount: () => ({ kind: 'absent' as const }) } },
       'stale-cache',
     ],
-  ])('%s: 503, and come again', async (_name, setup, failure) => {
+  ])('%s: 503, to be retried', async (_name, setup, failure) => {
     const { post, records, failures } = setUp(setup);
     const response = await post('/mutate', reviewOf(pod('reg.example.com:5000/web')));
     expect(response).toMatchObject({ code: 503, body: { kind: 'Status', reason: 'ServiceUnavailable' } });
@@ -288,7 +288,7 @@ describe('trouble of our own', () => {
       return { post: () => post(payload), giveUp: () => unfinished.abort(), first, bugs, failures };
     }
 
-    test('a body that comes slowly makes room for one that comes at once', async () => {
+    test('a body that arrives slowly is evicted for one that arrives immediately', async () => {
       const { post, first, bugs, failures } = await hold(2000);
       // The first body only counts once its bytes have arrived.
       const answers = expect.poll(async () => (await post()).statusCode === 200 && failures.length);
@@ -300,7 +300,7 @@ describe('trouble of our own', () => {
       expect(bugs).toEqual([]);
     });
 
-    test('what is being answered has given its bytes back', async () => {
+    test('a request whose response is pending has released its bytes', async () => {
       const entered = Promise.withResolvers<void>();
       const answered = Promise.withResolvers<void>();
       const { post, failures } = setUp({
@@ -320,12 +320,12 @@ describe('trouble of our own', () => {
       expect(failures).toEqual([]);
     });
 
-    test('one alone is never too much: it has a limit of its own', async () => {
+    test('a single body is never too much, and has its own limit', async () => {
       const { post } = setUp({ options: { bodies: { total: 1000, reserved: 500, small: 100 } } });
       expect((await post('/validate', payload)).code).toBe(200);
     });
 
-    test('what is announced and does not come keeps nobody out', async () => {
+    test('an announced body that does not arrive blocks no one', async () => {
       const { post, giveUp } = await hold(10);
       expect((await post()).statusCode).toBe(200);
       giveUp();
@@ -383,7 +383,7 @@ describe('the audit record', () => {
     expect(JSON.stringify(records)).not.toContain('hunter2');
   });
 
-  test('names the secrets of a mutation', async () => {
+  test('contains the secrets of a mutation', async () => {
     const account = { kind: 'known' as const, pullSecrets: [], onlyListedSecrets: false };
     const { answer, records } = setUp({ facts: { ...unwatched, serviceAccount: () => account } });
     await answer('/mutate', reviewOf(pod('reg.example.com:5000/web')));
@@ -395,13 +395,13 @@ describe('the audit record', () => {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
   const traced = (value: string) => ({ 'content-type': 'application/json', traceparent: value });
 
-  test('has the traceparent of the API server', async () => {
+  test('contains the traceparent from the API server', async () => {
     const { post, records } = setUp();
     await post('/validate', reviewOf(pod('evil.example.com/web:1')), traced(traceparent));
     expect(records).toMatchObject([{ traceparent }]);
   });
 
-  test('of a rules review has the traceparent too', async () => {
+  test('of a rules review contains the traceparent too', async () => {
     const accept = { answer: allowed('u'), problems: [], warnings: [] };
     const { post, reviewRecords } = setUp({ reviewer: async () => accept });
     await post('/guard', reviewOf({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'rules' } }), traced(traceparent));
@@ -424,7 +424,7 @@ describe('the audit record', () => {
     expect(records[0]).not.toHaveProperty('traceparent');
   });
 
-  test('does not repeat a password that somebody wrote into an image name', async () => {
+  test('does not contain a password in an image name', async () => {
     const { answer, records } = setUp();
     const response = await answer('/validate', reviewOf(pod('bob:hunter2@reg.example.com/web')));
     expect(response.allowed).toBe(false);
@@ -432,7 +432,7 @@ describe('the audit record', () => {
   });
 });
 
-test('while it drains, every answer ends its connection', async () => {
+test('during the drain, every response closes its connection', async () => {
   const { server, post } = setUp();
   expect((await post('/validate', reviewOf(pod('reg.example.com:5000/web')))).headers.connection).not.toBe('close');
   server.drain();
@@ -440,7 +440,7 @@ test('while it drains, every answer ends its connection', async () => {
   expect(response).toMatchObject({ code: 200, headers: { connection: 'close' }, body: { response: { allowed: true } } });
 });
 
-test('when it ends, a connection that has not asked yet is still answered, and a new one is refused', async () => {
+test('during the shutdown, a connection without a request so far still gets a response, and a new one is refused', async () => {
   const { server } = setUp();
   await server.listen({ host: '127.0.0.1', port: 0 });
   const { port } = server.server.address() as { port: number };
@@ -461,7 +461,7 @@ test('when it ends, a connection that has not asked yet is still answered, and a
   await finished;
 });
 
-test('a connection that never asks anything does not hold up the end', async () => {
+test('a connection without any request does not delay the shutdown', async () => {
   const { server } = setUp();
   await server.listen({ host: '127.0.0.1', port: 0 });
   const { port } = server.server.address() as { port: number };
@@ -472,7 +472,7 @@ test('a connection that never asks anything does not hold up the end', async () 
   await closed;
 });
 
-test('/probe marks the dry run by which regkeeper proves that it is reached', async () => {
+test('/probe marks the dry run with which regkeeper proves that it can be reached', async () => {
   const { answer } = setUp();
   const sent = { metadata: { name: 'x', annotations: { 'regkeeper.io/probe': 'sent' } } };
   const { allowed, patch } = await answer('/probe', reviewOf(sent));
@@ -498,7 +498,7 @@ describe('/guard', () => {
   test.each([
     ['accepted', {}, { warnings: ['something'] }],
     ['rejected', { allowed: false }, { problems: ['something'] }],
-  ])('an answer is passed on, and %s in the record', async (outcome, response, found) => {
+  ])('a response is passed on, and %s in the record', async (outcome, response, found) => {
     const { answer, reviewRecords } = setUp({ reviewer: answering(response, found) });
     expect(await answer('/guard', review)).toEqual({ uid: review.request.uid, allowed: true, ...response });
     expect(reviewRecords).toEqual([
@@ -520,7 +520,7 @@ describe('/guard', () => {
     ]);
   });
 
-  test('no time: 503, and come again', async () => {
+  test('a lack of time: 503, to be retried', async () => {
     const { post, reviewRecords, failures } = setUp({
       reviewer: async () => ({ answer: undefined, problems: ['others are being read'], warnings: [] }),
     });
@@ -529,18 +529,18 @@ describe('/guard', () => {
     expect(failures).toEqual(['overload']);
   });
 
-  test('a bug is HTTP 500, which lets the request pass: the rules can always be mended', async () => {
+  test('a bug is HTTP 500, which lets the request pass, because the rules must always be fixable', async () => {
     const { post, bugs, reviewRecords } = setUp({ reviewer: () => Promise.reject(new Error('a bug')) });
     expect(await post('/guard', review)).toMatchObject({ code: 500, body: { message: expect.not.stringContaining('a bug') } });
     expect(bugs).toHaveLength(1);
     expect(reviewRecords).toMatchObject([{ outcome: 'error' }]);
   });
 
-  test('where rules come from files, every ConfigMap passes', async () => {
+  test('if rules come from files, every ConfigMap passes', async () => {
     expect(await setUp().answer('/guard', review)).toEqual({ uid: review.request.uid, allowed: true });
   });
 
-  test('what is no AdmissionReview is told so', async () => {
+  test('what is not an AdmissionReview is rejected', async () => {
     expect(await setUp({ reviewer: answering({}) }).post('/guard', {})).toMatchObject({ code: 400 });
   });
 });

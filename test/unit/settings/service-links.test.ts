@@ -28,8 +28,8 @@ const services = [
   ...settingNames.map((name) => [variableOf(name).toLowerCase().replaceAll('_', '-'), '10.0.0.5', [{ port: 443, name: 'port' }]] as const),
 ] as const;
 
-describe('variables that Kubernetes makes of a Service', () => {
-  test.each(services)('named %s at %s are no settings and no mistakes', (name, ip, ports) => {
+describe('variables that Kubernetes creates for a Service', () => {
+  test.each(services)('named %s at %s are neither settings nor mistakes', (name, ip, ports) => {
     const links = linksOf(name, ip, ports);
     expect(Object.entries(links).filter(([variable, value]) => !isServiceLink(variable, value))).toEqual([]);
     const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
@@ -42,7 +42,7 @@ describe('variables that Kubernetes makes of a Service', () => {
     ['REGKEEPER_HOST', '10.0.0.1'],
     ['REGKEEPER_SERVICE_HOST', 'keeper.example.com'],
     ['REGKEEPER_HEALTH_PRT', 'tcp://10.0.0.1:443'],
-  ])('%s=%s is none of them', (variable, value) => {
+  ])('%s=%s is not one of them', (variable, value) => {
     expect(isServiceLink(variable, value)).toBe(false);
   });
 });

@@ -5,7 +5,7 @@ import { manualClock } from '../server/clock.ts';
 
 const never = () => new Promise<never>(() => undefined);
 
-test('work that is repeated runs after each pause, until it is ended', () => {
+test('repeated work runs after each pause, until it is cancelled', () => {
   const clock = manualClock();
   let runs = 0;
   const end = repeat(clock, () => void runs++, 100);
@@ -18,7 +18,7 @@ test('work that is repeated runs after each pause, until it is ended', () => {
   expect(runs).toBe(3);
 });
 
-test('work that ends its own repetition does not run again', () => {
+test('work that cancels its own repetition does not run again', () => {
   const clock = manualClock();
   let runs = 0;
   const end = repeat(clock, () => ++runs === 2 && end(), 100);
@@ -26,7 +26,7 @@ test('work that ends its own repetition does not run again', () => {
   expect(runs).toBe(2);
 });
 
-test('a sleep ends with its time, and with its signal', async () => {
+test('a sleep ends after its time, or with its signal', async () => {
   const clock = manualClock();
   const whole = sleep(clock, 1_000);
   clock.pass(1_000);
@@ -38,13 +38,13 @@ test('a sleep ends with its time, and with its signal', async () => {
   await sleep(clock, 1_000, giveUp.signal);
 });
 
-test('work that ends in time gives its result or its failure', async () => {
+test('work that ends in time returns its result or its failure', async () => {
   const clock = manualClock();
   expect(await within(clock, 1_000, 'late', async () => 'done')).toBe('done');
   await expect(within(clock, 1_000, 'late', () => Promise.reject(new Error('failed')))).rejects.toThrow('failed');
 });
 
-test('work that does not end in time is too late, and its later failure is ignored', async () => {
+test('work that does not end in time is a timeout, and its later failure is ignored', async () => {
   const clock = manualClock();
   const late = expect(within(clock, 1_000, 'no answer within 1 s', never)).rejects.toThrow(new TooLate('no answer within 1 s'));
   clock.pass(1_000);

@@ -29,11 +29,11 @@ rules:
 `);
 });
 
-test('an empty list and an empty comment stay', () => {
+test('an empty list and an empty comment are kept', () => {
   expect(printCommentedYaml({ rules: [] }, new Map([['/rules', []]]))).toBe('rules: []\n');
 });
 
-test.each(['/absent', '/rules/2', '/mode/0'])('a comment at %s, where nothing is, is a mistake', (pointer) => {
+test.each(['/absent', '/rules/2', '/mode/0'])('a comment at %s, where nothing exists, is an error', (pointer) => {
   expect(() => printCommentedYaml(value, new Map([[pointer, ['x']]]))).toThrow(`no field or entry at ${pointer}`);
 });
 

@@ -50,7 +50,7 @@ const { value } = fc.letrec<{ value: unknown }>((tie) => ({
   ),
 }));
 
-test('what is printed is read as it was', () => {
+test('what is printed is parsed as before', () => {
   fc.assert(
     fc.property(fc.array(value, { maxLength: 3 }), (specs) => {
       const objects = specs.map((spec) => ({ apiVersion: 'v1', kind: 'Pod', spec }));
@@ -61,7 +61,7 @@ test('what is printed is read as it was', () => {
   );
 });
 
-test.each(['1.1', '1.2'] as const)('readers of YAML %s see the same text', (version) => {
+test.each(['1.1', '1.2'] as const)('parsers of YAML %s return the same string', (version) => {
   fc.assert(
     fc.property(fc.array(text), (words) => {
       const [document] = parseAllDocuments(printManifests([{ words }]), { version });
@@ -70,13 +70,13 @@ test.each(['1.1', '1.2'] as const)('readers of YAML %s see the same text', (vers
   );
 });
 
-test('a number in quotes stays in quotes', () => {
+test('a quoted number stays quoted', () => {
   const objects = [{ apiVersion: 'v1', kind: 'Pod', metadata: { annotations: { on: 'yes', port: '8080', mode: '0644', at: '1:30' } } }];
   expect(printManifests(objects)).toBe(
     '---\napiVersion: v1\nkind: Pod\nmetadata:\n  annotations:\n    "on": "yes"\n    port: "8080"\n    mode: "0644"\n    at: "1:30"\n',
   );
 });
 
-test('JSON keeps what a JavaScript number cannot hold', () => {
+test('JSON keeps numbers that JavaScript cannot represent', () => {
   expect(printJson({ a: 9007199254740993n, b: [1.5, 'x'] })).toBe('{"a":9007199254740993,"b":[1.5,"x"]}');
 });

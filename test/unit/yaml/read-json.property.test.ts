@@ -55,7 +55,7 @@ const { json } = fc.letrec<{ json: string; value: string; list: string; map: str
 }));
 
 describe('readJson', () => {
-  test('gives what the YAML reader gives, with the same positions', { timeout: 120_000 }, () => {
+  test('returns what the YAML reader returns, with the same positions', { timeout: 120_000 }, () => {
     let read = 0;
     fc.assert(
       fc.property(json, fc.constantFrom('', '\ufeff'), (text, mark) => {
@@ -80,14 +80,14 @@ describe('readJson', () => {
 
   test.for([
     ['a duplicate field', '{"a": 1, "b": {"c": [], "c": 2}}'],
-    ['a duplicate field whose name is written with an escape', '{"a": 1, "\\u0061": 1}'],
-    ['a duplicate field inside of an overwritten one', '{"a": {"b": 1, "b": 2}, "a": 1}'],
+    ['a duplicate field with an escape in its name', '{"a": 1, "\\u0061": 1}'],
+    ['a duplicate field inside an overwritten one', '{"a": {"b": 1, "b": 2}, "a": 1}'],
     ['deep nesting', `${'['.repeat(191)}${']'.repeat(191)}`],
     ['very deep nesting', `${'['.repeat(500_000)}${']'.repeat(500_000)}`],
     ['deep nesting of which JSON.parse keeps nothing', `{"a": ${'['.repeat(500)}${']'.repeat(500)}, "a": 1}`],
     ['a number that kubectl rejects', '{"a": 1e400}'],
     ['a field name with an escape', '{"im\\u0061ge": 1}'],
-    ['plain text', 'a: 1'],
+    ['a plain scalar', 'a: 1'],
     ['a string', '"a"'],
     ['a template', '{{ .Values.a }}'],
     ['two objects', '{}{}'],
@@ -101,7 +101,7 @@ describe('readJson', () => {
     ['an integer beyond 2^53', '{"a": 9007199254740993}', { a: 9007199254740993n }],
     ['a negative zero', '{"a": -0}', { a: 0 }],
     ['an exponent', '{"a": 1e3}', { a: 1000 }],
-  ] as const)('%s is read as kubectl reads it', ([, text, value]) => {
+  ] as const)('%s is parsed like by kubectl', ([, text, value]) => {
     expect(readJson(text)?.value).toEqual(value);
   });
 });

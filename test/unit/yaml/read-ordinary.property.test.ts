@@ -118,7 +118,7 @@ const starts = fc.constantFrom<YamlOptions['start']>(
 );
 
 describe('ordinary YAML', () => {
-  test('is read as by the YAML library, with the same positions and errors', { timeout: 120_000 }, () => {
+  test('is parsed like by the YAML library, with the same positions and errors', { timeout: 120_000 }, () => {
     let ordinary = 0;
     fc.assert(
       fc.property(fc.oneof(lines, changed), options, starts, (text, chosen, start) => {
@@ -131,7 +131,7 @@ describe('ordinary YAML', () => {
     expect(ordinary).toBeGreaterThan(runs / 20);
   });
 
-  test('is what objects and rules usually are', () => {
+  test('includes typical objects and rules', () => {
     const documents = manifests.split(/^(?=---)/m);
     expect([...documents, rules].map(isOrdinary)).toEqual([true, true, true]);
   });
@@ -153,18 +153,18 @@ describe('ordinary YAML', () => {
     ['two documents', '---\na: 1\n---\nb: 1\n'],
     ['the end of a document', 'a: 1\n...\n'],
     ['a duplicate field', 'a: 1\na: 2\n'],
-    ['a field name with ?', '? a\n: b\n'],
+    ['an explicit key with ?', '? a\n: b\n'],
     ['a space before a colon', 'a : b\n'],
-    ['text over lines', 'a: b\n  c\n'],
-    ['a plain value in its own line', 'a:\n#b\n  c\nd: e\n'],
+    ['multiline text', 'a: b\n  c\n'],
+    ['a plain value on its own line', 'a:\n#b\n  c\nd: e\n'],
     ['a field after quotes', 'a:\n- "c" b: \n'],
     ['a field after brackets', 'a:\n- [] b: c\n'],
     ['a block with a comment like a header', 'a: |- #|-\n  b\n'],
-    ['a plain entry in its own line', '-\n#a\n b\n- c\n'],
-    ['text in quotes over lines', 'a: "b\n  c"\n'],
+    ['a plain entry on its own line', '-\n#a\n b\n- c\n'],
+    ['multiline quoted text', 'a: "b\n  c"\n'],
     ['a folded block', 'a: >\n  b\n'],
-    ['a block with an indent', 'a: |2\n   b\n'],
-    ['a flow over lines', 'a: [b,\n  c]\n'],
+    ['a block with an indentation indicator', 'a: |2\n   b\n'],
+    ['a multiline flow collection', 'a: [b,\n  c]\n'],
     ['a tab', 'a:\tb\n'],
     ['an escape that JSON does not have', 'a: "\\x41"\n'],
     ['an indented first line', '  a: 1\n'],

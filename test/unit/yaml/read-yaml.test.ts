@@ -25,44 +25,44 @@ describe('every value and every field has a position', () => {
     ['a value', 'a: 1\nb:   two\n', '/b', '2:6', '2:1'],
     ['a value below its field', 'a:\n  b:\n    c: 1\n', '/a/b', '3:5', '2:3'],
     ['an entry of a list', 'a:\n- x\n-  y\n', '/a/1', '3:4', '3:4'],
-    ['a list of its own', '- - a\n  - b\n', '/0/1', '2:5', '2:5'],
-    ['a flow', '{a: [1, {b: 2}]}', '/a/1/b', '1:13', '1:10'],
-    ['a flow over lines', '{a: [1,\n  2]}', '/a/1', '2:3', '2:3'],
+    ['a nested list', '- - a\n  - b\n', '/0/1', '2:5', '2:5'],
+    ['a flow collection', '{a: [1, {b: 2}]}', '/a/1/b', '1:13', '1:10'],
+    ['a multiline flow collection', '{a: [1,\n  2]}', '/a/1', '2:3', '2:3'],
     ['JSON', '{\n\t"a": {"b": [true, null]}}', '/a/b/1', '2:20', '2:20'],
     ['text in quotes', `a: 'x'\n"b" : "y"\n`, '/b', '2:7', '2:1'],
-    ['text over lines', 'a: x\n  y\nb: z\n', '/b', '3:4', '3:1'],
+    ['multiline text', 'a: x\n  y\nb: z\n', '/b', '3:4', '3:1'],
     ['a literal block', 'a: |\n  x\n  y\nb: 1\n', '/a', '1:4', '1:1'],
     ['what follows a block', 'a: |\n  x\n\n  y\nb: 1\n', '/b', '5:4', '5:1'],
-    ['an empty value, which is its field', 'a: 1\nb:\nc: 2\n', '/b', '2:1', '2:1'],
+    ['an empty value, which is at its field', 'a: 1\nb:\nc: 2\n', '/b', '2:1', '2:1'],
     ['an empty entry', 'a:\n- 1\n-\n', '/a/1', '3:2', '3:2'],
-    ['null that is written', 'a: ~\n', '/a', '1:4', '1:1'],
-    ['a field with ? and :', '? a\n: b\n', '/a', '2:3', '1:3'],
+    ['an explicit null', 'a: ~\n', '/a', '1:4', '1:1'],
+    ['an explicit key with ? and :', '? a\n: b\n', '/a', '2:3', '1:3'],
     ['a field with / and ~', 'a/b~c: {d: 1}\n', '/a~1b~0c/d', '1:12', '1:9'],
     ['a field __proto__', 'a: 1\n__proto__: {b: 1}\n', '/__proto__/b', '2:16', '2:13'],
     ['a field that looks like an index', 'a: {"0": x}\n', '/a/0', '1:10', '1:5'],
-    ['the first of two equal fields', 'a: 1\na: 2\n', '/a', '1:4', '1:1'],
+    ['the first of two duplicate fields', 'a: 1\na: 2\n', '/a', '1:4', '1:1'],
     ['a value with an anchor', 'a: &x 1\n', '/a', '1:7', '1:1'],
-    ['an alias, where it is written', 'a: &x {b: 1}\nc: *x\n', '/c', '2:4', '2:1'],
-    ['what an alias contains, where that is written', 'a: &x {b: 1}\nc: *x\n', '/c/b', '1:11', '1:8'],
-    ['what is merged, where that is written', 'a: &x {b: 1}\nc:\n  <<: *x\n  d: 2\n', '/c/b', '1:11', '1:8'],
-    ['what replaces the merged', 'a: &x {b: 1}\nc:\n  <<: *x\n  b: 2\n', '/c/b', '4:6', '4:3'],
-    ['lines that end in CR LF', 'a: 1\r\nb:\r\n  c: 2\r\n', '/b/c', '3:6', '3:3'],
-    ['a text behind a byte order mark', '\ufeffa: 1\n', '/a', '1:4', '1:1'],
-    ['characters beyond 16 bits, which are two columns', '{a: 😀, b: 1}', '/b', '1:12', '1:9'],
+    ['an alias, at its position', 'a: &x {b: 1}\nc: *x\n', '/c', '2:4', '2:1'],
+    ['the contents of an alias, at the position of the anchor', 'a: &x {b: 1}\nc: *x\n', '/c/b', '1:11', '1:8'],
+    ['merged fields, at their original position', 'a: &x {b: 1}\nc:\n  <<: *x\n  d: 2\n', '/c/b', '1:11', '1:8'],
+    ['a field that overrides a merged one', 'a: &x {b: 1}\nc:\n  <<: *x\n  b: 2\n', '/c/b', '4:6', '4:3'],
+    ['lines with CRLF', 'a: 1\r\nb:\r\n  c: 2\r\n', '/b/c', '3:6', '3:3'],
+    ['a text after a byte order mark', '\ufeffa: 1\n', '/a', '1:4', '1:1'],
+    ['characters outside the BMP, which are two columns', '{a: 😀, b: 1}', '/b', '1:12', '1:9'],
     ['tabs between tokens, which are one column', 'a:\t1\n', '/a', '1:4', '1:1'],
   ])('%s', (_name, text, pointer, value, field) => {
     const document = only(readYaml(text));
     expect([at(document.locate(pointer)), at(document.locateField(pointer))]).toEqual([value, field]);
   });
 
-  test('in the file that the text was taken from', () => {
+  test('in the file that contains the text', () => {
     const text = 'a:\n- b: 1\n';
     const position = (start: YamlOptions['start']) => at(only(readYaml(text, start && { start })).locate('/a/0/b'));
     expect(position({ line: 10, column: 5 })).toBe('11:10');
     expect(position({ line: 10, column: 5, startOnly: true })).toBe('10:5');
   });
 
-  test('and each document its own', () => {
+  test('and each document has its own', () => {
     const { documents } = readYaml('# none\n---\na: 1\n---\n---\n- b\n...\n--- c\n');
     expect(documents.map((document) => [at(document.locate('')), document.value])).toEqual([
       ['3:1', { a: 1 }],
@@ -72,19 +72,19 @@ describe('every value and every field has a position', () => {
     ]);
   });
 
-  test('a pointer to nothing is a bug of ours', () => {
+  test('a pointer to nothing is an internal error', () => {
     const document = only(readYaml('a: [1]\n'));
     for (const pointer of ['/b', '/a/1', '/a/0/c']) expect(() => document.locate(pointer)).toThrow(`no value at ${pointer}`);
   });
 });
 
-describe('a text within the text has a beginning, for whatever reads it', () => {
+describe('an embedded text has a start position, for whatever parses it', () => {
   test.each([
     ['a literal block', 'a:\n  b: |\n    x\n', { line: 3, column: 5 }],
-    ['its first line indented further', 'a:\n  b: |2\n      x\n    y\n', { line: 3, column: 5 }],
-    ['behind blank lines', 'a:\n  b: |-\n\n   \n    x\n', { line: 3, column: 5 }],
-    ['with CR LF', 'a:\r\n  b: |\r\n    x\r\n', { line: 3, column: 5 }],
-    ['by an alias', 'x: &x |\n  y\na: {b: *x}\n', { line: 2, column: 3 }],
+    ['a literal block whose first line is indented further', 'a:\n  b: |2\n      x\n    y\n', { line: 3, column: 5 }],
+    ['after blank lines', 'a:\n  b: |-\n\n   \n    x\n', { line: 3, column: 5 }],
+    ['with CRLF', 'a:\r\n  b: |\r\n    x\r\n', { line: 3, column: 5 }],
+    ['with an alias', 'x: &x |\n  y\na: {b: *x}\n', { line: 2, column: 3 }],
     ['a folded block', 'a:\n  b: >\n    x\n', { line: 2, column: 6, startOnly: true }],
     ['quotes', 'a: {b: "x\\ny"}\n', { line: 1, column: 8, startOnly: true }],
     ['nothing', 'a:\n  b:\n', { line: 2, column: 5, startOnly: true }],
@@ -92,7 +92,7 @@ describe('a text within the text has a beginning, for whatever reads it', () => 
     expect(only(readYaml(text)).startOfText('/a/b')).toEqual(start);
   });
 
-  test('counted in the outer file', () => {
+  test('in the outer file', () => {
     const document = only(readYaml('a: |\n  x\n', { start: { line: 5, column: 3 } }));
     expect(document.startOfText('/a')).toEqual({ line: 6, column: 5 });
   });
@@ -106,7 +106,7 @@ describe('values', () => {
     ['text in quotes', `["yes", '0644']`, ['yes', '0644'], ['yes', '0644']],
     ['field names', '{on: 1, 0644: 2}', { on: 1, '0644': 2 }, { true: 1, 420: 2 }],
     ['binary data', '!!binary aGVsbG8=', 'aGVsbG8=', 'hello'],
-    ['a tag of another', '!foo 5', '5', '5'],
+    ['a tag of another type', '!foo 5', '5', '5'],
     ['a field __proto__', '__proto__: 1', JSON.parse('{"__proto__": 1}'), JSON.parse('{"__proto__": 1}')],
   ])('%s', (_name, text, core, kubectl) => {
     expect(only(readYaml(text)).value).toEqual(core);
@@ -116,19 +116,19 @@ describe('values', () => {
   test.each([
     ['the last anchor of a name', '[&a 1, *a, &a 2, *a]', [1, 1, 2, 2]],
     ['a merge', '{a: &a {x: 1, y: 2}, b: {<<: *a, x: 3}}', { a: { x: 1, y: 2 }, b: { x: 3, y: 2 } }],
-    ['a merge behind a field, which wins', '{a: &a {x: 1}, b: {x: 3, <<: *a}}', { a: { x: 1 }, b: { x: 1 } }],
+    ['a merge after a field, which takes precedence', '{a: &a {x: 1}, b: {x: 3, <<: *a}}', { a: { x: 1 }, b: { x: 1 } }],
     [
-      'of several merged the first',
+      'of several merges, the first takes precedence',
       '{a: &a {x: 1, y: 1}, b: &b {x: 2, z: 2}, c: {<<: [*a, *b]}}',
       expect.objectContaining({ c: { x: 1, y: 1, z: 2 } }),
     ],
-    ['a merge key in quotes is a field', '{"<<": 1}', { '<<': 1 }],
-    ['an alias for a name', '[&a x, {*a : 1}]', ['x', { x: 1 }]],
+    ['a quoted merge key is a field', '{"<<": 1}', { '<<': 1 }],
+    ['an alias as a key', '[&a x, {*a : 1}]', ['x', { x: 1 }]],
   ])('aliases are replaced: %s', (_name, text, value) => {
     expect(only(readYaml(text))).toMatchObject({ errors: [], value });
   });
 
-  test('each use of an anchor is a value of its own', () => {
+  test('each use of an anchor is a separate value', () => {
     const { a, b } = only(readYaml('{a: &a {x: 1}, b: *a}')).value as { a: object; b: object };
     expect(b).toEqual(a);
     expect(b).not.toBe(a);
@@ -145,44 +145,44 @@ describe('values', () => {
     ['# a\n  # b\r\n\n', 0],
     ['---\n', 1],
     ['~', 1],
-  ])('%j holds nothing', (text, documents) => {
+  ])('%j contains nothing', (text, documents) => {
     const read = readYaml(text);
     expect(read).toMatchObject({ documents: Array.from({ length: documents }, () => ({ value: null, errors: [] })) });
     expect(read.error).toBeUndefined();
   });
 });
 
-describe('errors have a position, and the rest is read', () => {
+describe('errors have a position, and the rest is parsed', () => {
   test.each([
-    ['a field twice', 'a: 1\nb:\n  c: 1\n  c: 2\n', ['4:3 duplicate-field']],
-    ['a field twice in other letters', '{1: a, "1": b}', ['1:8 duplicate-field']],
+    ['a duplicate field', 'a: 1\nb:\n  c: 1\n  c: 2\n', ['4:3 duplicate-field']],
+    ['a duplicate field in a different case', '{1: a, "1": b}', ['1:8 duplicate-field']],
     ['a field three times', '{a: 1, a: 2, a: 3}', ['1:8 duplicate-field', '1:14 duplicate-field']],
-    ['a field twice around a merge', '{x: &x {a: 1}, y: {a: 1, <<: *x, a: 2}}', ['1:34 duplicate-field']],
-    ['a list for a name', '{[a]: 1}', ['1:2 field-name-not-scalar']],
-    ['a bracket that is not closed', 'a: [1\n', ['1:4 syntax']],
-    ['a quote that is not closed, inside a bracket that is not', 'a: ["1\nb: 2\n', ['1:5 syntax', '1:4 syntax']],
-    ['a tab for an indent', 'a:\n\tb: 1\n', ['2:1 syntax']],
-    ['a tab in CR LF lines', 'a:\r\n\tb: 1\r\n', ['2:1 syntax']],
-    ['a bracket too many', 'a: 1\n]\n', ['2:1 syntax', '2:1 syntax']],
-    ['an anchor that is unknown', 'a: *x\nb: &x 1\n', ['1:4 unknown-anchor']],
-    ['an anchor within itself', 'a: &a\n  b: *a\n', ['2:6 recursive-anchor']],
-    ['a merge of text', 'a:\n  <<: b\n', ['2:7 bad-merge']],
-    ['a merge of a list with text', 'x: &x {}\na: {<<: [*x, 1]}\n', ['2:9 bad-merge']],
-    ['a merge that leads to itself', 'a: &a\n  <<: *a\n  b: 1\n', ['2:7 recursive-anchor']],
-    ['of a document, not of those around it', 'a: 1\n---\nb: [\n---\nc: 1\n', ['3:4 syntax']],
+    ['a duplicate field around a merge', '{x: &x {a: 1}, y: {a: 1, <<: *x, a: 2}}', ['1:34 duplicate-field']],
+    ['a list as a key', '{[a]: 1}', ['1:2 field-name-not-scalar']],
+    ['an unclosed bracket', 'a: [1\n', ['1:4 syntax']],
+    ['an unclosed quote inside an unclosed bracket', 'a: ["1\nb: 2\n', ['1:5 syntax', '1:4 syntax']],
+    ['a tab as indentation', 'a:\n\tb: 1\n', ['2:1 syntax']],
+    ['a tab in CRLF lines', 'a:\r\n\tb: 1\r\n', ['2:1 syntax']],
+    ['an extra bracket', 'a: 1\n]\n', ['2:1 syntax', '2:1 syntax']],
+    ['an unknown anchor', 'a: *x\nb: &x 1\n', ['1:4 unknown-anchor']],
+    ['a recursive anchor', 'a: &a\n  b: *a\n', ['2:6 recursive-anchor']],
+    ['a merge of a string', 'a:\n  <<: b\n', ['2:7 bad-merge']],
+    ['a merge of a list with a string', 'x: &x {}\na: {<<: [*x, 1]}\n', ['2:9 bad-merge']],
+    ['a recursive merge', 'a: &a\n  <<: *a\n  b: 1\n', ['2:7 recursive-anchor']],
+    ['in a document, and not in others', 'a: 1\n---\nb: [\n---\nc: 1\n', ['3:4 syntax']],
     ['one that many aliases repeat', 'a: &a [*x]\nb: [*a, *a, *a]\n', ['1:8 unknown-anchor']],
   ])('%s', (_name, text, errors) => {
     expect(errorsIn(text)).toEqual(errors);
   });
 
   test.each([
-    ['no number that JSON has', 'a: .inf', ['1:4 not-json-number']],
-    ['a tag that does not fit', 'a: !!int x', ['1:10 wrong-tag']],
-    ['no base64', 'a: !!binary "*"', ['1:13 bad-binary']],
-    ['base64 with bits too many', 'a: !!binary aGk1ZR', ['1:13 bad-binary']],
-    ['a name that is null', '{~: 1}', ['1:2 field-name-null']],
-    ['a name that is no number', '{.nan: 1}', ['1:2 not-json-number']],
-    ['a field twice by its meaning', '{0x10: 1, 16: 2}', ['1:11 duplicate-field']],
+    ['a number that JSON does not have', 'a: .inf', ['1:4 not-json-number']],
+    ['a tag that does not match', 'a: !!int x', ['1:10 wrong-tag']],
+    ['invalid base64', 'a: !!binary "*"', ['1:13 bad-binary']],
+    ['base64 with extra bits', 'a: !!binary aGk1ZR', ['1:13 bad-binary']],
+    ['a null key', '{~: 1}', ['1:2 field-name-null']],
+    ['a key that is not a number', '{.nan: 1}', ['1:2 not-json-number']],
+    ['a duplicate field by its value', '{0x10: 1, 16: 2}', ['1:11 duplicate-field']],
     ['a comment in JSON, which becomes part of a name', '{"a": 1,\n  // c\n  "b": 2}', ['2:3 folded-field-name']],
     ['a name in braces that spans lines', '{a: [{b\n  c: 1}]}', ['1:7 folded-field-name']],
     ['a name in quotes and braces that spans lines', '{"a\n  b": 1}', ['1:2 folded-field-name']],
@@ -193,35 +193,35 @@ describe('errors have a position, and the rest is read', () => {
   test.each([
     ['an alias', 'a: *b\n', ['1:4 alias']],
     ['an alias without a name', 'a: *\n', ['1:4 syntax', '1:4 alias']],
-    ['an alias for a name', '{*a : 1}\n', ['1:2 alias']],
+    ['an alias as a key', '{*a : 1}\n', ['1:2 alias']],
     ['anchors and tags', 'a: &b !!str 1\n? !c d\n: 1\n', ['1:13 anchor', '1:13 tag', '2:6 tag']],
     ['a directive', '%YAML 1.1\n---\na: 1\n', ['1:1 directive']],
     ['another directive', '%TAG ! !x\n---\na: 1\n', ['1:1 directive']],
-  ])('where aliases are refused: %s', (_name, text, errors) => {
+  ])('if aliases are not allowed: %s', (_name, text, errors) => {
     expect(errorsIn(text, { aliases: 'rejected' })).toEqual(errors);
   });
 
-  test('where aliases are refused, values without meaning are known, and << is a field', () => {
+  test('if aliases are not allowed, values without meaning are detected, and << is a field', () => {
     const document = only(readYaml('a/b: [*x, 1, !t {c: *y}]\n<<: 2\n', { aliases: 'rejected' }));
     expect(document.value).toEqual({ 'a/b': [null, 1, { c: null }], '<<': 2 });
     expect([...document.rejectedValues()]).toEqual(['/a~1b/0', '/a~1b/2', '/a~1b/2/c']);
   });
 
-  test('where one document is expected, the second is an error, and not read', () => {
+  test('if one document is expected, the second is an error, and not parsed', () => {
     const { documents, error } = readYaml('a: 1\n---\nb: *x\n', { documents: 'one' });
     expect(documents.map(({ value, errors }) => ({ value, errors }))).toEqual([{ value: { a: 1 }, errors: [] }]);
     expect(error && briefly(error)).toBe('2:1 second-document');
   });
 
-  test('what cannot be read is null, and all else is as written', () => {
+  test('what cannot be parsed is null, and everything else is kept', () => {
     expect(readYaml('a: *x\nb: [1, 2\nc: 3\n').documents[0]?.value).toMatchObject({ a: null, b: [1, expect.anything()] });
   });
 
-  test('in the file that the text was taken from', () => {
+  test('in the file that contains the text', () => {
     expect(errorsIn('a: 1\na: 2\n', { start: { line: 10, column: 5 } })).toEqual(['11:5 duplicate-field']);
   });
 
-  test('a sentence names what is wrong', () => {
+  test('a message shows what is wrong', () => {
     const sentences = readYaml('a: 1\na: *x\nb: [\n').documents[0]?.errors.map(describeYamlError);
     expect(sentences).toEqual(['a list in brackets is not closed.', 'the field "a" is already set on line 1. Keep one of the two.']);
   });
@@ -234,7 +234,7 @@ describe('limits', () => {
     ['one lexeme too many', 'a: 1', { limits: { maxLexemes: 6 } }, [expect.stringMatching(/too-many-lexemes/)]],
     ['nesting', '[[[[a]]]]', { limits: { maxStackDepth: 3 } }, ['1:4 nested-too-deep']],
     ['nesting in blocks', 'a:\n  b:\n    c: 1\n', { limits: { maxStackDepth: 4 } }, ['3:9 nested-too-deep']],
-    ['nesting without a limit of its own', '['.repeat(100_000), {}, [expect.stringMatching(/nested-too-deep/)]],
+    ['nesting, without an explicit limit', '['.repeat(100_000), {}, [expect.stringMatching(/nested-too-deep/)]],
     ['values by aliases', 'a: &a [1, 2]\nb: [*a, *a]\n', { limits: { maxAliased: 5 } }, ['1:7 too-many-aliased']],
   ])('%s', (_name, text, options, errors) => {
     expect(errorsIn(text, options)).toEqual(errors);
@@ -246,11 +246,11 @@ describe('limits', () => {
     ['nesting', '[[a]]', { limits: { maxStackDepth: 3 } }],
     ['nesting in blocks', 'a:\n  b:\n    c: 1\n', { limits: { maxStackDepth: 5 } }],
     ['values by aliases', 'a: &a [1, 2]\nb: [*a, *a]\n', { limits: { maxAliased: 6 } }],
-  ])('up to them all is read: %s', (_name, text, options) => {
+  ])('up to them everything is parsed: %s', (_name, text, options) => {
     expect(errorsIn(text, options)).toEqual([]);
   });
 
-  test('a bomb of aliases ends soon, with one error', () => {
+  test('an alias bomb ends soon, with one error', () => {
     const levels = Array.from({ length: 30 }, (_, level) => `a${level + 1}: &a${level + 1} [*a${level}, *a${level}, *a${level}]`);
     expect(errorsIn(`a0: &a0 [x, x]\n${levels.join('\n')}\n`)).toEqual([expect.stringMatching(/too-many-aliased/)]);
   });

@@ -11,8 +11,8 @@ function setUp() {
   return { budget, body, evicted, wait: (milliseconds: number) => (at += milliseconds) };
 }
 
-describe('when bytes are short, one body ends', () => {
-  test('large bodies never take what is reserved for small ones', () => {
+describe('when bytes run short, one body is evicted', () => {
+  test('large bodies never use what is reserved for small ones', () => {
     const { budget, body, evicted } = setUp();
     expect(budget.reserve(body('a'), 40)).toBe(true);
     expect(budget.reserve(body('b'), 35)).toBe(true);
@@ -23,7 +23,7 @@ describe('when bytes are short, one body ends', () => {
     expect(evicted).toEqual(['a']);
   });
 
-  test('what is announced decides whether a body is large, and takes nothing', () => {
+  test('the announced length decides whether a body is large, and reserves nothing', () => {
     const { budget, body, evicted } = setUp();
     const announced = body('announced', 1_000);
     expect(budget.reserve(announced, 1)).toBe(true);
@@ -41,7 +41,7 @@ describe('when bytes are short, one body ends', () => {
     expect(evicted).toEqual(['other']);
   });
 
-  test('the one that has kept most for longest, not the one that came last', () => {
+  test('the one that has kept the most bytes for the longest time, not the one that came last', () => {
     const { budget, body, evicted, wait } = setUp();
     for (let index = 0; index < 10; index += 1) {
       expect(budget.reserve(body(`slow ${index}`), index === 4 ? 10 : 9)).toBe(true);
@@ -51,7 +51,7 @@ describe('when bytes are short, one body ends', () => {
     expect(evicted).toEqual(['slow 4']);
   });
 
-  test('what large bodies lack, no small one gives, however slow', () => {
+  test('small bodies are not evicted for large ones, however slow they are', () => {
     const { budget, body, evicted, wait } = setUp();
     expect(budget.reserve(body('small'), 10)).toBe(true);
     wait(60_000);
@@ -60,7 +60,7 @@ describe('when bytes are short, one body ends', () => {
     expect(evicted).toEqual(['large']);
   });
 
-  test('of two with as many bytes the older one', () => {
+  test('of two with as many bytes, the older one', () => {
     const { budget, body, evicted, wait } = setUp();
     budget.reserve(body('older'), 37);
     wait(10);
@@ -72,7 +72,7 @@ describe('when bytes are short, one body ends', () => {
     expect(evicted).toEqual(['younger', 'older']);
   });
 
-  test('bodies that have arrived stay, and the new one ends', () => {
+  test('bodies that have arrived stay, and the new one is rejected', () => {
     const { budget, body, evicted, wait } = setUp();
     const arrived = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((index) => body(`arrived ${index}`));
     for (const each of arrived) {
@@ -87,7 +87,7 @@ describe('when bytes are short, one body ends', () => {
     expect(budget.reserve(late, 5)).toBe(true);
   });
 
-  test('as many end as are needed', () => {
+  test('as many as needed', () => {
     const { budget, body, evicted, wait } = setUp();
     for (let index = 0; index < 10; index += 1) budget.reserve(body(String(index)), 10);
     wait(5);
@@ -98,9 +98,9 @@ describe('when bytes are short, one body ends', () => {
 });
 
 test.each([
-  ['more than large bodies may have', 80],
-  ['more than there is', 500],
-])('a body alone is never too much: %s', (_name, bytes) => {
+  ['more than the limit for large bodies', 80],
+  ['more than the total limit', 500],
+])('a single body is never too large: %s', (_name, bytes) => {
   const { budget, body } = setUp();
   const alone = body('alone');
   expect(budget.reserve(alone, bytes)).toBe(true);
@@ -109,7 +109,7 @@ test.each([
   expect(budget.reserve(body('small'), 1)).toBe(true);
 });
 
-test('what is released is free, once', () => {
+test('released bytes are free, once', () => {
   const { budget, body, evicted } = setUp();
   const [one, other] = [body('one'), body('other')];
   budget.reserve(one, 50);
@@ -122,7 +122,7 @@ test('what is released is free, once', () => {
   expect(evicted).toEqual(['other']);
 });
 
-test('the part of large bodies is free too', () => {
+test('the share of large bodies is freed too', () => {
   const { budget, body } = setUp();
   const [one, other] = [body('one'), body('other')];
   budget.reserve(one, 50);

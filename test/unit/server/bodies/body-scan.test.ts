@@ -14,14 +14,14 @@ describe('the limits', () => {
     ['a number is not nested', '7', 0, 0],
     ['a list', '[]', 1, 1],
     ['an object in a list', '[{"a":1},2]', 2, 3],
-    ['signs inside a text are none', '["[[{{,,", 1]', 1, 2],
-    ['an escaped quotation mark does not end a text', '["\\",[[[", 1]', 1, 2],
+    ['brackets inside a string do not count', '["[[{{,,", 1]', 1, 2],
+    ['an escaped quotation mark does not end a string', '["\\",[[[", 1]', 1, 2],
     ['an escaped backslash does not escape what follows', '["\\\\",[[1]]]', 3, 4],
-    ['a text with an escape at its end', '["\\\\\\"",{}]', 2, 3],
-    ['keys are texts too', '{"a[,{":[1]}', 2, 2],
+    ['a string with an escape at its end', '["\\\\\\"",{}]', 2, 3],
+    ['keys are strings too', '{"a[,{":[1]}', 2, 2],
     ['after a list is closed, the next is not deeper', '[[],[],[]]', 2, 6],
-    ['letters beside brackets that differ from them in one bit', '["Z","z",[["{[Zz"]],"[Z{z"]', 3, 6],
-    ['characters of several bytes', '["é€😀[",["{😀"]]', 2, 3],
+    ['letters next to brackets that differ from them in one bit', '["Z","z",[["{[Zz"]],"[Z{z"]', 3, 6],
+    ['multibyte characters', '["é€😀[",["{😀"]]', 2, 3],
   ])('%s: %s', (_name, text, depth, structures) => {
     expect(JSON.parse(text)).toBeDefined();
     for (let offset = 0; offset < 4; offset += 1) {
@@ -37,11 +37,11 @@ describe('the limits', () => {
   test.each([
     ['600 objects side by side', `[${Array(600).fill('{"a":1}').join()}]`],
     ['1,500 empty objects', `[${Array(1_500).fill('"a",{}').join()}]`],
-  ])('are quickly excluded for %s', (_name, text) => {
+  ])('are quickly ruled out for %s', (_name, text) => {
     expect(couldExceed(bytes(text), within(500, 1_000_000))).toBe(false);
   });
 
-  test('are not excluded for 501 levels between other values', () => {
+  test('are not ruled out for 501 levels between other values', () => {
     for (const [before, after] of [
       ['', ''],
       ['"a",'.repeat(1_000), ''],
@@ -55,12 +55,12 @@ describe('the limits', () => {
   });
 
   test.each([
-    ['lists that never end', '['.repeat(501), 'depth'],
-    ['objects that never end', '{"a":'.repeat(501), 'depth'],
-    ['a text that never ends', `["${'['.repeat(600)}`, undefined],
-    ['closing signs alone', ']'.repeat(600), undefined],
+    ['unterminated lists', '['.repeat(501), 'depth'],
+    ['unterminated objects', '{"a":'.repeat(501), 'depth'],
+    ['an unterminated string', `["${'['.repeat(600)}`, undefined],
+    ['only closing brackets', ']'.repeat(600), undefined],
     ['nothing', '', undefined],
-  ])('no JSON: %s', (_name, text, excess) => {
+  ])('invalid JSON: %s', (_name, text, excess) => {
     expect(findExcess(bytes(text), within(500, 1_000_000))).toBe(excess);
   });
 });
@@ -73,7 +73,7 @@ const { value } = fc.letrec((tie) => ({
   object: fc.dictionary(nasty, tie('value'), { maxKeys: 6 }),
 }));
 
-test('agrees with what JSON.parse makes of the text', { timeout: 60_000 }, () => {
+test('agrees with the result of JSON.parse', { timeout: 60_000 }, () => {
   fc.assert(
     fc.property(value, fc.nat(3), fc.constantFrom(undefined, 1, '\t'), (written, offset, space) => {
       const text = JSON.stringify(written, null, space);
@@ -88,7 +88,7 @@ test('agrees with what JSON.parse makes of the text', { timeout: 60_000 }, () =>
   );
 });
 
-test('agrees with it on bytes that are no valid UTF-8', { timeout: 60_000 }, () => {
+test('agrees with it on invalid UTF-8', { timeout: 60_000 }, () => {
   const byte = fc.constantFrom(0x22, 0x5c, 0x5b, 0x5d, 0x2c, 0x31, 0x7b, 0x7d, 0x3a, 0x20, 0xc3, 0xa9, 0xe2, 0x82, 0xf0, 0x9f, 0xff, 0x80);
   let parsed = 0;
   fc.assert(

@@ -61,7 +61,7 @@ function sharesFields(value: unknown): boolean {
 }
 
 describe('a body with managed fields', () => {
-  test('is parsed as JSON.parse does', { timeout: propertyTimeout }, () => {
+  test('is parsed like by JSON.parse', { timeout: propertyTimeout }, () => {
     const parse = createParser();
     const seen = { shared: 0, others: 0, invalid: 0 };
     fc.assert(
@@ -87,7 +87,7 @@ describe('a body with managed fields', () => {
     expect(sharesFields(parse(text))).toBe(true);
   });
 
-  test('costs little if its fields never come again', () => {
+  test('has a low cost if its fields never recur', () => {
     const parse = createParser();
     const textWith = (name: string) =>
       JSON.stringify({
@@ -112,8 +112,8 @@ describe('a body with managed fields', () => {
     ['a duplicate field after it', (text: string) => text.replace('"manager":', '"fieldsV1":{},"manager":')],
     ['a duplicate list after it', (text: string) => text.replace('"spec":', '"managedFields":[],"spec":')],
     ['a syntax error after it', (text: string) => `${text}]`],
-    ['another end', (text: string) => text.replace('}}}]', '}},"f:x":{}}]')],
-    ['white space in it', (text: string) => text.replace('"f:image":', '"f:image" :')],
+    ['a different end', (text: string) => text.replace('}}}]', '}},"f:x":{}}]')],
+    ['whitespace in it', (text: string) => text.replace('"f:image":', '"f:image" :')],
     ['an escape in the name', (text: string) => text.replaceAll('"fieldsV1"', '"\\u0066ieldsV1"')],
   ])('is parsed as a whole with %s', (_what, change) => {
     for (const text of captured) {

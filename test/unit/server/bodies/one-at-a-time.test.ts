@@ -15,7 +15,7 @@ function setUp() {
   return { events, enter, end: (name: string) => ends.get(name)?.(), passTime: () => paused.shift()?.() };
 }
 
-test('one at a time, in the order in which they came, with a pause between', () => {
+test('tasks run one at a time, in order, with a pause in between', () => {
   const { events, enter, end, passTime } = setUp();
   for (const name of ['a', 'b', 'c']) enter(name);
   expect(events).toEqual(['a']);
@@ -36,7 +36,7 @@ test('one at a time, in the order in which they came, with a pause between', () 
   expect(events).toEqual(['a', 'b', 'c', 'd', 'e']);
 });
 
-test('one that leaves the line never starts', () => {
+test('a task that leaves the queue never starts', () => {
   const { events, enter, end, passTime } = setUp();
   enter('a');
   const leave = enter('b');
@@ -47,7 +47,7 @@ test('one that leaves the line never starts', () => {
   expect(events).toEqual(['a', 'c']);
 });
 
-test('a turn ends once', () => {
+test('a turn ends only once', () => {
   const { events, enter, end, passTime } = setUp();
   for (const name of ['a', 'b', 'c']) enter(name);
   end('a');

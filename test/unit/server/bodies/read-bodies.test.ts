@@ -90,10 +90,10 @@ describe('the structure of a body', () => {
 
   // The review and its request are two levels, the object is the third.
   test.each([
-    ['as deep as is allowed', podWith(nested(7)), undefined],
-    ['one deeper', podWith(nested(8)), /nested too deeply\. The limit is 10 levels/],
+    ['as deep as allowed', podWith(nested(7)), undefined],
+    ['one level deeper', podWith(nested(8)), /nested too deeply\. The limit is 10 levels/],
     ['very deep, and small', podWith(nested(60_000)), /nested too deeply\. The limit is 10 levels/],
-    ['very deep, in a text', podWith(JSON.stringify(nested(60_000))), undefined],
+    ['very deep, inside a string', podWith(JSON.stringify(nested(60_000))), undefined],
     ['many entries', podWith(entries(200)), undefined],
     ['too many entries', podWith(entries(300)), /too many lists, objects and entries\. The limit is 300/],
   ])('%s', async (_name, object, message) => {
@@ -109,7 +109,7 @@ describe('the structure of a body', () => {
     expect(bugs).toEqual([]);
   });
 
-  test('where no uid can be read, it is HTTP 400', async () => {
+  test('if no uid can be read, the response is HTTP 400', async () => {
     const { post, failures, bugs } = setUp();
     const answer = await post('['.repeat(200_000));
     expect(answer).toMatchObject({
@@ -120,7 +120,7 @@ describe('the structure of a body', () => {
     expect(bugs).toEqual([]);
   });
 
-  test('500 levels are compared with 500 levels', async () => {
+  test('objects of 500 levels are compared with objects of 500 levels', async () => {
     const { post, bugs } = setUp();
     const template = { metadata: {}, spec: { containers: [{ name: 'a', image: 'r.io/a' }], field: JSON.parse(nested(490)) } };
     const object = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'x' }, spec: { template } };
@@ -132,18 +132,18 @@ describe('the structure of a body', () => {
   });
 
   test.each([
-    ['a number that no double holds', '1e400'],
-    ['a key twice', '{"a":1,"a":2}'],
-    ['half a character', '"\\ud800"'],
+    ['a number that does not fit into a double', '1e400'],
+    ['a duplicate key', '{"a":1,"a":2}'],
+    ['a lone surrogate', '"\\ud800"'],
     ['invalid UTF-8', Buffer.from([0x22, 0xc3, 0x22])],
-  ])('is read as JSON.parse reads it: %s', async (_name, value) => {
+  ])('is parsed like by JSON.parse: %s', async (_name, value) => {
     const { post } = setUp();
     const [before, after] = reviewText(podWith('@')).split('@') as [string, string];
     const answer = await post(Buffer.concat([Buffer.from(before), Buffer.from(value as string), Buffer.from(after)]));
     expect(answer).toMatchObject({ code: 200, body: { response: { allowed: true } } });
   });
 
-  test.each(['{},', '['])('JSON inside of an annotation is not read beyond what an annotation can hold: %s', async (part) => {
+  test.each(['{},', '['])('JSON inside an annotation is not parsed beyond the maximum size of annotations: %s', async (part) => {
     const { post, bugs } = setUp();
     for (const annotation of [lastApplied, 'regkeeper.io/injected', 'image.openshift.io/triggers']) {
       const answer = await post(reviewText(podWithAnnotation(annotation, part.repeat(400_000))));
@@ -157,7 +157,7 @@ describe('a body that is too large', () => {
   const limits = { bytes: 4_000, discarded: 50_000 };
   const large = reviewText(podOfContainers(100));
 
-  test('is denied with its size and the limit, so that the user reads them', async () => {
+  test('is denied with its size and the limit, so that the user sees them', async () => {
     const { post, failures, bugs } = setUp({ bodies: limits });
     const { code, body } = await post(large);
     expect(code).toBe(200);
@@ -175,12 +175,12 @@ describe('a body that is too large', () => {
     expect(bugs).toEqual([]);
   });
 
-  test('without a uid it is HTTP 413', async () => {
+  test('without a uid, the response is HTTP 413', async () => {
     const answer = await setUp({ bodies: limits }).post(JSON.stringify(reviewOf(pod('r.io/a', { padding: 'x'.repeat(5_000) }))));
     expect(answer).toMatchObject({ code: 413, body: { kind: 'Status', reason: 'RequestEntityTooLarge' } });
   });
 
-  test('is read to its end, without being kept, and the connection serves the next request', async () => {
+  test('is read to its end and discarded, and the connection serves the next request', async () => {
     const { server, open, failures } = setUp({ bodies: { ...limits, total: 4_000, reserved: 0 } });
     const socket = await open();
     const nextAnswer = answersOn(socket);
@@ -191,7 +191,7 @@ describe('a body that is too large', () => {
     expect(failures).toEqual(['unreadable']);
   });
 
-  test('one without an announced length too', async () => {
+  test('without an announced length too', async () => {
     const { open } = setUp({ bodies: limits });
     const socket = await open();
     const nextAnswer = answersOn(socket);
@@ -201,7 +201,7 @@ describe('a body that is too large', () => {
     expect(await nextAnswer()).toMatch(/has more than 4000 bytes\. The limit is 4000/);
   });
 
-  test('beyond what is thrown away its connection ends', async () => {
+  test('beyond the discard limit its connection is closed', async () => {
     const { server, open } = setUp({ bodies: { ...limits, discarded: 10_000 } });
     const socket = await open();
     await begin(socket, server, large, 1_000_000);
@@ -212,7 +212,7 @@ describe('a body that is too large', () => {
 });
 
 test.each([
-  ['as many as are read', 10_000, true],
+  ['as many as are evaluated', 10_000, true],
   ['more', 10_001, false],
   ['as many as fit into 3 MiB', 95_000, false],
 ])('a Pod of %s images', async (_name, count, allowed) => {
@@ -257,13 +257,13 @@ describe('a body in chunks', () => {
   });
 });
 
-describe('a body that comes slowly', () => {
+describe('a body that arrives slowly', () => {
   test.each([
     ['the webhook’s own timeout', '/validate?timeout=2s', 2_000],
     ['never more than the cap', '/validate?timeout=30s', 5_000],
-    ['the cap where none is given', '/validate', 5_000],
-    ['the cap where it is no number', '/validate?timeout=', 5_000],
-    ['wherever it is written', '/validate?a=b&timeout=3s&c=d', 3_000],
+    ['the cap if there is no timeout', '/validate', 5_000],
+    ['the cap if the timeout is not a number', '/validate?timeout=', 5_000],
+    ['the timeout at any position in the query', '/validate?a=b&timeout=3s&c=d', 3_000],
   ])('gets %s', async (_name, url, milliseconds) => {
     const { server, clock, open, failures, records } = setUp();
     const socket = await open();
@@ -279,7 +279,7 @@ describe('a body that comes slowly', () => {
     expect(records).toEqual([]);
   });
 
-  test('and one byte now and then does not make it longer', async () => {
+  test('and a byte now and then does not extend it', async () => {
     const { server, clock, open } = setUp();
     const socket = await open();
     const answer = text(socket);
@@ -292,7 +292,7 @@ describe('a body that comes slowly', () => {
     expect(await answer).toMatch(/^HTTP\/1\.1 408 /);
   });
 
-  test('whose sender goes is no bug', async () => {
+  test('whose sender disconnects is not a bug', async () => {
     const { server, open, bugs, failures } = setUp();
     const socket = await open();
     await begin(socket, server, small.slice(0, 100), small.length);
@@ -302,11 +302,11 @@ describe('a body that comes slowly', () => {
   });
 });
 
-describe('21 bodies that dribble, and honest requests beside them', () => {
+describe('21 slow bodies, and honest requests at the same time', () => {
   test.each([
     ['of 3.2 MiB, as many as fit', Math.floor(3.2 * mebibyte), 21],
-    ['of 1 MiB, which the reserve is for', mebibyte, 70],
-  ])('%s: all are answered', { timeout: 60_000 }, async (_name, bytes, count) => {
+    ['of 1 MiB, within the reserve', mebibyte, 70],
+  ])('%s: all honest requests are served', { timeout: 60_000 }, async (_name, bytes, count) => {
     const { server, open, failures, clock } = setUp({ bodies: { evictionGrace: 1_000_000 } });
     const part = ' '.repeat(bytes);
     for (let index = 0; index < count; index += 1) {
@@ -330,13 +330,13 @@ describe('large bodies are parsed one at a time', () => {
   const padded = (bytes: number) => reviewText(podWithAnnotation('a', 'x'.repeat(bytes)));
   const options = { bodies: { largeBody: 10_000 } };
 
-  test('many at once are all answered', async () => {
+  test('many at the same time all get a response', async () => {
     const { post } = setUp(options);
     const answers = await Promise.all(Array.from({ length: 8 }, () => post(padded(20_000))));
     expect(answers.map(({ code }) => code)).toEqual(Array(8).fill(200));
   });
 
-  test('one that waits too long is asked for again, and is not parsed any more', async () => {
+  test('one that waits too long is retried, and is not parsed', async () => {
     const { clock, post, failures, records } = setUp({
       ...options,
       // While the second one is parsed, more time passes than the third one may wait.
@@ -353,7 +353,7 @@ describe('large bodies are parsed one at a time', () => {
   });
 });
 
-describe('once a body has been read', () => {
+describe('after a body has been read', () => {
   const padded = reviewText(podWithAnnotation('a', 'x'.repeat(20_000)));
   const answerOf = (uid: string, warning = '') => {
     const response = { uid, allowed: true, warnings: [warning] };
@@ -374,7 +374,7 @@ describe('once a body has been read', () => {
     return { socket, response };
   }
 
-  test('its bytes and its turn are free, also where the answer is not read', async () => {
+  test('its bytes and its turn are free, even if the response is not read', async () => {
     const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
     const { response } = await stall(server);
     expect(response.writableFinished).toBe(false);
@@ -382,7 +382,7 @@ describe('once a body has been read', () => {
     expect(server.failures).toEqual([]);
   });
 
-  test('its caller has 5 seconds to read the answer', async () => {
+  test('its caller has 5 seconds to read the response', async () => {
     const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
     const { response } = await stall(server);
     for (let second = 0; second < 5; second += 1) server.clock.pass(1_000);
@@ -391,7 +391,7 @@ describe('once a body has been read', () => {
     await expect.poll(() => response.closed).toBe(true);
   });
 
-  test('of answers that are not read, the one with the most bytes for the longest time makes room', async () => {
+  test('of responses that are not read, the one with the most bytes for the longest time is dropped', async () => {
     const server = setUp({ bodies, reviewer: async ({ uid }) => answerOf(uid, long) });
     const first = await stall(server);
     server.clock.pass(1_000);
@@ -400,7 +400,7 @@ describe('once a body has been read', () => {
     expect((await server.post(padded)).code).toBe(200);
   });
 
-  test('a review under way keeps neither the objects nor the turn', async () => {
+  test('a review in progress keeps neither the objects nor the turn', async () => {
     const objects: WeakRef<object>[] = [];
     const answered = Promise.withResolvers<void>();
     const server = setUp({
@@ -425,7 +425,7 @@ describe('once a body has been read', () => {
   });
 });
 
-test('the limits are those that the docs name', () => {
+test('the limits are those in the docs', () => {
   expect(defaultBodyLimits).toMatchObject({ bytes: 20 * mebibyte, total: 64 * mebibyte, reserved: 16 * mebibyte, small: mebibyte });
   expect(defaultBodyLimits).toMatchObject({ depth: 500, structures: 1_000_000, largeBody: 4 * mebibyte, milliseconds: 5_000 });
 });
