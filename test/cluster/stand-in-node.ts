@@ -202,7 +202,7 @@ function startServer({ client, pod, address, folder, server: ofServer, onFailure
   };
 }
 
-/** Probes like a kubelet: at once, and then with the Pod's period. The readiness probe starts when the startup probe, if any, has succeeded. */
+/** Probes like a kubelet: immediately, and then with the Pod's period. The readiness probe starts when the startup probe, if any, has succeeded. */
 function keepProbing(
   { startupProbe, readinessProbe }: Pod['spec']['containers'][0],
   healthPort: number,

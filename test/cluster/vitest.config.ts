@@ -4,8 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { localOnly } from './local-only.ts';
 
 /**
- * Started first. The first two look at everything in the cluster, so each gets a new one. For the others the end of the run would have to
- * wait.
+ * Started first. The first two read everything in the cluster, so each gets a new one. The others would delay the end of the run.
  */
 const first = [
   'zero-to-enforce',

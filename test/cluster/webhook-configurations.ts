@@ -46,7 +46,7 @@ export type Repair = {
   readonly slowest: number;
 };
 
-/** At once is within three seconds. On a machine so busy that single requests take longer than that, within a few of them. */
+/** Immediately means within three seconds. On a machine so busy that single requests take longer than that, within a few of them. */
 export function repairedAtOnce({ milliseconds, slowest }: Repair): boolean {
   return milliseconds < 3_000 + 3 * slowest;
 }

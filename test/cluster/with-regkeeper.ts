@@ -78,7 +78,7 @@ export function withRegkeeper(
     const error = () => api.create(path, probe, { dryRun: 'All' }).then(() => '', String);
     await waitFor(async () => (await error()).includes('denied the request'), {
       deadlineSeconds: 30,
-      what: 'the rules of this scenario to be in force',
+      what: 'the rules of this scenario to take effect',
     });
   });
 

@@ -26,7 +26,7 @@ let server: Regkeeper | undefined;
 let folder = '';
 let namespace = '';
 
-describe.runIf(cluster.local)('while one aggregated API', () => {
+describe.runIf(cluster.local)('while an aggregated API', () => {
   beforeAll(async () => {
     admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
     folder = await mkdtemp(join(tmpdir(), 'regkeeper-scenario-'));
@@ -54,8 +54,8 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
   test.each([
     ['is unavailable', () => aggregated.beUnavailable()],
     ['is slow', () => aggregated.beSlow()],
-    ['knows nothing yet', () => aggregated.knowNothing()],
-  ])('%s, a fresh install registers every kind, those of the API with all their entryPoints', async (_how, change) => {
+    ['has not installed its resources yet', () => aggregated.knowNothing()],
+  ])('%s, a fresh install registers every kind, including those of the API with all their entry points', async (_how, change) => {
     // First, or kubectl would wait for the API: half a minute where it is slow.
     await applyBase(kubectl);
     await change();
@@ -92,7 +92,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
       await aggregated.beUnavailable();
     }, 180_000);
 
-    test('what was removed or emptied is repaired at once, and no untrusted Pod passes for longer', async () => {
+    test('removed or emptied entries are repaired immediately, and no untrusted Pod is allowed for longer than that', async () => {
       const honest = await startHonestRequests({
         kubeconfig,
         namespace: await cluster.namespace(),
@@ -125,7 +125,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
       // Latencies are printed, not asserted, because they depend on the machine. A request that exceeds the webhook's timeout fails.
     }, 180_000);
 
-    test('a new CA is published in every entry, those of the API too', async () => {
+    test('a new CA is published in every entry, including those of the API', async () => {
       const before = new Set(await publishedBundles(admin));
       const count = (await entriesOf(admin, paths.validating)).length;
       // Without the key of the CA regkeeper creates a new CA, which must reach the API server.
@@ -144,7 +144,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
       await denies();
     });
 
-    test('a server that starts keeps the entries of the API as they are', async () => {
+    test('a server that starts keeps the entries of the API unchanged', async () => {
       const before = await entriesOf(admin, paths.validating);
       await server?.end();
       server = await start();
@@ -158,7 +158,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
       expect(rulesOf(await entriesOf(admin, paths.validating))).toEqual(rulesOf(before));
     });
 
-    test('it comes back, is asked again, and nothing is written for it', async () => {
+    test('when it is available again, it is queried again, and nothing is written because of that', async () => {
       const before = await admin.get<{ metadata: { generation: number } }>(paths.validating);
       await aggregated.answer();
       await waitFor(() => server?.log().some(({ msg }) => msg === `API ${api} is available again`), {
@@ -170,7 +170,7 @@ describe.runIf(cluster.local)('while one aggregated API', () => {
       expect((await admin.get<typeof before>(paths.validating)).metadata.generation).toBe(before.metadata.generation);
     }, 120_000);
 
-    test('when nobody serves it any more, its entries go', async () => {
+    test('when it is no longer served, its entries are removed', async () => {
       await aggregated.remove();
       await waitFor(async () => !(await entriesOf(admin, paths.validating)).some(({ name }) => name.startsWith(own)), {
         deadlineSeconds: 90,

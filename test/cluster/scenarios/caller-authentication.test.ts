@@ -50,7 +50,7 @@ beforeAll(async () => {
   server = await startRegkeeper({ kubectl, kubeconfig: plane.kubeconfig, directory, routeService: plane.services.route, flags });
   await waitFor(async () => (await run('docker.io/library/nginx')).includes('denied the request'), {
     deadlineSeconds: 30,
-    what: 'the webhooks to be in force',
+    what: 'the webhooks to take effect',
   });
 }, 180_000);
 
@@ -67,18 +67,18 @@ async function run(name: string): Promise<string> {
 }
 
 describe('the API server', () => {
-  test('an authenticated API server is served: webhooks are registered, secrets are added and images are denied', async () => {
+  test('an authenticated API server gets responses: webhooks are registered, secrets are added and images are denied', async () => {
     expect(await run(image)).toContain('corp-pull');
     expect(await run('docker.io/library/nginx')).toContain('is not from a configured registry');
   });
 
-  test('is in the audit records as authenticated', () => {
+  test('is recorded as authenticated in the audit records', () => {
     const records = server.audit().filter(({ event }) => event === 'decision');
     expect(records.length).toBeGreaterThan(0);
     expect(records.filter(({ callerAuthenticated }) => callerAuthenticated !== true)).toEqual([]);
   });
 
-  test('is answered 401 while its CA is not accepted, which its user can read, and is answered again afterwards', async () => {
+  test('gets 401 while its CA is not accepted, which its user sees, and gets responses again afterwards', async () => {
     onTestFinished(() => writeFile(caFile, clientCa));
     await writeFile(caFile, (await makeClientCa('another CA')).certificate);
     const answer = await waitFor(
@@ -105,7 +105,7 @@ test('another caller gets 401, and the health port stays open', async () => {
   expect((await fetch(`http://localhost:${server.healthPort}/readyz`)).status).toBe(200);
 });
 
-test('an API server without a certificate is answered 401, which its user can read', async () => {
+test('an API server without a certificate gets 401, which its user sees', async () => {
   await writeFile(
     join(folder, 'kubeconfig.yaml'),
     (await readFile(join(folder, 'kubeconfig.yaml'), 'utf8')).replace('regkeeper.svc', 'other.svc'),

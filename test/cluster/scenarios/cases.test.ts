@@ -26,14 +26,14 @@ afterAll(async () => {
   );
 });
 
-describe('in the cluster as everywhere', () => {
+describe('the cluster has the same results as the engine', () => {
   for (const each of cases) {
     if (each.notInCluster !== undefined) {
       test.skip(`${each.name}: not in a cluster, since ${each.notInCluster}`);
       continue;
     }
     test(each.name, async ({ skip }) => {
-      if (!keeper.server) return skip('writes rules and waits for their record, so only where the server runs beside the test');
+      if (!keeper.server) return skip('writes rules and waits for their record, so only where the server runs next to the test');
       await prepare(each);
       const rules = await ruleSetOfCase(each);
       const rows = evaluatedObjectsOf(each).map((manifest) => ({ manifest, expected: expectation(each, manifest, rules) }));

@@ -56,7 +56,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ],
   ["cert-manager's certificates", { resources: ['base'], components: ['cert-manager'] }, ['--set', 'certs.mode=cert-manager']],
   [
-    "certificates of cert-manager's, by an issuer of your own",
+    'certificates from cert-manager, with your own issuer',
     {
       resources: ['base'],
       components: ['cert-manager'],
@@ -75,10 +75,10 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     },
     ['--set', 'certs.mode=cert-manager,certs.certManager.issuerRef.kind=ClusterIssuer,certs.certManager.issuerRef.name=corp'],
   ],
-  ['certificates of a Secret', { resources: ['base'], components: ['certificate-files'] }, ['--set', 'certs.mode=files']],
-  ['rules of namespaces', { resources: ['base'], components: ['namespace-rules'] }, ['--set', 'namespaceRules=true']],
+  ['certificates in a Secret', { resources: ['base'], components: ['certificate-files'] }, ['--set', 'certs.mode=files']],
+  ['namespace rules', { resources: ['base'], components: ['namespace-rules'] }, ['--set', 'namespaceRules=true']],
   [
-    "cert-manager's certificates and rules of namespaces",
+    "cert-manager's certificates and namespace rules",
     { resources: ['base'], components: ['cert-manager', 'namespace-rules'] },
     ['--set', 'certs.mode=cert-manager,namespaceRules=true'],
   ],
@@ -99,7 +99,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     ['--set', 'webhookProtection.enabled=true'],
   ],
   [
-    'protected webhook configurations of another namespace, with administrators',
+    'protected webhook configurations in another namespace, with administrators',
     {
       resources: ['base'],
       components: ['webhook-protection'],
@@ -123,7 +123,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ['secret delivery', { resources: ['base'], components: ['secret-delivery'] }, ['--set', 'secretDelivery.enabled=true']],
   ['reports', { resources: ['base'], components: ['scan-report'] }, ['--set', 'scanReport.enabled=true']],
   [
-    'custom resources that can need delivered secrets',
+    'custom resources that may need delivered secrets',
     { resources: ['base'], components: ['secret-delivery', 'custom-kinds'] },
     ['--set', 'secretDelivery.enabled=true', '--set-json', `customKinds=${customKinds}`],
   ],
@@ -159,12 +159,12 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ],
   ['another namespace', { resources: ['base'], namespace: 'keeper' }, ['--namespace', 'keeper']],
   [
-    'metrics and alerts of another namespace',
+    'metrics and alerts in another namespace',
     { resources: ['base'], components: ['monitoring'], namespace: 'keeper' },
     ['--namespace', 'keeper', '--set', 'serviceMonitor.enabled=true,prometheusRule.enabled=true'],
   ],
   [
-    'an image of your own',
+    'your own image',
     {
       resources: ['base'],
       images: [{ name: 'regkeeper.invalid/regkeeper', newName: 'registry.example.com:5000/tools/regkeeper', newTag: '0.1.0-r2' }],
@@ -172,7 +172,7 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
     ['--set', 'image.repository=registry.example.com:5000/tools/regkeeper,image.tag=0.1.0-r2'],
   ],
   [
-    'an image by its digest',
+    'an image by digest',
     { resources: ['base'], images: [{ name: 'regkeeper.invalid/regkeeper', newName: 'registry.example.com/regkeeper', digest }] },
     ['--set', `image.repository=registry.example.com/regkeeper,image.digest=${digest}`],
   ],
@@ -200,14 +200,14 @@ const choices: [choice: string, overlay: Record<string, unknown>, flags: readonl
   ['three replicas', { resources: ['base'], replicas: [{ name: 'regkeeper', count: 3 }] }, ['--set', 'replicaCount=3']],
 ];
 
-describe('the same choice gives the same objects with Helm as with kustomize', () => {
+describe('the same settings give the same objects with Helm as with kustomize', () => {
   test.each(choices)('%s', async (_choice, overlay, flags) => {
     const [fromHelm, fromKustomize] = [await template(flags), await kustomize(overlay)];
     expect(Object.keys(fromHelm).sort()).toEqual(Object.keys(fromKustomize).sort());
     expect(fromHelm).toEqual(fromKustomize);
   });
 
-  test('the network of the nodes, as deploy/README.md shows it', async () => {
+  test('the network of the nodes, as in deploy/README.md', async () => {
     const section = readFileSync(join(deploy, 'README.md'), 'utf8')
       .split('\n## ')
       .find((text) => text.startsWith('If the API server cannot reach Pods'));
@@ -233,7 +233,7 @@ describe('the same choice gives the same objects with Helm as with kustomize', (
     return { ...pod, containers: containers.map(({ args, ...container }) => ({ ...container, args: lastValues(args) })) };
   }
 
-  test('every component and overlay of deploy/ is among the choices', async () => {
+  test('every component and overlay in deploy/ is tested', async () => {
     const used = new Set(
       choices.flatMap(([, { resources = [], components = [] }]) => [...(resources as string[]), ...(components as string[])]),
     );
@@ -295,7 +295,7 @@ function without(entries: Record<string, string> = {}, unwanted: (name: string) 
   return Object.fromEntries(Object.entries(entries).filter(([name]) => !unwanted(name)));
 }
 
-describe('what may be chosen', () => {
+describe('the chart', () => {
   test('passes helm lint, strictly', async () => {
     await helm(['lint', '--strict', chart]);
   });
@@ -365,7 +365,7 @@ describe('what may be chosen', () => {
     },
   );
 
-  test.each(['self', 'files'])('refuses a second time whatever flag the Deployment gives by itself, with certs.mode %s', async (mode) => {
+  test.each(['self', 'files'])('rejects every flag that the Deployment sets itself, with certs.mode %s', async (mode) => {
     const flags = await wiredFlags(mode);
     expect(flags).toContain('--port');
     const error = await renderError('--set', `extraArgs={${flags.join(',')}}`);
@@ -380,7 +380,7 @@ describe('what may be chosen', () => {
       expect(error).toContain(message);
   });
 
-  test('goes along in a chart of yours, under its condition', async () => {
+  test('works as a dependency of your own chart, under its condition', async () => {
     const parent = await mkdtemp(join(folder, 'parent-'));
     const dependencies = [{ name: 'regkeeper', version: '*', condition: 'regkeeper.enabled' }];
     await writeFile(join(parent, 'Chart.yaml'), JSON.stringify({ apiVersion: 'v2', name: 'parent', version: '1.0.0', dependencies }));
@@ -394,10 +394,10 @@ describe('what may be chosen', () => {
   });
 
   test.each([
-    ['no image of yours', [], 'helm upgrade regkeeper CHART -n regkeeper -f values.yaml'],
+    ['without your own image', [], 'helm upgrade regkeeper CHART -n regkeeper -f values.yaml'],
     ['alerts without metrics', ['--set', 'prometheusRule.enabled=true'], 'this release has no ServiceMonitor'],
-    ['whatever is chosen', ['--set', 'image.repository=registry.example.com/x'], 'Pods in the namespace regkeeper are never checked'],
-  ])('says what is to be known: %s', async (_what, flags, sentence) => {
+    ['with any values', ['--set', 'image.repository=registry.example.com/x'], 'Pods in the namespace regkeeper are never checked'],
+  ])('prints a note: %s', async (_what, flags, sentence) => {
     const { stdout } = await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--dry-run=client', ...flags]);
     expect(stdout).toContain(sentence);
   });
@@ -417,7 +417,7 @@ describe('what may be chosen', () => {
     expect(objects['Deployment regkeeper/regkeeper']).toMatchObject({ spec: { template: { spec: { containers: [{ image }] } } } });
   });
 
-  test('the additional labels are on every object, and the selectors stay', async () => {
+  test('the additional labels are on every object, and the selectors are unchanged', async () => {
     const values = ['--set', 'commonLabels.team=platform,podLabels.team=web'];
     const [objects, before] = [await template(values), await template([])];
     for (const [name, { metadata }] of Object.entries(objects)) expect([name, metadata.labels]).toMatchObject([name, { team: 'platform' }]);
@@ -435,7 +435,7 @@ describe('what may be chosen', () => {
     expect(Object.keys(objects)).toEqual(expect.arrayContaining(['ConfigMap regkeeper/one', 'ConfigMap regkeeper/two']));
   });
 
-  test("the service CA's annotation of the Service cannot be overwritten", async () => {
+  test("the service CA's annotation on the Service cannot be overwritten", async () => {
     const name = 'service\\.beta\\.openshift\\.io/serving-cert-secret-name';
     const objects = await template(['--set', `certs.mode=service-ca,service.annotations.${name}=other,service.annotations.note=x`]);
     expect(objects['Service regkeeper/regkeeper']?.metadata.annotations).toEqual({
@@ -444,7 +444,7 @@ describe('what may be chosen', () => {
     });
   });
 
-  test('helm test runs the image of the release in a Pod that no selector of regkeeper matches', async () => {
+  test("helm test runs the release's image in a Pod that no selector of regkeeper matches", async () => {
     const flags = ['--set', 'image.repository=registry.example.com/regkeeper,image.tag=v1,healthPort=9090,commonLabels.team=platform'];
     const { stdout } = await helm(['template', 'regkeeper', chart, '--namespace', 'regkeeper', ...flags]);
     const hooks = parseAllDocuments(stdout)
@@ -461,11 +461,11 @@ describe('what may be chosen', () => {
     });
   });
 
-  test('takes flags and variables that nothing else goes with', async () => {
+  test('accepts additional flags and variables', async () => {
     await template(['--set', 'extraArgs={--rules,/etc/rules,--log-level=debug},extraEnv[0].name=REGKEEPER_CONTEXT']);
   });
 
-  test.each(['default', 'kube-system', 'kube-public', 'kube-node-lease'])('refuses the namespace %s', async (namespace) => {
+  test.each(['default', 'kube-system', 'kube-public', 'kube-node-lease'])('rejects the namespace %s', async (namespace) => {
     expect(await renderError('--namespace', namespace)).toContain(
       `the release namespace is ${namespace}, but Pods in regkeeper's namespace`,
     );
@@ -483,7 +483,7 @@ describe('what may be chosen', () => {
     return spec.template.spec.containers[0].args.filter((each) => each.startsWith('--'));
   }
 
-  test('reaches the Deployment', async () => {
+  test('sets the fields of the Deployment', async () => {
     const objects = await template(['--values', await everyValue()]);
     expect(objects['Deployment regkeeper/regkeeper']).toMatchObject({
       spec: {
@@ -561,7 +561,7 @@ describe('what may be chosen', () => {
     expect(objects['ConfigMap regkeeper/regkeeper-rules']).toMatchObject({ data: { 'corp.yaml': 'rules: []\n' } });
   });
 
-  test('lets Prometheus in to the health port from the namespaces that are told, and nobody where there are no metrics', async () => {
+  test('allows Prometheus to reach the health port from the configured namespaces, and no one if metrics are off', async () => {
     const ingress = async (...flags: string[]) =>
       (await template(flags))['NetworkPolicy regkeeper/regkeeper'] as Manifest & { spec: { ingress: object[] } };
     expect((await ingress()).spec.ingress).toEqual([{ ports: [{ port: 'webhook' }] }]);
@@ -573,7 +573,7 @@ describe('what may be chosen', () => {
     }
   });
 
-  test('reaches budget and NetworkPolicy', async () => {
+  test('sets the PodDisruptionBudget and the NetworkPolicy', async () => {
     const to = [{ namespaceSelector: {} }];
     const flags = ['--set', 'podDisruptionBudget.minAvailable=1', '--set-json', `networkPolicy.extraEgress=${JSON.stringify([{ to }])}`];
     const objects = await template(flags);
@@ -584,15 +584,15 @@ describe('what may be chosen', () => {
   });
 
   test.each([
-    ['what it ships', []],
-    ['every value', undefined],
+    ['the defaults', []],
+    ['all values', undefined],
     [
       'metrics and alerts',
       ['--set', 'serviceMonitor.enabled=true,networkPolicy.metricsFromNamespaces={monitoring},prometheusRule.enabled=true'],
     ],
-    ['certificates of a Secret', ['--set', 'certs.mode=files']],
+    ['certificates in a Secret', ['--set', 'certs.mode=files']],
     ["the service CA's certificates", ['--set', 'certs.mode=service-ca']],
-  ])('is taken by the API server under the restricted Pod Security Standard: %s', async (_name, flags) => {
+  ])('is accepted by the API server under the restricted Pod Security Standard: %s', async (_name, flags) => {
     const namespace = await cluster.namespace({ 'pod-security.kubernetes.io/warn': 'restricted' });
     const { stdout } = await helm([
       ...['template', 'regkeeper', chart, '--namespace', namespace],
@@ -684,7 +684,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await write(onlyTrusted);
     await waitFor(async () => (await tryPod('unknown.example.com/x')).code !== 0, {
       deadlineSeconds: 10,
-      what: 'the rules to be in force',
+      what: 'the rules to take effect',
     });
   }, 60_000);
   afterAll(async () => {
@@ -692,7 +692,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await uninstall();
   }, 60_000);
 
-  test('gives a Pod its secret, and keeps out what nobody trusts', async () => {
+  test('gives a Pod its secret, and denies unconfigured images', async () => {
     const pod = await kubectl.json<{ spec: { imagePullSecrets?: object[] } }>(podOf('registry.example.com/x'));
     expect(pod.spec.imagePullSecrets).toEqual([{ name: 'corp-pull' }]);
     expect((await tryPod('unknown.example.com/x')).stderr).toContain('denied the request');
@@ -701,12 +701,12 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
   test.each<[string, readonly string[]]>([
     ['helm upgrade', ['upgrade', 'regkeeper', chart, '--set', 'replicaCount=3']],
     [
-      'helm upgrade with a three-way merge, as of Helm 3',
+      'helm upgrade with a three-way merge, as in Helm 3',
       ['upgrade', 'regkeeper', chart, '--server-side=false', '--set', 'logLevel=debug'],
     ],
     ['helm upgrade, server-side again', ['upgrade', 'regkeeper', chart, '--server-side=true', '--set', 'podLabels.a=b']],
     ['helm rollback to the first revision', ['rollback', 'regkeeper', '1']],
-  ])('keeps filled webhooks, certificate and rules: %s', async (_name, command) => {
+  ])('keeps webhooks, certificate and rules: %s', async (_name, command) => {
     const before = await state();
     expect(before.webhooks.every((each) => (each?.length ?? 0) > 0)).toBe(true);
     const { resourceVersion } = await deployment();
@@ -716,14 +716,14 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     expect((await tryPod('unknown.example.com/x')).stderr).toContain('denied the request');
   });
 
-  test('refuses to overwrite rules that somebody edited with those of the values', async () => {
+  test('does not overwrite rules that a user edited with those in the values', async () => {
     const { code, stderr } = await withDocuments('mode: audit\nrules: []\n');
     expect(code).not.toBe(0);
     expect(stderr).toContain('conflict');
     expect((await state()).rules).toBe(onlyTrusted);
   });
 
-  test('leaves nothing behind that asks anybody, and the rules to their owner', async () => {
+  test('leaves nothing behind that calls a webhook, and leaves the rules to their owner', async () => {
     await helm(['uninstall', 'regkeeper', '--namespace', 'regkeeper', '--wait']);
     await waitFor(async () => (await tryPod('unknown.example.com/x')).code === 0, {
       deadlineSeconds: 10,
@@ -736,7 +736,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await server?.end('SIGKILL');
   });
 
-  test('a second installation takes up the rules that are there', async () => {
+  test('a second installation uses the existing rules', async () => {
     await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper']);
     expect(await rulesText()).toBe(onlyTrusted);
     // Of the server that was killed: the next one would wait until it has expired.
@@ -747,7 +747,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     await uninstall();
   });
 
-  test('rules in the values are those of the release, at every upgrade, and stay when it goes', async () => {
+  test('rules in the values are applied at every upgrade, and stay when the release is uninstalled', async () => {
     await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace']);
     expect(await rulesText()).toMatch(/^mode: audit$/m);
     const [one, two] = ['mode: warn\nrules: []\n', 'mode: enforce\nrules: []\n'];
@@ -762,8 +762,8 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
 
   test.each([
     ['server-side', 'true'],
-    ['with a three-way merge, as of Helm 3', 'false'],
-  ])('no rules stay in force unnoticed beside those of the values: %s', async (_way, serverSide) => {
+    ['with a three-way merge, as in Helm 3', 'false'],
+  ])('no other rules remain in effect unnoticed next to those in the values: %s', async (_way, serverSide) => {
     onTestFinished(uninstall);
     const way = `--server-side=${serverSide}`;
     const upgrade = (...names: string[]) => {
@@ -790,8 +790,8 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
 
   test.each([
     ['server-side', 'true'],
-    ['with a three-way merge, as of Helm 3', 'false'],
-  ])('keeps as many replicas as there are when autoscaling is switched on: %s', async (_way, serverSide) => {
+    ['with a three-way merge, as in Helm 3', 'false'],
+  ])('keeps the current number of replicas when autoscaling is switched on: %s', async (_way, serverSide) => {
     onTestFinished(uninstall);
     const way = ['--namespace', 'regkeeper', `--server-side=${serverSide}`];
     const scale = async () => {
@@ -813,7 +813,7 @@ describe.runIf(cluster.local)('an installation with Helm', () => {
     expect(await scale()).toEqual({ generation: 3, replicas: 2 });
   });
 
-  test("works with cert-manager's certificates, without a right to any Secret", async () => {
+  test("works with cert-manager's certificates, without permissions for Secrets", async () => {
     await withCertManagerKinds();
     await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--create-namespace', '--set', 'certs.mode=cert-manager']);
     const { spec } = await kubectl.json<{ spec: { secretName: string; dnsNames: string[] } }>([

@@ -53,7 +53,7 @@ describe.each<Cluster>([
   test('calls regkeeper: images are denied, and secrets are added', async () => {
     await waitFor(async () => (await run('docker.io/library/nginx')).includes('is not from a configured registry'), {
       deadlineSeconds: 30,
-      what: 'the webhooks to be in force',
+      what: 'the webhooks to take effect',
     });
     expect(await run('registry.example.com/app')).toContain('corp-pull');
   });

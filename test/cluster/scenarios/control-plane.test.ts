@@ -8,13 +8,13 @@ const cluster = target();
 const { kubectl } = cluster;
 
 describe('the test cluster', () => {
-  test('is ready, every check of it', async () => {
+  test('is ready, in every check', async () => {
     const { stdout } = await kubectl(['get', '--raw', '/readyz?verbose']);
     expect(stdout).toContain('readyz check passed');
   });
 
   // Executables and clusters that the user provides may be of another release.
-  test.runIf(cluster.local && !process.env.KUBEBUILDER_ASSETS)('runs the release that go.mod names', async () => {
+  test.runIf(cluster.local && !process.env.KUBEBUILDER_ASSETS)('runs the release in go.mod', async () => {
     const { serverVersion } = await kubectl.json<{ serverVersion: { gitVersion: string } }>(['version']);
     expect(serverVersion.gitVersion).toBe(kubernetesVersion());
   });
@@ -29,7 +29,7 @@ describe('the test cluster', () => {
     expect(stdout).toBe('');
   });
 
-  test('keeps what a BuildConfig says of images and secrets', async () => {
+  test('keeps the image and secret fields of a BuildConfig', async () => {
     const namespace = await cluster.namespace();
     const strategy = {
       type: 'Docker',
@@ -60,7 +60,7 @@ describe('the test cluster', () => {
     expect(pods.map((pod) => pod.metadata.ownerReferences?.[0]?.kind)).toEqual(['ReplicaSet', 'ReplicaSet']);
   });
 
-  test('accepts the token of a service account as that account', async () => {
+  test('authenticates the token of a service account as that account', async () => {
     const namespace = await cluster.namespace();
     const { stdout: token } = await kubectl(['create', 'token', 'default', '-n', namespace]);
     const asAccount = cluster.kubectlAs(token.trim());
@@ -77,7 +77,7 @@ describe.runIf(cluster.local)('a webhook registered by Service reference', () =>
     for (const name of configurations) await kubectl(['delete', 'validatingwebhookconfiguration', name, '--ignore-not-found']);
   });
 
-  test('is called on its loopback port once its Service is routed there, and not before', async () => {
+  test('is called on its loopback port once its Service is routed to it, and not before', async () => {
     const namespace = await cluster.namespace();
     const service = { namespace, service: 'hook', port: 443 };
     const { port, caBundle } = await serveWebhook(`hook.${namespace}.svc`, (request) => {
@@ -93,7 +93,7 @@ describe.runIf(cluster.local)('a webhook registered by Service reference', () =>
         const attempt = await tryToCreate();
         return attempt.code !== 0 && attempt.stderr;
       },
-      { deadlineSeconds: 30, what: 'the webhook configuration to be in force' },
+      { deadlineSeconds: 30, what: 'the webhook configuration to take effect' },
     );
     expect(unrouted).toContain(`502 no route for /namespaces/${namespace}/services/hook/ports/443`);
     expect(seen).toEqual([]);

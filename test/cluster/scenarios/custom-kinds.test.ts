@@ -73,7 +73,7 @@ describe.runIf(cluster.local)('custom resources', () => {
       expect(first.secrets).toEqual([{ name: 'mine' }]);
     });
 
-    test('with an image of an unknown registry is refused when that comes in, and a label passes', async () => {
+    test('a custom resource with an image from an unknown registry is denied when the image is introduced, and a label change is allowed', async () => {
       const { stderr } = await tryTo(['create'], object('bad', 'unknown.example.com/web'));
       expect(stderr).toContain('denied the request');
       expect(stderr).toContain('container "app"');
@@ -82,7 +82,7 @@ describe.runIf(cluster.local)('custom resources', () => {
     });
   });
 
-  test('a TaskRun is refused for the image of a step, and is stored as it was sent', async () => {
+  test('a TaskRun is denied because of the image of a step, and is stored as it was sent', async () => {
     const taskRun = (name: string, image: string) => ({
       apiVersion: 'tekton.dev/v1',
       kind: 'TaskRun',

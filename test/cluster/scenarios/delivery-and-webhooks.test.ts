@@ -71,7 +71,7 @@ async function warningInNewNamespace(): Promise<string> {
 }
 
 describe('while secret delivery is running', () => {
-  test('a Pod in a namespace made from nothing is created with a warning, and the secret is delivered', async () => {
+  test('a Pod in a newly created namespace is created with a warning, and the secret is delivered', async () => {
     await waitFor(async () => (await warningInNewNamespace()).includes('It will be delivered.'), {
       deadlineSeconds: 30,
       what: 'the server to see that secret delivery is running',
@@ -120,7 +120,7 @@ describe('while secret delivery is stopped', () => {
     await waitForCopy();
   });
 
-  test('by a crash, the warning changes when the Lease has run out', async () => {
+  test('after a crash, the warning changes when the Lease has expired', async () => {
     expect(await warningInNewNamespace()).toContain('It will be delivered.');
     await delivery.end('SIGKILL');
     await waitFor(async () => (await warningInNewNamespace()).includes('has not been running since'), {

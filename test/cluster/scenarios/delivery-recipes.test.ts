@@ -183,7 +183,7 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await becomes(shop, 'eso-pull', { 'https://eso.dkr.ecr.eu-west-1.amazonaws.com': 'AWS:two' });
   });
 
-  test('the CronJob for ECR, with the account of the page: first token, next token, and after the source was deleted', async () => {
+  test('the CronJob for ECR, with the account in the page: first token, next token, and after the source was deleted', async () => {
     const [manifests = ''] = blocks('yaml', 'A CronJob for ECR');
     await kubectl(['apply', '--server-side', '-f', '-'], { stdin: manifests });
     const cronJob = parseAllDocuments(manifests)
@@ -228,7 +228,7 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await becomes(shop, 'sealed-pull', { 'sealed.example.com': 'robot:sealed' });
   });
 
-  test("OpenShift's cluster pull secret: the copy has only the registry of the rule", async () => {
+  test("OpenShift's cluster pull secret: the copy only has the registry in the rule", async () => {
     await api.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'openshift-config' } });
     const all = Object.fromEntries(
       ['cloud.openshift.com', 'quay.io', 'registry.connect.redhat.com', 'registry.redhat.io'].map((key) => [
@@ -287,7 +287,7 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await becomes(old, 'sealed-pull', { 'sealed.example.com': 'robot:sealed' });
   });
 
-  test('a narrowed rule takes its copy away, and removing delivery every copy, the permissions and the policy, and no source', {
+  test('a narrowed rule removes its copy, and removing delivery removes every copy, the permissions and the policy, but no source', {
     timeout: 180_000,
   }, async () => {
     const copies = () => api.list('/api/v1/secrets', { labelSelector: 'regkeeper.io/delivered=true' });

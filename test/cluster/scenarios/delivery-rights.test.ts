@@ -213,8 +213,8 @@ describe('with the token of the account', () => {
 
   const byPolicy = "ValidatingAdmissionPolicy 'regkeeper-delivery'";
   test.each<[what: string, request: ApiRequest, by: string]>([
-    ['a Secret of another name', apply('c', 'other'), 'cannot patch resource'],
-    ['a Secret of another type', apply('a', 'corp-pull', secret('corp-pull', { type: 'Opaque', data: {} })), byPolicy],
+    ['a Secret with another name', apply('c', 'other'), 'cannot patch resource'],
+    ['a Secret with another type', apply('a', 'corp-pull', secret('corp-pull', { type: 'Opaque', data: {} })), byPolicy],
     [
       'a token of a service account',
       apply(
@@ -230,16 +230,16 @@ describe('with the token of the account', () => {
     ],
     ['a Secret without the label', apply('a', 'corp-pull', secret('corp-pull', { metadata: { name: 'corp-pull' } })), byPolicy],
     [
-      'a Secret with another value of the label',
+      'a Secret with a different value of the label',
       apply('a', 'corp-pull', secret('corp-pull', { metadata: { name: 'corp-pull', labels: { 'regkeeper.io/delivered': 'no' } } })),
       byPolicy,
     ],
-    ['a foreign Secret of that name', apply('b', 'corp-pull'), byPolicy],
+    ['a foreign Secret with that name', apply('b', 'corp-pull'), byPolicy],
     ['a copy in kube-system', apply('kube-system', 'corp-pull'), byPolicy],
-    ['a copy in the namespace of regkeeper', apply('regkeeper', 'corp-pull'), byPolicy],
+    ["a copy in regkeeper's namespace", apply('regkeeper', 'corp-pull'), byPolicy],
     ['a copy in place of the source', apply('regkeeper', 'corp-source'), 'cannot patch resource'],
-    ['the deletion of a foreign Secret of that name', remove('b', 'corp-pull'), byPolicy],
-    ['the deletion of a copy of another name', remove('b', 'other'), 'cannot delete resource'],
+    ['the deletion of a foreign Secret with that name', remove('b', 'corp-pull'), byPolicy],
+    ['the deletion of a copy with another name', remove('b', 'other'), 'cannot delete resource'],
     [
       'a merge patch that labels a foreign Secret',
       patch('b', 'corp-pull', 'application/merge-patch+json', { metadata: { labels: label } }),
@@ -256,7 +256,7 @@ describe('with the token of the account', () => {
       byPolicy,
     ],
     [
-      'a patch that takes the label from a copy',
+      'a patch that removes the label from a copy',
       patch('d', 'corp-pull', 'application/merge-patch+json', { metadata: { labels: { 'regkeeper.io/delivered': null } } }),
       byPolicy,
     ],
@@ -266,14 +266,14 @@ describe('with the token of the account', () => {
       'does not match the name on the URL',
     ],
     [
-      'an apply that changes a Secret of another namespace by its body',
+      'an apply that changes a Secret in another namespace by its body',
       apply('c', 'corp-pull', secret('corp-pull', { metadata: { name: 'corp-pull', namespace: 'kube-system', labels: label } })),
       'does not match the namespace',
     ],
     ["a copy in OpenShift's own namespace", apply('openshift-config', 'corp-pull'), byPolicy],
-    ["a copy in the namespace of OpenShift's templates", apply('openshift', 'corp-pull'), byPolicy],
+    ["a copy in OpenShift's namespace for templates", apply('openshift', 'corp-pull'), byPolicy],
     [
-      'a token for an account',
+      'a token for a service account',
       {
         method: 'POST',
         path: '/api/v1/namespaces/a/serviceaccounts/default/token',
@@ -308,8 +308,8 @@ describe('with the token of the account', () => {
     ],
     ['reading a copy by name', read(`${secretsOf('b')}/corp-pull`), 'cannot get resource'],
     ['reading all Secrets', read('/api/v1/secrets'), 'cannot list resource'],
-    ['reading all Secrets of regkeeper', read(secretsOf('regkeeper')), 'cannot list resource'],
-    ['reading the certificate of regkeeper', read(`${secretsOf('regkeeper')}/regkeeper-tls`), 'cannot get resource'],
+    ["reading all Secrets in regkeeper's namespace", read(secretsOf('regkeeper')), 'cannot list resource'],
+    ["reading regkeeper's certificate", read(`${secretsOf('regkeeper')}/regkeeper-tls`), 'cannot get resource'],
     [
       'changing the rules',
       {
@@ -347,14 +347,14 @@ test.each([
   ['create a Pod that mounts a Secret', ['create', 'pods', '-n', 'a']],
   ['run a command in a Pod', ['create', 'pods/exec', '-n', 'a']],
   ['change a source', ['patch', 'secrets/corp-source', '-n', 'regkeeper']],
-  ['write the saved rules', ['patch', 'configmaps/regkeeper-rules-snapshot', '-n', 'regkeeper']],
+  ['change the saved rules', ['patch', 'configmaps/regkeeper-rules-snapshot', '-n', 'regkeeper']],
 ])('the account may not %s', async (_what, right) => {
   const as = '--as=system:serviceaccount:regkeeper:regkeeper-deliver';
   const { stdout } = await kubectl(['auth', 'can-i', ...right, as], { allowFailure: true });
   expect(stdout.trim()).toBe('no');
 });
 
-test('the webhook has no permission to write Secrets that are delivered', async () => {
+test('the webhook has no permission to write delivered Secrets', async () => {
   for (const verb of ['create', 'patch', 'update', 'delete']) {
     const as = '--as=system:serviceaccount:regkeeper:regkeeper';
     const { stdout } = await kubectl(['auth', 'can-i', verb, 'secrets/corp-pull', '-n', 'a', as], { allowFailure: true });
@@ -370,7 +370,7 @@ test('without the policy nothing is written, and with it again everything is', a
   await kubectl(['delete', policy]);
   await waitFor(async () => account.request(apply('kube-system', 'corp-pull')).then(() => true), {
     deadlineSeconds: 20,
-    what: 'the policy to be gone',
+    what: 'the policy to be deleted',
   });
   const { launchDelivery } = await import('../delivery.ts');
   delivery = await launchDelivery({ kubectl, directory: join(plane.directory, 'without-policy') });

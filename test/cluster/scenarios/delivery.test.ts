@@ -131,7 +131,7 @@ function summaryOf(times: readonly number[]) {
   return { median, worst, text: `median ${median} ms, worst ${worst} ms of ${sorted.length}` };
 }
 
-describe('a namespace that is made from nothing', () => {
+describe('a newly created namespace', () => {
   test('gets the entries that its rules need with its first Deployment, before the first Pod', async () => {
     const times: { copy: number; pod: number }[] = [];
     let namespace = '';
@@ -179,7 +179,7 @@ describe('a namespace that is made from nothing', () => {
     await waitForCopy(namespace);
   });
 
-  test('gets nothing without entitlement, whatever its annotations ask', async () => {
+  test('gets nothing without entitlement, whatever its annotations request', async () => {
     const forged = { annotations: { 'regkeeper.io/secrets': 'corp-pull,base-pull,regkeeper-tls' } };
     const [other, prod] = [await cluster.namespace(), await cluster.namespace({ tier: 'prod' })];
     // Rules in the ConfigMap of a tenant, labelled as those of the cluster.
@@ -205,7 +205,7 @@ describe('a namespace that is made from nothing', () => {
     expect(await copy(other, 'base-pull')).toBeUndefined();
   });
 
-  test('gets it without any object where it is delivered always', async () => {
+  test('gets it without any object if it is always delivered', async () => {
     const namespace = await cluster.namespace({ base: 'true' });
     expect(loginsOf(await waitForCopy(namespace, 'base-pull'))).toEqual({ 'base.example.com': 'robot:base' });
   });
@@ -221,7 +221,7 @@ describe('a tenant', () => {
     return { namespace, uid: metadata.uid };
   };
 
-  test('who edits a copy gets it back as it was', async () => {
+  test('who edits a copy gets it restored', async () => {
     const { namespace } = await started();
     await patch(namespace, { data: { '.dockerconfigjson': btoa('{"auths":{"reg.example.com":{"auth":"YTpi"}}}') } });
     await waitForLogin(namespace, 'robot:one');
@@ -249,14 +249,14 @@ describe('a tenant', () => {
     await waitFor(async () => ((await copy(namespace))?.metadata.uid ?? uid) !== uid, { deadlineSeconds: 20, what: 'a new copy' });
   });
 
-  test('who strips the label keeps the Secret, and sees why it is no longer updated', async () => {
+  test('who removes the label keeps the Secret, and sees why it is no longer updated', async () => {
     const { namespace } = await started();
     await patch(namespace, { metadata: { labels: { 'regkeeper.io/delivered': null } } });
     const events = () => api.list<never>(`/api/v1/namespaces/${namespace}/events`, { fieldSelector: 'reason=DeliveredLabelRemoved' });
     await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 20, what: 'the Event' });
   });
 
-  test('who has a Secret of that name keeps it', async () => {
+  test('who has a Secret with that name keeps it', async () => {
     const namespace = await cluster.namespace({ tier: 'prod' });
     await create(namespace, 'secrets', { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'corp-pull' }, stringData: { mine: 'yes' } });
     await create(namespace, 'pods', pod('one', image));
@@ -341,7 +341,7 @@ describe('the source', () => {
     await waitForLogin(namespace, 'robot:two');
   });
 
-  test('may be as large as a Secret can be: copies have what they need, and one that would be larger stays as it is', async () => {
+  test('may be as large as a Secret can be: copies have what they need, and one that would be larger stays unchanged', async () => {
     const namespace = await cluster.namespace({ tier: 'prod' });
     await create(namespace, 'pods', pod('one', image));
     await waitForCopy(namespace);
@@ -383,7 +383,7 @@ describe('the source', () => {
   );
 
   test(
-    'reaches every copy though the process is killed at random, namespaces are deleted, and tenants edit and delete copies',
+    'reaches every copy although the process is killed at random, namespaces are deleted, and tenants edit and delete copies',
     async () => {
       const names = await namespacesWithCopies(size.kills + 10, 'robot:before');
       const foreign = await cluster.namespace({ tier: 'prod' });
@@ -409,7 +409,7 @@ describe('the source', () => {
   );
 });
 
-test('a copy that nothing needs is deleted when it was retained', async () => {
+test('a copy that is not needed is deleted after its retention time', async () => {
   const namespace = await cluster.namespace({ tier: 'prod' });
   await create(namespace, 'pods', pod('one', image));
   await waitForCopy(namespace);

@@ -193,7 +193,7 @@ describe('the service account of the server', () => {
 });
 
 describe('the shipped Pods', () => {
-  test('are let in under the restricted Pod Security Standard', async () => {
+  test('are allowed under the restricted Pod Security Standard', async () => {
     const pods = await waitFor(
       async () => {
         const { items } = await kubectl.json<{ items: object[] }>(['get', 'pods', '-n', 'regkeeper']);
@@ -204,7 +204,7 @@ describe('the shipped Pods', () => {
     expect(pods).toHaveLength(2);
   });
 
-  test('get their rules with the base, in a mode that refuses nothing', async () => {
+  test('get their rules with the base, in a mode that denies nothing', async () => {
     const rules = await kubectl.json<{ data: Record<string, string> }>(['get', 'configmap', 'regkeeper-rules', '-n', 'regkeeper']);
     expect(rules.data['rules.yaml']).toMatch(/^mode: audit$/m);
   });
@@ -220,7 +220,7 @@ test("the owner's rules stop a server-side apply of deploy/base, and survive it"
   expect(await rules()).toBe(editedRules);
 }, 120_000);
 
-describe('with the rights of the shipped service account', () => {
+describe('with the permissions of the shipped service account', () => {
   /** Starts the components that fill the Secret and the webhook configurations, as the server does. Returns the certificates. */
   async function serve() {
     const client = await asServer();
@@ -267,7 +267,7 @@ describe('with the rights of the shipped service account', () => {
     expect(Object.keys((await secretData()) ?? {}).sort()).toEqual(['ca.crt', 'ca.key', 'tls.crt', 'tls.key']);
   });
 
-  test('the server is content with what the API server made of its entries', async () => {
+  test('the server accepts the entries as the API server has stored them', async () => {
     await serve();
     const before = (await mutating()).metadata.resourceVersion;
     const certificates = await serve();
@@ -275,7 +275,7 @@ describe('with the rights of the shipped service account', () => {
     expect((await mutating()).metadata.resourceVersion).toBe(before);
   });
 
-  test('an entry that somebody weakens by hand is put back', async () => {
+  test('an entry that a user weakens is restored', async () => {
     await serve();
     const weaken = JSON.stringify([{ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Ignore' }]);
     await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
@@ -286,12 +286,12 @@ describe('with the rights of the shipped service account', () => {
   });
 
   test.each<[string, (live: Live) => Live]>([
-    ['an entry is taken out', ({ webhooks: [, ...others], ...live }) => ({ ...live, webhooks: others })],
-    ['every entry is taken out', (live) => ({ ...live, webhooks: [] })],
-    ['another caBundle is written into an entry', (live) => ({ ...live, webhooks: live.webhooks.map(ofAnother) })],
-    ['the owner is taken away', (live) => ({ ...live, metadata: { ...live.metadata, ownerReferences: [] } })],
+    ['an entry is removed', ({ webhooks: [, ...others], ...live }) => ({ ...live, webhooks: others })],
+    ['every entry is removed', (live) => ({ ...live, webhooks: [] })],
+    ['a different caBundle is written into an entry', (live) => ({ ...live, webhooks: live.webhooks.map(ofAnother) })],
+    ['the owner is removed', (live) => ({ ...live, metadata: { ...live.metadata, ownerReferences: [] } })],
     [
-      'the backup of an older release is brought back, with fewer kinds and one that is gone, beside an entry of somebody else',
+      'the backup of an older release is restored, with fewer kinds and one that no longer exists, next to a foreign entry',
       ({ webhooks, ...live }) => ({
         ...live,
         webhooks: [
@@ -301,7 +301,7 @@ describe('with the rights of the shipped service account', () => {
         ],
       }),
     ],
-  ])('both configurations are mended when %s', async (_name, edit) => {
+  ])('both configurations are repaired when %s', async (_name, edit) => {
     await serve();
     for (const [plural, read] of [
       ['mutatingwebhookconfigurations', mutating],
@@ -323,7 +323,7 @@ describe('with the rights of the shipped service account', () => {
     }
   });
 
-  test('an entry of somebody else in our configurations stays', async () => {
+  test('a foreign entry in our configurations stays', async () => {
     await serve();
     for (const kind of ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration']) {
       const { webhooks } = await kubectl.json<Live>(['get', kind, 'regkeeper']);
@@ -333,7 +333,7 @@ describe('with the rights of the shipped service account', () => {
     }
   });
 
-  test('a Secret emptied by hand is filled again, and the API server told of its authority', async () => {
+  test('an emptied Secret is filled again, and its CA is published to the API server', async () => {
     const certificates = await serve();
     const before = certificates.current().certificate;
     await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', 'regkeeper', '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
@@ -345,7 +345,7 @@ describe('with the rights of the shipped service account', () => {
     });
   });
 
-  test('a missing Secret, which it may not make, is told with the way out', async () => {
+  test('a missing Secret that it may not create is reported with the fix', async () => {
     await kubectl(['delete', 'secret', 'regkeeper-tls', '-n', 'regkeeper']);
     const client = await asServer();
     const keeping = manageCertificateSecret({ client, namespace: 'regkeeper', secretName: 'regkeeper-tls', service: 'regkeeper', log });
@@ -353,7 +353,7 @@ describe('with the rights of the shipped service account', () => {
     await kubectl(['apply', '-k', base]);
   });
 
-  test.each(objects)('while nobody answers, %s can be labelled, and no image can come in', async (resource, _manifest, path) => {
+  test.each(objects)('while no replica responds, %s can be labelled, and no image can be introduced', async (resource, _manifest, path) => {
     await serve();
     const image = JSON.stringify([{ op: 'replace', path, value: 'registry.example.com/x:2' }]);
     // A filled configuration takes effect a moment after it is stored.
@@ -367,7 +367,7 @@ describe('with the rights of the shipped service account', () => {
         );
         return code !== 0 && stderr;
       },
-      { deadlineSeconds: 30, what: 'the refusal' },
+      { deadlineSeconds: 30, what: 'the denial' },
     );
     expect(denial).toContain(`failed calling webhook "${resource.split('.')[0]}`);
     await kubectl(['label', resource, 'x', '-n', namespace, 'a=b']);
@@ -430,7 +430,7 @@ describe('with the rights of the shipped service account', () => {
   }
 });
 
-test('deploy/openshift differs from deploy/base in the rules only', async () => {
+test('deploy/openshift differs from deploy/base only in the rules', async () => {
   const rendered = async (name: string) => (await kubectl(['kustomize', folder(name)])).stdout.split(/^---\n/m);
   const [plain, openshift] = [await rendered('base'), await rendered('openshift')];
   const different = openshift.filter((each) => !plain.includes(each));
@@ -438,7 +438,7 @@ test('deploy/openshift differs from deploy/base in the rules only', async () => 
   expect(different[0]).toContain('name: regkeeper-rules');
 });
 
-test('the configurations go with the namespace', async () => {
+test('the configurations are deleted with the namespace', async () => {
   await kubectl(['delete', 'namespace', 'regkeeper', '--timeout=50s']);
   const gone = async () => {
     const { stdout } = await kubectl(['get', 'mutatingwebhookconfigurations,validatingwebhookconfigurations', '-o', 'name']);

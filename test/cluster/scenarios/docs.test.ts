@@ -81,7 +81,7 @@ describe.each(pages)('%s', (page) => {
   );
 });
 
-describe('commands in the text have options that their programs know', () => {
+describe('commands in the text have options that their programs support', () => {
   const mentioned = ['kubectl', 'helm'].flatMap((program) =>
     everyPage.flatMap((page) => inlineCommands(page, program).map((text) => ({ page, command: text.split(/ [|&]|;/)[0] ?? '' }))),
   );
@@ -103,7 +103,7 @@ afterAll(async () => {
   if (process.env.UPDATE_GOLDEN) for (const page of pages) await writeOutputs(page, actual);
 });
 
-/** The rules of the page, or the usual ones, and one Pod and one Deployment from before they were in force. */
+/** The rules of the page, or the usual ones, and one Pod and one Deployment that are older than them. */
 async function prepareShop(page: string): Promise<void> {
   const namespaced = '/api/v1/namespaces/shop';
   const removeAll = (path: string) =>
@@ -145,5 +145,5 @@ async function applyRules(text: string): Promise<void> {
     );
     return Object.values(data).some((value) => value.includes(stored.resourceVersion));
   };
-  await waitFor(isInForce, { deadlineSeconds: 30, what: 'the rules to be in force' });
+  await waitFor(isInForce, { deadlineSeconds: 30, what: 'the rules to take effect' });
 }

@@ -39,7 +39,7 @@ const buildConfig = (name: string, spec: object) => ({
   spec: { source: { git: { uri: 'https://git.example.com/app.git' } }, ...spec },
 });
 
-describe('an image that came in before, and would be refused today', () => {
+describe('an existing image that would be denied today', () => {
   const once = running(fallen, { restartPolicy: 'Never' });
   const templates = [
     deployment('old', running(fallen)),
@@ -111,7 +111,7 @@ describe('an image that came in before, and would be refused today', () => {
         const { status } = await get<{ status: { conditions?: { type: string; message: string }[] } }>('replicaset/old-set');
         return status.conditions?.find(({ type }) => type === 'ReplicaFailure')?.message;
       },
-      { deadlineSeconds: 30, what: 'the controller to be refused its Pods' },
+      { deadlineSeconds: 30, what: 'the Pods of the controller to be denied' },
     );
     // Not the random name of a Pod: the events of all attempts are one.
     expect(failure).toMatch(
@@ -138,7 +138,7 @@ describe('an image that came in before, and would be refused today', () => {
     },
   );
 
-  test('is told when a CronJob, a BuildConfig, an image stream or a PodTemplate changes beside it', async () => {
+  test('a change to a CronJob, a BuildConfig, an image stream or a PodTemplate with such an image causes a warning', async () => {
     const changes = {
       'cronjob/old': '{"spec":{"jobTemplate":{"spec":{"template":{"metadata":{"annotations":{"a":"b"}}}}}}}',
       'buildconfig/old': '{"spec":{"runPolicy":"Serial"}}',
@@ -213,7 +213,7 @@ describe('an image that came in before, and would be refused today', () => {
   });
 });
 
-describe('a Pod is judged when it is created, whatever it says of itself', () => {
+describe('a Pod is evaluated when it is created, whatever it claims to be', () => {
   test('a Pod is evaluated even if it has an owner or labels, or is a copy', async () => {
     const controller = {
       apiVersion: 'apps/v1',
@@ -278,7 +278,7 @@ describe('a dry run', () => {
     expect((await attempt(['get', 'pod/dry'])).code).not.toBe(0);
     expect((await tryCreate(pod('dry', running(unknown)), '--dry-run=server')).stderr).toContain('denied the request');
 
-    if (!keeper.server) return skip('reads the records of the server, so only where the server runs beside the test');
+    if (!keeper.server) return skip('reads the records of the server, so only where the server runs next to the test');
     const dry = (count: number) => recordsOf('dry', count);
     expect((await dry(4)).map(({ webhook, dryRun, outcome }) => [webhook, dryRun, outcome])).toEqual([
       ['mutate', true, 'allowed'],
@@ -337,7 +337,7 @@ describe.runIf(cluster.local)('what another webhook adds', () => {
     await kubectl(['create', '-f', '-'], { stdin: JSON.stringify(configuration) });
     await waitFor(async () => (await withSidecar('second', '--dry-run=server')).stdout.includes('second.example.com/side'), {
       deadlineSeconds: 10,
-      what: 'the other webhook to be asked',
+      what: 'the other webhook to be called',
     });
   });
   afterAll(async () => {
@@ -361,7 +361,7 @@ describe.runIf(cluster.local)('what another webhook adds', () => {
   });
 });
 
-describe('a place that is filled later', () => {
+describe('an image that is filled in later', () => {
   const params = { automatic: true, containerNames: ['app'], from: stream };
   const triggers = [{ type: 'ImageChange', imageChangeParams: params }];
   const annotation = (fieldPath: string) => ({ 'image.openshift.io/triggers': JSON.stringify([{ from: stream, fieldPath }]) });

@@ -1,4 +1,4 @@
-/** Events on a Deployment whose Pods or ReplicaSets are denied: one for two replicas, and with the words of the audit record and of `explain`. */
+/** Events on a Deployment whose Pods or ReplicaSets are denied: one for two replicas, and with the text of the audit record and of `explain`. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -75,7 +75,7 @@ describe.runIf(cluster.local)('a Deployment whose Pods are denied', () => {
     const file = join(keeper.folder, 'rules.yaml');
     await writeFile(file, (await kubectl(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace, '-o', 'yaml'])).stdout);
     const explained = await explain('--rules', file);
-    // The server knows the place in the ConfigMap, and explain that in the file.
+    // The server reports the position in the ConfigMap, and explain the one in the file.
     const withoutPlace = (text: string) => text.replace(/(\(rule "[^"]*"), [^)]*\)/, '$1)');
     expect(withoutPlace(message)).toBe(`container "app": image ${withoutPlace(explained.message)}`);
     expect(record?.images[0]).toMatchObject({

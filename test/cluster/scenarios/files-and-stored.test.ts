@@ -16,7 +16,7 @@ import { target } from '../target.ts';
 const cluster = target();
 const { kubectl } = cluster;
 
-describe('an object in a file and as the API server stores it', () => {
+describe('an object is evaluated the same in a file and as the API server stores it', () => {
   const folder = corpusPath('openshift-objects');
   const corpus = folder === undefined ? [] : readdirSync(folder).filter((file) => file.endsWith('.json'));
   const samples = kindsWithImages.filter(({ kind }) => !notServedHere.includes(kind));
@@ -29,11 +29,11 @@ describe('an object in a file and as the API server stores it', () => {
   const pod = (spec: object) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'pod' }, spec });
   const containers = [{ name: 'app', image: 'registry.example.com/app:1' }];
   test.each([
-    ['lists that are null', pod({ containers, initContainers: null, volumes: null, imagePullSecrets: null })],
-    ['lists that are empty', pod({ containers, initContainers: [], volumes: [], imagePullSecrets: [] })],
+    ['null lists', pod({ containers, initContainers: null, volumes: null, imagePullSecrets: null })],
+    ['empty lists', pod({ containers, initContainers: [], volumes: [], imagePullSecrets: [] })],
     ['a volume without a source', pod({ containers, volumes: [{ name: 'empty' }] })],
     ['an image volume', pod({ containers, volumes: [{ name: 'model', image: { reference: 'registry.example.com/model:1' } }] })],
-    ['the old name of the service account', pod({ containers, serviceAccount: 'default' })],
+    ['the legacy name of the service account field', pod({ containers, serviceAccount: 'default' })],
     ['a field that does not exist', pod({ containers, sidecars: [{ name: 'x', image: 'registry.example.com/x' }] })],
   ])('%s', (_what, object) => expectSameImages(object));
 

@@ -11,7 +11,7 @@ const rules = 'mode: enforce\nunconfigured: deny\nrules:\n- {registry: good.exam
 const keeper = withRegkeeper(cluster, rules);
 const images = { image: 'good.example.com/app', deniedImage: 'bad.example.com/app', pullSecret: 'corp' };
 
-test('requests that nothing disturbs all succeed', async () => {
+test('undisturbed requests all succeed', async () => {
   const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...images, perSecond: 20 });
   await honest.atLeast(100);
   const { failed, answered, p50, p99, max, summary } = await honest.stop();
@@ -21,7 +21,7 @@ test('requests that nothing disturbs all succeed', async () => {
   expect([p50 <= p99, p99 <= max]).toEqual([true, true]);
 });
 
-test('a Pod that is denied and should not be counts as failed, with its reason', async () => {
+test('a Pod that is denied by mistake counts as failed, with the reason', async () => {
   const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...images });
   await keeper.writeRules(rules.replace('good', 'other'));
   const before = honest.answered();
@@ -32,7 +32,7 @@ test('a Pod that is denied and should not be counts as failed, with its reason',
   expect(failed[0]?.message).toMatch(/image "good\.example\.com\/app" is not from a configured registry/);
 });
 
-test('a tenant may create builds in the own namespace, and nothing in another one', async () => {
+test('a tenant may create builds in its own namespace, and nothing in another one', async () => {
   const namespace = await cluster.namespace();
   const { client, user } = await createTenant({ kubectl, kubeconfig, namespace });
   const build = {

@@ -24,7 +24,7 @@ const names = 60_000;
 type Pod = { readonly spec: { readonly imagePullSecrets?: readonly { readonly name: string }[] } };
 
 describe('service accounts with tens of thousands of pull secrets, and more names than a namespace may have', () => {
-  test('hold up nobody, and a replica with the shipped memory limit starts beside them', { timeout: 300_000 }, async () => {
+  test('delay no one, and a replica with the shipped memory limit starts despite them', { timeout: 300_000 }, async () => {
     const tenant = await newTenant();
     const other = await newTenant();
     const honest = await startHonestRequests({ kubeconfig, namespace: keeper.namespace, ...honestImages });
@@ -59,7 +59,7 @@ describe('service accounts with tens of thousands of pull secrets, and more name
   });
 });
 
-describe('an account with more pull secrets than are held', () => {
+describe('an account with more pull secrets than are kept', () => {
   let admin: ApiClient;
   let namespace = '';
 
@@ -85,7 +85,7 @@ describe('an account with more pull secrets than are held', () => {
     );
   const listOf = ({ spec }: Pod) => (spec.imagePullSecrets ?? []).map(({ name }) => name);
 
-  test('Pods of a too large account get all of its secrets, followed by the secret of the rule', async () => {
+  test('Pods with a too large account get all of its secrets, followed by the secret of the rule', async () => {
     await waitFor(async () => listOf(await dryRun('fat-0')).length === 2_001, { deadlineSeconds: 10, what: 'the account to be known' });
     expect(listOf(await dryRun('fat-0')).slice(-2)).toEqual(['p1999', 'corp']);
   });
@@ -106,7 +106,7 @@ describe('an account with more pull secrets than are held', () => {
     expect(listOf(created.spec.template)).toEqual([]);
   });
 
-  test('Pods of a too large account that allows only listed secrets get no others, and are created', async () => {
+  test('Pods with a too large account that allows only listed secrets get no others, and are created', async () => {
     expect(listOf(await dryRun('strict'))).toHaveLength(2_000);
   });
 });

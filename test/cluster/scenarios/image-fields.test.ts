@@ -37,7 +37,7 @@ const exceptions: readonly { readonly ends: RegExp; readonly why: string }[] = [
   { ends: /^status\./, why: 'what a controller or kubelet found; nothing is run by it' },
 ];
 
-test('every string field about images is evaluated, or is known to name no image', async () => {
+test('every string field that may contain an image is evaluated, or is known to contain none', async () => {
   const fields = await imageFields();
   expect(fields.length, 'fields found').toBeGreaterThan(50);
   const uncovered = fields.filter((field) => !isSlot(field) && !exceptions.some(({ ends }) => ends.test(field.path.join('.'))));
@@ -50,7 +50,7 @@ test('every exception still has a field in the API', async () => {
   expect(idle.map(({ ends }) => String(ends))).toEqual([]);
 });
 
-describe('the crawl itself', () => {
+describe('the search itself', () => {
   test.each([
     'v1 Pod spec.containers.*.image',
     'v1 Pod spec.ephemeralContainers.*.image',

@@ -130,7 +130,7 @@ describe('the list of a Pod', () => {
   });
 });
 
-describe('a template that the request leaves as it is', () => {
+describe('a template that the request does not change', () => {
   test('an unchanged template has the same generation as without regkeeper, and one ReplicaSet, whatever request is sent', async () => {
     await accounts({ steady: ['steady-own'] });
     const name = `steady-${keeper.namespace}`;
@@ -201,7 +201,7 @@ describe('a template that the request leaves as it is', () => {
   });
 });
 
-describe('a template from before its rule named a secret', () => {
+describe("a template that is older than its rule's secret", () => {
   test('an older template is left alone until it changes, its Pods already have the secret, and undo creates exactly one ReplicaSet', async () => {
     const file = await write('old', deployment('old', running(later), { replicas: 1 }));
     await acting('apply', '-f', file);
@@ -296,7 +296,7 @@ describe('a template that changes', () => {
   });
 });
 
-describe('the Pods that controllers make', () => {
+describe('Pods that controllers create', () => {
   test('Pods of a StatefulSet, a ReplicationController, a DaemonSet, a Job and a CronJob have all secrets', async () => {
     // The DaemonSet controller needs a Node, and the local cluster has none.
     const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: `node-${keeper.namespace}` } };
@@ -429,7 +429,7 @@ describe('the secrets of a build', () => {
       secrets: { sourceStrategy: 'corp-pull', output: 'corp-push' },
     },
     {
-      sentence: 'fields that the author has set are kept',
+      sentence: 'user-supplied fields are kept',
       spec: { strategy: { sourceStrategy: from(corp, mine) }, output: { to: image(corp), pushSecret: { name: 'mine' } } },
       secrets: { sourceStrategy: 'mine', output: 'mine' },
     },

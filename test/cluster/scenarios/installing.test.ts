@@ -66,7 +66,7 @@ test('kubectl apply -k deploy/base and an edit of its rules: a Pod gets its secr
   await expectNothingLeft();
 }, 120_000);
 
-test('the same server-side, of an overlay with rules of its own; the namespace deleted first takes the configurations along', async () => {
+test('the same server-side, with an overlay with its own rules; deleting the namespace first deletes the configurations too', async () => {
   await installing([...serverSide, overlay]);
   expect(await errorOf('unknown.example.com/x')).toContain('denied the request');
 
@@ -78,8 +78,8 @@ test('the same server-side, of an overlay with rules of its own; the namespace d
   await expectNothingLeft();
 }, 150_000);
 
-describe('an installation whose rules were deleted before it began', () => {
-  test('asks nobody anything, and says what is missing', async () => {
+describe('an installation whose rules were deleted before it started', () => {
+  test('calls no webhook, and reports what is missing', async () => {
     const before = node.servers().length;
     await kubectl([...serverSide, overlay]);
     await kubectl(['delete', 'configmap', 'our-rules', '-n', 'regkeeper']);
@@ -89,25 +89,25 @@ describe('an installation whose rules were deleted before it began', () => {
         const text = await (await fetch(`http://127.0.0.1:${starting.healthPort}/readyz`)).text();
         return /^\[-\] rules: .*there are no rules.*$/m.exec(text)?.[0];
       },
-      { deadlineSeconds: 30, what: 'the server to say that there are no rules' },
+      { deadlineSeconds: 30, what: 'the server to report that there are no rules' },
     );
     expect(missing).toContain('there are no rules');
     for (const kind of configurations) expect(await entriesOf(kind)).toEqual([]);
     expect(await errorOf('unknown.example.com/x')).toBeUndefined();
   });
 
-  test('goes on by itself when there are rules', async () => {
+  test('continues automatically when rules exist', async () => {
     await kubectl([...serverSide, overlay]);
     await waitFor(async () => (await errorOf('unknown.example.com/x'))?.includes('denied the request'), {
       deadlineSeconds: 30,
-      what: 'the rules to be in force',
+      what: 'the rules to take effect',
     });
     expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
   });
 });
 
-describe('the configurations of an installation at work', () => {
-  test('emptied by hand, both of them, are proved and filled again', async () => {
+describe('the configurations of a running installation', () => {
+  test('if both are emptied, they are proved and filled again', async () => {
     const before = await Promise.all(configurations.map(entriesOf));
     for (const kind of configurations) await kubectl(['patch', kind, 'regkeeper', '--type=merge', '-p', '{"webhooks":[]}']);
     await waitFor(
@@ -120,29 +120,32 @@ describe('the configurations of an installation at work', () => {
     expect(await Promise.all(configurations.map(entriesOf))).toEqual(before);
   });
 
-  test('one of the two deleted: it stays away, the other stays, and applying the installation again brings it back', async () => {
+  test('if one of the two is deleted, it is not recreated, the other stays, and applying the installation again restores it', async () => {
     const before = await Promise.all(configurations.map(entriesOf));
     await kubectl(['delete', 'validatingwebhookconfiguration', 'regkeeper']);
-    await waitFor(async () => (await errorOf('unknown.example.com/x')) === undefined, { deadlineSeconds: 10, what: 'nobody to judge' });
+    await waitFor(async () => (await errorOf('unknown.example.com/x')) === undefined, {
+      deadlineSeconds: 10,
+      what: 'requests to be unevaluated',
+    });
     const isLogged = () =>
       node.servers().some((server) => server.log().some(({ msg }) => String(msg).includes('so requests are not being evaluated')));
-    await waitFor(isLogged, { deadlineSeconds: 30, what: 'the log to say so' });
+    await waitFor(isLogged, { deadlineSeconds: 30, what: 'the log line' });
     expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
     expect(await remaining()).toEqual(['mutatingwebhookconfiguration']);
 
     await kubectl([...serverSide, overlay]);
     await waitFor(async () => (await entriesOf('validatingwebhookconfiguration')).length === before[1]?.length, {
       deadlineSeconds: 30,
-      what: 'the entries of the configuration that was made anew',
+      what: 'the entries of the configuration that was recreated',
     });
     expect(await Promise.all(configurations.map(entriesOf))).toEqual(before);
   });
 
-  test('both deleted, the emergency exit: kubectl apply brings them back, filled', async () => {
+  test('if both are deleted, the emergency exit, kubectl apply recreates them, and they are filled', async () => {
     for (const kind of configurations) await kubectl(['delete', kind, 'regkeeper']);
     await waitFor(async () => (await secretsOf('registry.example.com/x')).length === 0, {
       deadlineSeconds: 10,
-      what: 'nobody to be asked',
+      what: 'no webhook to be called',
     });
     await kubectl([...serverSide, overlay]);
     await waitFor(async () => (await secretsOf('registry.example.com/x')).includes('corp-pull'), {

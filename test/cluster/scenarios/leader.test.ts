@@ -40,7 +40,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('two replicas: one leads and fills the webhook configurations, both are ready, the other says which leads', async () => {
+test('two replicas: one is the leader and fills the webhook configurations, both are ready, and the other logs which one is the leader', async () => {
   const [one, other] = await Promise.all([launch('one'), launch('other')]);
   const { leader, follower } = await waitForLeader(one, other);
   await routeTo(leader, cluster);
@@ -54,7 +54,7 @@ test('two replicas: one leads and fills the webhook configurations, both are rea
   expect(await leaseSpec()).toMatchObject({ leaseDurationSeconds: 15, leaseTransitions: 0 });
 });
 
-test('a leader that is killed is followed by the other within its Lease, which then repairs', async () => {
+test('a killed leader is replaced by the other within the lease duration, which then repairs', async () => {
   const { leader, follower } = await waitForLeader(...two());
   await leader.end('SIGKILL');
   await routeTo(follower, cluster);
@@ -63,12 +63,12 @@ test('a leader that is killed is followed by the other within its Lease, which t
   await waitUntilRepaired();
   await waitFor(() => messages(follower).some((each) => each.startsWith('restored the')), {
     deadlineSeconds: 10,
-    what: 'the log to say so',
+    what: 'the log line',
   });
   expect(await leaseSpec()).toMatchObject({ leaseTransitions: 1 });
 }, 60_000);
 
-test('a leader that ends hands over before its drain is over', async () => {
+test('a leader that shuts down hands over before its drain is over', async () => {
   const next = await launch('next');
   await waitFor(() => messages(next).some((each) => each.startsWith('another replica is the leader: ')), {
     deadlineSeconds: 20,
@@ -87,7 +87,7 @@ test('a leader that ends hands over before its drain is over', async () => {
   await waitUntilRepaired();
 }, 60_000);
 
-test('a Lease that somebody deletes or scribbles in heals, with one leader', async () => {
+test('a Lease that a user deletes or overwrites recovers, with one leader', async () => {
   const [leader] = alive();
   if (!leader) throw new Error('nobody runs');
   const before = (await leaseSpec()).holderIdentity;
@@ -110,7 +110,7 @@ test('a Lease that somebody deletes or scribbles in heals, with one leader', asy
   await waitFor(async () => (await leaseSpec()).holderIdentity === before, { deadlineSeconds: 90, what: 'the Lease to be taken again' });
 }, 150_000);
 
-test('without the right to the Lease a replica is ready, leads not and registers nothing, and says which right it lacks', async () => {
+test('without permission for the Lease a replica is ready, is not the leader, registers nothing, and logs the missing permission', async () => {
   const roles = ['role', 'regkeeper-leader', '-n', ownNamespace];
   onTestFinished(() => applyBase(kubectl));
   await Promise.all(alive().map((each) => each.end()));
@@ -131,7 +131,7 @@ test('without the right to the Lease a replica is ready, leads not and registers
   await waitUntilRepaired();
 }, 150_000);
 
-test('the API server makes no Lease anew that was deleted after it had been read', async () => {
+test('the API server does not recreate a Lease that was deleted after it had been read', async () => {
   const admin = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
   onTestFinished(() => admin.close());
   const leases = `/apis/coordination.k8s.io/v1/namespaces/${ownNamespace}/leases`;

@@ -1,4 +1,4 @@
-/** `init --cluster` and `scan` on a real API server: they agree with what the webhooks answer, and need no more permission than they say. */
+/** `init --cluster` and `scan` on a real API server: they agree with the responses of the webhooks, and need no more permissions than they report. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const installed = withRegkeeper(cluster, 'mode: enforce\nrules: []\n');
 
 const onCluster = (...argv: readonly string[]) => regkeeper([...argv, '--kubeconfig', kubeconfig]);
 
-/** Waits until the server answers by these rules. */
+/** Waits until the server applies these rules. */
 async function enforce(rules: string, isDenied: boolean): Promise<void> {
   await installed.writeRules(rules);
   const probe = pod('probe', running('unknown.example.com/x'));
@@ -74,8 +74,8 @@ async function initAndEnforce(created: Applications, workloads: number): Promise
   return enforced;
 }
 
-describe('first rules for applications that nobody here wrote', () => {
-  test('once enforced deny nothing of three public applications that is created again', async () => {
+describe('first rules for public applications', () => {
+  test('once enforced, deny nothing when three public applications are created again', async () => {
     const created = await createInAudit(Object.values(publicApplications));
     const pods = async () => {
       const lists = await Promise.all(
@@ -106,7 +106,7 @@ describe('first rules for applications that nobody here wrote', () => {
     (applications.get(application) ?? []).map((file) => JSON.parse(readFileSync(join(folder ?? '', file), 'utf8')) as { metadata: object });
 
   test.runIf(folder !== undefined)(
-    'once enforced deny nothing of other applications that is created again',
+    'once enforced, deny nothing when other applications are created again',
     async () => {
       expect(applications.size).toBeGreaterThan(3);
       await initAndEnforce(await createInAudit([...applications.keys()].map(objectsOf)), files.length);
@@ -129,7 +129,7 @@ rules:
 `;
   const images = ['registry.example.com/web:1', 'old.example.com/web:1', 'docker.io/acme/web:1', 'nowhere.example.com/web:1', 'UPPER/case'];
 
-  test('agrees to the letter with what the webhooks answer', async () => {
+  test('matches exactly what the webhooks respond', async () => {
     await enforce('mode: audit\nrules: []\n', false);
     const namespace = await cluster.namespace();
     const objects = images.map((image, index) => deployment(`web-${index}`, running(image), { replicas: 2 }));
@@ -155,7 +155,7 @@ rules:
     }
   }, 120_000);
 
-  test('needs an ordinary role for a namespace with rules from files, and reports everything else', async () => {
+  test('only needs an ordinary role for a namespace with rules from files, and reports everything else', async () => {
     const namespace = await cluster.namespace();
     const { token } = await createTenant({ kubectl, kubeconfig, namespace });
     await kubectl(['create', '-n', namespace, '-f', '-'], {
@@ -183,7 +183,7 @@ rules:
 });
 
 describe('diff --cluster', () => {
-  test('shows before a change what the webhooks answer after it, and a wrong change denies nothing while it is only compared', async () => {
+  test('shows before a change what the webhooks respond after it, and a wrong change denies nothing while it is only compared', async () => {
     const before = 'mode: enforce\nrules:\n- registry: registry.example.com\n- registry: docker.io\n';
     await enforce(before, true);
     const namespace = await cluster.namespace();

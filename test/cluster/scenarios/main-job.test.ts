@@ -36,12 +36,12 @@ rules:
 const keeper = withRegkeeper(cluster, rules);
 
 describe('Pods', () => {
-  test('a pod of a registry that needs a secret gets it', async () => {
+  test('a Pod from a registry that needs a secret gets it', async () => {
     await created(pod('sample-app', image));
     expect(await secretsOf('pod/sample-app')).toEqual(['external-registry']);
   });
 
-  test('the secrets that the author listed stay, in front', async () => {
+  test('user-supplied secrets stay, in front', async () => {
     await created(pod('with-list', image, { imagePullSecrets: [{ name: 'mine' }, { name: 'external-registry' }] }));
     await created(pod('with-other', image, { imagePullSecrets: [{ name: 'mine' }] }));
     expect(await secretsOf('pod/with-list')).toEqual(['mine', 'external-registry']);
@@ -64,7 +64,7 @@ describe('Pods', () => {
     expect(await secretsOf('pod/many')).toEqual(expect.arrayContaining(['external-registry', 'second-registry']));
   });
 
-  test('an image from an unknown host is refused, naming container, image and whom to ask', async () => {
+  test('an image from an unknown host is denied, with the container, the image and the contact', async () => {
     const { code, stderr } = await create(pod('unknown', 'unknown.example.com/team/app:7'));
     expect(code).not.toBe(0);
     expect(stderr).toContain('denied the request');
@@ -73,7 +73,7 @@ describe('Pods', () => {
     expect(stderr).toContain('Contact: the platform team');
   });
 
-  test('an untrusted image is refused with the reason and the rule', async () => {
+  test('an untrusted image is denied with the reason and the rule', async () => {
     const { code, stderr } = await create(pod('hub', 'nginx'));
     expect(code).not.toBe(0);
     expect(stderr).toContain('docker.io/library/nginx');
@@ -93,7 +93,7 @@ describe('Pods', () => {
     expect(debug.stderr).toContain('ephemeral container "tools"');
   });
 
-  test('a change of the image is judged, a change of labels is not', async () => {
+  test('a change of the image is evaluated, and a change of labels is not', async () => {
     await created(pod('changing', image));
     const changed = await kubectl(['set', 'image', 'pod/changing', 'app=unknown.example.com/x', '-n', keeper.namespace], {
       allowFailure: true,
@@ -105,7 +105,7 @@ describe('Pods', () => {
 });
 
 describe('Deployments', () => {
-  test('the template gets the secret, and its pods run through with it', async () => {
+  test('the template gets the secret, and its Pods have it', async () => {
     await serviceAccount('deployer-account', ['own-c']);
     await created(deployment('web', image, { serviceAccountName: 'deployer-account' }));
     expect(await secretsOf('deployment/web', 'spec.template.spec')).toEqual(['external-registry', 'own-c']);
@@ -134,13 +134,13 @@ describe('Deployments', () => {
     expect(await replicaSetsOf('steady')).toBe(1);
   });
 
-  test('another image brings another secret, and the one nothing asks for any more goes', async () => {
+  test('a different image adds a different secret, and the one that is no longer needed is removed', async () => {
     await created(deployment('moving', image));
     await kubectl(['set', 'image', 'deployment/moving', 'app=second.example.com/app:2', '-n', keeper.namespace]);
     expect(await secretsOf('deployment/moving', 'spec.template.spec')).toEqual(['second-registry']);
   });
 
-  test('an image from an unknown host is refused at the Deployment, before a pod waits for it', async () => {
+  test('an image from an unknown host is denied in the Deployment, before its Pods are created', async () => {
     const { code, stderr } = await create(deployment('unknown', 'unknown.example.com/app'));
     expect(code).not.toBe(0);
     expect(stderr).toContain(`Deployment ${keeper.namespace}/unknown`);
@@ -180,21 +180,21 @@ describe('all other kinds with a pod template get secrets', () => {
 });
 
 describe('BuildConfigs', () => {
-  test('base image and output on a registry that needs secrets: pullSecret and pushSecret', async () => {
+  test('a base image and an output in registries that need secrets: pullSecret and pushSecret', async () => {
     await created(buildConfig('sample'));
     const { spec } = await get<BuildConfig>('buildconfig/sample');
     expect(spec.strategy.sourceStrategy.pullSecret).toEqual({ name: 'external-registry' });
     expect(spec.output.pushSecret).toEqual({ name: 'external-registry' });
   });
 
-  test('explicit secrets stay', async () => {
+  test('user-supplied secrets stay', async () => {
     await created(buildConfig('explicit', { pullSecret: { name: 'my-pull' }, pushSecret: { name: 'my-push' } }));
     const { spec } = await get<BuildConfig>('buildconfig/explicit');
     expect(spec.strategy.sourceStrategy.pullSecret).toEqual({ name: 'my-pull' });
     expect(spec.output.pushSecret).toEqual({ name: 'my-push' });
   });
 
-  test('after a switch to an image stream our pullSecret goes, which would turn off the builder account', async () => {
+  test('after a switch to an image stream our pullSecret is removed, because it would disable the builder account', async () => {
     await created(buildConfig('switching'));
     const from = { kind: 'ImageStreamTag', name: 'nodejs:24' };
     await kubectl([
@@ -211,7 +211,7 @@ describe('BuildConfigs', () => {
     expect(spec.output.pushSecret).toEqual({ name: 'external-registry' });
   });
 
-  test('a push to an unknown registry is refused', async () => {
+  test('a push to an unknown registry is denied', async () => {
     const { code, stderr } = await create(buildConfig('leaking', { to: 'unknown.example.com/out:1' }));
     expect(code).not.toBe(0);
     expect(stderr).toContain('spec.output.to');
@@ -219,15 +219,15 @@ describe('BuildConfigs', () => {
 });
 
 describe('rules in ConfigMaps', () => {
-  test('after kubectl edit the same image is let in within a second', async () => {
+  test('after kubectl edit the same image is allowed within a second', async () => {
     const deniedAtFirst = pod('later', 'later.example.com/app:1');
     expect((await create(deniedAtFirst)).code).not.toBe(0);
     await kubectl(['edit', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
-    await waitFor(async () => (await create(deniedAtFirst)).code === 0, { deadlineSeconds: 1, what: 'the edited rules to be in force' });
+    await waitFor(async () => (await create(deniedAtFirst)).code === 0, { deadlineSeconds: 1, what: 'the edited rules to take effect' });
     expect(await secretsOf('pod/later')).toEqual(['later-secret']);
   });
 
-  test('a bad edit is refused with line and column, and leaves the rules in force', async () => {
+  test('an invalid edit is rejected with line and column, and leaves the rules in effect', async () => {
     const before = await keeper.rulesText();
     await expect(keeper.writeRules(before.replace('pullSecret: second-registry', 'pulSecret: second-registry'))).rejects.toThrow(
       /regkeeper\/regkeeper-rules: rules\.yaml:14:3: .*Did you mean "pullSecret"/,
@@ -237,7 +237,7 @@ describe('rules in ConfigMaps', () => {
     expect((await create(pod('still-refused', 'unknown.example.com/app'))).code).not.toBe(0);
   });
 
-  test('deleting the last rules keeps them in force', async ({ skip }) => {
+  test('deleting the last rules keeps them in effect', async ({ skip }) => {
     if (!keeper.server) return skip('deletes the ConfigMap with the rules, so only on the local cluster');
     const running = keeper.server;
     const text = await keeper.rulesText();
@@ -257,9 +257,9 @@ describe('rules in ConfigMaps', () => {
   });
 });
 
-describe('records and trouble', () => {
-  test('each decision has a record that tells who asked, for whom, and why', async ({ skip }) => {
-    if (!keeper.server) return skip('reads the records of the server, so only where the server runs beside the test');
+describe('records and outages', () => {
+  test('each decision has a record that shows who sent the request, for whom, and why it was decided', async ({ skip }) => {
+    if (!keeper.server) return skip('reads the records of the server, so only where the server runs next to the test');
     const records = keeper.server.audit();
     expect(records.find(({ webhook, name }) => webhook === 'mutate' && name === 'sample-app')).toMatchObject({
       event: 'decision',
@@ -281,7 +281,7 @@ describe('records and trouble', () => {
     expect(records.filter(({ event }) => event === 'rules').some(({ outcome }) => outcome === 'accepted')).toBe(true);
   });
 
-  test('while the server is away images are refused, and labels, scaling and deletion pass', async ({ skip }) => {
+  test('while the server is unavailable images are denied, and labels, scaling and deletion are allowed', async ({ skip }) => {
     if (!keeper.server) return skip('ends the server, so only on the local cluster');
     await created(deployment('orphan', image));
     expect(await keeper.server.end('SIGTERM')).toBe(0);
@@ -297,8 +297,8 @@ describe('records and trouble', () => {
     expect(await secretsOf('pod/home-again')).toEqual(['external-registry']);
   });
 
-  test('a server that starts while an edit is bad takes the last good rules', async ({ skip }) => {
-    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+  test('a server that starts while an edit is invalid uses the last valid rules', async ({ skip }) => {
+    if (!keeper.server) return skip('restarts the server, so only on the local cluster');
     const before = await keeper.rulesText();
     await keeper.server.end('SIGTERM');
     await keeper.writeRules('rulez: []');
@@ -309,7 +309,7 @@ describe('records and trouble', () => {
     const { server } = keeper;
     await waitFor(() => server.log().some(({ level, msg }) => level === 'error' && /rulez/.test(String(msg))), {
       deadlineSeconds: 10,
-      what: 'the log to say so',
+      what: 'the log line',
     });
     await keeper.writeRules(before);
   });

@@ -69,7 +69,7 @@ describe("the author's own file", () => {
     expect(await templatesOf(file)).toEqual(templates);
   });
 
-  test('gives a job made of a cron job the secrets, although nobody touches what a controller owns', async () => {
+  test('a Job created from a CronJob gets the secrets, although objects with a controller are not changed', async () => {
     await run(['create', 'job', 'by-hand', '--from=cronjob/nightly']);
     expect(secretsIn(await template('job/by-hand'))).toEqual(['corp-pull']);
   });
@@ -97,7 +97,7 @@ describe("the author's own file", () => {
 });
 
 describe('rollouts', () => {
-  test('happen when asked for: restart, image, undo, service account', async () => {
+  test('happen on request: restart, image, undo, service account', async () => {
     await serviceAccount('first', 'first-own');
     await serviceAccount('next', 'next-own');
     const spec = { serviceAccountName: 'first', containers: [{ name: 'app', image: corp }] };
@@ -118,7 +118,7 @@ describe('rollouts', () => {
     await replicaSets('rolling', 4);
   });
 
-  test('of an image that the rules refuse by now are announced as stuck, and the rest of life goes on', async () => {
+  test('of a Deployment whose image is now denied cause a warning, and other changes are still possible', async () => {
     await create(deployment('sinner', { containers: [{ name: 'app', image: second }] }));
     await keeper.writeRules(rules.replace('second.example.com', 'third.example.com'));
     await waitUntilDenied(second);
@@ -156,7 +156,7 @@ describe('DeploymentConfigs', () => {
     },
   });
 
-  test('with a placeholder for an image trigger are let in; without the trigger it is an image of Docker Hub', async () => {
+  test('with a placeholder for an image trigger are allowed, and without the trigger it is a Docker Hub image', async () => {
     const from = { kind: 'ImageStreamTag', name: 'eap-app:latest' };
     const trigger = { type: 'ImageChange', imageChangeParams: { automatic: true, containerNames: ['app'], from } };
     await create(config('triggered', [trigger]));
@@ -199,7 +199,7 @@ describe('BuildConfigs', () => {
     expect(await read('renamed')).not.toHaveProperty('strategy.dockerStrategy.pullSecret');
   });
 
-  test('whose extracted images move up keep each its own secret', async () => {
+  test('whose extracted images move up keep the secret of each image', async () => {
     const extract = (from: object) => ({ from, paths: [{ sourcePath: '/a', destinationDir: 'a' }] });
     const images = [extract(image(corp)), extract(image(second))];
     await create(build('extracting', { source: { images }, strategy: { sourceStrategy: { from: stream } } }));
@@ -209,7 +209,7 @@ describe('BuildConfigs', () => {
     expect(await read('extracting')).not.toHaveProperty('source.images.0.pullSecret');
   });
 
-  test('name every refused image of an inline Dockerfile with its line', async () => {
+  test('with denied images in an inline Dockerfile are denied with the line of each', async () => {
     const dockerfile = `ARG BASE=bad.example.com/base\nFROM $BASE AS build\nFROM ${corp}\nCOPY --from=build /a /a\nCOPY --from=bad.example.com/tools /b /b\n`;
     const { stderr } = await tryCreate(build('inline', { source: { dockerfile }, strategy: { dockerStrategy: {} } }));
     expect(stderr).toContain('- FROM on line 2 of the inline Dockerfile: image "bad.example.com/base"');
@@ -218,8 +218,8 @@ describe('BuildConfigs', () => {
   });
 });
 
-describe('nothing slips past', () => {
-  test('by its spelling', async () => {
+describe('no image bypasses the webhook', () => {
+  test('through its spelling', async () => {
     const digest = `sha256:${'0'.repeat(64)}`;
     const names = [
       'INDEX.docker.io/nginx',
@@ -244,7 +244,7 @@ describe('nothing slips past', () => {
     for (const index of names.keys()) expect(stderr).toContain(`Pod ${keeper.namespace}/spelt-${index}: container "app": image `);
   });
 
-  test('by calling itself a mirror pod, or owned, or by its own mark', async () => {
+  test('through a Pod that claims to be a mirror Pod or owned, or through a forged mark', async () => {
     const bad = { containers: [{ name: 'app', image: 'bad.example.com/app' }] };
     const mirror = { 'kubernetes.io/config.mirror': 'x', 'kubernetes.io/config.source': 'file' };
     const mark = { 'regkeeper.io/injected': '{"rules":["mine"],"serviceAccount":["elsewhere"]}' };
@@ -265,7 +265,7 @@ describe('nothing slips past', () => {
     expect(secretsIn(await kubectl.json(['get', 'pod/marked', '-n', keeper.namespace]))).toEqual(['mine', 'corp-pull']);
   });
 
-  test('by a subresource, or by standing beside an image that was there', async () => {
+  test('through a subresource, or next to an existing image', async () => {
     await create(deployment('steady', { containers: [{ name: 'app', image: corp }] }));
     const containers = [{ name: 'app', image: 'bad.example.com/app' }];
     await run([

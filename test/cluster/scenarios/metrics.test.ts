@@ -10,7 +10,7 @@ const keeper = withRegkeeper(cluster, 'rules: [{name: corporate, registry: regis
 
 // This machine must be able to reach the server's health port.
 describe.runIf(cluster.local)('the metrics of a server', () => {
-  test('count what was let in, what was refused, and each secret, by rule', async () => {
+  test('count allowed images, denied images, and each secret, by rule', async () => {
     const before = await samples();
     await kubectl(['run', 'web', '--image=registry.example.com/x', '-n', keeper.namespace]);
     await kubectl(['run', 'other', '--image=unknown.example.com/x', '-n', keeper.namespace], { allowFailure: true });
@@ -20,7 +20,7 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
         const now = await samples();
         return (now.get('regkeeper_image_verdicts_total{verdict="unconfigured",rule=""}') ?? 0) > 0 ? now : undefined;
       },
-      { deadlineSeconds: 10, what: 'the refusal to be counted' },
+      { deadlineSeconds: 10, what: 'the denial to be counted' },
     );
     const more = (name: string) => (after.get(name) ?? Number.NaN) - (before.get(name) ?? 0);
     expect(more('regkeeper_image_verdicts_total{verdict="trusted",rule="corporate"}')).toBe(1);
@@ -31,7 +31,7 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
     expect(more(`regkeeper_admission_requests_total{webhook="validate",${pods},outcome="allowed"}`)).toBe(2);
   });
 
-  test('tell of every watch that it is heard', async () => {
+  test('show for every watch that it receives data', async () => {
     const idleTimes = [...(await samples())].filter(([name]) => name.startsWith('regkeeper_watch_last_contact_seconds'));
     const resources = idleTimes.map(([name]) => /resource="(.*)"/.exec(name)?.[1]);
     expect(resources.sort()).toEqual([
@@ -46,7 +46,7 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
     expect(idleTimes.filter(([, seconds]) => !(seconds >= 0 && seconds < 180))).toEqual([]);
   });
 
-  test('tell of a certificate with most of its life left, of a replica that is ready, and that it leads', async () => {
+  test('show a certificate with most of its validity left, that the replica is ready, and that it is the leader', async () => {
     const all = await samples();
     const [start = 0, end = 0] = ['start', 'expiry'].map((each) => all.get(`regkeeper_certificate_${each}_timestamp_seconds`));
     expect((end - Date.now() / 1000) / (end - start)).toBeGreaterThan(0.9);
@@ -55,7 +55,7 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
     expect(ready.map(([, value]) => value)).toEqual([1, 1, 1, 1]);
   });
 
-  test('count an edit of the rules that was refused', async () => {
+  test('count a rejected edit of the rules', async () => {
     const rejected = 'regkeeper_rules_reviews_total{outcome="rejected"}';
     const before = (await samples()).get(rejected) ?? Number.NaN;
     const patch = JSON.stringify({ data: { 'rules.yaml': 'rulez: []' } });

@@ -170,14 +170,14 @@ describe('the annotation of a Deployment', () => {
     expect(neededBy(await get('deployment/edited'))).toBe('corp-pull');
   });
 
-  test('is in the answer to a dry run, which stores nothing', async () => {
+  test('is in the response to a dry run, which stores nothing', async () => {
     const { stdout } = await acting.tryCreate(deployment('dry', running(corp)), '--dry-run=server', '-o', 'json');
     expect(neededBy(JSON.parse(stdout))).toBe('corp-pull');
     expect((await attempt(['get', 'deployment/dry'])).stderr).toContain('NotFound');
   });
 });
 
-test('a debug container comes in as before, and a deletion passes', async () => {
+test('a debug container is still allowed, and so is a deletion', async () => {
   await create(pod('debugged', running(corp)));
   const patch = JSON.stringify({ spec: { ephemeralContainers: [{ name: 'debug', image: corp }] } });
   await acting('patch', 'pod/debugged', '--subresource=ephemeralcontainers', '-p', patch);

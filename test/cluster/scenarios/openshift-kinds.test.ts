@@ -35,14 +35,14 @@ describe.each(naming)('$kind', ({ kind, resource, naming }) => {
     ...naming(image),
   });
 
-  test('of a trusted registry is stored as it was sent', async () => {
+  test('from a trusted registry is stored as it was sent', async () => {
     await create(named('good', 'good.example.com/app'));
     const stored = await kubectl.json<object>(['get', `${resource}.image.openshift.io`, 'good', '-n', keeper.namespace]);
     expect(stored).toMatchObject(naming('good.example.com/app'));
     expect(JSON.stringify(stored)).not.toContain('regkeeper.io');
   });
 
-  test('of an unknown registry is refused', async () => {
+  test('from an unknown registry is denied', async () => {
     const { code, stderr } = await tryTo('create', named('bad', 'unknown.example.com/app'));
     expect(code).not.toBe(0);
     expect(stderr).toContain(`${kind} ${keeper.namespace}/bad`);
@@ -59,7 +59,7 @@ test('an ImageStreamImport that only queries an image stores nothing, and is all
   });
 });
 
-describe('an ImageStream that exists', () => {
+describe('an existing ImageStream', () => {
   const stream = (...images: string[]) => ({
     apiVersion: 'image.openshift.io/v1',
     kind: 'ImageStream',
@@ -67,7 +67,7 @@ describe('an ImageStream that exists', () => {
     spec: { tags: images.map((image, index) => ({ name: String(index), ...from(image) })) },
   });
 
-  test('is refused the tag that is new, and keeps the one that it had', async () => {
+  test('is denied a new tag, and keeps the existing one', async () => {
     await create(stream('good.example.com/a'));
     expect((await tryTo('apply', stream('good.example.com/a', 'unknown.example.com/b'))).stderr).toContain('spec.tags[1].from');
     await create({ ...stream('good.example.com/a'), metadata: { name: 'labelled' } });
@@ -121,12 +121,12 @@ describe('a Build', () => {
     });
   });
 
-  test('keeps a secret that it comes with', async () => {
+  test('keeps a user-supplied secret', async () => {
     await create(build('filled', 'good.example.com/builder', { pullSecret: { name: 'mine' } }));
     expect(await specOf('filled')).toMatchObject({ strategy: { sourceStrategy: { pullSecret: { name: 'mine' } } } });
   });
 
-  test('of an unknown registry is refused, though no BuildConfig was', async () => {
+  test('from an unknown registry is denied, although no BuildConfig was', async () => {
     const { stderr } = await tryTo('create', build('bad', 'unknown.example.com/builder'));
     expect(stderr).toContain('spec.strategy.sourceStrategy.from');
   });

@@ -59,7 +59,7 @@ rules:
 );
 
 describe.runIf(cluster.local)('the cluster’s own registry', () => {
-  test('is trusted by all its names, without a rule, and given no secret', async () => {
+  test('is trusted under all its names, without a rule, and gets no secret', async () => {
     for (const registry of [hostname, route, 'image-registry.openshift-image-registry.svc.cluster.local:5000', `${address}:5000`]) {
       const { patch, error } = await tryPod(`${registry}/shop/web:1`);
       expect([registry, patch, error]).toEqual([registry, [], undefined]);
@@ -68,7 +68,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
     expect(error).toContain('is not from a configured registry');
   });
 
-  test('is on record with what says so, beside the revision of what is written', () => {
+  test('is recorded with its source object, together with the revision of the rules', () => {
     const images = decisions().flatMap(({ images }) => images);
     expect(images).toContainEqual(
       expect.objectContaining({
@@ -83,7 +83,7 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
     expect(record).toMatchObject({ writtenRevision: expect.stringMatching(/^[0-9a-f]{12}$/) });
   });
 
-  test('is followed where it moves, and a rule about it has no effect from then on and is told', async () => {
+  test('is followed when it changes, and a rule about it no longer has an effect, which is logged', async () => {
     await apply(imageConfig('registry.example.com'));
     await waitUntil(
       'the rule for what is now internal to be without effect',
@@ -93,25 +93,25 @@ describe.runIf(cluster.local)('the cluster’s own registry', () => {
     const problem = keeper.server?.log().find(({ code }) => code === 'internal-conflict');
     expect(problem?.msg).toMatch(/regkeeper-rules.*specifies a secret for registry\.example\.com, but the cluster's own registry/);
     await apply(imageConfig(hostname));
-    await waitUntil('the rule to be in force again', async () => (await tryPod('registry.example.com/app')).patch.includes('corp-pull'));
+    await waitUntil('the rule to take effect again', async () => (await tryPod('registry.example.com/app')).patch.includes('corp-pull'));
   });
 });
 
-describe.runIf(cluster.local)('a name without registry', () => {
-  test('is refused where the cluster does not say what it searches', async () => {
+describe.runIf(cluster.local)('a name without a registry', () => {
+  test('is denied if the cluster does not specify search registries', async () => {
     expect((await tryPod('nginx')).error).toContain('does not specify a registry, and short names are denied');
   });
 
-  test('is what the cluster searches, from the moment it says so', async () => {
+  test("is searched in the cluster's registries as soon as they are specified", async () => {
     await apply(imageConfig(hostname, ['docker.io']));
-    await waitUntil('the short name to be let in', async () => (await tryPod('nginx')).error === undefined);
+    await waitUntil('the short name to be allowed', async () => (await tryPod('nginx')).error === undefined);
     await apply(imageConfig(hostname, ['docker.io', 'quay.io']));
-    await waitUntil('one of two to be refused', async () =>
+    await waitUntil('one of two to be denied', async () =>
       /may resolve a name without a registry to .* or /.test((await tryPod('nginx')).error ?? ''),
     );
   });
 
-  test('is what the rules say, where they say it', async () => {
+  test('has the meaning in the rules, if they specify it', async () => {
     const before = await keeper.rulesText();
     await keeper.writeRules(`${before}shortNames: docker.io\n`);
     await waitUntil('the rules to count', async () => (await tryPod('nginx')).error === undefined);
@@ -159,15 +159,15 @@ describe('a build from an image stream', () => {
     expect(await tryBuild({ name: 'base:1' })).toBeUndefined();
 
     await hold(namespace, 'unknown.example.com/base:1');
-    // The API server has not authenticated, so the image is in the record alone.
+    // The API server has not authenticated, so the image is only in the record.
     const denialOf = (place: string) => `the image in image stream "${place}/base:1" is denied by the rules for this namespace.`;
-    await waitUntil('the build to be refused', async () => (await tryBuild({ name: 'base:1' }))?.includes(denialOf(namespace)) === true);
+    await waitUntil('the build to be denied', async () => (await tryBuild({ name: 'base:1' }))?.includes(denialOf(namespace)) === true);
     expect(await tryBuild({ name: 'base:1', namespace: other })).toBeUndefined();
 
     // The user may not be allowed to read the streams of the other namespace.
     await hold(other, 'unknown.example.com/base:1');
     await waitUntil(
-      'the other to be refused',
+      'the other to be denied',
       async () => (await tryBuild({ name: 'base:1', namespace: other }))?.includes(denialOf(other)) === true,
     );
     expect(await tryBuild({ name: 'base:1', namespace: other })).not.toContain('unknown.example.com');
@@ -175,7 +175,7 @@ describe('a build from an image stream', () => {
       expect.objectContaining({ stream: `${other}/base:1`, image: 'unknown.example.com/base:1', reason: 'unconfigured' }),
     );
     await hold(namespace, 'registry.example.com/base:1');
-    await waitUntil('the build to be let in', async () => (await tryBuild({ name: 'base:1' })) === undefined);
+    await waitUntil('the build to be allowed', async () => (await tryBuild({ name: 'base:1' })) === undefined);
   });
 
   /** The image comes into the stream while a rule trusts it. */
@@ -211,7 +211,7 @@ describe('a build from an image stream', () => {
 
 const corpus = corpusPath('openshift-objects');
 
-test.runIf(corpus !== undefined)('the objects of other people’s templates come in, one and all', async () => {
+test.runIf(corpus !== undefined)('all objects in public templates are allowed', async () => {
   // Three of them have unknown fields, which the API server drops without strict validation.
   const { code, stdout, stderr } = await kubectl(
     ['create', '--validate=ignore', '--dry-run=server', '-n', keeper.namespace, '-f', corpus ?? '', '-o', 'name'],

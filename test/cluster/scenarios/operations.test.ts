@@ -1,5 +1,5 @@
 /**
- * Failures in operation: an unavailable API server, replaced certificates, two replicas that start at once, a Role without a right, a Service
+ * Failures in operation: an unavailable API server, replaced certificates, two replicas that start at the same time, a Role without a permission, a Service
  * that does not reach regkeeper, a deleted namespace. Uses its own control plane, because it kills the API server.
  */
 
@@ -59,7 +59,7 @@ afterAll(async () => {
   await plane?.stop();
 });
 
-test('two replicas that start at once on an empty Secret agree on one certificate', async () => {
+test('two replicas that start at the same time with an empty Secret agree on one certificate', async () => {
   const [one, other] = await Promise.all([launch('one'), launch('other')]);
   const shown = async () => [
     await fingerprintOf(one),
@@ -74,7 +74,7 @@ test('two replicas that start at once on an empty Secret agree on one certificat
   await other.end('SIGKILL');
 });
 
-test('a server certificate that somebody takes away is replaced without losing a request', async () => {
+test('a server certificate that was removed is replaced without losing a request', async () => {
   const load = keepCreating('a.example.com');
   const before = await fingerprintOf(serving);
   await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
@@ -83,7 +83,7 @@ test('a server certificate that somebody takes away is replaced without losing a
   expect(await load.end()).toEqual([]);
 });
 
-test('a Secret emptied with its authority is made anew without losing a request: the API server is told before it is served', async () => {
+test('a Secret that was emptied with its CA is filled again without losing a request, because the new CA is published before it is used', async () => {
   const load = keepCreating('a.example.com');
   const before = await fingerprintOf(serving);
   await patchSecret([{ op: 'remove', path: '/data' }]);
@@ -93,7 +93,7 @@ test('a Secret emptied with its authority is made anew without losing a request:
   await waitUntilTrusted('a.example.com', 'b.example.com');
 });
 
-test('rules are followed again after the API server was away, by who ran and by who started meanwhile', async () => {
+test('rules are followed again after an outage of the API server, by running replicas and by those that started meanwhile', async () => {
   const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'starting') });
   const asked = keepEvaluatingDirectly(serving, await secretText('ca.crt'), ['a.example.com', 'b.example.com']);
   await plane.killApiServer();
@@ -128,7 +128,7 @@ test('rules are followed again after the API server was away, by who ran and by 
   await waitUntilTrusted('b.example.com', 'a.example.com');
 }, 120_000);
 
-test('without the right to list ConfigMaps a server is not ready, and says which right it lacks', async () => {
+test('without permission to list ConfigMaps a server is not ready, and logs the missing permission', async () => {
   onTestFinished(() => applyBaseProgram());
   const rules = [{ op: 'replace', path: '/rules/0/verbs', value: ['get'] }];
   await kubectl(['patch', 'role', 'regkeeper-rules', '-n', ownNamespace, '--type=json', '-p', JSON.stringify(rules)]);
@@ -143,7 +143,7 @@ test('without the right to list ConfigMaps a server is not ready, and says which
   await lacking.end('SIGKILL');
 });
 
-test('a Secret that the Role does not name, and a token that nobody knows: the start ends with code 2, and says what to do', async () => {
+test('with a Secret that is not in the Role, or an unknown token, the start fails with code 2 and shows what to do', async () => {
   const misnamed = launch('misnamed', { flags: ['--service', 'keeper'] });
   await expect(misnamed).rejects.toThrow(
     /exit code 2:[\s\S]*\nregkeeper: GET .*: Forbidden \(403\): .*\. Grant these permissions with a Role .*: .*\["keeper-tls"\].*\. Or correct --service and --namespace/,
@@ -156,7 +156,7 @@ test('a Secret that the Role does not name, and a token that nobody knows: the s
   );
 }, 90_000);
 
-test('certificates from files are followed, and the API server is told of their authority', async () => {
+test('certificates from files are followed, and their CA is published to the API server', async () => {
   const file = (name: string) => join(plane.directory, name);
   for (const key of ['tls.crt', 'tls.key', 'ca.crt']) await writeFile(file(key), await secretText(key));
   const before = serving;
@@ -204,7 +204,7 @@ test('certificates from files are followed, and the API server is told of their 
   await waitUntilTrusted('b.example.com', 'a.example.com');
 }, 120_000);
 
-test('a namespace that is being deleted takes its webhooks along before nobody answers them', async () => {
+test('a namespace that is being deleted removes its webhooks before no replica is left to respond', async () => {
   const load = keepCreating('b.example.com');
   await kubectl(['delete', 'namespace', ownNamespace, '--wait=false']);
   await waitFor(async () => (await webhooksOf('mutating')) + (await webhooksOf('validating')) === 0, {
@@ -213,7 +213,7 @@ test('a namespace that is being deleted takes its webhooks along before nobody a
   });
   await waitFor(async () => (await tryPod('unknown.example.com')) === undefined, {
     deadlineSeconds: 5,
-    what: 'nothing to be asked any more',
+    what: 'no webhook to be called',
   });
   // Requests that began before the webhooks were gone are answered first.
   await load.more(20);
@@ -223,7 +223,7 @@ test('a namespace that is being deleted takes its webhooks along before nobody a
   await kubectl(['wait', '--for=delete', `namespace/${ownNamespace}`, '--timeout=30s']);
 });
 
-test('a Service without a working target blocks no request: nothing is registered before a dry run has succeeded', async () => {
+test('a Service without a working target blocks no request, because nothing is registered before a dry run has succeeded', async () => {
   await applyBase(kubectl);
   const client = connectApi(
     await loadKubeConfig({ file: await serviceAccountKubeconfig({ kubectl, directory: plane.directory }), env: {} }),
@@ -248,7 +248,7 @@ test('a Service without a working target blocks no request: nothing is registere
     await server.close();
   });
 
-  await waitFor(() => problems.length > 0, { deadlineSeconds: 20, what: 'the trouble to be told' });
+  await waitFor(() => problems.length > 0, { deadlineSeconds: 20, what: 'the problem to be logged' });
   expect(problems).toEqual([expect.stringContaining('cannot reach regkeeper through the Service regkeeper/regkeeper')]);
   expect(await tryPod('unknown.example.com')).toBeUndefined();
   await plane.services.route(service, port);
@@ -317,7 +317,7 @@ async function waitUntilTrusted(trusted: string, denied: string): Promise<void> 
       seen = [await tryPod(trusted), await tryPod(denied)];
       return seen[0] === undefined && seen[1]?.includes('denied the request');
     },
-    { deadlineSeconds: 30, what: `${trusted} to be let in and ${denied} refused` },
+    { deadlineSeconds: 30, what: `${trusted} to be allowed and ${denied} denied` },
   ).catch((error: unknown) => {
     throw new Error(`${error instanceof Error ? error.message : error}: ${seen.join(' | ')}`);
   });

@@ -50,7 +50,7 @@ beforeAll(async () => {
   await makeObjects();
   await waitFor(async () => (await errorOf(create('Pod', 'try', 'unknown.example.com/x')))?.includes('denied the request'), {
     deadlineSeconds: 30,
-    what: 'the rules to be in force',
+    what: 'the rules to take effect',
   });
   await server.end('SIGKILL');
 });
@@ -84,16 +84,16 @@ async function makeObjects(): Promise<void> {
   });
 }
 
-test('every kind that is registered has its row here', () => {
+test('every registered kind has its row here', () => {
   expect(Object.keys(samples).sort()).toEqual(rows.map(({ kind }) => kind).sort());
 });
 
-describe.each(rows)('while nobody listens: $kind', (row) => {
+describe.each(rows)('while no replica responds: $kind', (row) => {
   const collection = () => collectionOf(row, namespace);
   const object = () => `${collection()}/x`;
   const { changes = {}, deniedChanges = {}, subresources = {} } = samples[row.kind] ?? {};
 
-  test('labels, annotations, finalizers and owners change', async () => {
+  test('labels, annotations, finalizers and owners can change', async () => {
     const owner = await admin.get<{ metadata: { uid: string } }>(`/api/v1/namespaces/${namespace}/configmaps/kube-root-ca.crt`);
     const ownerReferences = [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'kube-root-ca.crt', uid: owner.metadata.uid }];
     for (const metadata of [
@@ -107,7 +107,7 @@ describe.each(rows)('while nobody listens: $kind', (row) => {
       await merge(object(), { metadata });
   });
 
-  test('the same is applied server-side and replaced', async () => {
+  test('the same can be applied server-side and replaced', async () => {
     const applied = { ...sampleObject(row, 'x'), metadata: { name: 'x', labels: { applied: 'yes' } } };
     await admin.patchApply(object(), applied, { fieldManager: 'outage', force: true });
     await waitFor(
@@ -120,26 +120,26 @@ describe.each(rows)('while nobody listens: $kind', (row) => {
     );
   });
 
-  test.each(Object.entries(changes))('%s changes', async (_name, patch) => {
+  test.each(Object.entries(changes))('%s can change', async (_name, patch) => {
     await merge(object(), patch);
   });
 
-  test.each(Object.entries(subresources))('%s changes', async (subresource, patch) => {
+  test.each(Object.entries(subresources))('%s can change', async (subresource, patch) => {
     await merge(`${object()}/${subresource}`, patch, row.group.includes('.') ? undefined : 'application/strategic-merge-patch+json');
   });
 
-  test.each(Object.entries(deniedChanges))('%s does not change', async (_name, patch) => {
+  test.each(Object.entries(deniedChanges))('%s cannot change', async (_name, patch) => {
     expect(await errorOf({ ...mergeOf(object(), patch), query: { dryRun: 'All' } })).toContain(unreached);
   });
 
   test.each([
-    ['a new one does not come in', {}],
-    ['nor does a dry run of it', { dryRun: 'All' }],
+    ['a new one is denied', {}],
+    ['so is a dry run of it', { dryRun: 'All' }],
   ])('%s', async (_name, query) => {
     expect(await errorOf({ method: 'POST', path: collection(), query, body: sampleObject(row, 'new') })).toContain(unreached);
   });
 
-  test('one goes that a finalizer holds, in the foreground', async () => {
+  test('one with a finalizer can be deleted in the foreground', async () => {
     const held = `${collection()}/held`;
     await merge(held, { metadata: { finalizers: ['example.com/hold'] } });
     await admin.delete(held, { propagationPolicy: 'Foreground' });
@@ -148,7 +148,7 @@ describe.each(rows)('while nobody listens: $kind', (row) => {
   });
 });
 
-test.each(changeable)('while nobody listens, $kind takes no other image, be it by a patch, a replacement or an apply', async (row) => {
+test.each(changeable)('while no replica responds, $kind accepts no different image, whether by patch, replace or apply', async (row) => {
   const object = `${collectionOf(row, namespace)}/x`;
   const path = samples[row.kind]?.image ?? '';
   const body = [{ op: 'replace', path, value: 'registry.example.com/x:2' }];
@@ -164,7 +164,7 @@ test.each(changeable)('while nobody listens, $kind takes no other image, be it b
   );
 });
 
-describe('while nobody listens, with kubectl', () => {
+describe('while no replica responds, with kubectl', () => {
   test.each([
     ['kubectl label', ['label', 'deployment/scaled', 'a=b']],
     ['kubectl annotate', ['annotate', 'deployment/scaled', 'a=b']],
@@ -172,7 +172,7 @@ describe('while nobody listens, with kubectl', () => {
     ['kubectl rollout resume', ['rollout', 'resume', 'deployment/scaled']],
     ['kubectl autoscale', ['autoscale', 'deployment/collected', '--min=1', '--max=2']],
     ['kubectl expose', ['expose', 'deployment/scaled', '--port=80']],
-  ])('%s passes', async (_name, args) => {
+  ])('%s is allowed', async (_name, args) => {
     await acting(...args);
   });
 
@@ -183,13 +183,13 @@ describe('while nobody listens, with kubectl', () => {
     ['kubectl debug', ['debug', 'x', '--image=registry.example.com/tools', '--attach=false', '-c', 'tools']],
     ['kubectl run', ['run', 'another', `--image=${image}`]],
     ['kubectl create job --from', ['create', 'job', 'started', '--from=cronjob/x']],
-  ])('%s is refused', async (_name, args) => {
+  ])('%s is denied', async (_name, args) => {
     const { code, stderr } = await acting.attempt(args);
     expect(code).not.toBe(0);
     expect(stderr).toContain(unreached);
   });
 
-  test('a Pod is bound to a node, evicted and deleted', async () => {
+  test('a Pod can be bound to a node, evicted and deleted', async () => {
     const pods = `/api/v1/namespaces/${namespace}/pods`;
     const named = (name: string) => ({ metadata: { name } });
     await admin.create<object>(`${pods}/bound/binding`, { ...named('bound'), target: { kind: 'Node', name: node } });
@@ -202,7 +202,7 @@ describe('while nobody listens, with kubectl', () => {
 /** The name of a Node without a machine. The DaemonSet controller creates Pods for it. */
 const node = 'outage-node';
 
-describe('while nobody listens, what a cluster runs on is left alone:', () => {
+describe('while no replica responds, what a cluster depends on is left alone:', () => {
   const asNode = ['--as', `system:node:${node}`, '--as-group', 'system:nodes', '--as-group', 'system:masters'];
   const make = (object: object, args: readonly string[] = []) => kubectl(['create', '-f', '-', ...args], { stdin: JSON.stringify(object) });
 
@@ -238,7 +238,7 @@ describe('while nobody listens, what a cluster runs on is left alone:', () => {
     await kubectl(['delete', 'pod', 'static', '-n', 'kube-system', '--grace-period=0', '--force']);
   });
 
-  test('a mirror Pod elsewhere is refused, and its static Pod runs on', async () => {
+  test('a mirror Pod elsewhere is denied, and its static Pod keeps running', async () => {
     const { stderr } = await kubectl(['create', '-f', '-', '-n', namespace, ...asNode], {
       stdin: JSON.stringify(await mirrorPod()),
       allowFailure: true,
@@ -246,7 +246,7 @@ describe('while nobody listens, what a cluster runs on is left alone:', () => {
     expect(stderr).toContain(unreached);
   });
 
-  test('certificate requests, endpoints, events, volumes, Secrets, ConfigMaps, accounts and their tokens, rights, namespaces', async () => {
+  test('certificate requests, endpoints, events, volumes, Secrets, ConfigMaps, accounts and their tokens, permissions, namespaces', async () => {
     const request = {
       apiVersion: 'certificates.k8s.io/v1',
       kind: 'CertificateSigningRequest',
@@ -293,8 +293,8 @@ describe('while nobody listens, what a cluster runs on is left alone:', () => {
   }
 });
 
-describe('while nobody listens, the controllers', () => {
-  test('end a Job whose Pod has ended', async () => {
+describe('while no replica responds, the controllers', () => {
+  test('complete a Job whose Pod has ended', async () => {
     const [made] = await acting.list('pods', '-l', 'job-name=ending');
     await acting('patch', 'pod', made?.metadata.name ?? '', '--subresource=status', '-p', '{"status":{"phase":"Succeeded"}}');
     await acting('wait', '--for=condition=Complete', 'job/ending', '--timeout=30s');
@@ -302,7 +302,7 @@ describe('while nobody listens, the controllers', () => {
     expect(await podsOf('job-name=ending')).toBe(0);
   });
 
-  test('take the ReplicaSets and Pods of a deleted Deployment away', async () => {
+  test('remove the ReplicaSets and Pods of a deleted Deployment', async () => {
     await acting('delete', 'deployment', 'collected', '--cascade=background');
     await waitFor(async () => (await podsOf('app=collected')) + (await acting.list('replicasets', '-l', 'app=collected')).length === 0, {
       deadlineSeconds: 30,
@@ -310,30 +310,30 @@ describe('while nobody listens, the controllers', () => {
     });
   });
 
-  test('tell in the status of a Deployment that was scaled up why its Pods do not come', async () => {
+  test('report in the status of a Deployment that was scaled up why it lacks Pods', async () => {
     await acting('scale', 'deployment/scaled', '--replicas=3');
     const { message } = await waitFor(
       async () => {
         const { status } = await acting.get<{ status: { conditions?: { type: string; message: string }[] } }>('deployment', 'scaled');
         return status.conditions?.find(({ type }) => type === 'ReplicaFailure');
       },
-      { deadlineSeconds: 30, what: 'the failure to be told' },
+      { deadlineSeconds: 30, what: 'the failure to be reported' },
     );
     expect(message).toContain(unreached);
     expect(await podsOf('app=scaled')).toBe(1);
   });
 
-  test('end a namespace with every kind in it', async () => {
+  test('remove a namespace with every kind in it', async () => {
     await kubectl(['delete', 'namespace', doomed, '--timeout=60s']);
   });
 });
 
-describe("while nobody listens, regkeeper's own namespace", () => {
+describe("while no replica responds, regkeeper's own namespace", () => {
   const own = ['-n', ownNamespace];
   const uids = async () =>
     (await kubectl.json<{ items: { metadata: { uid: string } }[] }>(['get', 'pods', ...own])).items.map(({ metadata }) => metadata.uid);
 
-  test('regkeeper gets new Pods after all of its Pods are gone: a cold start', async () => {
+  test('regkeeper gets new Pods after all of its Pods were deleted: a cold start', async () => {
     const before = await uids();
     expect(before).toHaveLength(2);
     await kubectl(['delete', 'pods', '--all', ...own]);
@@ -343,7 +343,7 @@ describe("while nobody listens, regkeeper's own namespace", () => {
     });
   });
 
-  test('gets another release', async () => {
+  test('it can be upgraded to another release', async () => {
     const before = await uids();
     await kubectl(['set', 'image', 'deployment/regkeeper', 'regkeeper=registry.example.com/regkeeper:2', ...own]);
     await waitFor(async () => (await uids()).some((uid) => !before.includes(uid)), {
@@ -352,15 +352,15 @@ describe("while nobody listens, regkeeper's own namespace", () => {
     });
   });
 
-  test('takes new rules, good and bad: the guard locks nobody out', async () => {
+  test('it accepts new rules, valid and invalid: the guard locks no one out', async () => {
     await writeRules('mode: enforce\nrulez: []\n');
     await writeRules(rules);
   });
 });
 
 describe.each<[string, () => Promise<Server>, RegExp, string]>([
-  ['somebody takes connections and never answers', startUnresponsive, /deadline exceeded|timeout/i, 'Build'],
-  ['somebody answers whose certificate nobody trusts', startUntrusted, /x509/, 'Job'],
+  ['a server accepts connections and never responds', startUnresponsive, /deadline exceeded|timeout/i, 'Build'],
+  ['a server responds with an untrusted certificate', startUntrusted, /x509/, 'Job'],
 ])('while %s', (_name, start, reason, deleted) => {
   beforeAll(async () => {
     const listening = await start();
@@ -391,13 +391,13 @@ describe.each<[string, () => Promise<Server>, RegExp, string]>([
     await admin.delete(`${collectionOf(rowOf(deleted), namespace)}/x`);
   });
 
-  test('an edit of the rules passes', async () => {
+  test('an edit of the rules is allowed', async () => {
     await writeRules(laterRules);
   });
 });
 
-describe('when a replica is back', () => {
-  test('it answers as it is, with the rules that were written meanwhile, and the Pods that were refused come', async () => {
+describe('when a replica is available again', () => {
+  test('it responds according to the latest rules, and the denied Pods are created', async () => {
     server = await startRegkeeper({ kubectl, kubeconfig: cluster.kubeconfig, directory: folder, routeService: cluster.routeService });
     const later = await waitFor(
       async () => (await admin.request<{ spec: { imagePullSecrets?: object[] } }>(create('Pod', 'later', 'later.example.com/x'))).spec,

@@ -1,4 +1,4 @@
-/** regkeeper reads YAML files as kubectl does, and kubectl reads regkeeper's output as it was meant. */
+/** regkeeper reads YAML files as kubectl does, and kubectl reads regkeeper's output as intended. */
 import { expect, test } from 'vitest';
 import { type Manifest, parseManifests } from '../../../src/evaluate/parse-manifests.ts';
 import { printJson } from '../../../src/yaml/print-json.ts';
@@ -23,7 +23,7 @@ function readByUs(text: string): Manifest {
   return manifests[0] as Manifest;
 }
 
-test('plain values, and words of other YAML', async () => {
+test('plain values, and words with a meaning in other YAML versions', async () => {
   const text = `${head}spec:\n${scalars.map(([written]) => `- ${written}\n`).join('')}`;
   const { spec, json } = await readByKubectl(text);
   expect(JSON.parse(printJson(readByUs(text).object.spec))).toEqual(spec);
@@ -41,13 +41,13 @@ test.each([
   expect(readByUs(text).object.spec).toEqual((await readByKubectl(text)).spec);
 });
 
-test('text that looks like something else comes back as text', async () => {
+test('text that looks like something else is parsed as text', async () => {
   const spec = [...scalars.map(([written]) => written), '<<', '', ' ', '- a', 'a: b', '# a', 'a\nb\n', '1:30:00', '0o17', '\t'];
   const printed = printManifests([{ apiVersion: 'example.com/v1', kind: 'Thing', metadata: { name: 'thing' }, spec }]);
   expect((await readByKubectl(printed)).spec).toEqual(spec);
 });
 
-test('what check prints is applied', async () => {
+test('what check prints can be applied', async () => {
   const namespace = await cluster.namespace();
   const { out } = await runCommand('check', '-f', 'deploy/examples/objects', '--rules', 'deploy/examples/rules', '-o', 'yaml');
   const ours = out.replaceAll('namespace: demo', `namespace: ${namespace}`);

@@ -17,7 +17,7 @@ const keeper = withRegkeeper(cluster, 'mode: enforce\nunconfigured: deny\nrules:
 });
 
 // In an existing cluster the server's flags come from its Deployment.
-describe.runIf(cluster.local)('chosen with flags', () => {
+describe.runIf(cluster.local)('set by flags', () => {
   const tryPod = (namespace: string, ...more: readonly string[]) =>
     kubectl(['run', 'web', '--image=unknown.example.com/x', '-n', namespace, '--dry-run=server', ...more], { allowFailure: true });
 
@@ -26,7 +26,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
     return webhooks;
   };
 
-  test('the API server stores the entries as they are wanted, so that they are not written again and again', async () => {
+  test('the API server stores the entries unchanged, so they are not written again and again', async () => {
     const entries = [...(await entriesOf('mutatingwebhookconfiguration')), ...(await entriesOf('validatingwebhookconfiguration'))];
     const ofPods = entries.filter(({ name }) => /^pods\.(mutate|validate)\./.test(name));
     expect(ofPods).toHaveLength(2);
@@ -46,7 +46,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
     });
   });
 
-  test('namespaces are asked about by their labels', async () => {
+  test('requests are intercepted according to namespace labels', async () => {
     const [asked, old, legacy] = [
       await cluster.namespace({ team: 'new' }),
       await cluster.namespace({ team: 'old' }),
@@ -57,7 +57,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
     expect((await tryPod(legacy)).code).toBe(0);
   });
 
-  test('who is left out by the match condition is not asked about', async () => {
+  test('requests that the match condition excludes are not intercepted', async () => {
     const restorer = ['--as', 'restorer', '--as-group', 'system:masters'];
     expect((await tryPod(keeper.namespace, ...restorer)).code).toBe(0);
     expect((await tryPod(keeper.namespace, '--as', 'somebody', '--as-group', 'system:masters')).stderr).toContain('denied the request');
@@ -66,7 +66,7 @@ describe.runIf(cluster.local)('chosen with flags', () => {
   test.each([
     ['request.userInfo.username ==', /--match-condition is invalid: compilation failed: .*Syntax error/],
     ['request.userInfo.username + "x"', /--match-condition is invalid: must evaluate to bool but got string$/],
-  ])('the condition %s changes nothing, and the log says why', async (condition, message) => {
+  ])('the condition %s changes nothing, and the log shows why', async (condition, message) => {
     const before = await entriesOf('mutatingwebhookconfiguration');
     const { kubeconfig, routeService } = cluster;
     const directory = join(keeper.folder, 'mistaken');
@@ -101,6 +101,6 @@ describe.runIf(cluster.local)('chosen with flags', () => {
     );
     expect((await tryPod(keeper.namespace)).stderr).toContain('denied the request');
     await keeper.server?.end('SIGKILL');
-    await waitFor(async () => (await tryPod(keeper.namespace)).code === 0, { deadlineSeconds: 30, what: 'a Pod to be let in' });
+    await waitFor(async () => (await tryPod(keeper.namespace)).code === 0, { deadlineSeconds: 30, what: 'a Pod to be allowed' });
   });
 });

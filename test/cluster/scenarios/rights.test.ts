@@ -70,7 +70,7 @@ beforeAll(async () => {
         .find((msg) => msg.includes('cannot register the webhooks')),
     {
       deadlineSeconds: 30,
-      what: 'the refusal of the ownerReference',
+      what: 'the rejection of the ownerReference',
     },
   );
   await kubectl(['apply', '-k', overlay]);
@@ -211,7 +211,7 @@ async function create(...items: object[]): Promise<void> {
 /** regkeeper's namespace is read by a request only while its informer has not synced, which depends on timing. */
 const usedInRaces = ['ClusterRole regkeeper-registration: get namespaces'];
 
-describe('what the server asks the API server for', () => {
+describe('what the server requests from the API server', () => {
   test('is allowed, always', async () => {
     const denied = (await events()).filter(({ annotations }) => annotations['authorization.k8s.io/decision'] !== 'allow');
     expect(denied.map(({ verb, requestURI }) => `${verb} ${requestURI}`)).toEqual([]);
@@ -223,12 +223,12 @@ describe('what the server asks the API server for', () => {
     expect(idle.filter((right) => !usedInRaces.includes(right)).sort()).toEqual(unused.map(({ right }) => right).sort());
   });
 
-  test('includes the right to delete a webhook configuration where an ownerReference is set, and nowhere is it used', async () => {
+  test('includes permission to delete a webhook configuration, which setting an ownerReference requires, and never uses it', async () => {
     expect(ownerReferenceError).toContain("cannot set an ownerRef on a resource you can't delete");
     expect((await events()).filter(({ verb }) => verb === 'delete')).toEqual([]);
   });
 
-  test('is of every kind that the log can show: the log is not empty for want of auditing', async () => {
+  test('includes every kind of request that the audit log can show, so the log is not empty for lack of auditing', async () => {
     const verbs = new Set((await events()).map(({ verb }) => verb));
     expect([...verbs].sort()).toEqual(expect.arrayContaining(['get', 'list', 'patch', 'update', 'watch']));
   });

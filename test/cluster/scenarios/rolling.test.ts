@@ -70,7 +70,7 @@ beforeAll(async () => {
       }
       return true;
     },
-    { deadlineSeconds: 30, what: 'Pods to be judged' },
+    { deadlineSeconds: 30, what: 'Pods to be evaluated' },
   );
 });
 
@@ -82,7 +82,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, async () => {
+test(`${restarts} rolling restarts lose no request`, { timeout: 600_000 }, async () => {
   // Before the first endpoint was ready, the server's own reachability probe through the Service was rejected.
   const rejectedBefore = balancer.rejected.length;
   const load = keepAdmitting();
@@ -106,7 +106,7 @@ test(`${restarts} rolling restarts lose no admission`, { timeout: 600_000 }, asy
   expect(outcomes).toEqual(Array(restarts * replicas).fill({ code: 0, last: 'stopped. All requests have been served' }));
 });
 
-test('certificates and authorities that follow one another every few seconds lose no admission', { timeout: 300_000 }, async () => {
+test('certificates and CAs that change every few seconds lose no request', { timeout: 300_000 }, async () => {
   const load = keepAdmitting();
   const verified = keepVerifying();
   await load.more(100);

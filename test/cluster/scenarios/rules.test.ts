@@ -26,8 +26,8 @@ rules:
 
 const keeper = withRegkeeper(cluster, rules, { flags: ['--namespace-rules'], manifests: ['namespace-rules/rbac.yaml'] });
 
-describe('a rules ConfigMap is refused', () => {
-  test('for what is wrong in it: every problem, with line and column, code, and the name that was probably meant', async () => {
+describe('a rules ConfigMap is rejected', () => {
+  test('for invalid contents: every problem, with line and column, code, and the likely intended name', async () => {
     const { code, stderr } = await apply(
       configMap('more-rules', { 'a.yaml': 'rules:\n- registry: a.example.com\n  pulSecret: x\n', 'b.yaml': 'mode: strict\n' }),
     );
@@ -37,13 +37,13 @@ describe('a rules ConfigMap is refused', () => {
     expect(stderr).toMatch(/b\.yaml:1:7: .* \(unknown-value\)/);
   });
 
-  test('for what another ConfigMap says, which is named', async () => {
+  test('for a conflict with another ConfigMap, which is named', async () => {
     const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': 'rules: [{registry: registry.example.com}]\n' }));
     expect(code).not.toBe(0);
     expect(stderr).toMatch(/rules\.yaml:1:\d+: .*ConfigMap regkeeper\/regkeeper-rules, key rules\.yaml, line 5:13.*\(rule-tie\)/);
   });
 
-  test('for a label that means nothing', async () => {
+  test('for an unknown label', async () => {
     const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': 'rules: []' }, { label: 'clutser' }));
     expect(code).not.toBe(0);
     expect(stderr).toContain('Did you mean "cluster"?');
@@ -54,8 +54,8 @@ describe('a rules ConfigMap is refused', () => {
     expect(code).not.toBe(0);
   });
 
-  test('and the review is on record, with its user', async ({ skip }) => {
-    if (!keeper.server) return skip('reads the records of the server, so only where the server runs beside the test');
+  test('and the review is recorded, with its user', async ({ skip }) => {
+    if (!keeper.server) return skip('reads the records of the server, so only where the server runs next to the test');
     const { server } = keeper;
     const review = await waitFor(() => server.audit().find(({ event, dryRun }) => event === 'rules-review' && dryRun === true), {
       deadlineSeconds: 10,
@@ -71,8 +71,8 @@ describe('a rules ConfigMap is refused', () => {
   });
 });
 
-describe('a rules ConfigMap passes', () => {
-  test('and what it says is in force; a rule may move from one to another in two applies, without a pause', async () => {
+describe('a rules ConfigMap is accepted', () => {
+  test('and its rules are in effect; a rule can move to another ConfigMap in two applies, without an interruption', async () => {
     onTestFinished(() => remove('one', 'two'));
     for (const [name, registry] of [
       ['one', 'moving.example.com'],
@@ -83,13 +83,13 @@ describe('a rules ConfigMap passes', () => {
       expect(stderr).not.toContain('rule-tie');
       expect(code).toBe(0);
     }
-    await waitUntil('the moved rule to be in force', async () => (await tryPod('moving.example.com/app')) === undefined);
+    await waitUntil('the moved rule to take effect', async () => (await tryPod('moving.example.com/app')) === undefined);
   });
 
-  test('with a warning when its label is taken away, and its rules are gone', async () => {
+  test('with a warning when its label is removed, and its rules are no longer in effect', async () => {
     onTestFinished(() => remove('more-rules'));
     await applied(configMap('more-rules', { 'rules.yaml': 'rules: [{registry: more.example.com}]' }));
-    await waitUntil('the rule to be in force', async () => (await tryPod('more.example.com/app')) === undefined);
+    await waitUntil('the rule to take effect', async () => (await tryPod('more.example.com/app')) === undefined);
     const { code, stderr } = await kubectl(['label', 'configmap/more-rules', '-n', ownNamespace, 'regkeeper.io/rules-']);
     expect(code).toBe(0);
     expect(stderr).toContain(
@@ -98,7 +98,7 @@ describe('a rules ConfigMap passes', () => {
     await waitUntil('the rule to be gone', async () => (await tryPod('more.example.com/app')) !== undefined);
   });
 
-  test('with advice on what is allowed and probably not meant', async () => {
+  test('with a warning about rules that are valid but probably not intended', async () => {
     onTestFinished(() => remove('more-rules'));
     const text = 'rules: [{registry: more.example.com, namespaces: "sandbox-*"}]';
     const { code, stderr } = await apply(configMap('more-rules', { 'rules.yaml': text }));
@@ -106,13 +106,13 @@ describe('a rules ConfigMap passes', () => {
     expect(stderr).toMatch(/Warning: regkeeper: rules\.yaml:1:\d+: more\.example\.com is trusted for namespaces named sandbox-\*/);
   });
 
-  test('with a warning where it would never be read', async () => {
+  test('with a warning if it would never be read', async () => {
     const { code, stderr } = await apply(configMap('stray', { 'rules.yaml': 'rules: []' }, { namespace: keeper.namespace }));
     expect(code).toBe(0);
     expect(stderr).toContain('only cluster rules in namespace regkeeper are read');
   });
 
-  test('without an answer: a bad edit is caught when it is loaded, and the last good rules stay in force', async ({ skip }) => {
+  test('without a response: an invalid edit is detected when it is loaded, and the last valid rules remain in effect', async ({ skip }) => {
     if (!keeper.server) return skip('stops the server, so only on the local cluster');
     onTestFinished(() => keeper.writeRules(rules));
     const { server } = keeper;
@@ -133,15 +133,15 @@ describe('a rules ConfigMap passes', () => {
     expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
   });
 
-  test('while regkeeper is away: a server that starts then takes the last good rules, and is ready', async ({ skip }) => {
-    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+  test('while regkeeper is unavailable: a server that starts then uses the last valid rules, and is ready', async ({ skip }) => {
+    if (!keeper.server) return skip('restarts the server, so only on the local cluster');
     await keeper.server.end('SIGTERM');
     await keeper.writeRules('rulez: []');
     const server = await keeper.restart();
     expect((await readiness(server)).ready).toBe(true);
     await waitFor(() => server.log().some(({ msg }) => /the version from before this server started/.test(String(msg))), {
       deadlineSeconds: 10,
-      what: 'the log to say so',
+      what: 'the log line',
     });
     expect(await tryPod('registry.example.com/app')).toBeUndefined();
     expect(await tryPod('unknown.example.com/app')).toContain('denied the request');
@@ -149,7 +149,7 @@ describe('a rules ConfigMap passes', () => {
   });
 });
 
-describe('secrets that rules name', () => {
+describe('secrets in rules', () => {
   // Grants the rights as docs/operations.md describes.
   const bind = async () => {
     const live = await kubectl(['get', 'configmap', '-n', ownNamespace, '-l', 'regkeeper.io/rules=cluster', '-o', 'yaml']);
@@ -163,8 +163,8 @@ describe('secrets that rules name', () => {
   };
   const messagesOf = async (image: string) => (await tryRun(image)).stderr;
 
-  test('are not looked at without the right to, and the log says which right', async ({ skip }) => {
-    if (!keeper.server) return skip('reads the log of the server, so only where the server runs beside the test');
+  test('are not watched without permission, and the log shows the permission', async ({ skip }) => {
+    if (!keeper.server) return skip('reads the log of the server, so only where the server runs next to the test');
     const { server } = keeper;
     const line = await waitFor(() => server.log().find(({ msg }) => /no permission to watch the secrets corp-pull/.test(String(msg))), {
       deadlineSeconds: 10,
@@ -174,23 +174,25 @@ describe('secrets that rules name', () => {
     expect(await messagesOf('registry.example.com/app')).not.toContain('corp-pull');
   });
 
-  test('with it, whoever makes a Pod is told of a missing one and of one of the wrong type', async ({ skip }) => {
-    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+  test('with permission, a user who creates a Pod is warned about a missing secret and one of the wrong type', async ({ skip }) => {
+    if (!keeper.server) return skip('restarts the server, so only on the local cluster');
     onTestFinished(unbind);
     await bind();
     await keeper.server.end('SIGTERM');
     await keeper.restart();
-    await waitUntil('the missing secret to be told', async () => (await messagesOf('registry.example.com/app')).includes('corp-pull'));
+    await waitUntil('the warning about the missing secret', async () =>
+      (await messagesOf('registry.example.com/app')).includes('corp-pull'),
+    );
     await kubectl(['create', 'secret', 'generic', 'corp-pull', '-n', keeper.namespace]);
-    await waitUntil('the type to be told', async () => /corp-pull.*type/.test(await messagesOf('registry.example.com/app')));
+    await waitUntil('the warning about the type', async () => /corp-pull.*type/.test(await messagesOf('registry.example.com/app')));
     await kubectl(['delete', 'secret', 'corp-pull', '-n', keeper.namespace]);
     const login = ['--docker-server=registry.example.com', '--docker-username=u', '--docker-password=p'];
     await kubectl(['create', 'secret', 'docker-registry', 'corp-pull', '-n', keeper.namespace, ...login]);
-    await waitUntil('nothing to be told', async () => !(await messagesOf('registry.example.com/app')).includes('corp-pull'));
+    await waitUntil('no warning', async () => !(await messagesOf('registry.example.com/app')).includes('corp-pull'));
   });
 });
 
-test('a rule that is chosen by labels follows the namespace: relabelling it changes the answer', async () => {
+test('a rule that selects by labels follows the namespace: relabelling it changes the outcome', async () => {
   const allowed = async () => (await tryPod('sandbox.example.com/app')) === undefined;
   expect(await allowed()).toBe(false);
   await kubectl(['label', 'namespace', keeper.namespace, 'tier=sandbox']);
@@ -199,17 +201,17 @@ test('a rule that is chosen by labels follows the namespace: relabelling it chan
   await waitUntil('the other label to count', async () => !(await allowed()));
 });
 
-describe('rules that a namespace has of its own', () => {
+describe("a namespace's own rules", () => {
   const own = (text: string) => configMap('own-rules', { 'rules.yaml': text }, { label: 'namespace', namespace: keeper.namespace });
   const trusts = async (image: string, namespace?: string) => (await tryPod(image, namespace)) === undefined;
 
-  test('refuse what the cluster lets in, choose its secret, and trust what is delegated: there alone', async ({ skip }) => {
+  test('deny what the cluster allows, determine its secret, and trust what is delegated, only in that namespace', async ({ skip }) => {
     if (!cluster.local) return skip('needs --namespace-rules, which is only known of the local cluster');
     const elsewhere = await cluster.namespace();
     expect(await trusts('registry.example.com/app')).toBe(true);
     expect(await trusts('delegated.example.com/app')).toBe(false);
     await applied(own('rules: [{registry: registry.example.com, trust: false, reason: not for us}, {registry: delegated.example.com}]'));
-    await waitUntil('the refusal to be in force', async () => !(await trusts('registry.example.com/app')));
+    await waitUntil('the denial to take effect', async () => !(await trusts('registry.example.com/app')));
     expect(await tryPod('registry.example.com/app')).toContain('not for us');
     expect(await trusts('delegated.example.com/app')).toBe(true);
     expect(await trusts('registry.example.com/app', elsewhere)).toBe(true);
@@ -218,17 +220,17 @@ describe('rules that a namespace has of its own', () => {
 
   // Needs --namespace-rules, which an existing cluster may not have.
   test.runIf(cluster.local).each([
-    ['trusts what the cluster refuses', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-rule-without-effect\)/],
-    ['trusts what no rule of the cluster names', 'rules: [{registry: unknown.example.com}]', /\(namespace-rule-without-effect\)/],
-    ['sets what is for the cluster to set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(cluster-only-field\)/],
-  ])('are refused where one %s', async (_what, text, message) => {
+    ['trusts what the cluster denies', 'rules: [{registry: docker.io}]', /rules\.yaml:1:\d+: .*\(namespace-rule-without-effect\)/],
+    ['trusts what no cluster rule contains', 'rules: [{registry: unknown.example.com}]', /\(namespace-rule-without-effect\)/],
+    ['sets what only the cluster may set', 'mode: audit\nrules: []', /rules\.yaml:1:1: .*\(cluster-only-field\)/],
+  ])('are rejected if one %s', async (_what, text, message) => {
     const { code, stderr } = await apply(own(text));
     expect(code).not.toBe(0);
     expect(stderr).toMatch(message);
   });
 
-  test('never loosen, whatever comes past the guard; a bad one keeps nobody from being ready', async ({ skip }) => {
-    if (!keeper.server) return skip('starts the server anew, so only on the local cluster');
+  test('never allow more, even if they bypass the guard, and an invalid one does not prevent readiness', async ({ skip }) => {
+    if (!keeper.server) return skip('restarts the server, so only on the local cluster');
     await keeper.server.end('SIGTERM');
     await applied(own('rules: [{registry: docker.io}, {registry: unknown.example.com}]'));
     await applied(configMap('bad-rules', { 'rules.yaml': 'rulez: []' }, { label: 'namespace', namespace: keeper.namespace }));
@@ -236,24 +238,24 @@ describe('rules that a namespace has of its own', () => {
     expect((await readiness(server)).ready).toBe(true);
     await waitFor(() => server.log().some(({ level, code }) => level === 'warn' && code === 'unknown-field'), {
       deadlineSeconds: 10,
-      what: 'the log to say so',
+      what: 'the log line',
     });
     expect(await trusts('nginx')).toBe(false);
     expect(await trusts('unknown.example.com/app')).toBe(false);
     expect(await trusts('registry.example.com/app')).toBe(true);
   });
 
-  test('are gone with their ConfigMap', async ({ skip }) => {
+  test('are deleted with their ConfigMap', async ({ skip }) => {
     if (!cluster.local) return skip('needs --namespace-rules, which is only known of the local cluster');
     await kubectl(['delete', 'configmap', 'bad-rules', '-n', keeper.namespace, '--ignore-not-found']);
     await applied(own('rules: [{registry: registry.example.com, trust: false}]'));
-    await waitUntil('the refusal to be in force', async () => !(await trusts('registry.example.com/app')));
+    await waitUntil('the denial to take effect', async () => !(await trusts('registry.example.com/app')));
     await kubectl(['delete', 'configmap', 'own-rules', '-n', keeper.namespace]);
-    await waitUntil('the refusal to be gone', () => trusts('registry.example.com/app'));
+    await waitUntil('the denial to end', () => trusts('registry.example.com/app'));
   });
 });
 
-test('the component of deploy/ sets the flag and grants the right', async () => {
+test('the component in deploy/ sets the flag and grants the permission', async () => {
   const overlay = join(keeper.folder, 'overlay');
   await mkdir(overlay);
   const [base, namespaceRules] = ['base', 'namespace-rules'].map((name) => relative(overlay, join(root, 'deploy', name)));

@@ -1,4 +1,4 @@
-/** Other controllers also write the webhook configurations: regkeeper repairs them quickly and does not fight without end. */
+/** Other controllers also write the webhook configurations: regkeeper repairs them quickly, without an endless conflict. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { issueCa } from '../../../src/certificates/issue.ts';
@@ -32,7 +32,7 @@ afterEach(async () => {
   writer = undefined;
 });
 
-describe.runIf(cluster.local)('beside regkeeper', () => {
+describe.runIf(cluster.local)('next to regkeeper', () => {
   const keeper = withRegkeeper(cluster, rules);
   const warnings = (since: number) =>
     keeper.server
@@ -81,28 +81,28 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
   test.each<[string, (live: WebhookConfiguration) => void]>([
     ['emptied', empty],
     [
-      'robbed of pods.validate',
+      'without pods.validate',
       (live) => {
         live.webhooks = live.webhooks?.filter(({ name }) => !name.startsWith('pods.')) ?? [];
       },
     ],
     ['set to Ignore', eachEntry({ failurePolicy: 'Ignore' })],
     [
-      'given a condition that never holds',
+      'with a condition that never matches',
       ({ webhooks = [] }) => {
         for (const each of webhooks)
           each.matchConditions = [...((each.matchConditions ?? []) as object[]), { name: 'never', expression: 'false' }];
       },
     ],
-    ['sent elsewhere', eachEntry({ clientConfig: { url: 'https://127.0.0.1:9/elsewhere' } })],
-    ['given an objectSelector', eachEntry({ objectSelector: { matchLabels: { checked: 'yes' } } })],
+    ['with a different URL', eachEntry({ clientConfig: { url: 'https://127.0.0.1:9/elsewhere' } })],
+    ['with an objectSelector', eachEntry({ objectSelector: { matchLabels: { checked: 'yes' } } })],
     [
-      'given rules of another kind',
+      'with rules for another kind',
       eachEntry({ rules: [{ apiGroups: ['x.io'], apiVersions: ['v1'], operations: ['CREATE'], resources: ['x'], scope: 'Namespaced' }] }),
     ],
-  ])('%s by PUT, the configurations are repaired at once', async (what, change) => {
+  ])('%s by PUT, the configurations are repaired immediately', async (what, change) => {
     // At 10 a second the number of failed requests below is bounded by the time until the repair.
-    const perSecond = what === 'sent elsewhere' ? 10 : 20;
+    const perSecond = what === 'with a different URL' ? 10 : 20;
     const honest = await startHonestRequests({ kubeconfig, namespace: await cluster.namespace(), image: trusted, perSecond });
     const before = await Promise.all(Object.values(paths).map((path) => entriesOf(admin, path)));
     const repair = await timeRepair({
@@ -120,7 +120,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
     );
     expect(repair).toSatisfy(repairedAtOnce);
     // While the entries point elsewhere, webhook calls fail. So a Pod in these milliseconds is denied, and none is admitted unchecked.
-    if (what === 'sent elsewhere') expect(result.failed.length).toBeLessThanOrEqual(10);
+    if (what === 'with a different URL') expect(result.failed.length).toBeLessThanOrEqual(10);
     else expect(result.failed).toEqual([]);
     // Latencies are printed, not asserted, because they depend on the machine. A request that exceeds the webhook's timeout fails.
     expect(await admits(admin, keeper.namespace, untrusted)).toBe(false);
@@ -148,7 +148,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
       return admitted;
     }
 
-    test('that was annotated onto the configurations: the annotation is removed, with one warning for each', async () => {
+    test('with an annotation on the configurations: the annotation is removed, with one warning for each', async () => {
       const lines = logged();
       writer = await startCaInjector(kubeconfig, foreign());
       await annotate();
@@ -179,7 +179,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
   });
 
   test(
-    "AKS' enforcer has its two requirements, and nobody fights",
+    "AKS' enforcer keeps its two requirements, without a conflict",
     async () => {
       const { generations, lines } = await fight(() => startEnforcer(kubeconfig));
       // The enforcer writes each configuration once.
@@ -208,7 +208,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
 
   // Must be the last tests, because their changes are only repaired after a pause.
   test(
-    'another writer that narrows is met with growing pauses, and two warnings that say what to do',
+    'another writer that narrows is reverted with increasing pauses, and two warnings that show what to do',
     async () => {
       const { generations, lines, warnings: said } = await fight(() => startNarrower(kubeconfig));
       expect(generations).toBeLessThanOrEqual(2 * 8);
@@ -224,7 +224,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
     (watched + 60) * 1_000,
   );
 
-  test('weakening changes in between are still reverted at once', async () => {
+  test('weakening changes in between are still reverted immediately', async () => {
     writer = await startNarrower(kubeconfig);
     const repair = await timeRepair({
       breakIt: () => changeConfiguration(admin, paths.validating, empty),
@@ -239,7 +239,7 @@ describe.runIf(cluster.local)('beside regkeeper', () => {
 describe.runIf(cluster.local)('with --admissions-enforcer disable', () => {
   withRegkeeper(cluster, rules, { flags: ['--admissions-enforcer', 'disable'] });
 
-  test('the configurations carry the opt-out as label and annotation, and the enforcer leaves them alone', async () => {
+  test('the configurations have the opt-out as label and annotation, and the enforcer leaves them alone', async () => {
     for (const path of Object.values(paths)) {
       const { metadata } = await admin.get<WebhookConfiguration>(path);
       expect(metadata).toMatchObject({

@@ -109,7 +109,7 @@ describe('an object that an earlier build marked', () => {
 
   test.each([
     ['before 0.1.0', '{"rules":["corp-pull"]}'],
-    ['later, with a field that this one does not know', '{"rules":["corp-pull"],"later":{"a":1}}'],
+    ['later, with a field that this one does not support', '{"rules":["corp-pull"],"later":{"a":1}}'],
   ])(
     '%s keeps its template, and its secret follows the image',
     async (_when, text) => {
@@ -161,7 +161,7 @@ describe('after an installation with kustomize, all components and what the docu
     expect(found).toMatch(/^Pod shop\/api-/m);
   });
 
-  test('the commands of the page leave nothing in the cluster', async () => {
+  test('the commands in the page leave nothing in the cluster', async () => {
     await run(stepWith('validatingadmissionpolicybinding -l'));
     const added = blocks(readPage(page)).length > 0 ? commandsInTable('Remove what you added') : [];
     expect(added).toContain('kubectl delete configmaps -A -l regkeeper.io/rules=namespace');
@@ -184,7 +184,7 @@ describe('after an installation with kustomize, all components and what the docu
     expect(pods.map(({ spec }) => spec.imagePullSecrets)).toEqual(Array.from({ length: 3 }, () => [{ name: 'corp-pull' }]));
   });
 
-  test('the annotation is removed by the command of the page, and the secret stays', async () => {
+  test('the annotation is removed by the command in the page, and the secret stays', async () => {
     await run(stepWith('regkeeper.io~1injected'));
     const deployment = await shop.get<Workload>('deployment', 'api');
     expect(markOf(deployment)).toBeUndefined();
@@ -192,7 +192,7 @@ describe('after an installation with kustomize, all components and what the docu
   });
 });
 
-test('after an installation with Helm the commands of the page leave nothing in the cluster', async () => {
+test('after an installation with Helm, the commands in the page leave nothing in the cluster', async () => {
   const helm = createHelm({ binary: await findHelm(), kubeconfig: cluster.kubeconfig });
   await helm(['install', 'regkeeper', join(root, 'deploy/chart'), '-n', ownNamespace, '--create-namespace']);
   await start();
@@ -200,7 +200,7 @@ test('after an installation with Helm the commands of the page leave nothing in 
   await expect.poll(() => namesLike(/regkeeper/), { timeout: 60_000, interval: 500 }).toEqual([]);
 }, 180_000);
 
-test('the emergency command of docs/operations.md lets every image pass, and applying the installation brings the webhooks back', async () => {
+test('the emergency command in docs/operations.md allows every image, and applying the installation restores the webhooks', async () => {
   await applyBase(kubectl);
   await start();
   expect((await kubectl(['run', 'x', '-n', 'shop', '--image=ghcr.io/x', '--dry-run=server'], { allowFailure: true })).code).toBe(1);

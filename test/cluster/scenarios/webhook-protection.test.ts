@@ -18,14 +18,14 @@ const keeper = withRegkeeper(cluster, 'mode: enforce\nrules: [{registry: registr
 const both = ['mutatingwebhookconfiguration', 'validatingwebhookconfiguration'];
 const onlyAdministrators = 'only regkeeper and its administrators may change the webhooks of this configuration';
 const onlyOurService = 'each webhook of this configuration must call the Service regkeeper/regkeeper, port 443';
-/** May change and delete every webhook configuration, and is no administrator of regkeeper. */
+/** May change and delete every webhook configuration, but is not an administrator of regkeeper. */
 const eve = ['--as=eve', '--as-group=system:authenticated'];
 
 beforeAll(async () => {
   await kubectl(['create', 'clusterrolebinding', 'eve-is-admin', '--clusterrole=cluster-admin', '--user=eve']);
   await waitFor(async () => (await patch(both[0] as string, weaken, eve)).includes(onlyAdministrators), {
     deadlineSeconds: 30,
-    what: 'the policy to be in force',
+    what: 'the policy to take effect',
   });
 });
 afterAll(() => kubectl(['delete', 'clusterrolebinding', 'eve-is-admin', '--ignore-not-found']));
@@ -58,7 +58,7 @@ async function patch(kind: string, operations: object[], as: readonly string[]):
 
 describe.each(both)('the %s', (kind) => {
   test.each([
-    ['a policy', weaken],
+    ['a failure policy', weaken],
     ['a selector', narrow],
     ['the rules', forget],
     ['the list of entries', empty],
@@ -68,11 +68,11 @@ describe.each(both)('the %s', (kind) => {
   });
 
   test.each([
-    ['a Service of another name', service('name', 'evil')],
-    ['a Service of another namespace', service('namespace', 'evil')],
-    ['another port', service('port', 8080)],
+    ['a Service with another name', service('name', 'evil')],
+    ['a Service in another namespace', service('namespace', 'evil')],
+    ['a different port', service('port', 8080)],
     ['a URL', url],
-    ['another entry that calls elsewhere', addEntry],
+    ['a different URL in another entry', addEntry],
   ])('even administrators cannot direct the webhooks to %s', async (_where, operations) => {
     expect(await patch(kind, operations, [])).toContain(onlyOurService);
     expect(await patch(kind, operations, eve)).toContain(onlyOurService);
@@ -88,7 +88,7 @@ describe.each(both)('the %s', (kind) => {
     await write(weaken);
   });
 
-  test('gets labels and annotations from others', async () => {
+  test('accepts labels and annotations from others', async () => {
     await kubectl(['label', kind, 'regkeeper', 'team=platform', ...eve]);
     await kubectl(['annotate', kind, 'regkeeper', 'note=hello', ...eve]);
     await kubectl(['label', kind, 'regkeeper', 'team-', ...eve]);
@@ -119,7 +119,7 @@ test('the policy is accepted with a namespace, which kustomize writes into it', 
   expect((await kubectl(['apply', '--dry-run=server', '-k', overlay])).stdout).toContain('validatingadmissionpolicybinding');
 });
 
-test('regkeeper puts back what an administrator has changed', async () => {
+test('regkeeper reverts the change of an administrator', async () => {
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', '-p', JSON.stringify(weaken)]);
   await waitFor(() => keeper.server?.log().some(({ msg }) => String(msg).includes('restored the')), {
     deadlineSeconds: 30,
@@ -138,7 +138,7 @@ test('users with permission to delete can use the emergency exit, and applying t
   await kubectl(['delete', both.join(','), 'regkeeper', ...eve]);
   await waitFor(async () => !(await denied()), { deadlineSeconds: 30, what: 'the image to pass' });
 
-  // By a user who is no administrator of regkeeper: the shipped configurations are empty.
+  // As a user who is not an administrator of regkeeper: the shipped configurations are empty.
   await applyProgram(eve);
   for (const kind of both) await filled(kind);
   await waitFor(denied, { deadlineSeconds: 30, what: 'the image to be denied again' });

@@ -113,7 +113,7 @@ async function waitForRestart(): Promise<void> {
 }
 
 describe('under the enforced rules', () => {
-  test('everything is created again, and nothing is denied', async () => {
+  test('everything can be created again, and nothing is denied', async () => {
     type Spec = { containers: { image: string }[]; imagePullSecrets?: { name: string }[] };
     type Stored = { spec: Spec & { template?: { spec: Spec }; jobTemplate?: { spec: { template: { spec: Spec } } } } };
     const { stored, denials } = await createAgain<Stored>(await kubectl.api(), objects);
