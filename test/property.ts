@@ -11,5 +11,5 @@ export function runs(usual: number): { readonly numRuns: number } {
   return { numRuns: Math.max(1, Math.round(usual * factor)) };
 }
 
-/** In milliseconds. Properties do not wait for anything, so this only ends one that would run for ever. */
+/** In milliseconds. Properties do not wait for anything, so this only ends one that would run forever. */
 export const propertyTimeout = 120_000 * Math.max(1, factor);
