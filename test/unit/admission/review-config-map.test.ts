@@ -34,7 +34,7 @@ const answer = (request: ReviewRequest, findings = nothing, reviewSettings = set
   renderRulesReview(request, readReviewedConfigMap(request, reviewSettings), findings).response;
 
 describe('which ConfigMaps contain rules', () => {
-  test('label "cluster" in regkeeper\'s namespace: its documents, by key', () => {
+  test('label "cluster" in the namespace of regkeeper: its documents, by key', () => {
     const data = { 'b.yaml': 'b', 'a.json': 'a', 'notes.txt': 'n' };
     const reviewed = readReviewedConfigMap(requestOf(configMap(labelled('cluster'), data)), settings);
     expect(reviewed).toMatchObject({ kind: 'rules', unchanged: false, warnings: [], bundle: { scope: { kind: 'cluster' } } });

@@ -229,7 +229,7 @@ describe('a ConfigMap beyond what an API server stores', () => {
   });
 });
 
-describe('rules of namespaces', () => {
+describe('namespace rules', () => {
   const settings = { namespace: 'regkeeper', namespaceRules: true };
   const nobodyReads = { cluster: never, namespaces: never };
 
