@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 const root = resolve(import.meta.dirname, '../../..');
 const source = join(root, 'src');
 
-/** The directories that a directory may import, apart from itself. `.` stands for the files directly in src. */
+/** The directories that a directory may import, apart from itself. `.` is the files directly in src. */
 const engineRooms = ['cache', 'yaml', 'image', 'object', 'credentials', 'rules', 'delivery', 'decision', 'admission'] as const;
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   cache: [],
