@@ -358,7 +358,7 @@ describe('the chart', () => {
   ];
 
   test.each([...rejectedBySchema, ...rejectedByTemplates].map((group) => ({ first: group[0]?.[0], group })))(
-    'refuses --set $first and others of its group',
+    'rejects --set $first and others in its group',
     async ({ group }) => {
       const error = await renderError(...group.flatMap(([setting]) => ['--set', setting]));
       for (const [, message] of group) expect(error).toContain(message);
@@ -372,7 +372,7 @@ describe('the chart', () => {
     for (const flag of flags) expect(error).toContain(`extraArgs must not contain ${flag}:`);
   });
 
-  test('refuses custom resources without images, and of a built-in group', async () => {
+  test('rejects custom resources without images, and in a built-in group', async () => {
     const kind = { group: 'example.com', version: 'v1', resource: 'widgets', kind: 'Widget' };
     const kinds = [kind, { ...kind, images: [] }, { ...kind, images: ['spec.image'], group: 'apps' }];
     const error = await renderError('--set-json', `customKinds=${JSON.stringify(kinds)}`);

@@ -186,7 +186,7 @@ describe('errors have a position, and the rest is parsed', () => {
     ['a comment in JSON, which becomes part of a name', '{"a": 1,\n  // c\n  "b": 2}', ['2:3 folded-field-name']],
     ['a name in braces that spans lines', '{a: [{b\n  c: 1}]}', ['1:7 folded-field-name']],
     ['a name in quotes and braces that spans lines', '{"a\n  b": 1}', ['1:2 folded-field-name']],
-  ])("kubectl's: %s", (_name, text, errors) => {
+  ])('as for kubectl: %s', (_name, text, errors) => {
     expect(errorsIn(text, { scalars: 'kubectl' })).toEqual(errors);
   });
 
