@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Creates a kind cluster, builds the image, loads it into the nodes and installs regkeeper, as README.md does in five commands.
+# Creates a kind cluster, builds the image, loads it into the nodes and installs regkeeper. README.md shows the same steps as five commands.
 # Run it again after you change the sources: the cluster is kept, and the Pods are replaced.
-# CLUSTER_NAME names another cluster. Remove everything with: kind delete cluster --name regkeeper
+# To use a different cluster, set CLUSTER_NAME (default: regkeeper). To remove everything: kind delete cluster --name regkeeper
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 name=${CLUSTER_NAME:-regkeeper}
-# The image that the manifests name. Nodes find it locally, so no registry is needed.
+# The image name in the manifests. The image is loaded into the nodes, so no registry is needed.
 image=$(sed -n 's/^ *image: //p' deploy/program/deployment.yaml)
 
 fail() {
@@ -26,7 +26,7 @@ done
 [ -n "$engine" ] || fail 'neither docker nor podman is running. Start one of them.'
 
 if kind get clusters 2>/dev/null | grep -qxF -- "$name"; then
-  echo "using the kind cluster $name, which exists"
+  echo "using the existing kind cluster $name"
 else
   kind create cluster --name "$name"
 fi
@@ -35,7 +35,7 @@ fi
 if [ "$engine" = docker ]; then
   kind load docker-image "$image" --name "$name"
 else
-  # kind loads images of other engines from an archive.
+  # kind can load images from engines other than Docker only as an archive.
   directory=$(mktemp -d)
   trap 'rm -rf "$directory"' EXIT
   podman save -o "$directory/image.tar" "$image"
@@ -45,30 +45,30 @@ fi
 kubectl() {
   command kubectl --context "kind-$name" "$@"
 }
-# A Deployment from an earlier run has Pods with the earlier image of the same name.
+# The Pods of an earlier run have an older image with the same name, so they must be restarted.
 earlier=$(kubectl get deployment regkeeper -n regkeeper --ignore-not-found -o name)
 if [ -z "$earlier" ]; then
   kubectl apply --server-side --field-manager=regkeeper-install -k deploy/base
 else
-  # Without the rules, which may have been edited.
+  # Does not apply the rules, because they may have been edited.
   kubectl apply --server-side --field-manager=regkeeper-install -k deploy/program
   kubectl rollout restart deployment/regkeeper -n regkeeper
 fi
 kubectl rollout status deployment/regkeeper -n regkeeper --timeout=180s
 
-# Both webhook configurations are filled a moment after the first Pod is ready.
+# The webhooks are registered a moment after the first Pod is ready.
 for kind in mutatingwebhookconfiguration validatingwebhookconfiguration; do
   for second in $(seq 60); do
     [ -z "$(kubectl get "$kind" regkeeper -o 'jsonpath={.webhooks[?(@.name!="probe.regkeeper.io")].name}')" ] || break
-    [ "$second" -lt 60 ] || fail "the $kind is still empty. See kubectl logs -n regkeeper -l app.kubernetes.io/name=regkeeper"
+    [ "$second" -lt 60 ] || fail "the $kind is still empty. The log shows the reason: kubectl logs -n regkeeper -l app.kubernetes.io/name=regkeeper"
     sleep 1
   done
 done
 
 cat <<END
 
-regkeeper is installed in the kind cluster $name (context kind-$name). Its rules are in mode: audit, so no image is denied yet.
+regkeeper is installed in the kind cluster $name (context kind-$name). Its rules have mode: audit, so no image is denied yet.
 Next:
-  kubectl edit configmap regkeeper-rules -n regkeeper     # add your registries, set mode: enforce
+  kubectl edit configmap regkeeper-rules -n regkeeper     # add your registries, then set mode: enforce
   kubectl run web --image=docker.io/library/nginx --dry-run=server
 END

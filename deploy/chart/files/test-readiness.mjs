@@ -1,4 +1,4 @@
-// The program of `helm test`: prints /readyz of every replica, and fails unless all are ready. Arguments: host, port, seconds to wait.
+// The program that `helm test` runs: prints /readyz of every replica, and fails unless all are ready. Arguments: host, port, seconds to wait.
 import { lookup } from 'node:dns/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 

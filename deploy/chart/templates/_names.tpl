@@ -7,7 +7,7 @@ second installation in the same cluster would overwrite those of the first.
 {{ include "regkeeper.labelsWith" (list . dict) }}
 {{- end }}
 
-{{/* The labels of an object, with additional ones. Parameters: a list of root and a dictionary. */}}
+{{/* The labels of an object, with additional labels. Parameters: a list of the root context and a dictionary of labels. */}}
 {{- define "regkeeper.labelsWith" -}}
 {{- $root := index . 0 }}
 {{- $own := dict
@@ -20,7 +20,7 @@ second installation in the same cluster would overwrite those of the first.
 {{- mergeOverwrite (dict) $root.Values.commonLabels (index . 1) $own | toYaml }}
 {{- end }}
 
-{{/* Registry and path of the image. As in Docker, the first part of a name is a registry if it has a dot or a port, or is localhost. */}}
+{{/* Registry and path of the image. As in Docker, the first part of a name is a registry if it contains a dot or a port, or is localhost. */}}
 {{- define "regkeeper.repository" -}}
 {{- with .Values.image -}}
 {{- $path := splitList "/" .repository }}
@@ -40,7 +40,7 @@ second installation in the same cluster would overwrite those of the first.
 {{- end -}}
 {{- end }}
 
-{{/* As the restricted Pod Security Standard requires. The values can add only fields that keep to it. */}}
+{{/* What the restricted Pod Security Standard requires. The values can add only fields that comply with it. */}}
 {{- define "regkeeper.podSecurityContext" -}}
 runAsNonRoot: true
 seccompProfile:
@@ -68,7 +68,7 @@ capabilities:
 {{- end -}}
 {{- end }}
 
-{{/* The flags of `regkeeper serve`, as a list in YAML. */}}
+{{/* The flags of `regkeeper serve`, as a YAML list. */}}
 {{- define "regkeeper.args" -}}
 - serve
 - --tls
@@ -156,7 +156,7 @@ capabilities:
 {{- end }}
 {{- end }}
 
-{{/* Role and binding for one purpose. Parameters: a dictionary of root, kind, name and rules. */}}
+{{/* The role and binding for one purpose. Parameters: a dictionary of the root context, kind, name and rules. */}}
 {{- define "regkeeper.role" -}}
 {{- $cluster := hasPrefix "Cluster" .kind -}}
 apiVersion: rbac.authorization.k8s.io/v1

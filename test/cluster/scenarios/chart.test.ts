@@ -396,7 +396,7 @@ describe('the chart', () => {
   test.each([
     ['without your own image', [], 'helm upgrade regkeeper CHART -n regkeeper -f values.yaml'],
     ['alerts without metrics', ['--set', 'prometheusRule.enabled=true'], 'this release has no ServiceMonitor'],
-    ['with any values', ['--set', 'image.repository=registry.example.com/x'], 'Pods in the namespace regkeeper are never checked'],
+    ['with any values', ['--set', 'image.repository=registry.example.com/x'], 'Pods in the namespace regkeeper are never evaluated'],
   ])('prints a note: %s', async (_what, flags, sentence) => {
     const { stdout } = await helm(['install', 'regkeeper', chart, '--namespace', 'regkeeper', '--dry-run=client', ...flags]);
     expect(stdout).toContain(sentence);
