@@ -2,10 +2,9 @@
  * The chart as a release publishes it. The repository does not know where it is hosted, so addresses and image in its own chart are missing or
  * placeholders. The release workflow knows both.
  */
-import { posix } from 'node:path';
 import { parseDocument, stringify } from 'yaml';
 import { type ValuesSchema, withValueTable } from './chart-readme.ts';
-import { published, type Release } from './published.ts';
+import { published, type Release, withAbsoluteLinks } from './published.ts';
 
 /** The texts of the files that a release changes. */
 export type ChartTexts = { readonly chart: string; readonly values: string; readonly readme: string; readonly alerts: string };
@@ -15,7 +14,7 @@ export function publishedChart({ chart, values, readme, alerts }: ChartTexts, sc
   return {
     chart: withAddresses(chart, release),
     values: newValues,
-    readme: withAbsoluteLinks(withValueTable(readme, newValues, schema), release),
+    readme: withAbsoluteLinks(withValueTable(readme, newValues, schema), 'deploy/chart', release),
     alerts: withRunbookUrls(alerts, release),
   };
 }
@@ -52,12 +51,4 @@ function withImage(values: string, release: Release): string {
 /** The name `runbook_url` is that of kubernetes-mixin, which Alertmanager's integrations and Grafana show as a link. */
 function withRunbookUrls(alerts: string, release: Release): string {
   return alerts.replaceAll(/^( +)runbook: (\S+)$/gm, (_line, indent, page) => `${indent}runbook_url: ${published(release).page(page)}`);
-}
-
-/** Readers of a packaged chart do not have the other folders. */
-function withAbsoluteLinks(readme: string, release: Release): string {
-  return readme.replaceAll(
-    /\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)/g,
-    (_link, target: string, anchor = '') => `](${published(release).page(posix.join('deploy/chart', target))}${anchor})`,
-  );
 }

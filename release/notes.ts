@@ -1,10 +1,10 @@
 /** The notes of a release: its section of the changelog, and how to get and verify what was published. */
-import { published, type Release } from './published.ts';
+import { published, type Release, withAbsoluteLinks } from './published.ts';
 
 /** @throws Error if the changelog has no section for the version, or an empty one */
 export function releaseNotes(changelog: string, release: Release): string {
   const { version } = published(release);
-  return `${changelogSection(changelog, version)}\n\n${howToVerify(release)}`;
+  return `${withAbsoluteLinks(changelogSection(changelog, version), '', release)}\n\n${howToVerify(release)}`;
 }
 
 /** The text under the heading of a version, up to the heading of the next one. */

@@ -1,4 +1,5 @@
 /** Names and addresses of what a release publishes. They depend on the GitHub repository that runs the workflow. */
+import { posix } from 'node:path';
 import { versionOfTag } from './versions.ts';
 
 export type Release = {
@@ -35,4 +36,12 @@ export function published({ repository, tag }: Pick<Release, 'repository' | 'tag
     page: (path) => `${home}/blob/${tag}/${path}`,
     raw: (path) => `https://raw.githubusercontent.com/${repository}/${tag}/${path}`,
   };
+}
+
+/** A page that is published without the other files, such as in a packaged chart: its relative links become addresses. `folder` contains the page. */
+export function withAbsoluteLinks(page: string, folder: string, release: Pick<Release, 'repository' | 'tag'>): string {
+  return page.replaceAll(
+    /\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)/g,
+    (_link, target: string, anchor = '') => `](${published(release).page(posix.join(folder, target))}${anchor})`,
+  );
 }

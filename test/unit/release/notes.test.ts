@@ -5,11 +5,16 @@ import { expect, test } from 'vitest';
 import { releaseNotes } from '../../../release/notes.ts';
 
 const release = { repository: 'Example/RegKeeper', tag: 'v1.1.0', digest: `sha256:${'a'.repeat(64)}` };
-const changelog = '# Changelog\n\n## [1.1.0] - 2027-01-31\n\n### Added\n\n- One.\n\n## [1.0.0] - 2026-12-31\n\n- Zero.\n\n## [0.9.0] - x\n';
+const changelog =
+  '# Changelog\n\n## [1.1.0] - 2027-01-31\n\n### Added\n\n- One. See [a](docs/a.md#b).\n\n## [1.0.0] - 2026-12-31\n\n- Zero.\n\n## [0.9.0] - x\n';
 
 test('contain the section for the version, and no other', () => {
   const notes = releaseNotes(changelog, release);
-  expect(notes.startsWith('### Added\n\n- One.\n\n### Install and verify\n')).toBe(true);
+  expect(
+    notes.startsWith(
+      '### Added\n\n- One. See [a](https://github.com/Example/RegKeeper/blob/v1.1.0/docs/a.md#b).\n\n### Install and verify\n',
+    ),
+  ).toBe(true);
   expect(notes).not.toContain('Zero');
   expect(releaseNotes(changelog, { ...release, tag: 'v1.0.0' })).toMatch(/^- Zero\.\n\n### Install/);
 });
@@ -32,7 +37,10 @@ test('the changelog in this repository has notes for its version, which GitHub a
   const read = (file: string) => readFileSync(join(import.meta.dirname, '../../..', file), 'utf8');
   const { version } = JSON.parse(read('package.json')) as { version: string };
   const notes = releaseNotes(read('CHANGELOG.md'), { ...release, tag: `v${version}` });
-  expect(notes).toContain('### Added');
+  // The summary for new users, without the changes between builds of the main branch.
+  expect(notes).toContain('### Registry rules');
+  expect(notes).not.toMatch(/previously|no longer|### Renamed/i);
+  expect(notes.split('\n').length).toBeLessThan(120);
   // The limit for the text of a release.
   expect(notes.length).toBeLessThan(125_000);
 });
