@@ -129,7 +129,7 @@ function validated(request: ReviewRequest, decision: Decided, rules: RuleSet): A
 }
 
 /** Begins the message about an image that only `mode: warn` allows. */
-export const inEnforceMode = 'will be denied in enforce mode: ';
+export const inEnforceMode = 'would be denied in enforce mode: ';
 
 /**
  * A warning with the contact, since the user should ask before the images are denied. The parts that matter less are left out first, so that

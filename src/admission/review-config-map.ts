@@ -1,5 +1,5 @@
 /** Reviews rules ConfigMaps at admission: rules that would be rejected when loaded are denied here, where the user sees why. */
-import { countOf } from '../image/wording.ts';
+import { countOf, formatCount } from '../image/wording.ts';
 import { isObject, type JsonObject, sameJson, valueAt } from '../object/json.ts';
 import { shortenText } from '../object/text.ts';
 import { closestSpelling } from '../rules/closest-spelling.ts';
@@ -58,8 +58,11 @@ export function readReviewedConfigMap(request: ReviewRequest, settings: RulesRev
 
   const data = textsOf(request.object);
   if (!hasDocuments(data)) {
-    const others = role.scope === 'cluster' ? ' If there are no others, the last valid rules of the cluster remain in effect.' : '';
-    warnings.push(`no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules.${others}`);
+    const others =
+      role.scope === 'cluster' ? ' If there are no others, the last valid version of the cluster rules remains in effect.' : '';
+    warnings.push(
+      `no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules. Put the rules in a key such as rules.yaml.${others}`,
+    );
   }
   const metadata = { name: request.name, namespace: request.namespace };
   return { kind: 'rules', bundle: configMapBundle({ metadata, data }, role.scope), unchanged, warnings };
@@ -82,11 +85,16 @@ function roleOf(object: JsonObject, request: ReviewRequest, settings: RulesRevie
   if (label === undefined || label === 'snapshot') return withoutRules();
   if (label === 'cluster') {
     if (inRulesNamespace) return { label, scope: 'cluster', warnings: [] };
-    return withoutRules(`only cluster rules in namespace ${settings.namespace} are read, so these rules have no effect.`);
+    const other = settings.namespaceRules ? `set the label ${rulesLabel} to "namespace"` : 'delete it';
+    return withoutRules(
+      `cluster rules are read only from namespace ${settings.namespace}, so these have no effect. Move the ConfigMap there, or ${other}.`,
+    );
   }
   if (label === 'namespace') {
     if (settings.namespaceRules) return { label, scope: 'namespace', warnings: [] };
-    return withoutRules('namespace rules are disabled (regkeeper runs without --namespace-rules), so these rules have no effect.');
+    return withoutRules(
+      'namespace rules are disabled, so these have no effect. Ask an administrator to run regkeeper with --namespace-rules, or delete the ConfigMap.',
+    );
   }
   const message = unknownLabelMessage(String(label));
   // A typing error in the label would silently remove the rules from force.
@@ -114,7 +122,7 @@ function isBlank(text: unknown): boolean {
   return typeof text !== 'string' || text.split('\n').every((line) => /^(?:---|\.\.\.)?\s*(?:#|$)/.test(line));
 }
 
-const howToHaveNoRules = 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.';
+const howToRemoveAllRules = 'To remove all rules, use a document that contains "rules: []", or delete the ConfigMap.';
 
 /**
  * A renamed key, or a file that became empty, would silently remove the rules. If they are the last ones, the running servers keep them,
@@ -123,10 +131,13 @@ const howToHaveNoRules = 'To have no rules, use a document that contains "rules:
 function removedDocumentsMistake(data: unknown): Mistake | undefined {
   if (hasTexts(data)) return undefined;
   if (hasDocuments(data)) {
-    return { message: `every document of this ConfigMap is blank now, so its rules would be removed. ${howToHaveNoRules}`, field: 'data' };
+    return {
+      message: `every document of this ConfigMap is blank now, so its rules would be removed. ${howToRemoveAllRules}`,
+      field: 'data',
+    };
   }
   const renamed = isObject(data) ? Object.keys(data).find((key) => key.startsWith('rules')) : undefined;
-  const fix = renamed === undefined ? howToHaveNoRules : 'Did you mean "rules.yaml"?';
+  const fix = renamed === undefined ? howToRemoveAllRules : 'Did you mean "rules.yaml"?';
   return {
     message: `no key of this ConfigMap ends in .yaml, .yml or .json any more, so its rules would be removed. ${fix}`,
     field: 'data',
@@ -152,9 +163,12 @@ function sizeMistake(data: unknown): Mistake | undefined {
     characters += key.length + (typeof text === 'string' ? text.length : 0);
     if (isDocumentKey(key)) documents += 1;
   }
-  const limit = `The limit is ${maxDocuments} documents and ${maxDataCharacters} characters`;
+  const limit = `The maximum is ${formatCount(maxDocuments)} documents and ${formatCount(maxDataCharacters)} characters`;
   if (characters <= maxDataCharacters && documents <= maxDocuments) return undefined;
-  return { message: `this ConfigMap has ${countOf(documents, 'document')} and ${characters} characters of data. ${limit}.`, field: 'data' };
+  return {
+    message: `this ConfigMap has ${countOf(documents, 'document')} and ${formatCount(characters)} characters of data. ${limit}.`,
+    field: 'data',
+  };
 }
 
 function unknownLabelMessage(value: string): string {

@@ -47,7 +47,7 @@ function explainListenError(error: unknown, { host, port, setting, nameOf }: Add
     case 'EADDRINUSE':
       return new ConfigurationError(`${address} is already in use. Stop the other program, or choose another port with ${nameOf(setting)}`);
     case 'EACCES':
-      return new ConfigurationError(`permission denied to listen on ${address}. Choose a port above 1023 with ${nameOf(setting)}`);
+      return new ConfigurationError(`no permission to listen on port ${port} of ${host}. Choose a port above 1023 with ${nameOf(setting)}`);
     case 'EADDRNOTAVAIL':
     case 'EAFNOSUPPORT':
     case 'ENOTFOUND':

@@ -178,7 +178,7 @@ function findContradictions(
     if (missing.length > 0) problems.push(`${why} requires ${listOf(missing, 'and')}`);
     if (manageWebhooks && tls.ca === undefined) {
       problems.push(
-        `${written('manageWebhooks')} requires the CA that signed the certificate, for the API server. Set it with --tls-ca FILE`,
+        `${written('manageWebhooks')} requires the CA that signed the certificate, so that the API server can verify it. Set the CA with --tls-ca FILE`,
       );
     }
   }
@@ -192,7 +192,10 @@ function findContradictions(
       values: allExcludedNamespaces(cluster.namespace, excludeNamespaces),
     } as const;
     const term = { kind: 'labels', rank: 0, requirements: [...namespaceSelector, never] } as const;
-    if (!termsMayOverlap(term, term)) problems.push(`${written('namespaceSelector')} matches no namespace, or only excluded ones`);
+    if (!termsMayOverlap(term, term))
+      problems.push(
+        `${written('namespaceSelector')} matches no namespace, or only excluded ones. Correct the selector, or exclude fewer namespaces`,
+      );
   }
   return problems;
 }

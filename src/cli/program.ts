@@ -53,7 +53,7 @@ const commands: readonly CommandEntry[] = [
   },
   {
     name: 'scan',
-    description: 'evaluate what runs in a cluster',
+    description: 'evaluate what is running in a cluster',
     load: async ({ terminal, finish, actions }) => (await import('./commands/scan.ts')).scanCommand(terminal, finish, actions.connect),
   },
   {
@@ -134,7 +134,9 @@ function createProgram(output: Output): Command {
       .description('Admission webhook that allows or denies images based on rules, and injects the secrets they need')
       .version(versionText, '-V, --version', 'print the version')
       .addOption(
-        new Option('--color <when>', 'when to use colors (auto: only on a terminal)').choices(['auto', 'always', 'never']).default('auto'),
+        new Option('--color <when>', 'use colors always, never, or only on a terminal (auto)')
+          .choices(['auto', 'always', 'never'])
+          .default('auto'),
       )
       .helpOption('-h, --help', 'show help')
       .helpCommand('help [command]', 'show help for a command')

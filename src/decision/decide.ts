@@ -10,10 +10,10 @@ import {
   parseImage,
   repositoryAsWritten,
 } from '../image/reference.ts';
+import { formatCount } from '../image/wording.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
 import type { ImageSlot, ObjectShape, ReadingContext, StreamReference } from '../object/object-shape.ts';
-import { formatCount } from '../object/text.ts';
 import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import { entitlementsOf } from '../rules/match/entitlement.ts';
 import { secretsOf } from '../rules/rule-secrets.ts';
@@ -372,7 +372,7 @@ function renderSpelling({ displayName }: ImageSlot, reference: ImageReference): 
   const fix = `Use ${quote(usual)} in the image name, or add the key ${quote(written)} to the secret.`;
   return {
     message: `image ${quote(reference.written)} uses a non-canonical registry name, so credentials stored under ${quote(usual)} will not be used. ${fix}`,
-    brief: `the image of ${displayName} uses a non-canonical registry name. ${fix}`,
+    brief: `the image of ${displayName} uses a non-canonical registry name, so its credentials will not be used. Use ${quote(usual)}, or add the key ${quote(written)} to the secret.`,
   };
 }
 
@@ -398,7 +398,9 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   if (content.kind !== 'image' || !reference || !isShortName(content.text)) return [];
   const [alias] = aliasesOf(content.text);
   // The nodes of OpenShift may have a search list that the rules do not show.
-  const otherwise = searched ? 'pull it from a different registry' : `pull it from a registry other than ${dockerHub}`;
+  const otherwise = searched
+    ? 'pull it from a registry other than the one that the rules assume'
+    : `pull it from a registry other than ${dockerHub}`;
   const action = alias === undefined ? otherwise : `resolve it to ${quote(alias)}`;
   const fix = `The node may ${action}, or reject it. Include the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
   const predicate = `does not specify a registry. ${fix}`;
@@ -417,8 +419,13 @@ function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
-  const unknown = `the strictest result was assumed, because the labels of namespace "${namespace}" are unknown`;
-  return { reason: 'labels-unknown', message: `${unknown} and ${renderOrigin(origin)} selects namespaces by label.`, brief: `${unknown}.` };
+  const unknown = `the labels of namespace "${namespace}" are unknown, because regkeeper is not connected to a cluster. The strictest result was assumed.`;
+  const fix = 'Connect it to a cluster, or select namespaces by name.';
+  return {
+    reason: 'labels-unknown',
+    message: `${unknown} ${renderOrigin(origin)} selects namespaces by label. ${fix}`,
+    brief: `${unknown} ${fix}`,
+  };
 }
 
 function weaken(decision: ImageDecision, reason: 'mirror-pod' | 'not-introduced' | 'placeholder'): ImageDecision {

@@ -157,5 +157,5 @@ function utf8Length(text: string): number {
 
 const annotationsFull: Notice = {
   reason: 'needs-not-recorded',
-  message: `the annotation ${neededSecretsAnnotation} was not written, because the annotations of the object would be larger than 256 KiB. Secrets are not delivered for this object. Remove some annotations.`,
+  message: `the annotation ${neededSecretsAnnotation} was not written, because the object's annotations would exceed 256 KiB. Secrets are not delivered for this object. Remove some annotations.`,
 };

@@ -15,7 +15,7 @@ export const reasons = {
   'registry-host': 'The name looks like a registry host without a repository, but is treated as a trusted Docker Hub image.',
   'secret-missing': 'The namespace has none of the secrets that the rule specifies.',
   'secret-pending': 'The namespace does not have the secret yet. `regkeeper deliver` creates it.',
-  'needs-not-recorded': 'The annotations of the object are full, so secrets are not delivered for it.',
+  'needs-not-recorded': "The object's annotations have reached the size limit, so secrets are not delivered for it.",
   unresolved: 'The image is not known yet. It is evaluated once it is set.',
   'unresolved-in-pod': 'A Pod is being created without an image name.',
   'stream-too-large': 'A build references an image stream that is too large to be cached, so its image could not be evaluated.',

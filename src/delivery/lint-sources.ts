@@ -21,9 +21,8 @@ export function lintSources({ deliveredSecrets, rules }: Pick<RuleSet, 'delivere
 function lintSource(secret: DeliveredSecret, all: readonly Rule[], object: JsonObject, origin: Origin): readonly Problem[] {
   const source = readSource(secret.source, object);
   if (source.state === 'unusable') {
-    return [
-      { code: 'source-unusable', message: `${source.message}. It cannot be copied.`.replace('..', '.'), origin, related: secret.origin },
-    ];
+    const message = `the secret ${secret.name} cannot be delivered: ${source.message}.`.replace('..', '.');
+    return [{ code: 'source-unusable', message, origin, related: secret.origin }];
   }
   const rules = new Map<NamingRule, Rule>(
     all.flatMap((rule) => {

@@ -24,7 +24,7 @@
 import { canonicalIpv6 } from './address.ts';
 import { type ImageProblemCode, type InvalidImage, invalidImage, maskUserinfo, maxQuotedLength, quote, userinfoEnd } from './problem.ts';
 import { findUnreplacedVariable, renderUnreplacedVariable } from './unreplaced-variable.ts';
-import { countOf } from './wording.ts';
+import { countOf, formatCount } from './wording.ts';
 
 /** The parts of an image name as they were written. */
 export type ImageName = {
@@ -101,11 +101,12 @@ function invalidWithAdvice(text: string, { code, what, instead }: Fault): Invali
 
 /** Why the text as a whole cannot be an image name. Checked before the text is split. */
 function textFault(text: string): Fault | undefined {
-  if (text.length > maxTextLength) return { code: 'too-long', what: `is ${text.length} characters long. The limit is ${maxTextLength}` };
+  if (text.length > maxTextLength)
+    return { code: 'too-long', what: `is ${formatCount(text.length)} characters long. The maximum is ${formatCount(maxTextLength)}` };
   if (onlyUsualCharacters.test(text) && !text.includes('://')) return undefined;
   const trimmed = text.trim();
   if (trimmed === '') return { code: 'empty', what: 'is blank. Specify an image name' };
-  if (trimmed !== text) return { code: 'whitespace', what: 'has white space before or after it', instead: trimmed };
+  if (trimmed !== text) return { code: 'whitespace', what: 'has leading or trailing white space', instead: trimmed };
   if (/\s/.test(text)) return { code: 'whitespace', what: 'contains white space' };
   const disallowed = text.search(/[^!-~]/);
   if (disallowed >= 0)
@@ -115,7 +116,7 @@ function textFault(text: string): Fault | undefined {
     };
   const at = userinfoEnd(text);
   if (at >= 0) {
-    const what = 'contains a user name or password. Put credentials into a pull secret';
+    const what = 'contains a user name or password. Put credentials in a pull secret';
     return { code: 'userinfo', what, instead: text.slice(at + 1) };
   }
   const scheme = text.indexOf('://');
@@ -166,7 +167,7 @@ const maxPortDigits = 5;
 function domainFault(domain: string): Fault | undefined {
   const { host, port } = splitDomain(domain);
   if (host.length > maxHostLength)
-    return { code: 'host', what: `has a registry host with ${host.length} characters. The limit is ${maxHostLength}` };
+    return { code: 'host', what: `has a registry host with ${formatCount(host.length)} characters. The maximum is ${maxHostLength}` };
   const what = host.startsWith('[') ? addressFault(host) : hostNameFault(host);
   if (what) return { code: 'host', what: `has an invalid registry host: ${quote(host)} ${what}` };
   return port === undefined ? undefined : portFault(port);
@@ -175,8 +176,8 @@ function domainFault(domain: string): Fault | undefined {
 function addressFault(host: string): string | undefined {
   if (!host.endsWith(']')) return 'has unbalanced brackets';
   const address = host.slice(1, -1);
-  if (address.includes('%')) return 'contains a zone. Remove the zone';
-  return canonicalIpv6(host) === undefined ? 'is not a valid IPv6 address' : undefined;
+  if (address.includes('%')) return 'contains an IPv6 zone ID (the part after %). Remove it';
+  return canonicalIpv6(host) === undefined ? 'is not a valid IPv6 address. Use an address such as [2001:db8::1]' : undefined;
 }
 
 const hostName = /^[0-9A-Za-z]+(?:-+[0-9A-Za-z]+)*(?:\.[0-9A-Za-z]+(?:-+[0-9A-Za-z]+)*)*$/;
@@ -196,7 +197,7 @@ function hostNameFault(host: string): string | undefined {
 /** Leading zeros are accepted, as in the original, and do not change the number. The port may still not have more than five digits. */
 function portFault(port: string): Fault | undefined {
   if (port.length > maxPortDigits && !/[^0-9]/.test(port))
-    return { code: 'port', what: `has a port with ${port.length} digits. A port is a number from 1 to 65535` };
+    return { code: 'port', what: `has a port with ${formatCount(port.length)} digits. A port is a number from 1 to 65535` };
   const isPort = port !== '' && !/[^0-9]/.test(port) && Number(port) >= 1 && Number(port) <= 65535;
   return isPort ? undefined : { code: 'port', what: `has the port ${quote(port)}, which is not a number from 1 to 65535` };
 }
@@ -214,7 +215,10 @@ function pathFault(path: string): Fault | undefined {
 /** Also called for the path after Docker Hub's rules have lengthened it. */
 export function pathLengthFault(path: string): Fault | undefined {
   if (path.length <= maxPathLength) return undefined;
-  return { code: 'name-too-long', what: `has a repository name with ${path.length} characters. The limit is ${maxPathLength}` };
+  return {
+    code: 'name-too-long',
+    what: `has a repository name with ${formatCount(path.length)} characters. The maximum is ${maxPathLength}`,
+  };
 }
 
 const pathSegment = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/;
@@ -270,7 +274,8 @@ const maxTagLength = 128;
 function tagFault(tag: string | undefined): Fault | undefined {
   if (tag === undefined) return undefined;
   if (tag === '') return { code: 'tag', what: 'has a colon without a tag' };
-  if (tag.length > maxTagLength) return { code: 'tag', what: `has a tag with ${tag.length} characters. The limit is ${maxTagLength}` };
+  if (tag.length > maxTagLength)
+    return { code: 'tag', what: `has a tag with ${formatCount(tag.length)} characters. The maximum is ${maxTagLength}` };
   if (/[^\w.-]/.test(tag))
     return { code: 'tag', what: `has an invalid tag: ${quote(tag)} may contain only letters, digits, "_", "." and "-"` };
   if (/[.-]/.test(tag.charAt(0)))

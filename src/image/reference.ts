@@ -147,7 +147,7 @@ function invalidHost(text: string, host: string): InvalidImage {
 
 /** A rule for an address must not be bypassed by another spelling of it, and names of DNS do not end with a number. */
 function unusualIpv4(text: string, host: string): InvalidImage {
-  const what = `has an invalid registry host: ${quote(host)} ends in a number, but is not a valid IPv4 address (four decimal numbers)`;
+  const what = `has an invalid registry host: ${quote(host)} ends in a number, but is not a valid IPv4 address. Use four decimal numbers, for example 10.0.0.5`;
   return invalidImage(text, 'host', what);
 }
 

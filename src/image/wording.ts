@@ -1,9 +1,14 @@
 /** Numbers and lists in sentences. It is in this room because every room that writes messages may import it. */
 import { quote } from './problem.ts';
 
-/** `1 rule`, `2 rules`. The words may contain a verb: `countOf(n, 'record was', 'records were')`. */
+/** `1 rule`, `2,000 rules`. The words may contain a verb: `countOf(n, 'record was', 'records were')`. */
 export function countOf(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
+  return `${formatCount(count)} ${count === 1 ? one : many}`;
+}
+
+/** With commas between groups of three digits: `1,048,576`. */
+export function formatCount(count: number): string {
+  return count < 1_000 ? String(count) : count.toLocaleString('en-US');
 }
 
 /** How messages name an input file. */

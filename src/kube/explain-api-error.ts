@@ -1,7 +1,7 @@
 /** Explains errors of the API server: the message, and what to do about it. */
 import type { ApiError } from './api-client.ts';
 
-const rejectedCredential = 'The API server rejected the credential. Check whether the token or certificate has expired or was revoked';
+const rejectedCredential = 'The API server rejected the credential. Check whether the token or certificate has expired or been revoked';
 
 export type RequiredPermission = {
   /** A collection, e.g. `/api/v1/namespaces/ns/secrets`. */

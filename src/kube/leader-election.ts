@@ -96,7 +96,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       if (unableSince !== undefined) reconcileDue = monotonic();
       unableSince = undefined;
     } else unableSince ??= monotonic();
-    reportLeading(`failed to renew ${lease} within ${renewDeadline / 1_000} seconds`);
+    reportLeading(`failed to renew ${lease} within ${renewDeadline / 1_000} s`);
     if (reconciling === undefined && monotonic() >= reconcileDue) reconciling = reconcileAndReport();
   }
 
@@ -161,7 +161,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
   async function handOver(found: Lease): Promise<void> {
     if (holderOf(found) !== identity) return;
     leadsUntil = Number.NEGATIVE_INFINITY;
-    reportLeading(`this replica has not been ready for ${maxUnable / 1_000} seconds`);
+    reportLeading(`this replica has not been ready for ${maxUnable / 1_000} s`);
     await release(found);
   }
 
@@ -180,7 +180,7 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
         return;
       } catch (error) {
         if (isLostRace(error) && round < 3) continue;
-        const heldFor = `If this replica still holds it, another replica can acquire it after ${leaseDuration / 1_000} seconds`;
+        const heldFor = `If this replica still holds it, another replica can acquire it after ${leaseDuration / 1_000} s`;
         if (observed) log.warn({ err: error, lease }, `could not release ${lease}. ${heldFor}`);
         return;
       }

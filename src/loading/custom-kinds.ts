@@ -69,7 +69,7 @@ class Reader {
     const { value } = this.data;
     if (!isObject(value)) return this.report('', `must be a mapping with the field "kinds", but is ${nameType(value)}`);
     this.reportUnknownFields(value, '', ['kinds']);
-    if (isAbsent(value.kinds)) return this.report('', 'needs "kinds:", a list of kinds');
+    if (isAbsent(value.kinds)) return this.report('', 'must have "kinds:", a list of kinds');
     if (!Array.isArray(value.kinds)) return this.report('/kinds', `must be a list of kinds, but is ${nameType(value.kinds)}`);
     return value.kinds.flatMap((entry: unknown, index) => this.kind(entry, `/kinds/${index}`) ?? []);
   }
@@ -97,7 +97,8 @@ class Reader {
     if (!pathFields.some((field) => field in entry)) {
       this.report(pointer, 'has no path to an image. Add "template" (path of a pod template), "podSpec" or "images".');
     }
-    if (builtInKinds.find({ group, kind })) this.report(`${pointer}/kind`, `is built in: remove ${quote(kind)} of group ${quote(group)}`);
+    if (builtInKinds.find({ group, kind }))
+      this.report(`${pointer}/kind`, `names a built-in kind. Remove the entry for ${quote(kind)} of group ${quote(group)}.`);
     if (this.problems.length > problemsBefore) return undefined;
     const position = at(this.file, this.data.locate(pointer));
     return { kind: { group, version, resource, kind, ...(template && { template: template as Path }), podSpecs, images }, at: position };
@@ -106,7 +107,7 @@ class Reader {
   private name(entry: Readonly<Record<string, unknown>>, pointer: string, field: (typeof nameFields)[number]): string {
     const value = entry[field];
     const { pattern, description } = nameFormats[field];
-    if (isAbsent(value)) this.report(pointer, `needs ${quote(field)}, ${description}`);
+    if (isAbsent(value)) this.report(pointer, `must have ${quote(field)}, ${description}`);
     else if (typeof value !== 'string') this.report(`${pointer}/${field}`, `must be ${description}, but is ${nameType(value)}`);
     else if (!pattern.test(value)) this.report(`${pointer}/${field}`, `must be ${description}, but is ${quote(value)}`);
     return typeof value === 'string' ? value : '';

@@ -122,7 +122,7 @@ class ManifestReader {
     if (kind === 'Secret' && isObject(value) && textIn(value, ['metadata', 'labels', sourceLabel]) === 'true')
       this.manifest.sources.push({ object: value, origin: { source: this.source, ...positionOf(object) } });
     if (kind === undefined) this.checkRulesDocument(object);
-    const title = `${kind ?? 'an object without kind'} ${name}`.trim();
+    const title = `${kind ?? 'an object without a kind'} ${name}`.trim();
     this.manifest.others.push(title);
     if (kind === 'ConfigMap' && label === undefined && documentKeys(valueAt(value, ['data'])).length > 0)
       this.manifest.unlabelled.push(title);

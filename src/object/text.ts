@@ -23,11 +23,6 @@ export function escapeControls(text: string): string {
   });
 }
 
-/** Formats with commas between groups of three digits: `1,048,576`. */
-export function formatCount(count: number): string {
-  return count.toLocaleString('en-US');
-}
-
 /** Removes half of a surrogate pair that a cut has left at either end. */
 function whole(part: string): string {
   return part.replace(/^[\udc00-\udfff]|[\ud800-\udbff]$/g, '');

@@ -39,7 +39,7 @@ export const deliveryMetrics = {
   },
   waiting: {
     name: 'regkeeper_delivery_waiting',
-    help: 'Namespaces and copies that wait to be planned or written.',
+    help: 'Namespaces and copies waiting to be planned or written.',
     labelNames: [],
   },
   findings: {

@@ -213,7 +213,7 @@ export function openDestination(to: number | string, options: DestinationOptions
       const waitingOfOversized = oversized ? Math.min(oversized.bytes, oversized.left) : 0;
       const fits = bytes > maxWaitingBytes ? !oversized : waitingBytes - waitingOfOversized + bytes <= maxWaitingBytes;
       if (!fits) {
-        fail(`the buffer of ${(maxWaitingBytes / MiB).toFixed()} MiB is full`);
+        fail(`the ${(maxWaitingBytes / MiB).toFixed()} MiB buffer is full`);
         lost += 1;
         return;
       }

@@ -213,7 +213,7 @@ export const ownMetrics = {
   },
   auditFailing: {
     name: 'regkeeper_audit_log_failing',
-    help: 'Whether writing audit records currently fails.',
+    help: 'Whether writing audit records is currently failing.',
     labelNames: [],
   },
   auditLost: {

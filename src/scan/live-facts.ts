@@ -44,15 +44,15 @@ export async function readLiveFacts(options: LiveFactsOptions): Promise<LiveFact
   const gaps: string[] = [];
   const notRead: NotRead[] = [];
   const reader = createReader(client, namespace);
-  const reportLabels = reportAs(gaps, 'the labels of namespaces');
+  const reportLabels = reportAs(gaps, 'cannot read the labels of namespaces');
   const namespaces = await reader.namespaces().catch((error: unknown) => {
     // A namespace that does not exist contains nothing, and that result would hide a typing error.
     if (isNotFound(error)) throw error;
     return reportLabels(error);
   });
-  const accounts = await reader.accounts().catch(reportAs(gaps, 'service accounts, so their pull secrets are not shown'));
-  const secrets = await reader.secrets(secretNames).catch(reportAs(gaps, 'secrets, so missing ones are not reported'));
-  const delivery = await readDelivery(client, deliveredFrom).catch(reportAs(gaps, 'whether secrets are delivered'));
+  const accounts = await reader.accounts().catch(reportAs(gaps, 'cannot read service accounts, so their pull secrets are not shown'));
+  const secrets = await reader.secrets(secretNames).catch(reportAs(gaps, 'cannot read secrets, so missing ones are not reported'));
+  const delivery = await readDelivery(client, deliveredFrom).catch(reportAs(gaps, 'cannot determine whether secrets are delivered'));
   const streams = await reader.streams().catch((error: unknown) => {
     notRead.push(
       describeNotRead(error, { resource: 'imagestreams.image.openshift.io', namespace, path: streamsPath(namespace), verb: 'list' }),
@@ -85,10 +85,10 @@ export async function readLiveFacts(options: LiveFactsOptions): Promise<LiveFact
 }
 
 /** For `catch`: adds a sentence, unless nothing else can be read either. */
-function reportAs(gaps: string[], what: string): (error: unknown) => undefined {
+function reportAs(gaps: string[], failure: string): (error: unknown) => undefined {
   return (error) => {
     const { message } = describeNotRead(error, { resource: '', namespace: undefined, path: '', verb: 'list' });
-    gaps.push(`cannot read ${what}: ${message}`);
+    gaps.push(`${failure}: ${message}`);
     return undefined;
   };
 }

@@ -98,7 +98,9 @@ function warningsAbout({ name, namespace, labelInCluster }: ConfigMapInFile, own
 function bundleOf({ name, namespace, scope, documents }: ConfigMapInFile, ownNamespace: string): Bundle {
   const place = namespace || ownNamespace;
   if (scope.kind === 'cluster' && place !== ownNamespace) {
-    throw new Error(`ConfigMap ${place}/${name} is not in regkeeper's namespace ("${ownNamespace}"), so the server would not read it`);
+    throw new Error(
+      `ConfigMap ${place}/${name} is not in regkeeper's namespace, so the server would not read it. Set its metadata.namespace to "${ownNamespace}"`,
+    );
   }
   return { id: idOf({ metadata: { name, namespace: place } }, scope.kind), scope, documents };
 }

@@ -83,7 +83,7 @@ async function readKinds(
   const combined = combineKinds(parsed);
   if (combined.ok) return { kinds: combined.kinds, notRead };
   // The server has not started with this content, so it was changed since.
-  const message = `the custom kinds of the server are invalid: ${combined.problems.join(', ')}`;
+  const message = `the custom kinds of the server are invalid: ${combined.problems.join(', ')}. Fix the file, or pass a corrected one with --custom-kinds`;
   return { kinds: builtInKinds, notRead: [...notRead, { resource: 'configmaps', namespace, code: 'unknown-kind', message }] };
 }
 
@@ -112,7 +112,7 @@ async function readMounted(
     notRead.push({
       ...place,
       code: 'unknown-kind',
-      message: `the ConfigMap ${namespace}/${configMap} has no key ${file.slice(slash + 1)}`,
+      message: `the ConfigMap ${namespace}/${configMap} has no key ${file.slice(slash + 1)}. Add it, or pass the file with --custom-kinds`,
     });
   } catch (error) {
     notRead.push(describeNotRead(error, { ...place, path, verb: 'get' }));

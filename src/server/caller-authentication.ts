@@ -55,15 +55,18 @@ function createVerifier(clientCa: ClientCa, clock: Pick<Clock, 'now'>): (socket:
     if (known?.ca !== clientCa.current()) {
       // Node has no intermediate certificates of a client, so all of them must be in the client CA.
       const certificate = socket.getPeerX509Certificate();
-      if (!certificate || !clientCa.hasSigned(String(certificate))) return 'the CA that signed the client certificate is not accepted';
+      if (!certificate || !clientCa.hasSigned(String(certificate)))
+        return 'the CA that signed the client certificate is not accepted. Add it to the file for --client-ca';
       known = { ca: clientCa.current(), validTo: certificate.validToDate.getTime() };
       verified.set(socket, known);
     }
-    return clock.now() > known.validTo ? 'the client certificate has expired' : undefined;
+    return clock.now() > known.validTo ? 'the client certificate has expired. Renew it' : undefined;
   };
 }
 
 function explain(socket: TLSSocket): string {
   const hasCertificate = socket.getPeerX509Certificate?.() !== undefined;
-  return hasCertificate ? `the client certificate was not accepted (${socket.authorizationError})` : 'there is no client certificate';
+  return hasCertificate
+    ? `the client certificate was not accepted (${socket.authorizationError}). Configure the API server to present one that the CA in --client-ca signed`
+    : 'the client presented no certificate. Configure the API server to present one';
 }

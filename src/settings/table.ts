@@ -113,15 +113,15 @@ export const settingTable = {
   },
   tlsCert: { ...certificateFile, description: 'load the certificate chain (PEM), and watch it for changes' },
   tlsKey: { ...certificateFile, description: 'load the private key (PEM)' },
-  tlsCa: { ...certificateFile, description: 'CA (PEM), required with --tls-cert and --manage-webhooks' },
+  tlsCa: { ...certificateFile, description: 'load the CA (PEM). Required with --manage-webhooks' },
   manageWebhooks: { group: 'Registration', description: 'register the webhooks, and repair their configurations', default: false },
   excludeNamespaces: {
     deliver: {
       group: 'Delivery',
-      description: 'exclude these, in addition to the system namespaces',
+      description: 'deliver no secrets to these and the system namespaces',
     },
     ...registration,
-    description: 'exclude these, in addition to the system namespaces',
+    description: 'exclude these and the system namespaces from the webhooks',
     placeholder: 'name',
     multiple: true,
     read: readDnsLabel,
@@ -270,13 +270,13 @@ export function usageOf(name: SettingName): string {
   return `${short === undefined ? '' : `${short}, `}${flagOf(name)}${placeholder === undefined ? '' : ` <${placeholder}${multiple ? '...' : ''}>`}`;
 }
 
-/** The default in words. Undefined if there is none. */
-export function defaultOf(name: SettingName, setting = settingOf(name)): string | undefined {
+/** The default in words, with its values as `render` shows them. Undefined if there is none. */
+export function defaultOf(name: SettingName, setting = settingOf(name), render: (value: unknown) => string = String): string | undefined {
   const { default: value, devDefault, defaultText } = setting;
   if (defaultText !== undefined) return defaultText;
   if (value === undefined) return undefined;
-  const usual = value === false ? 'off' : String(value);
-  return devDefault === undefined ? usual : `${usual}, or ${devDefault} with --dev`;
+  const usual = value === false ? 'off' : render(value);
+  return devDefault === undefined ? usual : `${usual}, or ${render(devDefault)} with --dev`;
 }
 
 function wordsOf(name: SettingName): readonly string[] {

@@ -35,9 +35,9 @@ export type YamlTrouble =
 export function describeYamlError(error: YamlTrouble): string {
   switch (error.code) {
     case 'too-long':
-      return `the document has ${error.length} characters. At most ${error.maxLength} are allowed.`;
+      return `the document has ${error.length.toLocaleString('en-US')} characters. The maximum is ${error.maxLength.toLocaleString('en-US')}.`;
     case 'too-many-lexemes':
-      return `the document has more than ${error.max} YAML tokens. Split it.`;
+      return `the document has more than ${error.max.toLocaleString('en-US')} YAML tokens. Split it.`;
     case 'nested-too-deep':
       return 'the document is nested more deeply than any Kubernetes object. Check for stray brackets or dashes.';
     case 'syntax':
@@ -63,7 +63,7 @@ export function describeYamlError(error: YamlTrouble): string {
     case 'recursive-anchor':
       return `the anchor &${error.name} contains itself.`;
     case 'too-many-aliased':
-      return `aliases expand to more than ${error.max} values. Specify the values without aliases.`;
+      return `aliases expand to more than ${error.max.toLocaleString('en-US')} values. Specify the values without aliases.`;
     case 'bad-merge':
       return 'the value of a merge key << must be a mapping, an alias of a mapping, or a list of these.';
     case 'folded-field-name':

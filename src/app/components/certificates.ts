@@ -96,7 +96,8 @@ async function openSource({ settings, client, leader, log, clock }: Certificates
   const onProblem = (message: string) => log.error({}, message);
   switch (tls.mode) {
     case 'self': {
-      if (!client || !settings.cluster) throw new Error('--tls self requires a cluster');
+      if (!client || !settings.cluster)
+        throw new Error('--tls self stores the certificate in a Secret, which requires a cluster. Set --kubeconfig, or use --tls dev');
       const { namespace } = settings.cluster;
       const { secretName } = tls;
       const options = { client, namespace, secretName, service, leadership: leader };

@@ -56,7 +56,12 @@ export function createWebhook({ settings, certificates, clientCa, collaborators,
 
   function logInvalidity(): void {
     const invalidity = certificates.invalidity();
-    if (invalidity !== undefined) log.error({}, `clients will reject the certificate: ${invalidity}`);
+    if (invalidity === undefined) return;
+    const fix =
+      settings.tls.mode === 'self'
+        ? 'See the regkeeper log for why it was not renewed'
+        : 'Replace the certificate and its key with valid ones';
+    log.error({}, `clients will reject the certificate: ${invalidity}. ${fix}, and check the clock`);
   }
 
   return {

@@ -143,7 +143,7 @@ function createClockComparison({ client, log, clock = systemClock }: SecretCerti
     if (skewed && !wasSkewed)
       log.warn(
         { ours: local, servers: apiServer },
-        `the local clock is ${Math.round(Math.abs(ahead) / minute)} minutes ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
+        `the local clock is ${Math.round(Math.abs(ahead) / minute)} min ${ahead > 0 ? 'ahead of' : 'behind'} the API server's clock. ` +
           'Certificates are renewed only when they are due according to both clocks. Synchronize the clocks',
       );
     if (!skewed && wasSkewed) log.info({}, "the local clock agrees with the API server's clock again");
@@ -190,7 +190,7 @@ function dnsNamesOf({ service, namespace }: SecretCertificateOptions): string[] 
 function describeSecretRole({ namespace, secretName }: SecretCertificateOptions): string {
   const path = `/api/v1/namespaces/${namespace}/secrets`;
   const role = describeRequiredRole({ path, name: secretName, verbs: ['get', 'list', 'watch', 'update'] });
-  return `${role}. Or correct --service and --namespace, which determine the name of the Secret`;
+  return `${role}. Alternatively, correct --service and --namespace, which determine the name of the Secret`;
 }
 
 async function readSecret({ client, namespace, secretName }: SecretCertificateOptions): Promise<Secret | undefined> {
@@ -206,7 +206,7 @@ function rejectForeignSecret({ metadata }: Secret, secretLabel: string): void {
   if (metadata.labels?.[ownerLabel] === owner) return;
   throw new ConfigurationError(
     `${secretLabel} does not belong to regkeeper: it has no label ${ownerLabel}=${owner}, so it is left unchanged. ` +
-      'Choose a different name for the Secret, or add the label if its contents may be replaced',
+      'Its name comes from --service and --namespace: change one of them, or add the label if the contents may be replaced',
   );
 }
 

@@ -62,7 +62,7 @@ export function checkCommand(terminal: Terminal, finish: (code: ExitCode) => voi
     .addOption(assumeCompleteOption())
     .addOption(customKindsOption())
     .addOption(skipUnknownOption())
-    .addOption(new Option('--strict', 'exit with 1 on warnings too'))
+    .addOption(new Option('--strict', 'exit with code 1 on warnings too'))
     .addOption(outputOption('github', 'junit', 'sarif'))
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
@@ -91,7 +91,7 @@ const examples = [
 const exitCodes = [
   'no object is denied',
   'an object is denied, or its result is uncertain',
-  'some input was not evaluated, or invalid rules or usage',
+  'some input was not evaluated, or the rules or usage are invalid',
 ];
 
 async function check(options: CheckOptions, terminal: Terminal): Promise<ExitCode> {

@@ -7,7 +7,7 @@ import { compareRuleSets, type RuleChange } from '../../rules/store/compare-rule
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
-import { addLiveOptions, type ConnectAction, type LiveOptions, rejectLiveOptions } from '../input/live-objects.ts';
+import { addOptionsWithCluster, type ConnectAction, type LiveOptions, rejectLiveOptions } from '../input/live-objects.ts';
 import { readManifestsOption } from '../input/manifests-from-files.ts';
 import {
   assumeCompleteOption,
@@ -48,16 +48,16 @@ export function diffCommand(terminal: Terminal, finish: (code: ExitCode) => void
     .argument('[new]', 'rules after the change. Optional with --cluster: if omitted, <old> is compared with the rules in effect')
     .addOption(manifestsOption().conflicts('cluster'))
     .addOption(replayOption().conflicts('cluster'))
-    .addOption(new Option('--cluster', 'show the effect on what runs in a cluster'));
-  return addLiveOptions(command, namespaceOption('namespace for objects that have none. With --cluster: only this namespace'))
+    .addOption(new Option('--cluster', 'show the effect on what is running in a cluster'));
+  return addOptionsWithCluster(command)
     .addOption(userOption())
     .addOption(dateOption())
     .addOption(assumeCompleteOption().conflicts('cluster'))
     .addOption(customKindsOption())
     .addOption(skipUnknownOption().conflicts('cluster'))
-    .addOption(new Option('--strict', 'exit with 1 on any difference'))
+    .addOption(new Option('--strict', 'exit with code 1 on any difference'))
     .addOption(outputOption())
-    .addOption(quietOption())
+    .addOption(quietOption('print only differences'))
     .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (old: string | undefined, now: string | undefined, options: DiffOptions) => {
       if (old === undefined) return command.error(`error: missing argument: ${options.cluster ? needsNew : needsBoth}`);
@@ -87,7 +87,7 @@ const examples = [
 const exitCodes = [
   'no object is newly denied, and none loses a secret',
   'an object or past request is newly denied or loses a secret, or a result is uncertain. Without -f, --replay or --cluster: the rules differ',
-  'some input was not read or evaluated, or invalid rules or usage',
+  'some input was not read or evaluated, or the rules or usage are invalid',
   'with --replay: same as 0, except that some requests cannot be replayed',
 ];
 

@@ -51,7 +51,7 @@ export function readRulesAndLabels(
     const gaps = [...(scope.gap === undefined ? [] : [scope.gap]), ...(gap === undefined ? [] : [gap])];
     if (!options.quiet) terminal.err(renderLiveRemarks(installation, gaps));
     // Then the result has no effect, so this is no remark.
-    if (excluded) terminal.err(`regkeeper: namespace ${namespace} is excluded from the webhooks, so its images are not evaluated\n`);
+    if (excluded) terminal.err(`regkeeper: namespace "${namespace}" is excluded from the webhooks, so its images are not evaluated\n`);
     return { rules: inEffect.rules, labels, excluded, incomplete: notRead.length > 0 };
   });
 }
@@ -68,6 +68,6 @@ async function readLabels(
   } catch (error) {
     if (isNotFound(error)) throw new ConfigurationError(`namespace "${namespace}" does not exist in the cluster`);
     const { message } = describeNotRead(error, { resource: 'namespaces', namespace: undefined, path, verb: 'get' });
-    return { labels: undefined, gap: `cannot read the labels of namespace ${namespace}: ${message}` };
+    return { labels: undefined, gap: `cannot read the labels of namespace "${namespace}": ${message}` };
   }
 }

@@ -52,14 +52,14 @@ export function explainCommand(terminal: Terminal, finish: (code: ExitCode) => v
     .argument('<images...>', 'images, or - to read one per line from standard input')
     .addOption(rulesOption())
     .addOption(new Option('--cluster', 'use the rules and namespace labels of a cluster').conflicts('rules'))
-    .addOption(namespaceOption('namespace of the workload (default: default)'))
-    .addOption(new Option('--namespace-label <key=value...>', 'labels of the namespace').argParser(addLabels))
+    .addOption(namespaceOption('set the namespace of the workload (default: "default")'))
+    .addOption(new Option('--namespace-label <key=value...>', 'set the labels of the namespace').argParser(addLabels))
     .addOption(new Option('--no-namespace-labels', 'evaluate as if the namespace had no labels').conflicts('namespaceLabel'))
-    .addOption(new Option('--push', 'evaluate the image as pushed by a build'))
+    .addOption(new Option('--push', 'evaluate images as pushed by a build'))
     .addOption(dateOption())
-    .addOption(kubeconfigOption())
-    .addOption(contextOption())
-    .addOption(regkeeperNamespaceOption())
+    .addOption(kubeconfigOption('with --cluster: '))
+    .addOption(contextOption('with --cluster: '))
+    .addOption(regkeeperNamespaceOption('with --cluster: '))
     .addOption(outputOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
@@ -79,7 +79,7 @@ const examples = [
 const exitCodes = [
   'every image is allowed',
   'an image is denied or invalid, or its result is uncertain',
-  'invalid rules or usage, or an unreadable file. With --cluster: something could not be read',
+  'the rules or usage are invalid, or a file is unreadable. With --cluster: something could not be read',
 ];
 
 async function explainImages(
@@ -126,8 +126,10 @@ type Basis = {
 
 async function readFromFiles(paths: readonly string[], options: ExplainOptions, terminal: Terminal): Promise<Basis | undefined> {
   const rules = await readRulesOption(paths, terminal, options).catch((error: unknown) => {
-    if (!(error instanceof ConfigurationError) || paths.length === 1) throw error;
-    throw new ConfigurationError(`${error.message}. Put images before --rules, or right after its first path`);
+    // The option accepts several paths, so it also takes images that follow them.
+    const image = error instanceof ConfigurationError && paths.slice(1).find((path) => error.message.startsWith(`rules ${path}: `));
+    if (!image) throw error;
+    throw new ConfigurationError(`${error.message}. If ${JSON.stringify(image)} is an image, put it before --rules`);
   });
   return rules && { rules, labels: labelsIn(options) };
 }

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { draftFromManifests } from '../../draft/draft-from-manifests.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
-import { addLiveOptions, type ConnectAction, type LiveOptions, rejectLiveOptions } from '../input/live-objects.ts';
+import { addOptionsWithCluster, type ConnectAction, type LiveOptions, rejectLiveOptions } from '../input/live-objects.ts';
 import { readManifestsOption } from '../input/manifests-from-files.ts';
 import { manifestsOption, namespaceOption, skipUnknownOption } from '../input/options.ts';
 import { helpNotes } from '../line/help-text.ts';
@@ -23,12 +23,12 @@ type InitOptions = LiveOptions & {
 export function initCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   const command = new Command('init')
     .addOption(manifestsOption().conflicts('cluster'))
-    .addOption(new Option('--cluster', 'read what runs in a cluster instead of files'))
+    .addOption(new Option('--cluster', 'read what is running in a cluster, instead of files'))
     .addOption(new Option('--per-path', 'generate a rule per top-level path instead of per registry'));
-  return addLiveOptions(command, namespaceOption('namespace for objects that have none. With --cluster: only this namespace'))
+  return addOptionsWithCluster(command)
     .addOption(customKindsOption())
     .addOption(skipUnknownOption().conflicts('cluster'))
-    .addOption(new Option('-o, --output <format>', 'output format').choices(['rules', 'configmap']).default('rules'))
+    .addOption(new Option('-o, --output <format>', 'set the output format').choices(['rules', 'configmap']).default('rules'))
     .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (options: InitOptions) => {
       if (!options.cluster) return finish(await init(options, terminal));
@@ -44,7 +44,7 @@ const examples = [
     does: 'Trust only the paths in use, such as docker.io/library',
     line: 'regkeeper init -f deploy/examples/objects --per-path',
   },
-  { does: 'Generate them for what runs in a cluster', line: 'regkeeper init --cluster > rules.yaml' },
+  { does: 'Generate them for what is running in a cluster', line: 'regkeeper init --cluster > rules.yaml' },
   {
     does: 'Generate a ConfigMap from a rendered chart',
     line: 'helm template web charts/web | regkeeper init -f - -o configmap',
@@ -54,7 +54,7 @@ const examples = [
 const exitCodes = [
   'every known image is allowed by a rule',
   'an image cannot be allowed by any rule, or the rules are too long',
-  'some input was not evaluated, or invalid rules or usage',
+  'some input was not evaluated, or the rules or usage are invalid',
 ];
 
 async function init(options: InitOptions, terminal: Terminal): Promise<ExitCode> {

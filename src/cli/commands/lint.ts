@@ -31,7 +31,7 @@ export function lintCommand(terminal: Terminal, finish: (code: ExitCode) => void
   return new Command('lint')
     .argument('<files...>', 'rules: files or directories, or - for standard input')
     .addOption(outputOption('github', 'junit', 'sarif'))
-    .addOption(new Option('--strict', 'exit with 1 on warnings too'))
+    .addOption(new Option('--strict', 'exit with code 1 on warnings too'))
     .addOption(dateOption())
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))

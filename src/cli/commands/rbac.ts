@@ -24,11 +24,13 @@ type RbacOptions = {
 export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('rbac')
     .addOption(rulesOption().makeOptionMandatory())
-    .addOption(namespaceOption("regkeeper's namespace").default('regkeeper'))
-    .addOption(new Option('--service-account <name>', 'service account (default: "regkeeper", "regkeeper-deliver" with --deliver)'))
-    .addOption(new Option('--deliver', 'print the permissions and the policy of secret delivery'))
-    .addOption(new Option('--exclude-namespaces <name...>', 'namespaces that never get a copy of a secret, with --deliver'))
-    .addOption(customKindsOption('files that declare custom resources, with --deliver'))
+    .addOption(namespaceOption("set regkeeper's namespace").default('regkeeper'))
+    .addOption(
+      new Option('--service-account <name>', 'set the service account (default: "regkeeper", or "regkeeper-deliver" with --deliver)'),
+    )
+    .addOption(new Option('--deliver', 'print the permissions and policy for secret delivery'))
+    .addOption(new Option('--exclude-namespaces <name...>', 'with --deliver: exclude these namespaces from secret delivery'))
+    .addOption(customKindsOption('with --deliver: load files that declare custom resources'))
     .addHelpText('after', helpNotes({ examples }))
     .action(async (options: RbacOptions) => {
       if (!options.deliver) rejectDeliveryOptions(options);
@@ -48,7 +50,7 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
 /** They have no effect on the permissions of the webhook, and a scan reads the custom kinds of the server. */
 function rejectDeliveryOptions({ customKinds, excludeNamespaces }: RbacOptions): void {
   const useless = (customKinds && '--custom-kinds') ?? (excludeNamespaces && '--exclude-namespaces');
-  if (useless) throw new ConfigurationError(`${useless} can be used with --deliver only`);
+  if (useless) throw new ConfigurationError(`${useless} can be used only with --deliver`);
 }
 
 /** Returns undefined if a file has problems. */
@@ -71,7 +73,10 @@ function printDelivery({ deliveredSecrets }: RuleSet, customKinds: readonly Kind
 const examples = [
   { does: 'Print the ClusterRole and its binding', line: 'regkeeper rbac --rules deploy/examples/rules' },
   { does: 'Apply them', line: 'regkeeper rbac --rules deploy/examples/rules | kubectl apply -f -' },
-  { does: 'Apply the permissions of secret delivery', line: 'regkeeper rbac --deliver --rules deploy/examples/rules | kubectl apply -f -' },
+  {
+    does: 'Apply the permissions for secret delivery',
+    line: 'regkeeper rbac --deliver --rules deploy/examples/rules | kubectl apply -f -',
+  },
   {
     does: 'Print them with permissions on custom resources',
     line: 'regkeeper rbac --deliver --rules deploy/examples/rules --custom-kinds deploy/custom-kinds/custom-kinds.yaml',

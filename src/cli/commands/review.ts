@@ -34,8 +34,8 @@ type ReviewOptions = {
 export function reviewCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('review')
     .argument('<files...>', 'manifests: files or directories, or - for standard input')
-    .addOption(new Option('--server <url>', 'address of the webhook').default('https://localhost:8443').argParser(parseServer))
-    .addOption(new Option('--ca <file>', 'CA certificate of the webhook').default('certs/dev/ca.crt'))
+    .addOption(new Option('--server <url>', 'send to the webhook at this address').default('https://localhost:8443').argParser(parseServer))
+    .addOption(new Option('--ca <file>', "verify the webhook's certificate with this CA certificate").default('certs/dev/ca.crt'))
     .addOption(namespaceOption().default('default'))
     .addOption(userOption())
     .addOption(quietOption())

@@ -35,12 +35,20 @@ type ScanOptions = LiveOptions & {
 
 export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   return addLiveOptions(new Command('scan'))
-    .addOption(rulesOption('rules from files instead of the ConfigMaps in the cluster'))
-    .addOption(new Option('--by <group>', 'what to group the results by').choices(groupings).default('registry'))
+    .addOption(rulesOption('load rules from files instead of the ConfigMaps in the cluster'))
+    .addOption(new Option('--by <group>', 'group the results by registry, namespace or finding').choices(groupings).default('registry'))
     .addOption(dateOption())
     .addOption(customKindsOption())
     .addOption(outputOption())
-    .addOption(new Option('--report', 'write the results as Reports').conflicts(['rules', 'selector', 'date', 'by', 'output']))
+    .addOption(
+      new Option('--report', 'write the results to the cluster as Reports (openreports.io)').conflicts([
+        'rules',
+        'selector',
+        'date',
+        'by',
+        'output',
+      ]),
+    )
     .addOption(quietOption())
     .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (options: ScanOptions) => {
@@ -58,7 +66,7 @@ const examples = [
 const exitCodes = [
   'everything is allowed',
   'an object is denied, or its result is uncertain',
-  'some input could not be read or evaluated, or invalid rules or usage',
+  'some input could not be read or evaluated, or the rules or usage are invalid',
 ];
 
 async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
@@ -75,7 +83,9 @@ async function scanReport(client: ApiClient, options: ScanOptions, terminal: Ter
   const { buildReports } = await import('../../scan/report/namespace-report.ts');
   const { servesReports, writeFailure, writeReports } = await import('../../scan/report/write-reports.ts');
   if (!(await servesReports(client))) {
-    terminal.err('regkeeper: the cluster has no Reports (openreports.io/v1alpha1), so none were written. Install their CRD\n');
+    terminal.err(
+      'regkeeper: the Report CRD (openreports.io/v1alpha1) is not installed in the cluster, so no Reports were written. Install it\n',
+    );
     return 2;
   }
   const { namespace } = options;

@@ -20,11 +20,11 @@ type TestCommandOptions = {
 export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('test')
     .argument('<dir>', 'directory of policy tests')
-    .addOption(rulesOption('rules for tests without a rules file: files or directories'))
+    .addOption(rulesOption('load rules for tests without a rules file from files or directories'))
     .addOption(customKindsOption())
-    .addOption(new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'junit']).default('table'))
+    .addOption(new Option('-o, --output <format>', 'set the output format').choices(['table', 'json', 'junit']).default('table'))
     .addOption(new Option('--update', 'write expected.yaml where it is missing or differs'))
-    .addOption(quietOption())
+    .addOption(quietOption('print only failed tests'))
     .addHelpText('after', helpNotes({ examples, exitCodes }))
     .action(async (folder: string, options: TestCommandOptions) => finish(await runTests(folder, options, terminal)));
 }
@@ -35,7 +35,7 @@ const examples = [
   { does: 'Write expected.yaml for a new test', line: 'regkeeper test policy-tests --update' },
 ];
 
-const exitCodes = ['every test passed or was written', 'a test failed, or could not be evaluated', 'invalid usage, or no test found'];
+const exitCodes = ['every test passed or was written', 'a test failed, or could not be evaluated', 'invalid usage, or no tests found'];
 
 async function runTests(
   folder: string,

@@ -3,7 +3,7 @@ import { Option } from 'commander';
 import type { Kinds } from '../../object/kinds.ts';
 import type { Terminal } from '../terminal.ts';
 
-export function customKindsOption(description = 'files that declare custom resources with images'): Option {
+export function customKindsOption(description = 'load files that declare custom resources with images'): Option {
   return new Option('--custom-kinds <files...>', description);
 }
 

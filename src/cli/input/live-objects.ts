@@ -1,5 +1,5 @@
 /** The options of commands that read live objects, and the progress that they show meanwhile. */
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import { type ApiClient, ApiError } from '../../kube/api-client.ts';
 import type { Progress } from '../../scan/read-workloads.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
@@ -26,14 +26,24 @@ export type LiveOptions = ClusterChoice & {
   readonly regkeeperNamespace: string;
 };
 
-export function addLiveOptions(command: Command, namespace = namespaceOption('only objects in this namespace')): Command {
+export function addLiveOptions(command: Command): Command {
+  return addOptions(command, namespaceOption('read only objects in this namespace'), '');
+}
+
+/** For a command that reads live objects only with --cluster, and files otherwise. */
+export function addOptionsWithCluster(command: Command): Command {
+  const namespace = namespaceOption('set the namespace for objects that have none. With --cluster: read only objects in this namespace');
+  return addOptions(command, namespace, 'with --cluster: ');
+}
+
+function addOptions(command: Command, namespace: Option, when: string): Command {
   return command
     .addOption(namespace)
-    .addOption(allNamespacesOption())
-    .addOption(selectorOption())
-    .addOption(kubeconfigOption())
-    .addOption(contextOption())
-    .addOption(regkeeperNamespaceOption());
+    .addOption(allNamespacesOption(when))
+    .addOption(selectorOption(when))
+    .addOption(kubeconfigOption(when))
+    .addOption(contextOption(when))
+    .addOption(regkeeperNamespaceOption(when));
 }
 
 const liveFlags = { allNamespaces: '--all-namespaces', selector: '--selector', kubeconfig: '--kubeconfig', context: '--context' } as const;
@@ -42,7 +52,7 @@ const liveFlags = { allNamespaces: '--all-namespaces', selector: '--selector', k
 export function rejectLiveOptions(options: Partial<LiveOptions>): void {
   const names = Object.keys(liveFlags) as (keyof typeof liveFlags)[];
   const useless = names.find((name) => options[name] !== undefined);
-  if (useless !== undefined) throw new ConfigurationError(`${liveFlags[useless]} can be used with --cluster only`);
+  if (useless !== undefined) throw new ConfigurationError(`${liveFlags[useless]} can be used only with --cluster`);
 }
 
 /** Closes the connection at the end. */

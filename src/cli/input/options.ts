@@ -4,15 +4,15 @@ import { parseDay } from '../../evaluate/parse-day.ts';
 import { dnsLabel } from '../../rules/language/label-grammar.ts';
 import { parseLabelSelector } from '../../rules/language/label-selector.ts';
 
-export function rulesOption(description = 'rules: files or directories'): Option {
+export function rulesOption(description = 'load rules from files or directories'): Option {
   return new Option('--rules <paths...>', description);
 }
 
 export function manifestsOption(): Option {
-  return new Option('-f, --filename <paths...>', 'manifests: files or directories, or - for standard input');
+  return new Option('-f, --filename <paths...>', 'read manifests from files or directories, or - for standard input');
 }
 
-export function namespaceOption(description = 'namespace for objects that have none'): Option {
+export function namespaceOption(description = 'set the namespace for objects that have none'): Option {
   return new Option('-n, --namespace <name>', description).argParser(parseNamespace);
 }
 
@@ -22,15 +22,15 @@ function parseNamespace(text: string): string {
 }
 
 export function userOption(): Option {
-  return new Option('--user <name>', 'user who creates the objects').default('developer');
+  return new Option('--user <name>', 'set the user who creates the objects').default('developer');
 }
 
 export function assumeCompleteOption(): Option {
   return new Option('--assume-complete', 'treat secrets and service accounts not in files as missing');
 }
 
-export function quietOption(): Option {
-  return new Option('-q, --quiet', 'print only findings');
+export function quietOption(description = 'print only findings'): Option {
+  return new Option('-q, --quiet', description);
 }
 
 /** The day for which exemptions and ends of rules are evaluated. Its value is noon in UTC, in milliseconds since 1970. */
@@ -42,30 +42,34 @@ export function dateOption(): Option {
   });
 }
 
-/** Accepts what `check` and `diff` report as `unknown-kind`. */
+/** Skips what `check` and `diff` report as `unknown-kind`. */
 export function skipUnknownOption(): Option {
-  return new Option('--skip-unknown', 'accept unknown kinds that may contain images');
+  return new Option('--skip-unknown', 'skip objects of unknown kinds that may contain images, instead of failing');
 }
 
-export function kubeconfigOption(): Option {
-  return new Option('--kubeconfig <file>', 'kubeconfig of the cluster (default: KUBECONFIG, else ~/.kube/config)');
+/** The options for a cluster begin with `when`, if they have an effect only with another option. */
+export function kubeconfigOption(when = ''): Option {
+  return new Option(
+    '--kubeconfig <file>',
+    `${when}use this kubeconfig to connect to the cluster (default: KUBECONFIG, else ~/.kube/config)`,
+  );
 }
 
-export function contextOption(): Option {
-  return new Option('--context <name>', 'context of the kubeconfig (default: the current context)');
+export function contextOption(when = ''): Option {
+  return new Option('--context <name>', `${when}use this kubeconfig context (default: the current context)`);
 }
 
-export function regkeeperNamespaceOption(): Option {
-  return new Option('--regkeeper-namespace <name>', "regkeeper's namespace").default('regkeeper').argParser(parseNamespace);
+export function regkeeperNamespaceOption(when = ''): Option {
+  return new Option('--regkeeper-namespace <name>', `${when}set regkeeper's namespace`).default('regkeeper').argParser(parseNamespace);
 }
 
-export function allNamespacesOption(): Option {
-  return new Option('-A, --all-namespaces', 'objects in all namespaces (the default)').conflicts('namespace');
+export function allNamespacesOption(when = ''): Option {
+  return new Option('-A, --all-namespaces', `${when}read objects in all namespaces (the default)`).conflicts('namespace');
 }
 
 /** As in `kubectl get -l`. The value is the text. */
-export function selectorOption(): Option {
-  return new Option('-l, --selector <labels>', 'only objects with these labels').argParser((text) => {
+export function selectorOption(when = ''): Option {
+  return new Option('-l, --selector <labels>', `${when}read only objects with these labels`).argParser((text) => {
     const read = parseLabelSelector(text);
     if (!read.ok) throw new InvalidArgumentError(read.problem);
     return text;

@@ -2,13 +2,13 @@
 import { Option } from 'commander';
 import { compareReplays, type ReplayComparison } from '../../evaluate/replay/compare-replays.ts';
 import { maxLineBytes, readLines } from '../../evaluate/replay/read-lines.ts';
-import { formatCount } from '../../object/text.ts';
+import { formatCount } from '../../image/wording.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { limitGarbage } from './garbage-limit.ts';
 
 export function replayOption(): Option {
-  return new Option('--replay <files...>', 'audit records of past requests, or - for standard input');
+  return new Option('--replay <files...>', 'replay audit records of past requests, or - for standard input');
 }
 
 /** About 15 MB of records. */
@@ -32,6 +32,8 @@ export async function replayRecords(paths: readonly string[], before: RuleSet, a
   const result = run.result();
   const { requests, brokenLines } = result.summary;
   if (requests + brokenLines === 0)
-    throw new ConfigurationError(`${paths.join(', ')}: no audit records of requests found. The server writes them to --audit-log`);
+    throw new ConfigurationError(
+      `${paths.join(', ')}: no audit records of requests found. The server writes them to the file set with --audit-log`,
+    );
   return result;
 }

@@ -7,7 +7,7 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
   for (const name of names) {
     const setting = settingOf(name);
     const { group, description, placeholder, choices } = setting;
-    const defaultText = defaultOf(name, setting);
+    const defaultText = defaultOf(name, setting, quoteText);
     const details = [...(defaultText === undefined ? [] : [`default: ${defaultText}`]), `env: ${variableOf(name)}`];
     const option = new Option(usageOf(name), `${description} (${details.join(', ')})`).helpGroup(`${group}:`);
     // Set here, because the method `choices` would also check them. Values are validated together with those of variables.
@@ -16,6 +16,11 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
     // --no-… switches off what a variable or an earlier flag has switched on.
     if (placeholder === undefined) command.addOption(new Option(negated(name)).helpGroup(`${group}:`).hideHelp());
   }
+}
+
+/** As commander shows the defaults of other options. */
+export function quoteText(value: unknown): string {
+  return typeof value === 'string' ? `"${value}"` : String(value);
 }
 
 export function negated(name: SettingName): string {

@@ -65,7 +65,7 @@ const notEvaluatedTexts: Readonly<Record<NotEvaluatedCode, readonly [text: strin
   'mistyped-kind': ['The API version does not have this kind.', 'Correct the kind or the apiVersion.'],
   'unknown-kind': [
     'An object of an unknown kind may contain images.',
-    'Describe the kind with --custom-kinds, or accept it with --skip-unknown.',
+    'Describe the kind with --custom-kinds, or skip its objects with --skip-unknown.',
   ],
 };
 

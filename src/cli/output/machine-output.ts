@@ -6,7 +6,7 @@ export type MachineFormat = 'json' | 'yaml';
 
 /** The option -o. The default is a table for people. */
 export function outputOption(...more: readonly string[]): Option {
-  return new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'yaml', ...more]).default('table');
+  return new Option('-o, --output <format>', 'set the output format').choices(['table', 'json', 'yaml', ...more]).default('table');
 }
 
 export function renderMachine(value: unknown, format: MachineFormat): string {

@@ -1,7 +1,7 @@
 /** Renders differences as plain text for people: a block per object, or a line per change of the rules. */
 
 import type { Comparison, Effect, ObjectChange } from '../../evaluate/compare-evaluations.ts';
-import { countOf } from '../../image/wording.ts';
+import { countOf, formatCount } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import { renderOrigin, renderSourcePath } from '../../rules/language/problem.ts';
 import type { ComparedValue, RuleChange } from '../../rules/store/compare-rule-sets.ts';
@@ -98,14 +98,14 @@ function renderCopies(meaning: Meaning, text: string, namespaces: readonly strin
 function renderCounts(summary: Comparison['summary']): string {
   const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, uncertain, unchanged } = summary;
   const parts = [
-    `${newlyDenied} newly denied`,
-    `${newlyAllowed} newly allowed`,
-    `${newlyWarned} newly warned`,
-    ...(noLongerWarned > 0 ? [`${noLongerWarned} no longer warned`] : []),
-    `${countOf(secretsGained, 'gains', 'gain')} secrets`,
-    `${countOf(secretsLost, 'loses', 'lose')} secrets`,
-    `${unchanged} unchanged`,
-    ...(uncertain > 0 ? [`${uncertain} uncertain`] : []),
+    `${formatCount(newlyDenied)} newly denied`,
+    `${formatCount(newlyAllowed)} newly allowed`,
+    `${formatCount(newlyWarned)} newly warned`,
+    ...(noLongerWarned > 0 ? [`${formatCount(noLongerWarned)} no longer warned`] : []),
+    `${formatCount(secretsGained)} gaining secrets`,
+    `${formatCount(secretsLost)} losing secrets`,
+    `${formatCount(unchanged)} unchanged`,
+    ...(uncertain > 0 ? [`${formatCount(uncertain)} uncertain`] : []),
   ];
   return parts.join(', ');
 }

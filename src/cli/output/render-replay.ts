@@ -1,8 +1,8 @@
 /** Renders what a change of the rules does to past requests, as plain text for people. */
 import type { ReplayChange, ReplayComparison } from '../../evaluate/replay/compare-replays.ts';
 import { type RequestSubject, recordGaps } from '../../evaluate/replay/read-record.ts';
-import { countOf, inputName } from '../../image/wording.ts';
-import { escapeControls, formatCount } from '../../object/text.ts';
+import { countOf, formatCount, inputName } from '../../image/wording.ts';
+import { escapeControls } from '../../object/text.ts';
 import { type Paint, plain } from './paint.ts';
 import { indent, labelOf, renderImageResult } from './render-diff.ts';
 
@@ -11,7 +11,7 @@ const shownBrokenLines = 10;
 /** A block for each object whose requests fare differently, then a line with the numbers. */
 export function renderReplay({ changes, requestsNotShown, summary }: ReplayComparison, { paint = plain, quiet = false } = {}): string {
   const blocks = changes.map((change) => renderChange(change, paint)).join('');
-  const more = requestsNotShown > 0 ? `and ${countOf(requestsNotShown, 'request')} for further objects, with a changed outcome\n\n` : '';
+  const more = requestsNotShown > 0 ? `and ${countOf(requestsNotShown, 'request')} for other objects, also with a changed outcome\n\n` : '';
   return quiet ? blocks + more : blocks + more + renderSummary(summary);
 }
 
@@ -65,8 +65,8 @@ function renderSummary(summary: Summary): string {
     `${formatCount(newlyAllowed)} newly allowed`,
     `${formatCount(newlyWarned)} newly warned`,
     ...(noLongerWarned > 0 ? [`${formatCount(noLongerWarned)} no longer warned`] : []),
-    `${formatCount(secretsGained)} ${secretsGained === 1 ? 'gains' : 'gain'} secrets`,
-    `${formatCount(secretsLost)} ${secretsLost === 1 ? 'loses' : 'lose'} secrets`,
+    `${formatCount(secretsGained)} gaining secrets`,
+    `${formatCount(secretsLost)} losing secrets`,
     `${formatCount(unchanged)} unchanged`,
     ...(notReplayable > 0 ? [`${formatCount(notReplayable)} not replayable`] : []),
   ];

@@ -7,7 +7,7 @@ import type { KindCount } from '../../evaluate/count-kinds.ts';
 import type { Evaluation } from '../../evaluate/evaluate.ts';
 import { type EvaluatedImage, type ObjectResult, renderSubject } from '../../evaluate/evaluate-object.ts';
 import { renderNotEvaluated } from '../../evaluate/not-evaluated.ts';
-import { countOf } from '../../image/wording.ts';
+import { countOf, formatCount } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { AuditedSource } from '../../observe/audit/audited-rule.ts';
 import { type Paint, plain } from './paint.ts';
@@ -25,7 +25,7 @@ export function renderResult(result: ObjectResult, paint: Paint = plain): string
     ...images.flatMap(renderImage),
     ...inject.map(({ path, secret, from }) => `+ ${path}: ${secret}${from === 'serviceAccount' ? ' (from the service account)' : ''}`),
     // In mode audit, no message says it.
-    ...(outcomeIfEnforced === 'denied' && outcome === 'allowed' ? ['will be denied in enforce mode'] : []),
+    ...(outcomeIfEnforced === 'denied' && outcome === 'allowed' ? ['would be denied in enforce mode'] : []),
     ...[...(uncertain.length > 0 ? uncertain : uncertainImages(images)), ...messages].flatMap((message) => message.split('\n')),
   ];
   const head = `${paint(meaning, label)}${' '.repeat(indent - label.length)}${renderHead(object)}`;
@@ -75,24 +75,28 @@ export function renderSource(source: AuditedSource): string {
 export function renderSummary({ summary, notEvaluated }: Pick<Evaluation, 'summary' | 'notEvaluated'>): string {
   const { allowed, warned, denied, uncertain, withoutImages } = summary;
   const parts = [
-    `${allowed} allowed`,
-    `${warned} warned`,
-    `${denied} denied`,
-    ...(withoutImages > 0 ? [`${withoutImages} without images`] : []),
+    `${formatCount(allowed)} allowed`,
+    `${formatCount(warned)} warned`,
+    `${formatCount(denied)} denied`,
+    ...(withoutImages > 0 ? [`${formatCount(withoutImages)} without images`] : []),
   ];
   const sentences = [
     `${countOf(allowed + warned + denied + withoutImages, 'object')} evaluated: ${parts.join(', ')}`,
-    ...(uncertain > 0 ? [`The result is uncertain for ${uncertain} of them`] : []),
-    ...(notEvaluated.length > 0 ? [`${notEvaluated.length} not evaluated`] : []),
+    ...(uncertain > 0 ? [`The result is uncertain for ${formatCount(uncertain)} of them`] : []),
+    ...(notEvaluated.length > 0 ? [renderNotEvaluatedCount(notEvaluated)] : []),
   ];
   return `${sentences.join('. ')}\n`;
+}
+
+function renderNotEvaluatedCount({ length }: Evaluation['notEvaluated']): string {
+  return countOf(length, 'input was not evaluated', 'inputs were not evaluated');
 }
 
 /** A line for each file, document and object that was not evaluated, for standard error. */
 export function renderNotEvaluatedList(notEvaluated: Evaluation['notEvaluated']): string {
   if (notEvaluated.length === 0) return '';
-  const remedy = notEvaluated.some(({ code }) => code === 'unknown-kind') ? '. To accept objects of unknown kinds, use --skip-unknown' : '';
-  return [...notEvaluated.map(renderNotEvaluated), `regkeeper: ${notEvaluated.length} not evaluated${remedy}`]
+  const remedy = notEvaluated.some(({ code }) => code === 'unknown-kind') ? '. To skip objects of unknown kinds, use --skip-unknown' : '';
+  return [...notEvaluated.map(renderNotEvaluated), `regkeeper: ${renderNotEvaluatedCount(notEvaluated)}${remedy}`]
     .map((line) => `${escapeControls(line)}\n`)
     .join('');
 }
@@ -119,7 +123,7 @@ export function renderRemarks({
   if (skipped.length > 0) lines.push(`skipped: objects of unknown kinds: ${renderKinds(skipped)}`);
   if (unknownAccounts.length > 0) {
     lines.push(
-      `service accounts not found: ${unknownAccounts.join(', ')}. Pass the ServiceAccounts with -f, so that their own pull secrets are added too`,
+      `service accounts not found: ${unknownAccounts.join(', ')}. Pass them with -f, so that their own pull secrets are added too`,
     );
   }
   if (internalRegistries.length > 0) {

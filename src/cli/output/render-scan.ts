@@ -2,7 +2,7 @@
 
 import type { Outcome } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
-import { countOf } from '../../image/wording.ts';
+import { countOf, formatCount } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { AuditedRule } from '../../observe/audit/audited-rule.ts';
 import { renderLastDay } from '../../rules/trust-end.ts';
@@ -115,7 +115,7 @@ const warningNames: Partial<Record<ReasonCode, string>> = {
   'short-name-uncertain': 'ambiguous short name',
   'secret-missing': 'missing secret',
   'secret-pending': 'secret that is not delivered yet',
-  'needs-not-recorded': 'needed secrets that are not recorded',
+  'needs-not-recorded': 'needed secrets that are not recorded in an annotation',
   'secrets-enforced': 'secret that the service account does not list',
   'account-too-large': 'service account with too many secrets',
   'dockerfile-unused': 'unused inline Dockerfile',
@@ -141,7 +141,12 @@ function renderAffected({ workloads, pods, namespaces }: Affected): string {
 export function renderScanSummary(summary: ScanSummary, scan: Scan, paint: Paint = plain): string {
   const { excluded, notEvaluated, notRead } = scan;
   const { allowed, warned, denied, uncertain, deniedWhenRecreated, deniedOnceEnforced, idleCopies, finishedPods } = summary;
-  const parts = [`${allowed} allowed`, `${warned} warned`, `${denied} denied`, ...(uncertain > 0 ? [`${uncertain} uncertain`] : [])];
+  const parts = [
+    `${formatCount(allowed)} allowed`,
+    `${formatCount(warned)} warned`,
+    `${formatCount(denied)} denied`,
+    ...(uncertain > 0 ? [`${formatCount(uncertain)} uncertain`] : []),
+  ];
   const missing = notRead.length + notEvaluated.length;
   const lines = [
     `${renderAffected(summary)}: ${parts.join(', ')}`,
@@ -163,13 +168,15 @@ function renderEnds(ends: readonly EndingRule[], paint: Paint): readonly string[
   const more = ends.length - shownEnds;
   return [
     ...ends.slice(0, shownEnds).map((end) => renderEnd(end, paint)),
-    ...(more > 0 ? [`and ${countOf(more, 'more rule')} that ${more === 1 ? 'ends' : 'end'}. -o json has all`] : []),
+    ...(more > 0 ? [`and ${countOf(more, 'more rule')} with an end date. Use -o json to list all of them`] : []),
   ];
 }
 
 /** Who is left. The names are in `--by finding`. */
 function renderEnd({ rule, until, warnFrom, phase, ...left }: EndingRule, paint: Paint): string {
-  const when = { lasting: `ends on ${until}`, ending: `warns since ${warnFrom} and ends on ${until}`, ended: `ended on ${until}` }[phase];
+  const when = { lasting: `ends on ${until}`, ending: `has warned since ${warnFrom} and ends on ${until}`, ended: `ended on ${until}` }[
+    phase
+  ];
   const who =
     left.workloads === 0 ? 'no scanned workload uses it' : `${renderAffected(left)} still ${left.workloads === 1 ? 'uses' : 'use'} it`;
   const text = escapeControls(`rule "${rule.name}" ${when}: ${who}`);

@@ -107,10 +107,10 @@ export function messageOf(finding: CopyFinding, namespace: string, name: string,
 function whyUnavailable(source: PlannedCopy['source'], content: PlannedCopy['content']): string {
   if (source?.state === 'unusable') return source.message;
   if (content?.tooLarge) {
-    return `the ${content.entries} entries that its rules need are larger than a Secret can be, which is 1 MiB. Remove entries from the source, or use several secrets`;
+    return `the ${content.entries} entries that its rules need exceed the 1 MiB limit for a Secret. Remove entries from the source, or use several secrets`;
   }
   const names = content?.rulesWithout.map((rule) => quote(rule.name)).join(', ');
-  return `the source has no entry for the rules that reference the secret in this namespace: ${names}`;
+  return `the source has no entry for the rules that reference the secret in this namespace (${names}). Add an entry for their registries`;
 }
 
 /** Logs warnings up to a number per minute, and then how many were left out. */

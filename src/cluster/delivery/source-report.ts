@@ -61,7 +61,9 @@ function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecr
   const inSource = `the source ${quote(sourceName)}`;
   return [
     ...source.problems.map(({ message }): Line => ({ level: 'warn', message: `${inSource} has an entry that is not copied. ${message}` })),
-    ...rulesWithout.map((rule): Line => ({ level: 'warn', message: `${inSource} has no entry for rule ${quote(rule.name)}` })),
+    ...rulesWithout.map(
+      (rule): Line => ({ level: 'warn', message: `${inSource} has no entry for rule ${quote(rule.name)}. Add an entry for its registry` }),
+    ),
     ...wider.map(({ key, rule }): Line => {
       const entry = quote(key.replace(/^.*@/s, '***@'));
       return {

@@ -107,7 +107,7 @@ export function createEventRecorder({ client, log, onWritten, onDropped, clock =
     const isForbidden = err instanceof ApiError && err.status === 403;
     const writing = describeRequiredRole({ path: '/api/v1/events', verbs: ['create', 'patch'] });
     const fix = stage === 'write' ? writing : 'Grant regkeeper the ClusterRole regkeeper-events in deploy/program/rbac.yaml';
-    const advice = isForbidden ? `${fix}. Or turn Events off with --events off` : 'Requests are served as usual';
+    const advice = isForbidden ? `${fix}. Alternatively, turn Events off with --events off` : 'Requests are served as usual';
     log.warn({ err, namespace }, `cannot write an Event in namespace ${namespace}: ${errorMessage(err)}. ${advice}`);
   }
 

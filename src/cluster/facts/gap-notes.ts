@@ -8,7 +8,7 @@ import { maxSecretNames } from './secrets.ts';
 
 export function renderFactGaps({ unwatchedSecrets: { beyondLimit, notPermitted }, namespacesOverBudget }: FactGaps): readonly string[] {
   const notes: string[] = [];
-  if (beyondLimit > 0) notes.push(`${unwatched(beyondLimit)}. The limit is ${maxSecretNames}`);
+  if (beyondLimit > 0) notes.push(`${unwatched(beyondLimit)}. The maximum is ${maxSecretNames}`);
   if (notPermitted > 0) notes.push(`${unwatched(notPermitted)}. The permission to list and watch them is missing`);
   if (namespacesOverBudget.length > 0) notes.push(`namespaces over their memory budget: ${listed(namespacesOverBudget)}`);
   return notes;

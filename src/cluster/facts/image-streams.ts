@@ -67,7 +67,7 @@ export function createImageStreamFacts({ client, log, budget, clock = systemCloc
   const endWait = () => {
     waitsForList = false;
     if (isUnread())
-      log.warn({}, 'image streams have not been read yet. Until they are, their images are evaluated only in the resulting Build or Pod');
+      log.warn({}, 'image streams have not been read yet. Until then, their images are evaluated only in the resulting Build or Pod');
   };
   return {
     get(namespace, name) {

@@ -85,7 +85,7 @@ export function createNamespaceBudget({
         over.delete(namespace);
         log.info(
           { namespace },
-          `namespace ${namespace} is within its memory budget again. Its ServiceAccounts and ImageStreams are being reloaded`,
+          `namespace ${namespace} is within its memory budget again. Its service accounts and image streams are being reloaded`,
         );
       }
       if (returned.length > 0) for (const { reload } of collections) reload();
@@ -185,7 +185,7 @@ export function createNamespaceBudget({
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} ${what}. Its ServiceAccounts and ImageStreams are ignored: templates get no pull secrets, Pods get only the pull secrets that the rules specify, and builds from its ImageStreams are denied. Delete unneeded ServiceAccounts and ImageStreams. Memory usage is rechecked every 5 minutes`,
+      `namespace ${namespace} ${what}. Its service accounts and image streams are ignored: templates get no pull secrets, Pods get only the pull secrets that the rules specify, and builds from its ImageStreams are denied. Delete unneeded service accounts and image streams. Memory usage is rechecked every 5 min`,
     );
   }
 

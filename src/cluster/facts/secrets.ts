@@ -7,7 +7,7 @@ import type { Log } from '../../contracts/log.ts';
 import { registrySecretTypes } from '../../credentials/registry-secret.ts';
 import type { SecretFacts } from '../../decision/facts.ts';
 import { errorMessage } from '../../errors/error-message.ts';
-import { listOf } from '../../image/wording.ts';
+import { formatCount, listOf } from '../../image/wording.ts';
 import { type ApiClient, ApiError, boundTo, type KubeObject } from '../../kube/api-client.ts';
 import { createInformer, type Informer, type InformerTimings } from '../../kube/informer.ts';
 import { identityOf } from '../../kube/object-identity.ts';
@@ -156,7 +156,7 @@ export function createSecretFacts({ client, log, clock, watchTimings }: SecretsO
       if (beyond > 0 && beyond !== beyondLimit) {
         log.warn(
           {},
-          `the rules reference ${all.length} secrets, but only the first ${maxSecretNames} are watched. If one of the others is missing, it is not reported`,
+          `the rules reference ${formatCount(all.length)} secrets, but only the first ${maxSecretNames} are watched. If one of the others is missing, it is not reported`,
         );
       }
       beyondLimit = beyond;

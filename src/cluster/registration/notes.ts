@@ -9,7 +9,7 @@ export function renderRegistrationNotes({ unavailable, narrowed }: Pick<Registra
       return `API ${api} has been unavailable since ${new Date(since).toISOString()}: ${reason}. The registration of its kinds does not change`;
     }),
     ...narrowed().map(
-      (kind) => `another writer keeps narrowing the scope of the ${kind} ${ourName}, so it is restored less often. See the log`,
+      (kind) => `another writer keeps narrowing the scope of the ${kind} ${ourName}, so it is restored less often. See the regkeeper log`,
     ),
   ];
 }

@@ -56,8 +56,8 @@ function brief(fields: readonly string[]): string {
 }
 
 function outlook({ severity }: Difference, pause: number): string {
-  if (severity === 'weakened') return 'Each change is reverted immediately. A reminder is logged every 6 hours';
-  return `Changes are now reverted with increasing delays (next: ${Math.round(pause / 1_000)} s, maximum: 10 minutes)`;
+  if (severity === 'weakened') return 'Each change is reverted immediately. A reminder is logged every 6 h';
+  return `Changes are now reverted with increasing delays (next: ${Math.round(pause / 1_000)} s, maximum: 10 min)`;
 }
 
 function hint({ fields }: Difference): string {

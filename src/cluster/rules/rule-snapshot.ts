@@ -40,7 +40,10 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
     if (!(error instanceof ApiError)) throw error;
     // Without the snapshot, only rules that are invalid now have no replacement, and they keep the server from becoming ready.
     if (!isNotFound(error))
-      log.error({ err: error }, `cannot read the last valid rules from the ConfigMap ${namespace}/${snapshotName}: ${error.message}`);
+      log.error(
+        { err: error },
+        `cannot read the last valid version of the rules from the ConfigMap ${namespace}/${snapshotName}: ${error.message}`,
+      );
     return [];
   }
 }

@@ -82,7 +82,7 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
     reconcile: async () => {
       if (texts.hasRoomAgain()) for (const { scope, informer } of informers) if (scope === 'namespace') informer.reload();
     },
-    onFailure: (err) => log.error({ err }, 'cannot check for rules ConfigMaps that now fit into memory'),
+    onFailure: (err) => log.error({ err }, 'cannot check for rules ConfigMaps that now fit within the memory limit'),
     resyncMilliseconds: 60_000,
     minIntervalMilliseconds: 60_000,
     clock: options.clock,

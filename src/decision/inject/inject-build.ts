@@ -151,7 +151,7 @@ function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot
   const secret = firstOf(chosen.secrets);
   const uncovered = candidates.filter(({ secrets }) => !secrets.has(secret ?? '')).map(({ image }) => image);
   // The advice first: the API server truncates long warnings.
-  const message = `${path} can reference only one secret ("${secret}"). Ask the owners of the rules to use one secret for all registries of this build.${withoutSecret(uncovered)}`;
+  const message = `${path} can reference only one secret, so "${secret}" was chosen. Ask the owners of the rules to use one secret for all registries of this build.${withoutSecret(uncovered)}`;
   return { secret, notices: [{ reason: 'build-other-images', message }] };
 }
 

@@ -155,7 +155,8 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
         stage === 'template'
           ? 'The template was not changed. Its Pods get the pull secrets that the rules specify.'
           : 'Only the secrets that the Pod already lists remain.';
-      return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${consequence}`;
+      const fix = 'Remove unneeded ones.';
+      return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${fix} ${consequence}`;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Limits on what one inline Dockerfile may cost to read. Beyond them the object is denied with the reason, before the work is done. */
-import { formatCount } from '../text.ts';
+import { formatCount } from '../../image/wording.ts';
 import type { WorkCounter } from '../work-counter.ts';
 
 /**

@@ -16,12 +16,12 @@
  * - `jenkinsPipelineStrategy`: its pods are evaluated as Pods.
  */
 import { quote } from '../../image/problem.ts';
+import { formatCount } from '../../image/wording.ts';
 import { type DockerfileContext, type DockerfileImage, readDockerfileImages } from '../dockerfile/images.ts';
 import { readBuildMark } from '../injection-mark.ts';
 import { isAbsent, isObject, type JsonObject, type Path, textAt, valueAt } from '../json.ts';
 import type { BuildCredential, BuildShape, ImageSlot, MalformedObject, ReadingContext, ShapeReading } from '../object-shape.ts';
 import { metadataProblem, nameType, problemAt } from '../pod.ts';
-import { formatCount } from '../text.ts';
 import { withoutUserSuppliedPaths } from '../user-supplied.ts';
 import type { WorkCounter } from '../work-counter.ts';
 import { malformedReference, readPulledLater, readReference } from './object-reference.ts';

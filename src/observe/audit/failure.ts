@@ -7,7 +7,7 @@ export const failures = {
   unreadable: 'The request is malformed, a field of its object has the wrong type, or the object exceeds a limit. Denied.',
   'unknown-kind': 'The webhook configurations match a kind that regkeeper does not evaluate. Denied.',
   unauthenticated: 'The caller did not authenticate with a certificate issued by the CA in `--client-ca`. regkeeper responds with 401.',
-  bug: 'A bug in regkeeper. Denied, and the error is in the log.',
+  bug: 'A bug in regkeeper. Denied, and the error is in the regkeeper log.',
 } as const;
 
 export type RequestFailure = keyof typeof failures;

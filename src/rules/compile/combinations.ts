@@ -2,6 +2,8 @@
  * Limits what lists in one entry multiply to. A rule with a list of registries becomes one rule for each registry, and each has all the secrets
  * and namespaces. So a short document can describe rules that need more memory than the process has.
  */
+
+import { formatCount } from '../../image/wording.ts';
 import type { Origin, Problem } from '../language/problem.ts';
 import { lengthOf } from '../match/namespaces.ts';
 import type { NamespaceSelector } from '../rule-set.ts';
@@ -20,7 +22,7 @@ export function tooManyCombinations(entries: readonly Combined[], most: number):
   for (const { pullSecrets = [], namespaces, origin } of entries) {
     left -= pullSecrets.length + lengthOf(namespaces);
     if (left >= 0) continue;
-    const message = `there are more than ${most.toLocaleString('en-US')} combinations of a registry with a secret or namespace. Each registry in a list counts once for each secret and each name or label value in the same entry. Use patterns for namespaces, labels, or shorter lists.`;
+    const message = `there are more than ${formatCount(most)} combinations of a registry with a secret or namespace. Each registry in a list counts once for each secret and each name or label value in the same entry. Use patterns for namespaces, labels, or shorter lists.`;
     return [{ code: 'too-many-combinations', message, origin }];
   }
   return [];

@@ -1,4 +1,6 @@
 /** Compiles all documents of the cluster into one rule set, or reports where they contradict each other. */
+
+import { formatCount } from '../../image/wording.ts';
 import type { ParsedDocument, WrittenSetting } from '../language/parse.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
@@ -236,7 +238,7 @@ const maxSecrets = 250;
 function tooManySecrets(secrets: readonly DeliveredSecret[]): readonly Problem[] {
   const firstTooMany = secrets[maxSecrets];
   if (!firstTooMany) return [];
-  const message = `secrets has ${secrets.length} entries. At most ${maxSecrets} are allowed. Use one secret for several registries.`;
+  const message = `secrets has ${formatCount(secrets.length)} entries. The maximum is ${maxSecrets}. Use one secret for several registries.`;
   return [{ code: 'too-many-secrets', message, origin: firstTooMany.origin }];
 }
 

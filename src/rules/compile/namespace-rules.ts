@@ -1,4 +1,6 @@
 /** Compiles namespaces' own rules, combines them with the cluster's rules, and finds those that have no effect. */
+
+import { formatCount } from '../../image/wording.ts';
 import type { ParsedDocument } from '../language/parse.ts';
 import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
@@ -44,7 +46,7 @@ export function compileNamespaceRules(namespace: string, documents: readonly Par
 function tooManyRules(namespace: string, rules: readonly Rule[]): readonly Problem[] {
   const firstTooMany = rules[maxRulesOfNamespace];
   if (!firstTooMany) return [];
-  const message = `namespace ${namespace} has ${rules.length} rules. At most ${maxRulesOfNamespace} are allowed. Each registry in a list counts as a rule. Use shorter paths or * segments.`;
+  const message = `namespace ${namespace} has ${formatCount(rules.length)} rules. The maximum is ${maxRulesOfNamespace}. Each registry in a list counts as a rule. Use shorter paths or * segments.`;
   return [{ code: 'too-many-rules', message, origin: firstTooMany.origin }];
 }
 

@@ -1,5 +1,6 @@
 /** Reads the text of a rules document into data with positions. Reports what YAML allows and the rules format does not. */
 import { quote } from '../../image/problem.ts';
+import { formatCount } from '../../image/wording.ts';
 import type { TextStart } from '../../yaml/lines.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
 import { readOrdinaryYaml, readYaml, type YamlOptions } from '../../yaml/read-yaml.ts';
@@ -78,12 +79,12 @@ function describe(trouble: YamlTrouble): Omit<DocumentProblem, 'position'> {
     case 'too-long':
       return {
         code: 'document-too-large',
-        message: `the document has ${trouble.length} characters. At most ${trouble.maxLength} are allowed. Split it.`,
+        message: `the document has ${formatCount(trouble.length)} characters. The maximum is ${formatCount(trouble.maxLength)}. Split it.`,
       };
     case 'too-many-lexemes':
       return {
         code: 'document-too-large',
-        message: `the document has more than ${trouble.max} YAML tokens. Split it, or remove repeated content.`,
+        message: `the document has more than ${formatCount(trouble.max)} YAML tokens. Split it, or remove repeated content.`,
       };
     case 'nested-too-deep':
       return {

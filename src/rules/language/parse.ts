@@ -370,7 +370,7 @@ class DocumentReader {
     const deliver = (this.fits(`${pointer}/deliver`) ? secret.deliver : undefined) ?? 'onDemand';
     const retain = this.text(secret.retain, `${pointer}/retain`);
     if (retain !== undefined && parseDuration(retain) > maxDuration) {
-      const message = `${renderPointer(pointer)}.retain is ${retain}. At most ${renderDuration(maxDuration)} are allowed.`;
+      const message = `${renderPointer(pointer)}.retain is ${retain}. The maximum is ${renderDuration(maxDuration)}.`;
       this.problems.push({ code: 'bad-duration', message, position: this.data.locate(`${pointer}/retain`) });
     }
     if (secret.retain !== undefined && deliver === 'always') {

@@ -5,6 +5,7 @@ import { maxHostLength } from '../../image/grammar.ts';
 import { quote } from '../../image/problem.ts';
 import { canonicalHost, type ImageReference } from '../../image/reference.ts';
 import { findUnreplacedVariable, renderUnreplacedVariable } from '../../image/unreplaced-variable.ts';
+import { formatCount } from '../../image/wording.ts';
 import type { ProblemCode } from './problem.ts';
 
 /**
@@ -117,7 +118,10 @@ function commonMistake(text: string): PatternResult | undefined {
   const at = text.lastIndexOf('@');
   if (at >= 0) return userOrDigest(text, at);
   if (text.length > maxPatternLength)
-    return invalidPattern('pattern-too-long', `${quote(text)} has ${text.length} characters. At most ${maxPatternLength} are allowed.`);
+    return invalidPattern(
+      'pattern-too-long',
+      `${quote(text)} has ${formatCount(text.length)} characters. The maximum is ${formatCount(maxPatternLength)}.`,
+    );
   if (/[\s\p{Cc}]/u.test(text))
     return invalidPattern('pattern-space', `${quote(text)} contains a space. Specify one registry without spaces, or a list.`);
   const separator = text.includes(',') ? 'comma' : text.includes(';') ? 'semicolon' : undefined;
@@ -251,7 +255,7 @@ function checkHost(text: string, hostText: string): PatternResult | undefined {
   if (name.length > maxHostLength)
     return invalidPattern(
       'pattern-host',
-      `${quote(text)} has a host with ${name.length} characters. At most ${maxHostLength} are allowed.`,
+      `${quote(text)} has a host with ${formatCount(name.length)} characters. The maximum is ${maxHostLength}.`,
     );
   if (name.endsWith('.')) return invalidPattern('pattern-host', `${quote(text)} has a dot at the end of its host. Remove it.`);
   if (name.startsWith('.') && /^[a-z0-9.-]+$/i.test(name)) {

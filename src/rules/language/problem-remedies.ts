@@ -46,7 +46,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'pattern-tag': 'remove the tag',
   'pattern-digest': 'remove the digest',
   'pattern-user':
-    'remove it, put the credentials into a Secret, and reference the Secret in `pullSecret`. Change the password if it was a real one',
+    'remove it, put the credentials in a Secret, and reference the Secret in `pullSecret`. Change the password if it was a real one',
   'pattern-wildcard': 'use `*` as the first label of a host, the whole host, the port or one whole path segment. Otherwise list the names',
   'pattern-host': 'use a valid host. Put an IPv6 address in brackets',
   'pattern-unqualified': 'add `docker.io/` before it, or add the port to the host',

@@ -2,7 +2,7 @@
 
 import type { ErrorObject } from 'ajv/dist/2020.js';
 import { maxQuotedLength, quote } from '../../image/problem.ts';
-import { listOf } from '../../image/wording.ts';
+import { formatCount, listOf } from '../../image/wording.ts';
 import { escapePointer, fieldsOfPointer } from '../../yaml/json-pointer.ts';
 import type { YamlDocument } from '../../yaml/read-document.ts';
 import { closestSpelling } from '../closest-spelling.ts';
@@ -515,7 +515,7 @@ function fixOfCase(value: string): string {
 }
 
 function fixOfNamespace(value: string): string {
-  if (value.length > 63) return `It has ${value.length} characters. At most 63 are allowed.`;
+  if (value.length > 63) return `It has ${formatCount(value.length)} characters. The maximum is 63.`;
   if (value.includes(',') || /\s/.test(value)) {
     const names = value.split(/[\s,]+/);
     const areValid = names.length <= 3 && names.every((name) => /^[a-z0-9*]([-a-z0-9*]*[a-z0-9*])?$/.test(name));
@@ -631,7 +631,7 @@ function badUrl(place: string, value: string, errors: readonly ErrorObject[]): D
   const message =
     limit === undefined
       ? `${place} is ${quote(value)}, which is not a valid URL. Use an http:// or https:// URL such as https://wiki.example.com/registries.`
-      : `${place} has ${value.length} characters. At most ${limit} are allowed.`;
+      : `${place} has ${formatCount(value.length)} characters. The maximum is ${formatCount(limit)}.`;
   return { code: 'bad-url', message };
 }
 
@@ -640,7 +640,7 @@ function badText(place: string, value: string, errors: readonly ErrorObject[]): 
   const message =
     limit === undefined
       ? `${place} must be one line that starts with a visible character and has no control characters. A folded string (">-") becomes one line.`
-      : `${place} has ${value.length} characters. At most ${limit} are allowed.`;
+      : `${place} has ${formatCount(value.length)} characters. The maximum is ${formatCount(limit)}.`;
   return { code: 'bad-text', message };
 }
 

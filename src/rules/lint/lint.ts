@@ -72,7 +72,7 @@ function looseningGlobs({ rules, exemptions, overrides, deliveredSecrets, settin
     ...exemptions.flatMap((exemption) => warn(exemption, `${exemption.pattern.text} is exempted`)),
     ...overrides.flatMap((override) => {
       const loosened = loosenings(override, settings);
-      return loosened.length > 0 ? warn(override, `${loosened.join(' and ')} is set`) : [];
+      return loosened.length > 0 ? warn(override, `${loosened.join(' and ')} ${loosened.length === 1 ? 'is' : 'are'} set`) : [];
     }),
     ...deliveredSecrets.flatMap((secret) => warn(secret, `the secret ${secret.name} is delivered`)),
   ];
@@ -128,7 +128,7 @@ function insideInternal(rule: Rule, internal: PatternIndex): Problem | undefined
 function neverApplies(rule: Rule): Problem | undefined {
   // A selector that does not overlap with itself matches nothing.
   if (!rule.namespaces || mayOverlap(rule.namespaces, rule.namespaces)) return undefined;
-  const message = `${rule.pattern.text} never applies: the label requirements in "${describeSelector(rule.namespaces)}" exclude each other. Change the requirements, or remove the rule.`;
+  const message = `${rule.pattern.text} never applies: the label requirements in "${describeSelector(rule.namespaces)}" contradict each other. Change the requirements, or remove the rule.`;
   return { code: 'shadowed-rule', message, origin: rule.origin };
 }
 

@@ -1,4 +1,6 @@
 /** Matches, ranks, compares and renders namespace selectors. */
+
+import { formatCount } from '../../image/wording.ts';
 import type { LabelRequirement, NamespaceContext, NamespaceSelector } from '../rule-set.ts';
 
 /**
@@ -320,7 +322,7 @@ export function describeSelector(selector: NamespaceSelector | undefined): strin
   if (known !== undefined) return known;
   const text = renderSelector(selector);
   if (text.length <= maxDescription) return text;
-  const description = `${text.slice(0, maxDescription / 2)}… (${text.length} characters)`;
+  const description = `${text.slice(0, maxDescription / 2)}… (${formatCount(text.length)} characters)`;
   knownDescriptions.set(parts, description);
   return description;
 }

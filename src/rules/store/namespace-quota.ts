@@ -59,8 +59,10 @@ export function rejectOverQuota(bundle: Measured, others: RulesSize): Problem | 
   // The texts of such a bundle were not kept, so it can never be accepted as it is.
   if (fits(all) && !bundle.droppedSize) return undefined;
   const rest = others.documents > 0 ? `, and the other rules ConfigMaps in namespace ${namespace} have ${render(others)}` : '';
-  const seen = fits(all) ? ' The rules of the namespace exceeded the memory limit, so this ConfigMap was not read. Apply it again.' : '';
-  const message = `this ConfigMap has ${render(own)} of rules${rest}.${seen} A namespace may have at most ${render(namespaceQuota)}. Use fewer and shorter documents, or delete those that are not needed.`;
+  const advice = fits(all)
+    ? 'It was not read, because the rules of the namespace exceeded the memory limit. It fits now. Apply it again.'
+    : `A namespace may have at most ${render(namespaceQuota)}. Use fewer and shorter documents, or delete those that are not needed.`;
+  const message = `this ConfigMap has ${render(own)} of rules${rest}. ${advice}`;
   const source = bundle.documents[0]?.source ?? { kind: 'configMap', namespace, name: bundle.id, key: '' };
   return { code: 'namespace-quota', message, origin: { source, line: 1, column: 1 } };
 }

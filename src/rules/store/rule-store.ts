@@ -444,7 +444,7 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
 
 const earlierInForce = 'the version from before this server started is in effect';
 const toHaveNone = 'To remove all rules, create a document that contains "rules: []"';
-const stayInForce = `The last valid rules remain in effect. ${toHaveNone}`;
+const stayInForce = `The last valid version remains in effect. ${toHaveNone}`;
 
 function scopeOf({ scope }: Bundle): RuleScope {
   return scope ?? { kind: 'cluster' };

@@ -153,7 +153,7 @@ function resultEntry(
 
 function incompleteResult(gaps: readonly string[], now: number): ReportResult {
   const [first = '', ...others] = gaps;
-  const more = others.length > 0 ? `. ${countOf(others.length, 'more problem')} are in the log of the scan` : '';
+  const more = others.length > 0 ? `. ${countOf(others.length, 'more problem is', 'more problems are')} in the scan log` : '';
   return errorResult(`The report is incomplete: ${shortenText(first)}${more}`, now);
 }
 

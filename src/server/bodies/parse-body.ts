@@ -1,5 +1,6 @@
 /** Parses a body that has arrived, after its structure has been counted. */
 import { errorMessage } from '../../errors/error-message.ts';
+import { formatCount } from '../../image/wording.ts';
 import { RequestError } from '../error-bodies.ts';
 import type { BodyLimits } from '../limits.ts';
 import { couldExceed, findExcess } from './body-scan.ts';
@@ -24,9 +25,9 @@ function rejectExcess(body: Buffer, limits: BodyLimits): void {
 }
 
 const excessMessages = {
-  depth: ({ depth }: BodyLimits) => `the AdmissionReview is nested too deeply. The limit is ${depth} levels.`,
+  depth: ({ depth }: BodyLimits) => `the AdmissionReview is nested too deeply. The maximum is ${depth} levels.`,
   structures: ({ structures }: BodyLimits) =>
-    `the AdmissionReview has too many lists, objects and entries. The limit is ${structures}. Make the object smaller, or split it.`,
+    `the AdmissionReview has too many lists, objects and entries. The maximum is ${formatCount(structures)}. Make the object smaller, or split it.`,
 };
 
 /**

@@ -1,5 +1,6 @@
 /** Receives the bytes of one body within its limits. */
 import type { Readable } from 'node:stream';
+import { formatCount } from '../../image/wording.ts';
 import type { Clock } from '../../time/clock.ts';
 import { RequestError } from '../error-bodies.ts';
 import type { BodyLimits } from '../limits.ts';
@@ -82,8 +83,8 @@ export function receiveBody(
   }
 
   function failTooLarge(): void {
-    const size = announced > limits.bytes ? `${announced} bytes` : `more than ${limits.bytes} bytes`;
-    const message = `the AdmissionReview has ${size}. The limit is ${limits.bytes} bytes. Make the object smaller, or split it.`;
+    const size = announced > limits.bytes ? `${formatCount(announced)} bytes` : `more than ${formatCount(limits.bytes)} bytes`;
+    const message = `the AdmissionReview has ${size}. The maximum is ${formatCount(limits.bytes)} bytes. Make the object smaller, or split it.`;
     discardRest(new RequestError(413, 'RequestEntityTooLarge', message, uidAtStart(chunks[0])), receiving.deadline);
   }
 

@@ -113,7 +113,7 @@ test('an API server without a certificate gets 401, which its user sees', async 
   await plane.killApiServer();
   await plane.startApiServer();
   const { stderr } = await kubectl(['run', 'try', `--image=${image}`, '--dry-run=server'], { allowFailure: true });
-  expect(stderr).toContain('regkeeper accepts requests only from authenticated API servers: there is no client certificate');
+  expect(stderr).toContain('regkeeper accepts requests only from authenticated API servers: the client presented no certificate');
   const metrics = await (await fetch(`http://localhost:${server.healthPort}/metrics`)).text();
   expect(metrics).toMatch(/^regkeeper_admission_failures_total\{reason="unauthenticated"\} [1-9]/m);
 }, 60_000);

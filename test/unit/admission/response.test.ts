@@ -4,6 +4,7 @@ import { type AnswerableDecision, allowed, errored, renderAnswer } from '../../.
 import type { ReviewRequest, Webhook } from '../../../src/admission/review.ts';
 import { decide } from '../../../src/decision/decide.ts';
 import type { Facts } from '../../../src/decision/facts.ts';
+import { formatCount } from '../../../src/image/wording.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
@@ -127,7 +128,9 @@ describe('how mode changes a denial', () => {
   test('warn: a warning', () => {
     const { response } = answer('validate', 'Pod', pod('nginx'), { rules: ruleSetOf(table, 'mode: warn') });
     expect(response).toMatchObject({ allowed: true, auditAnnotations: { outcome: 'warned', 'outcome-if-enforced': 'denied' } });
-    expect(response.warnings).toEqual([expect.stringMatching(/^regkeeper: will be denied in enforce mode: container "c0": image "nginx"/)]);
+    expect(response.warnings).toEqual([
+      expect.stringMatching(/^regkeeper: would be denied in enforce mode: container "c0": image "nginx"/),
+    ]);
     expect(response.status).toBeUndefined();
   });
 
@@ -163,7 +166,9 @@ describe('a warning in mode warn that is too long', () => {
     ['with the end of the reason cut off, after everything else', 190, help, /registry: x{134,}…$/],
   ] as const)('is %s', (_sentence, length, helpUrl, expected) => {
     const warning = warningOf('x'.repeat(length), helpUrl);
-    expect(warning).toMatch(/^regkeeper: will be denied in enforce mode: container "c0": image "bad\.io\/x" is from an untrusted registry/);
+    expect(warning).toMatch(
+      /^regkeeper: would be denied in enforce mode: container "c0": image "bad\.io\/x" is from an untrusted registry/,
+    );
     expect(warning).toMatch(expected);
     expect(warning.length).toBeLessThanOrEqual(256);
   });
@@ -196,7 +201,7 @@ describe('a warning in mode warn that is too long', () => {
     const contact = `the platform team ${'and others '.repeat(15)}`.trim();
     const rules = ruleSetOf(`mode: warn\ncontact: ${contact}\nrules: [{registry: bad.io, trust: false, reason: use good.io}]`);
     expect(answer('validate', 'Pod', pod('bad.io/x'), { rules }).response.warnings).toEqual([
-      'regkeeper: will be denied in enforce mode: container "c0": image "bad.io/x" is from an untrusted registry: use good.io.',
+      'regkeeper: would be denied in enforce mode: container "c0": image "bad.io/x" is from an untrusted registry: use good.io.',
     ]);
   });
 
@@ -221,7 +226,7 @@ describe('warnings', () => {
     const images = Array.from({ length: 5000 }, (_value, index) => `elsewhere.example/team-${index}/${'x'.repeat(100)}`);
     const { warnings = [] } = answer('validate', 'Pod', { spec: { containers: containers(...images) } }, { rules: soft }).response;
     expect(warnings.join('').length).toBeLessThanOrEqual(4096);
-    expect(warnings.at(-1)).toBe(`regkeeper: and ${5000 - warnings.length + 1} more warnings`);
+    expect(warnings.at(-1)).toBe(`regkeeper: and ${formatCount(5000 - warnings.length + 1)} more warnings`);
   });
 
   test('contain no control characters', () => {

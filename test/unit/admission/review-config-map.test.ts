@@ -73,14 +73,14 @@ describe('warnings', () => {
     [
       'cluster rules in another namespace',
       requestOf(configMap(labelled('cluster')), { namespace: 'shop' }),
-      'only cluster rules in namespace regkeeper are read',
+      'cluster rules are read only from namespace regkeeper',
     ],
     ['namespace rules that are not enabled', requestOf(configMap(labelled('namespace'))), '--namespace-rules', without],
     ['an unknown label in another namespace', requestOf(configMap(labelled('clutser')), { namespace: 'shop' }), 'Did you mean "cluster"?'],
     [
       'no key of a document',
       requestOf(configMap(labelled('cluster'), { rules: 'rules: []' })),
-      'no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules. If there are no others, the last valid rules of the cluster remain in effect.',
+      'no key of this ConfigMap ends in .yaml, .yml or .json, so it contains no rules. Put the rules in a key such as rules.yaml. If there are no others, the last valid version of the cluster rules remains in effect.',
     ],
     [
       'no key of a document in a namespace',
@@ -148,8 +148,8 @@ describe('rejections', () => {
   test.each([
     ['renamed', { rules: 'rules: []' }, 'Did you mean "rules.yaml"?'],
     ['renamed with a different extension', { 'rules.yaml.bak': 'rules: []' }, 'Did you mean "rules.yaml"?'],
-    ['removed', {}, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
-    ['removed with all other data', undefined, 'To have no rules, use a document that contains "rules: []", or delete the ConfigMap.'],
+    ['removed', {}, 'To remove all rules, use a document that contains "rules: []", or delete the ConfigMap.'],
+    ['removed with all other data', undefined, 'To remove all rules, use a document that contains "rules: []", or delete the ConfigMap.'],
   ])('the last key with rules is %s', (_how, data, fix) => {
     for (const [label, namespace] of inBothScopes) {
       const before = configMap(labelled(label));
@@ -176,7 +176,7 @@ describe('rejections', () => {
       expect(answer(updateOf(before, blank, namespace))).toMatchObject({
         allowed: false,
         status: {
-          message: `ConfigMap ${namespace}/the-rules: every document of this ConfigMap is blank now, so its rules would be removed. To have no rules, use a document that contains "rules: []", or delete the ConfigMap.`,
+          message: `ConfigMap ${namespace}/the-rules: every document of this ConfigMap is blank now, so its rules would be removed. To remove all rules, use a document that contains "rules: []", or delete the ConfigMap.`,
           details: { causes: [{ field: 'data' }] },
         },
       });

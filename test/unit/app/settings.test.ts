@@ -217,7 +217,9 @@ describe('conflicts show both settings as the user specified them', () => {
       'registration with files and an unknown CA',
       { kubeconfig: 'k', manageWebhooks: true, tlsCert: 'c', tlsKey: 'k' },
       {},
-      ['--manage-webhooks requires the CA that signed the certificate, for the API server. Set it with --tls-ca FILE'],
+      [
+        '--manage-webhooks requires the CA that signed the certificate, so that the API server can verify it. Set the CA with --tls-ca FILE',
+      ],
     ],
     [
       'files next to another mode, flag and variable',

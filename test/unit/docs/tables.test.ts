@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { readSettings } from '../../../src/app/settings.ts';
 import { serveCommand } from '../../../src/cli/commands/serve.ts';
+import { quoteText } from '../../../src/cli/line/setting-options.ts';
 import { registrySecretProblems, type SecretEffect } from '../../../src/credentials/registry-secret.ts';
 import { reasons } from '../../../src/decision/reasons.ts';
 import { recordGaps } from '../../../src/evaluate/replay/read-record.ts';
@@ -128,7 +129,7 @@ describe('the docs list what the code has, and nothing else', () => {
     const shown = options.filter(({ hidden }) => !hidden).map(({ flags, description }) => [flags, description]);
     expect(shown).toEqual(
       settingNames.map((name) => {
-        const usual = defaultOf(name);
+        const usual = defaultOf(name, settingOf(name), quoteText);
         const facts = `${usual === undefined ? '' : `default: ${usual}, `}env: ${variableOf(name)}`;
         return [usageOf(name), `${settingOf(name).description} (${facts})`];
       }),

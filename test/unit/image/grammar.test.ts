@@ -41,8 +41,8 @@ describe('a domain is split at its port', () => {
 const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['', 'empty', 'is blank. Specify an image name.'],
   [' \n', 'empty', 'is blank'],
-  [' nginx', 'whitespace', 'has white space before or after it. Use "nginx".'],
-  ['nginx\n', 'whitespace', 'has white space before or after it. Use "nginx".'],
+  [' nginx', 'whitespace', 'has leading or trailing white space. Use "nginx".'],
+  ['nginx\n', 'whitespace', 'has leading or trailing white space. Use "nginx".'],
   ['nginx latest', 'whitespace', 'contains white space.'],
   ['reg.io/\tapp', 'whitespace', 'contains white space.'],
   ['ng\u0456nx', 'character', 'contains the character U+0456. Only printable ASCII characters are allowed.'],
@@ -59,7 +59,7 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['a b_c.io/app', 'whitespace', 'contains white space.'],
   ['!.io/app', 'host', 'has an invalid registry host: "!.io" may contain only letters, digits, "-" and ".".'],
   ['fc00::1:5000/app', 'port', 'has the port ":1:5000", which is not a number from 1 to 65535'],
-  ['[fe80::1%eth0]:5000/app', 'host', 'has an invalid registry host: "[fe80::1%eth0]" contains a zone. Remove the zone.'],
+  ['[fe80::1%eth0]:5000/app', 'host', 'has an invalid registry host: "[fe80::1%eth0]" contains an IPv6 zone ID (the part after %). Remove it.'],
   ['[2001:db8::192.0.2.33]/app', 'host', 'has an invalid registry host: "[2001:db8::192.0.2.33]" is not a valid IPv6 address'],
   ['[abcd]/app', 'host', 'has an invalid registry host: "[abcd]" is not a valid IPv6 address.'],
   ['[::1/app', 'host', 'has unbalanced brackets.'],
@@ -68,9 +68,9 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['reg.io:0/app', 'port', 'has the port "0", which is not a number from 1 to 65535'],
   ['reg.io:65536/app', 'port', 'has the port "65536"'],
   ['reg.io:005000/app', 'port', 'has a port with 6 digits. A port is a number from 1 to 65535.'],
-  [`reg.io:${'0'.repeat(3900)}1/app`, 'port', 'has a port with 3901 digits. A port is a number from 1 to 65535.'],
-  [`${'a'.repeat(63)}.${'b'.repeat(187)}.io/app`, 'host', 'has a registry host with 254 characters. The limit is 253.'],
-  [`[${':'.repeat(252)}]:5000/app`, 'host', 'has a registry host with 254 characters. The limit is 253.'],
+  [`reg.io:${'0'.repeat(3900)}1/app`, 'port', 'has a port with 3,901 digits. A port is a number from 1 to 65535.'],
+  [`${'a'.repeat(63)}.${'b'.repeat(187)}.io/app`, 'host', 'has a registry host with 254 characters. The maximum is 253.'],
+  [`[${':'.repeat(252)}]:5000/app`, 'host', 'has a registry host with 254 characters. The maximum is 253.'],
   ['reg.io:http/app', 'port', 'has the port "http"'],
   ['app:v1/x', 'port', 'has the port "v1"'],
   [':v1', 'no-repository', 'has no repository name.'],
@@ -97,7 +97,7 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['app:v1:v2', 'tag', 'has an invalid tag: "v1:v2" may contain only letters, digits, "_", "." and "-".'],
   ['app:-v1', 'tag', 'has an invalid tag: "-v1" must start with a letter, a digit or "_".'],
   ['app:.v1', 'tag', 'must start with a letter'],
-  [`app:${'t'.repeat(129)}`, 'tag', 'has a tag with 129 characters. The limit is 128.'],
+  [`app:${'t'.repeat(129)}`, 'tag', 'has a tag with 129 characters. The maximum is 128.'],
   ['app@', 'digest', 'has "" after the "@"'],
   ['app@sha256:abc', 'digest', 'has a sha256 digest with 3 characters. It must have 64.'],
   [`app@sha256:${hex}0`, 'digest', 'has a sha256 digest with 65 characters'],
@@ -106,9 +106,9 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   [`app@constructor:${hex}`, 'digest', 'has the digest algorithm "constructor"'],
   [`app@sha256:${hex}@sha256:${hex}`, 'digest', 'has a sha256 digest with 136 characters'],
   ['app@sha256:abc/def', 'digest', 'has a sha256 digest with 7 characters'],
-  [`reg.io/${'a'.repeat(256)}`, 'name-too-long', 'has a repository name with 256 characters. The limit is 255.'],
+  [`reg.io/${'a'.repeat(256)}`, 'name-too-long', 'has a repository name with 256 characters. The maximum is 255.'],
   ['a/'.repeat(200).concat('a'), 'name-too-long', 'has a repository name with 399 characters'],
-  ['a'.repeat(4097), 'too-long', 'is 4097 characters long. The limit is 4096.'],
+  ['a'.repeat(4097), 'too-long', 'is 4,097 characters long. The maximum is 4,096.'],
   [
     // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable that nothing replaced
     '${IMAGE}',
@@ -147,7 +147,7 @@ describe('a message shows what is wrong and, if obvious, what to use', () => {
     expect(parseGrammar('https://bob:s3cret@reg.io/app')).toMatchObject({
       problem: {
         code: 'userinfo',
-        message: '"***@reg.io/app" contains a user name or password. Put credentials into a pull secret. Use "reg.io/app".',
+        message: '"***@reg.io/app" contains a user name or password. Put credentials in a pull secret. Use "reg.io/app".',
       },
     });
   });

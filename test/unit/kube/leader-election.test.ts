@@ -134,7 +134,7 @@ describe('a handover', () => {
       done = true;
     });
     expect(await world.until(() => done)).toBeLessThan(4);
-    expect(world.messages(leader).at(-1)).toContain('another replica can acquire it after 15 seconds');
+    expect(world.messages(leader).at(-1)).toContain('another replica can acquire it after 15 s');
   });
 });
 
@@ -145,7 +145,7 @@ describe('a disconnected leader', () => {
     await world.until(() => !leader.leader.leads(), 10.5);
     expect(world.leading()).toEqual([]);
     await world.pass(0.5);
-    expect(world.messages(leader)).toContain('no longer the leader: failed to renew Lease regkeeper/regkeeper within 10 seconds');
+    expect(world.messages(leader)).toContain('no longer the leader: failed to renew Lease regkeeper/regkeeper within 10 s');
     await world.until(() => world.leading().length === 1, 60);
     leader.network = 'whole';
     await world.pass(120);
@@ -209,7 +209,7 @@ describe('a replica that is not ready', () => {
 
     leader.able = false;
     expect(await world.until(() => world.leading().some((name) => name !== leader.name))).toBeGreaterThan(15);
-    expect(world.messages(leader)).toContain('no longer the leader: this replica has not been ready for 15 seconds');
+    expect(world.messages(leader)).toContain('no longer the leader: this replica has not been ready for 15 s');
     expect([...world.overlaps]).toEqual([]);
   });
 

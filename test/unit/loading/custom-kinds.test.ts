@@ -29,7 +29,7 @@ describe('problems are reported with their position', () => {
   test.each([
     { text: '', problem: 'f:1:1 is empty. Add a list of kinds under "kinds:"' },
     { text: '[]', problem: 'f:1:1 the document must be a mapping with the field "kinds", but is a list' },
-    { text: '{}', problem: 'f:1:1 the document needs "kinds:", a list of kinds' },
+    { text: '{}', problem: 'f:1:1 the document must have "kinds:", a list of kinds' },
     { text: 'kinds: x', problem: 'f:1:8 kinds must be a list of kinds, but is a string' },
     { text: 'kind: []\nkinds: []', problem: 'f:1:1 unknown field "kind". Did you mean "kinds"?' },
     { text: 'kinds: [1]', problem: 'f:1:9 kinds[0] must be a kind with group, version, resource and kind, but is a number' },
@@ -66,7 +66,7 @@ describe('problems are reported with their position', () => {
     },
     {
       text: 'kinds: [{group: build.openshift.io, version: v1, resource: builds, kind: Build, template: spec}]',
-      problem: 'kinds[0].kind is built in: remove "Build" of group "build.openshift.io"',
+      problem: 'kinds[0].kind names a built-in kind. Remove the entry for "Build" of group "build.openshift.io".',
     },
   ])('$problem', ({ text, problem }) => {
     const parsed = parseCustomKinds(text, 'f');

@@ -113,7 +113,7 @@ test('twenty oversized ConfigMaps are rejected without parsing a single characte
   expect(rejected).toHaveLength(20);
   expect(new Set(rejected.flatMap(({ problems }) => problems.map(({ code }) => code)))).toEqual(new Set(['namespace-quota']));
   expect(rejected[0]?.problems[0]?.message).toBe(
-    'this ConfigMap has 62 documents with 1016118 characters of rules. A namespace may have at most 20 documents with 131072 characters. Use fewer and shorter documents, or delete those that are not needed.',
+    'this ConfigMap has 62 documents with 1,016,118 characters of rules. A namespace may have at most 20 documents with 131,072 characters. Use fewer and shorter documents, or delete those that are not needed.',
   );
   expect(JSON.stringify(store.rejected()).length).toBeLessThan(20_000);
 });

@@ -308,7 +308,7 @@ describe('a line that cannot be written', () => {
     const events: string[] = [];
     const destination = openDestination(pipe.path, { onFailing: (reason) => void events.push(reason), maxWaitingBytes: 1024 * 1024 });
     for (let number = 0; number < 20; number += 1) destination.write(`${'x'.repeat(65_536)}\n`);
-    expect(events).toEqual(['the buffer of 1 MiB is full']);
+    expect(events).toEqual(['the 1 MiB buffer is full']);
     expect(destination.delivery()).toMatchObject({ failing: true, lost: 5 });
   });
 

@@ -147,7 +147,7 @@ describe('with a client CA', () => {
         status: 'Failure',
         code: 401,
         reason: 'Unauthorized',
-        message: 'regkeeper accepts requests only from authenticated API servers: there is no client certificate',
+        message: 'regkeeper accepts requests only from authenticated API servers: the client presented no certificate',
       });
       expect(running).toMatchObject({ records: [], reviewRecords: [], failures: ['unauthenticated'] });
     },

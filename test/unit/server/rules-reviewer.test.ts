@@ -220,8 +220,8 @@ describe('many concurrent reviews', () => {
 
 describe('a ConfigMap beyond what an API server stores', () => {
   test.each([
-    ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 document and 1048583 characters of data/],
-    ['in documents', Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`${index}.yaml`, ''])), /has 1001 documents/],
+    ['in characters', { 'a.yaml': '#'.repeat(1_048_577) }, /has 1 document and 1,048,583 characters of data/],
+    ['in documents', Object.fromEntries(Array.from({ length: 1_001 }, (_, index) => [`${index}.yaml`, ''])), /has 1,001 documents/],
   ])('%s is denied without parsing', async (_name, data, message) => {
     const { review } = reviewing({ parsers: both(never) });
     const { answer } = await review('two', data);

@@ -168,7 +168,7 @@ describe('the Event about a Pod', () => {
     answer({ rules: soft });
     await pass(clock, 2_000);
     expect(eventsIn(api).map(({ reason, message }) => `${reason} ${message}`)).toEqual([
-      'ImageWarned will be denied in enforce mode: container "c0": image "evil.example.com/x:1" is from an untrusted registry (rule "evil.example.com", a.yaml:3:20). Contact: ops.',
+      'ImageWarned would be denied in enforce mode: container "c0": image "evil.example.com/x:1" is from an untrusted registry (rule "evil.example.com", a.yaml:3:20). Contact: ops.',
       'ImageWarned container "c0": image "evil.example.com/x:1" is not from a configured registry. Contact: ops.',
     ]);
   });

@@ -53,9 +53,9 @@ async function checkJson(objects: string, ...more: readonly string[]) {
 }
 
 test.each([
-  ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}will be denied in enforce mode\n/],
-  ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: will be denied in enforce mode: /],
-])('mode %s: the result shows what will be denied in enforce mode', async (mode, outcome, table) => {
+  ['audit', 'allowed', /^allowed {4}Pod .*\n.*\n.*unconfigured\n {11}would be denied in enforce mode\n/],
+  ['warn', 'warned', /^warned {5}Pod .*\n.*\n.*unconfigured\n {11}regkeeper: would be denied in enforce mode: /],
+])('mode %s: the result shows what would be denied in enforce mode', async (mode, outcome, table) => {
   const objects = pod('new', 'other.example.com/web:1') + pod('known', 'reg.example.com/web:1');
   const softened = await write('softened.yaml', `mode: ${mode}\n${rules}`);
   const inputs = ['check', '-f', await write('objects.yaml', objects), '--rules', softened];
@@ -440,7 +440,7 @@ DENIED     Pod default/bad  ${file}/objects.yaml:8
 
 describe('modes change the outcome and the messages as on the server', () => {
   test.each([
-    ['warn', 'warned', [expect.stringMatching(/^regkeeper: will be denied in enforce mode: container "app"/)]],
+    ['warn', 'warned', [expect.stringMatching(/^regkeeper: would be denied in enforce mode: container "app"/)]],
     ['audit', 'allowed', []],
   ])('%s', async (mode, outcome, messages) => {
     const objects = await write('objects.yaml', pod('bad', 'evil.example.com/x'));
@@ -601,7 +601,7 @@ items:
     );
     expect(exitCode).toBe(0);
     expect(out).toMatch(
-      /^::warning file=\S+objects\.yaml,line=6,col=35,title=Pod default\/bad%3A warned::regkeeper: will be denied in enforce mode: /,
+      /^::warning file=\S+objects\.yaml,line=6,col=35,title=Pod default\/bad%3A warned::regkeeper: would be denied in enforce mode: /,
     );
   });
 
@@ -624,7 +624,7 @@ items:
       ...['--rules', await softened('warn'), '-o', 'junit'],
     );
     expect(exitCode).toBe(0);
-    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: will be denied in enforce mode: /);
+    expect(out).toMatch(/failures="0".*\n.*\n.*<testcase .*>\n +<system-out>regkeeper: would be denied in enforce mode: /);
   });
 
   test('-o sarif: a result for each object that is not allowed', async () => {
@@ -695,8 +695,10 @@ describe('exit code 2: unusable input', () => {
   test('objects: all problems, with file, line and column, after the results of the others', async () => {
     const { exitCode, out, err } = await check(`${pod('a', 'x')}---\nkind: Pod\n---\n- a\n`);
     expect(exitCode).toBe(2);
-    expect(out).toMatch(/^DENIED {5}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 not evaluated\n$/s);
-    expect(err).toMatch(/objects\.yaml:8:1: .*no apiVersion\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 not evaluated\n$/);
+    expect(out).toMatch(/^DENIED {5}Pod default\/a .*1 object evaluated: 0 allowed, 0 warned, 1 denied\. 2 inputs were not evaluated\n$/s);
+    expect(err).toMatch(
+      /objects\.yaml:8:1: .*no apiVersion\n.*objects\.yaml:10:1: contains a list.*\nregkeeper: 2 inputs were not evaluated\n$/,
+    );
   });
 
   test('objects, even if the rules have problems', async () => {

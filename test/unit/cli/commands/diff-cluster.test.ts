@@ -82,7 +82,7 @@ test('shows what would be denied, with the Pods that are running now', async () 
       /^ {14}Deployment billing\/report: container "app": image .* is from an untrusted registry .*: Use the mirror\. Contact: /,
     ),
     '',
-    '4 workloads with 7 Pods: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 3 unchanged',
+    '4 workloads with 7 Pods: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gaining secrets, 0 losing secrets, 3 unchanged',
     '3 Pods of 1 workload would be denied when recreated',
     '',
   ]);
@@ -102,7 +102,7 @@ test('identical rules change nothing', async () => {
   const { out, exitCode } = await diff(manifest(inForce), ['--strict']);
   expect(out).toBe(
     'no differences between the rules\n\n' +
-      '4 workloads with 7 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 4 unchanged\n',
+      '4 workloads with 7 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gaining secrets, 0 losing secrets, 4 unchanged\n',
   );
   expect(exitCode).toBe(0);
   expect((await diff(manifest(inForce), ['-q'])).out).toBe('');
@@ -259,7 +259,7 @@ test('live objects are compared by their existing secrets', async () => {
       '              - spec.template.spec.imagePullSecrets: corp-pull',
     ].join('\n'),
   );
-  expect(out).toContain('1 gains secrets, 1 loses secrets');
+  expect(out).toContain('1 gaining secrets, 1 losing secrets');
   expect(exitCode).toBe(1);
 });
 
@@ -402,7 +402,7 @@ describe('the rules after the change', () => {
 
   test('a ConfigMap that the server would ignore is an error', async () => {
     await expect(diff(manifest(strict, 'regkeeper-rules', 'shop'))).rejects.toThrow(
-      'ConfigMap shop/regkeeper-rules is not in regkeeper\'s namespace ("regkeeper"), so the server would not read it',
+      'ConfigMap shop/regkeeper-rules is not in regkeeper\'s namespace, so the server would not read it. Set its metadata.namespace to "regkeeper"',
     );
   });
 });
@@ -451,7 +451,7 @@ test.each([
     ['diff', '-f', 'old.yaml', 'deploy/examples/rules'],
     'specify two sets of rules, before and after the change. -f has the value old.yaml, so only deploy/examples/rules is left',
   ],
-  [['diff', 'deploy/examples/rules', 'deploy/examples/rules', '-l', 'a=b'], '--selector can be used with --cluster only'],
+  [['diff', 'deploy/examples/rules', 'deploy/examples/rules', '-l', 'a=b'], '--selector can be used only with --cluster'],
 ])('%j is a usage error', async (argv, message) => {
   await expect(runOnCluster(liveApi(world).client, ...argv)).rejects.toThrow(message);
 });
@@ -484,7 +484,7 @@ test('a mode that denies nothing does not hide what enforce mode would newly den
   expect(out.split('\n')).toEqual([
     '- rule docker.io (ConfigMap regkeeper/regkeeper-rules, key rules.yaml, line 2:20): trust true',
     '',
-    '2 workloads with 3 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 2 unchanged',
+    '2 workloads with 3 Pods: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gaining secrets, 0 losing secrets, 2 unchanged',
     '1 workload with 2 Pods would be newly denied in enforce mode. Set mode: enforce in the files to list them',
     '',
   ]);

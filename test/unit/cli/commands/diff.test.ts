@@ -94,7 +94,7 @@ describe('a change that removes the trust in one path', () => {
         '                trusted by "reg.io" -> untrusted by "reg.io/team"',
         '              Pod shop/inside: container "c0": image "reg.io/team/web:1" is from an untrusted registry (rule "reg.io/team", new.yaml:1:61): moved to quay.io/team. Contact: the owners of the registry rules in new.yaml.',
         '',
-        '1 object: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 0 unchanged',
+        '1 object: 1 newly denied, 0 newly allowed, 0 newly warned, 0 gaining secrets, 0 losing secrets, 0 unchanged',
         '',
       ].join('\n'),
     );
@@ -110,8 +110,8 @@ describe('a change that removes the trust in one path', () => {
 
 describe('other changes for objects', () => {
   test.each([
-    ['one object', ['one'], '1 object: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gains secrets, 1 loses secrets, 0 unchanged'],
-    ['two', ['one', 'two'], '2 objects: 0 newly denied, 0 newly allowed, 0 newly warned, 2 gain secrets, 2 lose secrets, 0 unchanged'],
+    ['one object', ['one'], '1 object: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gaining secrets, 1 losing secrets, 0 unchanged'],
+    ['two', ['one', 'two'], '2 objects: 0 newly denied, 0 newly allowed, 0 newly warned, 2 gaining secrets, 2 losing secrets, 0 unchanged'],
   ])('secrets are gained and lost by %s', async (_name, names, summary) => {
     const [before, after] = ['s', 't'].map((secret) => `rules: [{registry: reg.io, pullSecret: ${secret}}]`) as [string, string];
     const { out } = await diff(before, after, names.map((name) => pod(name, 'reg.io/a')).join(''));
@@ -342,7 +342,7 @@ describe('the effect on past requests', () => {
         '              hub.io/a',
         '                trusted by "hub.io" -> untrusted by "hub.io"',
         '',
-        '3 past requests, 2026-11-02 to 2026-11-20: 2 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 1 unchanged',
+        '3 past requests, 2026-11-02 to 2026-11-20: 2 newly denied, 0 newly allowed, 0 newly warned, 0 gaining secrets, 0 losing secrets, 1 unchanged',
         '',
       ].join('\n'),
     );
@@ -377,7 +377,7 @@ describe('the effect on past requests', () => {
         '              + next',
         '              - corp',
         '',
-        '2 past requests, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gains secrets, 1 loses secrets, 1 unchanged',
+        '2 past requests, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 1 gaining secrets, 1 losing secrets, 1 unchanged',
         '',
       ].join('\n'),
     );
@@ -416,7 +416,7 @@ describe('the effect on past requests', () => {
         'not replayable: 1 request (old-record). An earlier version of regkeeper wrote the record, without everything that replay needs. Example: Pod shop/web by alice on 2026-11-20 04:02\n',
     );
     expect(out).toContain(
-      '1 past request, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gain secrets, 0 lose secrets, 0 unchanged, 1 not replayable',
+      '1 past request, 2026-11-20 to 2026-11-20: 0 newly denied, 0 newly allowed, 0 newly warned, 0 gaining secrets, 0 losing secrets, 0 unchanged, 1 not replayable',
     );
   });
 

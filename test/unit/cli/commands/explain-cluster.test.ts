@@ -67,7 +67,7 @@ describe('the labels of the namespace', () => {
 
   test('are unknown without the permission to read them, which is reported', async () => {
     const { out, err, exitCode } = await explain(['-n', 'shop', 'quay.io/team/web:1'], { forbidden: ['/api/v1/namespaces/shop'] });
-    expect(err).toMatch(/^regkeeper: cannot read the labels of namespace shop: .*forbidden/i);
+    expect(err).toMatch(/^regkeeper: cannot read the labels of namespace "shop": .*forbidden/i);
     expect(out).toContain('namespace    shop, labels unknown\n');
     expect(out).toContain('uncertain');
     expect(exitCode).toBe(1);
@@ -80,7 +80,7 @@ test.each([
   [
     'an option for clusters, without a cluster',
     ['--kubeconfig', 'x', '--rules', 'deploy/examples', '--', 'nginx'],
-    '--kubeconfig can be used with --cluster only',
+    '--kubeconfig can be used only with --cluster',
   ],
 ])('%s is an error', async (_name, argv, message) => {
   const run = argv[0] === '-n' ? explain(argv) : runCommand('explain', ...(argv.length === 0 ? ['nginx'] : argv));
@@ -99,7 +99,7 @@ test('a namespace that the webhooks exclude is reported', async () => {
   const excluded = ['-n', 'kube-system', 'docker.io/x/y'];
   for (const more of [[], ['-q'], ['-o', 'json']]) {
     const { err } = await explain([...excluded, ...more], { objects });
-    expect(err).toBe('regkeeper: namespace kube-system is excluded from the webhooks, so its images are not evaluated\n');
+    expect(err).toBe('regkeeper: namespace "kube-system" is excluded from the webhooks, so its images are not evaluated\n');
   }
   expect(JSON.parse((await explain([...excluded, '-o', 'json'], { objects })).out)).toMatchObject({ verdict: 'untrusted', excluded: true });
   expect((await explain(['-n', 'shop', 'docker.io/x/y'], { objects })).err).toBe('');

@@ -374,7 +374,7 @@ describe('several images', () => {
 
   test('after a path of --rules are treated as paths, and the error explains this', async () => {
     await expect(runCommand('explain', 'nginx', '--rules', 'deploy/examples/rules', 'redis')).rejects.toThrow(
-      'rules redis: no such file or directory. Put images before --rules, or right after its first path',
+      'rules redis: no such file or directory. If "redis" is an image, put it before --rules',
     );
   });
 

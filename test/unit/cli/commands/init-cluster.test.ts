@@ -129,7 +129,7 @@ describe('the rules, once enforced', () => {
 
 test.each([
   [['init'], 'specify -f FILES or --cluster'],
-  [['init', '-f', 'deploy/examples/objects', '-l', 'app=web'], '--selector can be used with --cluster only'],
+  [['init', '-f', 'deploy/examples/objects', '-l', 'app=web'], '--selector can be used only with --cluster'],
 ])('%j is a usage error', async (argv, message) => {
   await expect(runOnCluster(liveApi(objects).client, ...argv)).rejects.toThrow(message);
 });

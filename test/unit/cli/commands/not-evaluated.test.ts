@@ -99,7 +99,7 @@ describe('an object of an unknown kind with something that looks like an image',
       },
     ]);
     expect(err).toContain(`objects.yaml:1: ${notEvaluated[0].message}\n`);
-    expect(table).toBe('0 objects evaluated: 0 allowed, 0 warned, 0 denied. 1 not evaluated\n');
+    expect(table).toBe('0 objects evaluated: 0 allowed, 0 warned, 0 denied. 1 input was not evaluated\n');
   });
 
   test.each([
@@ -110,7 +110,7 @@ describe('an object of an unknown kind with something that looks like an image',
     const { err } = await check(objectOf(apiVersion, kind, '{steps: [{image: evil/a}]}'));
     expect(err).toBe(
       `objects.yaml:1: ${kind} shop/web has an unknown kind, and spec.steps[0].image looks like an image. ${fix}\n` +
-        'regkeeper: 1 not evaluated. To accept objects of unknown kinds, use --skip-unknown\n',
+        'regkeeper: 1 input was not evaluated. To skip objects of unknown kinds, use --skip-unknown\n',
     );
   });
 
@@ -292,11 +292,11 @@ describe('a directory in which some files are not objects', () => {
         'kustomization.yaml:1:1: a kustomization must be rendered first. Pass the output of "kubectl kustomize ROOT"',
         'patch.yaml:1:1: contains a list, not a Kubernetes object',
         'values.yaml:1:1: not a Kubernetes object: no apiVersion and no kind. If these are the values of a chart, pass the output of "helm template"',
-        'regkeeper: 3 not evaluated',
+        'regkeeper: 3 inputs were not evaluated',
         '',
       ].join('\n'),
     );
-    expect(table).toContain('1 object evaluated: 0 allowed, 0 warned, 1 denied. 3 not evaluated\n');
+    expect(table).toContain('1 object evaluated: 0 allowed, 0 warned, 1 denied. 3 inputs were not evaluated\n');
   });
 
   test.each([
@@ -335,7 +335,7 @@ test.each([
 ])('nothing to evaluate at all is reported in every format: %s', async (_what, text) => {
   const root = await input({ 'a.yaml': text });
   const rules = join(folder, 'rules.yaml');
-  const err = `${root}: no Kubernetes objects found\nregkeeper: 1 not evaluated\n`;
+  const err = `${root}: no Kubernetes objects found\nregkeeper: 1 input was not evaluated\n`;
   expect(await runCommand('check', '-f', root, '--rules', rules)).toMatchObject({ exitCode: 2, err });
   expect(await runCommand('diff', rules, rules, '-f', root)).toMatchObject({ exitCode: 2, err });
   const json = await runCommand('check', '-f', root, '--rules', rules, '-o', 'json');
@@ -392,7 +392,7 @@ describe('every format reports what was not evaluated', () => {
     const { out, err } = await render('table', '--quiet');
     expect(out).toBe('');
     expect(err).toMatch(
-      /^b\.yaml:1:1: contains a list.*\na\.yaml:1: App shop\/web .*\nregkeeper: 2 not evaluated\. To accept objects of unknown kinds, use --skip-unknown.*\n$/,
+      /^b\.yaml:1:1: contains a list.*\na\.yaml:1: App shop\/web .*\nregkeeper: 2 inputs were not evaluated\. To skip objects of unknown kinds, use --skip-unknown.*\n$/,
     );
   });
 });

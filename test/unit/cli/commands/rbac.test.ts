@@ -114,5 +114,5 @@ test.each([
   ['--exclude-namespaces', 'cert-manager'],
 ])('rejects %s without --deliver, where it has no effect', async (flag, value) => {
   const result = rbac('rules: [{registry: a.io, pullSecret: corp-pull}]', flag, value);
-  await expect(result).rejects.toThrow(`${flag} can be used with --deliver only`);
+  await expect(result).rejects.toThrow(`${flag} can be used only with --deliver`);
 });

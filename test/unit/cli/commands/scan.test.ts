@@ -185,13 +185,13 @@ rules:
     const { out } = await runOnCluster(liveApi([...shop, rulesConfigMap(`rules:\n${many.join('\n')}`)]).client, 'scan');
     const lines = out.split('\n').filter((line) => line.startsWith('rule ') || line.startsWith('and '));
     expect(lines).toHaveLength(21);
-    expect(lines.at(-1)).toBe('and 2 more rules that end. -o json has all');
+    expect(lines.at(-1)).toBe('and 2 more rules with an end date. Use -o json to list all of them');
   });
 
   test('show whether the rule warns already, or has ended', async () => {
     expect(await linesOn('2027-03-01')).toEqual([
       'rule "gone.example.com" ended on 2026-12-24: no scanned workload uses it',
-      'rule "old" warns since 2027-03-01 and ends on 2027-03-31: 2 workloads with 4 Pods in 1 namespace still use it',
+      'rule "old" has warned since 2027-03-01 and ends on 2027-03-31: 2 workloads with 4 Pods in 1 namespace still use it',
     ]);
     expect((await linesOn('2027-04-01'))[1]).toBe('rule "old" ended on 2027-03-31: 2 workloads with 4 Pods in 1 namespace still use it');
   });
@@ -484,7 +484,7 @@ describe('the rules are those in effect', () => {
     const kind = { ...custom, entryPoints: [{ resource: 'rollouts', operations: ['CREATE' as const] }], fields: [] };
     const { err, exitCode } = await scan([...shop, rulesConfigMap(rules), registered({ kinds: [kind] }), rollout]);
     expect(err).toContain(
-      'the webhooks match rollouts.argoproj.io, but the paths of its images are unknown. Pass its file with --custom-kinds',
+      'the webhooks match rollouts.argoproj.io, but the paths of its images are unknown. Pass the file that declares this kind with --custom-kinds',
     );
     expect(exitCode).toBe(2);
   });

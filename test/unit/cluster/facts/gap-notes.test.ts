@@ -11,7 +11,7 @@ test('there are no lines if everything is known', () => {
 test('gaps are shown by number, and namespaces by name, up to a limit', () => {
   const namespacesOverBudget = Array.from({ length: 12 }, (_, index) => `n${index}`);
   expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 7, notPermitted: 2 }, namespacesOverBudget })).toEqual([
-    '7 secrets referenced by rules are not watched. The limit is 250',
+    '7 secrets referenced by rules are not watched. The maximum is 250',
     '2 secrets referenced by rules are not watched. The permission to list and watch them is missing',
     'namespaces over their memory budget: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more',
   ]);
@@ -19,7 +19,7 @@ test('gaps are shown by number, and namespaces by name, up to a limit', () => {
 
 test('a single secret is in the singular', () => {
   expect(renderFactGaps({ ...complete, unwatchedSecrets: { beyondLimit: 1, notPermitted: 1 } })).toEqual([
-    '1 secret referenced by rules is not watched. The limit is 250',
+    '1 secret referenced by rules is not watched. The maximum is 250',
     '1 secret referenced by rules is not watched. The permission to list and watch them is missing',
   ]);
 });

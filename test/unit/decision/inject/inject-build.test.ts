@@ -119,7 +119,7 @@ describe('the secrets of a build', () => {
       before: docker(undefined, 'FROM c.io/y AS s\nFROM a.io/x'),
       found: { dockerStrategy: 'a-pull' },
       notices: [
-        'build-other-images: spec.strategy.dockerStrategy.pullSecret can reference only one secret ("a-pull"). Ask the owners of the rules to use one secret for all registries of this build. Images without a secret: "c.io/y".',
+        'build-other-images: spec.strategy.dockerStrategy.pullSecret can reference only one secret, so "a-pull" was chosen. Ask the owners of the rules to use one secret for all registries of this build. Images without a secret: "c.io/y".',
       ],
     },
     {

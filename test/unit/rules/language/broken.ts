@@ -528,7 +528,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
   { text: secret('source: a\n  namespaces: b\n  retain: 24'), problem: 'wrong-type 5:11 ', says: 'is the number 24. Add the unit: 24h' },
   { text: secret('source: a\n  namespaces: b\n  retain: 1h30m'), problem: 'bad-duration 5:11 ', says: 'is "1h30m". Use a whole number' },
   { text: secret('source: a\n  namespaces: b\n  retain: -1h'), problem: 'bad-duration 5:11 ', says: 'for example 24h' },
-  { text: secret('source: a\n  namespaces: b\n  retain: 721h'), problem: 'bad-duration 5:11 ', says: 'is 721h. At most 30d are allowed' },
+  { text: secret('source: a\n  namespaces: b\n  retain: 721h'), problem: 'bad-duration 5:11 ', says: 'is 721h. The maximum is 30d' },
   { text: secret('source: a\n  namespaces: b\n  retain:'), problem: 'empty-value 5:3 ', says: 'for example 24h, or remove the field' },
   {
     text: secret('source: a\n  namespaces: b\n  deliver: always\n  retain: 1h'),

@@ -220,7 +220,7 @@ describe('a rule can never win', () => {
     [
       'with labels that exclude each other',
       'rules: [{registry: reg.io, namespaces: {matchLabels: {a: b}, matchExpressions: [{key: a, operator: DoesNotExist}]}}]',
-      /the label requirements in "namespaces with !a,a=b" exclude each other/,
+      /the label requirements in "namespaces with !a,a=b" contradict each other/,
     ],
   ])('%s', (_name, text, message) => {
     const warnings = warningsOf(text).filter((warning) => warning.startsWith('shadowed-rule'));

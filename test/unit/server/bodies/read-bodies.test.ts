@@ -6,7 +6,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AdmissionAnswer } from '../../../../src/admission/response.ts';
 import { issueCa, issueServerCertificate } from '../../../../src/certificates/issue.ts';
-import { formatCount } from '../../../../src/object/text.ts';
+import { formatCount } from '../../../../src/image/wording.ts';
 import type { AuditRecord } from '../../../../src/observe/audit/decision-record.ts';
 import { defaultBodyLimits } from '../../../../src/server/limits.ts';
 import { createWebhookServer, type WebhookOptions } from '../../../../src/server/webhook-server.ts';
@@ -91,11 +91,11 @@ describe('the structure of a body', () => {
   // The review and its request are two levels, the object is the third.
   test.each([
     ['as deep as allowed', podWith(nested(7)), undefined],
-    ['one level deeper', podWith(nested(8)), /nested too deeply\. The limit is 10 levels/],
-    ['very deep, and small', podWith(nested(60_000)), /nested too deeply\. The limit is 10 levels/],
+    ['one level deeper', podWith(nested(8)), /nested too deeply\. The maximum is 10 levels/],
+    ['very deep, and small', podWith(nested(60_000)), /nested too deeply\. The maximum is 10 levels/],
     ['very deep, inside a string', podWith(JSON.stringify(nested(60_000))), undefined],
     ['many entries', podWith(entries(200)), undefined],
-    ['too many entries', podWith(entries(300)), /too many lists, objects and entries\. The limit is 300/],
+    ['too many entries', podWith(entries(300)), /too many lists, objects and entries\. The maximum is 300/],
   ])('%s', async (_name, object, message) => {
     const { post, failures, bugs } = setUp({ bodies: limits });
     const answer = await post(reviewText(object));
@@ -114,7 +114,7 @@ describe('the structure of a body', () => {
     const answer = await post('['.repeat(200_000));
     expect(answer).toMatchObject({
       code: 400,
-      body: { kind: 'Status', message: expect.stringMatching(/nested too deeply\. The limit is 500 levels/) },
+      body: { kind: 'Status', message: expect.stringMatching(/nested too deeply\. The maximum is 500 levels/) },
     });
     expect(failures).toEqual(['unreadable']);
     expect(bugs).toEqual([]);
@@ -168,7 +168,7 @@ describe('a body that is too large', () => {
         status: 'Failure',
         code: 413,
         reason: 'RequestEntityTooLarge',
-        message: `regkeeper: the AdmissionReview has ${large.length} bytes. The limit is 4000 bytes. Make the object smaller, or split it.`,
+        message: `regkeeper: the AdmissionReview has ${formatCount(large.length)} bytes. The maximum is 4,000 bytes. Make the object smaller, or split it.`,
       },
     } satisfies AdmissionAnswer['response']);
     expect(failures).toEqual(['unreadable']);
@@ -198,7 +198,7 @@ describe('a body that is too large', () => {
     const chunk = (part: string) => `${part.length.toString(16)}\r\n${part}\r\n`;
     const head = 'POST /validate HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n';
     socket.write(head + chunk(large.slice(0, 3_000)) + chunk(large.slice(3_000)) + chunk(''));
-    expect(await nextAnswer()).toMatch(/has more than 4000 bytes\. The limit is 4000/);
+    expect(await nextAnswer()).toMatch(/has more than 4,000 bytes\. The maximum is 4,000/);
   });
 
   test('beyond the discard limit its connection is closed', async () => {
