@@ -4,7 +4,7 @@ import type { ApiError } from './api-client.ts';
 const rejectedCredential = 'The API server rejected the credential. Check whether the token or certificate has expired or been revoked';
 
 export type RequiredPermission = {
-  /** A collection, e.g. `/api/v1/namespaces/ns/secrets`. */
+  /** A collection or an object, e.g. `/api/v1/namespaces/ns/secrets`. */
   readonly path: string;
   /** The name of the only object that is needed, where it is one. */
   readonly name?: string | undefined;
@@ -12,10 +12,10 @@ export type RequiredPermission = {
 };
 
 export function describeRequiredRole({ path, name, verbs }: RequiredPermission): string {
-  const [, group = '', namespace, resource = path] =
-    /^\/(?:api\/[^/]+|apis\/([^/]+)\/[^/]+)(?:\/namespaces\/([^/]+))?\/([^/]+)$/.exec(path) ?? [];
+  const [, group = '', namespace, resource = path, object] =
+    /^\/(?:api\/[^/]+|apis\/([^/]+)\/[^/]+)(?:\/namespaces\/([^/]+)(?=\/))?\/([^/]+)(?:\/([^/]+))?$/.exec(path) ?? [];
   const role = namespace ? `a Role in namespace ${namespace}` : 'a ClusterRole';
-  const only = name ? `, resourceNames ["${name}"]` : '';
+  const only = name || object ? `, resourceNames ["${name || object}"]` : '';
   const list = verbs.map((verb) => `"${verb}"`).join(', ');
   return `Grant these permissions with ${role}: apiGroups ["${group}"], resources ["${resource}"]${only}, verbs [${list}]`;
 }
