@@ -57,10 +57,7 @@ export function createWebhook({ settings, certificates, clientCa, collaborators,
   function logInvalidity(): void {
     const invalidity = certificates.invalidity();
     if (invalidity === undefined) return;
-    const fix =
-      settings.tls.mode === 'self'
-        ? 'See the regkeeper log for why it was not renewed'
-        : 'Replace the certificate and its key with valid ones';
+    const fix = settings.tls.mode === 'self' ? 'Check earlier messages for why it was not renewed' : 'Replace the certificate and its key';
     log.error({}, `clients will reject the certificate: ${invalidity}. ${fix}, and check the clock`);
   }
 

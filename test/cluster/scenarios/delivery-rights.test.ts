@@ -376,7 +376,7 @@ test('without the policy nothing is written, and with it again everything is', a
   delivery = await launchDelivery({ kubectl, directory: join(plane.directory, 'without-policy') });
   const { apiVersion, kind, metadata, spec } = JSON.parse(stdout) as Record<string, { name: string }>;
   const ready = async () => (await fetch(`http://localhost:${delivery.healthPort}/readyz`)).text();
-  await waitFor(async () => (await ready()).includes('the API server accepts a copy in the excluded namespace kube-node-lease'), {
+  await waitFor(async () => (await ready()).includes('the API server accepted a copy in the excluded namespace kube-node-lease'), {
     deadlineSeconds: 30,
     what: 'the finding',
   });

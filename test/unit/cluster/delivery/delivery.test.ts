@@ -376,7 +376,7 @@ describe('nothing is written', () => {
     running.putSource('robot:two');
     await running.react();
     expect(running.writes()).toEqual([]);
-    expect(running.delivery.unfenced()).toContain('accepts a copy in the excluded namespace kube-system');
+    expect(running.delivery.unfenced()).toContain('accepted a copy in the excluded namespace kube-system');
   });
 
   test('while the policy is not verified, and the log names it', async () => {
