@@ -146,7 +146,7 @@ test('without permission to list ConfigMaps a server is not ready, and logs the 
 test('with a Secret that is not in the Role, or an unknown token, the start fails with code 2 and shows what to do', async () => {
   const misnamed = launch('misnamed', { flags: ['--service', 'keeper'] });
   await expect(misnamed).rejects.toThrow(
-    /exit code 2:[\s\S]*\nregkeeper: GET .*: Forbidden \(403\): .*\. Grant these permissions with a Role .*: .*\["keeper-tls"\].*\. Or correct --service and --namespace/,
+    /exit code 2:[\s\S]*\nregkeeper: GET .*: Forbidden \(403\): .*\. Grant these permissions with a Role .*: .*\["keeper-tls"\].*\. Alternatively, correct --service and --namespace/,
   );
   const account = await serviceAccountKubeconfig({ kubectl, directory: join(plane.directory, 'unknown') });
   await writeFile(account, readFileSync(account, 'utf8').replace(/"token":"[^"]+"/, '"token":"nobody"'));

@@ -109,7 +109,7 @@ describe('a rules ConfigMap is accepted', () => {
   test('with a warning if it would never be read', async () => {
     const { code, stderr } = await apply(configMap('stray', { 'rules.yaml': 'rules: []' }, { namespace: keeper.namespace }));
     expect(code).toBe(0);
-    expect(stderr).toContain('only cluster rules in namespace regkeeper are read');
+    expect(stderr).toContain('cluster rules are read only from namespace regkeeper');
   });
 
   test('without a response: an invalid edit is detected when it is loaded, and the last valid rules remain in effect', async ({ skip }) => {

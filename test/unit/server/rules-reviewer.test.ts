@@ -287,5 +287,5 @@ test('a ConfigMap without rules is not parsed at all', async () => {
   const { review } = reviewing({ parsers: both(never), settings: { namespace: 'elsewhere', namespaceRules: false } });
   const { answer, warnings } = await review('two', { 'rules.yaml': 'rulez: []' });
   expect(answer?.response.allowed).toBe(true);
-  expect(warnings).toEqual([expect.stringContaining('only cluster rules in namespace elsewhere are read')]);
+  expect(warnings).toEqual([expect.stringContaining('cluster rules are read only from namespace elsewhere')]);
 });

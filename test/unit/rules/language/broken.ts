@@ -332,7 +332,7 @@ export const brokenDocuments: readonly BrokenDocument[] = [
     says: 'To exclude names, use {matchExpressions: [{key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system]}]}.',
   },
   { text: rule('namespaces: [prod-*, "!prod-x"]'), problem: 'bad-namespace 3:24 ', says: 'operator: NotIn, values: [prod-x]}]}' },
-  { text: rule(`namespaces: ${'a'.repeat(64)}`), problem: 'bad-namespace 3:15 ', says: 'It has 64 characters. At most 63' },
+  { text: rule(`namespaces: ${'a'.repeat(64)}`), problem: 'bad-namespace 3:15 ', says: 'It has 64 characters. The maximum is 63' },
   {
     text: rule('namespaces: {matchLabels: {team/: a}}'),
     problem: 'bad-label 3:30 ',
