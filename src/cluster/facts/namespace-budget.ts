@@ -185,7 +185,7 @@ export function createNamespaceBudget({
     for (const { current } of collections) current.drop(namespace);
     log.warn(
       { namespace },
-      `namespace ${namespace} ${what}. Its service accounts and image streams are ignored: templates get no pull secrets, Pods get only the pull secrets that the rules specify, and builds from its ImageStreams are denied. Delete unneeded service accounts and image streams. Memory usage is rechecked every 5 min`,
+      `namespace ${namespace} ${what}. Its service accounts and image streams are ignored: templates get no pull secrets, Pods get only the pull secrets that the rules specify, and builds from its image streams are denied. Delete unneeded service accounts and image streams. Memory usage is rechecked every 5 min`,
     );
   }
 

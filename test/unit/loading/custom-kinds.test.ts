@@ -39,7 +39,7 @@ describe('problems are reported with their position', () => {
       problem: 'f:1:9 kinds[0] has no path to an image. Add "template" (path of a pod template), "podSpec" or "images".',
     },
     { text: `kinds: [{${rollout}, templat: spec.template}]`, problem: 'unknown field "templat". Did you mean "template"?' },
-    { text: 'kinds: [{group: argoproj.io, template: spec}]', problem: 'f:1:9 kinds[0] needs "version", a name such as v1alpha1' },
+    { text: 'kinds: [{group: argoproj.io, template: spec}]', problem: 'f:1:9 kinds[0] must have "version", a name such as v1alpha1' },
     { text: 'kinds: [{group: 7, template: spec}]', problem: 'f:1:17 kinds[0].group must be a name such as argoproj.io, but is a number' },
     { text: 'kinds: [{group: apps, template: spec}]', problem: 'f:1:17 kinds[0].group must be a name such as argoproj.io, but is "apps"' },
     {
