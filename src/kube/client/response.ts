@@ -1,6 +1,5 @@
 /** Reads responses of the API server within limits: JSON, the lines of a watch, and errors. */
 import type { Dispatcher } from 'undici';
-import { formatCount } from '../../image/wording.ts';
 import { ApiError, type KubeObject, type WatchEvent } from '../api-client.ts';
 
 /**
@@ -107,7 +106,7 @@ export async function* splitLines(
     }
     pieces.push(chunk.subarray(start));
     length += chunk.length - start;
-    if (length > limit) throw new ApiError(0, 'Unreadable', `${what}: a line of the stream is longer than ${formatCount(limit)} bytes`);
+    if (length > limit) throw new ApiError(0, 'Unreadable', `${what}: a line of the stream is longer than ${limit.toLocaleString('en-US')} bytes`);
   }
   if (length > 0) throw new ApiError(0, 'Unreachable', `${what}: the stream ended in the middle of a line`);
 }

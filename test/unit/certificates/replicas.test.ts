@@ -307,7 +307,7 @@ describe.each<[count: number, who: Who]>([
     expect(publishedCas()).toEqual(before);
     expect(served().size).toBe(1);
     expect(log.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual([
-      expect.stringMatching(/^the local clock is \d+ minutes (ahead of|behind) the API server's clock\. .*\. Synchronize the clocks$/),
+      expect.stringMatching(/^the local clock is \d+ min (ahead of|behind) the API server's clock\. .*\. Synchronize the clocks$/),
     ]);
     if (stray) stray.ahead = 0;
     await later(41);

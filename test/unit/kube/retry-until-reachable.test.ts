@@ -58,7 +58,7 @@ test('retries a forbidden request, and finally fails with what to do', async () 
   expect(log.lines).toEqual([{ level: 'warn', message: 'GET /x: no. Retrying' }]);
   const unknown = new ApiError(401, 'Unauthorized', 'GET /x: Unauthorized');
   await expect(retryUntilReachable(retryOptions(), after(...Array(10).fill(unknown)))).rejects.toThrow(
-    /^GET \/x: Unauthorized\. The API server rejected the credential\. Check whether the token .* was revoked$/,
+    /^GET \/x: Unauthorized\. The API server rejected the credential\. Check whether the token .* been revoked$/,
   );
 });
 

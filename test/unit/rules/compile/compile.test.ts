@@ -327,7 +327,7 @@ test('more secrets than can be watched are a problem, at the first one over the 
     `secrets:\n${Array.from({ length: count }, (_, index) => `- {name: s${from + index}, source: a, namespaces: x}\n`).join('')}`;
   expect(problemsOf(secrets(0, 125), secrets(125, 125))).toEqual([]);
   expect(problemsOf(secrets(0, 125), secrets(125, 126))).toEqual([
-    expect.stringMatching(/^b\.yaml too-many-secrets 127:3 secrets has 251 entries\. At most 250/),
+    expect.stringMatching(/^b\.yaml too-many-secrets 127:3 secrets has 251 entries\. The maximum is 250/),
   ]);
 });
 

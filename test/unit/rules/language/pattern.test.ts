@@ -156,7 +156,7 @@ describe('a problem is reported with its fix', () => {
     { text: 'my_reg.io', code: 'pattern-host', says: 'letters, digits' },
     { text: 'bitnami', code: 'pattern-unqualified', says: 'or "docker.io/bitnami" for an organization' },
     { text: 'library/nginx', code: 'pattern-unqualified', says: 'Use "docker.io/library/nginx"' },
-    { text: `reg.io/${'a'.repeat(600)}`, code: 'pattern-too-long', says: 'At most 600' },
+    { text: `reg.io/${'a'.repeat(600)}`, code: 'pattern-too-long', says: 'The maximum is 600' },
   ])('$text', ({ text, code, says }) => {
     expect(parsePattern(text)).toMatchObject({ ok: false, code, message: expect.stringContaining(says) });
   });

@@ -105,7 +105,7 @@ describe('opening', () => {
     const store = createRuleStore(sha256);
     const changes = store.open([bundle('one', '')], [bundle('one', trusting('a.io'))]);
     expect(trusted(store)).toEqual(['a.io']);
-    expect(changes.at(-1)?.alert).toContain('remain in effect');
+    expect(changes.at(-1)?.alert).toContain('remains in effect');
   });
 
   test('a blank bundle next to others has no effect, in any position', () => {
@@ -169,7 +169,7 @@ describe('changes', () => {
 
   test('deleting the last bundle keeps its rules, with an alert, until a document explicitly contains none', () => {
     const store = opened(bundle('one', trusting('a.io')));
-    expect(store.withdraw('one')).toMatchObject([{ alert: expect.stringContaining('remain in effect') }]);
+    expect(store.withdraw('one')).toMatchObject([{ alert: expect.stringContaining('remains in effect') }]);
     expect(trusted(store)).toEqual(['a.io']);
     store.offer(bundle('one', 'rules: []'));
     expect(trusted(store)).toEqual([]);
@@ -178,7 +178,7 @@ describe('changes', () => {
   test('rules that stayed when their bundle was deleted are replaced by the next ones: a bundle may be renamed', () => {
     const store = opened(bundle('one', trusting('a.io', 'b.io')));
     store.withdraw('one');
-    expect(store.offer(bundle('two', ''))).toMatchObject([{ alert: expect.stringContaining('remain in effect') }]);
+    expect(store.offer(bundle('two', ''))).toMatchObject([{ alert: expect.stringContaining('remains in effect') }]);
     expect(trusted(store)).toEqual(['a.io', 'b.io']);
     expect(store.preview(bundle('two', trusting('b.io')))).toMatchObject({ problems: [], warnings: [] });
     store.offer(bundle('two', trusting('b.io')));
@@ -202,7 +202,7 @@ describe('changes', () => {
 
   test('a mode without rules is not lost either, because enforcing without rules would deny every image', () => {
     const store = opened(bundle('one', 'mode: audit'));
-    expect(store.offer(bundle('one', ''))).toMatchObject([{ alert: expect.stringContaining('remain in effect') }]);
+    expect(store.offer(bundle('one', ''))).toMatchObject([{ alert: expect.stringContaining('remains in effect') }]);
     expect(store.written()?.settings.mode).toBe('audit');
   });
 
