@@ -9,15 +9,7 @@ import { printJson } from '../../yaml/print-json.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { addOptionsWithCluster, type ConnectAction, type LiveOptions, rejectLiveOptions } from '../input/live-objects.ts';
 import { readManifestsOption } from '../input/manifests-from-files.ts';
-import {
-  assumeCompleteOption,
-  dateOption,
-  manifestsOption,
-  namespaceOption,
-  quietOption,
-  skipUnknownOption,
-  userOption,
-} from '../input/options.ts';
+import { assumeCompleteOption, dateOption, manifestsOption, quietOption, skipUnknownOption, userOption } from '../input/options.ts';
 import { replayOption, replayRecords } from '../input/replay-records.ts';
 import { readRulePair } from '../input/rule-pair.ts';
 import { helpNotes } from '../line/help-text.ts';

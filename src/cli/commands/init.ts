@@ -5,7 +5,7 @@ import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { customKindsOption, readCustomKindsOption } from '../input/kinds-from-files.ts';
 import { addOptionsWithCluster, type ConnectAction, type LiveOptions, rejectLiveOptions } from '../input/live-objects.ts';
 import { readManifestsOption } from '../input/manifests-from-files.ts';
-import { manifestsOption, namespaceOption, skipUnknownOption } from '../input/options.ts';
+import { manifestsOption, skipUnknownOption } from '../input/options.ts';
 import { helpNotes } from '../line/help-text.ts';
 import { printDraft, renderUnlikely } from '../output/print-draft.ts';
 import { renderMalformedSecrets, renderNotEvaluatedList, renderResult } from '../output/render-results.ts';

@@ -106,7 +106,8 @@ export async function* splitLines(
     }
     pieces.push(chunk.subarray(start));
     length += chunk.length - start;
-    if (length > limit) throw new ApiError(0, 'Unreadable', `${what}: a line of the stream is longer than ${limit.toLocaleString('en-US')} bytes`);
+    if (length > limit)
+      throw new ApiError(0, 'Unreadable', `${what}: a line of the stream is longer than ${limit.toLocaleString('en-US')} bytes`);
   }
   if (length > 0) throw new ApiError(0, 'Unreachable', `${what}: the stream ended in the middle of a line`);
 }

@@ -256,7 +256,9 @@ describe('conflicts show both settings as the user specified them', () => {
       'a selector that excludes namespaces which are never intercepted',
       { manageWebhooks: true, namespaceSelector: 'kubernetes.io/metadata.name in (kube-system, keepers)' },
       inPod,
-      ["--namespace-selector 'kubernetes.io/metadata.name in (kube-system, keepers)' matches no namespace, or only excluded ones. Correct the selector, or exclude fewer namespaces"],
+      [
+        "--namespace-selector 'kubernetes.io/metadata.name in (kube-system, keepers)' matches no namespace, or only excluded ones. Correct the selector, or exclude fewer namespaces",
+      ],
     ],
     ['a selector that contradicts itself', { manageWebhooks: true, namespaceSelector: 'team,!team' }, inPod, [/matches no namespace/]],
   ])('%s', (_name, flags, env, problems) => {

@@ -46,7 +46,9 @@ test.each([
   ['of another type', source({}, { type: 'Opaque' }), 'the source "corp-source" has the type "Opaque"'],
   ['that is malformed', source({}, { stringData: { '.dockerconfigjson': 'x' } }), 'is malformed'],
 ])('a source %s is a warning', (_name, broken, says) => {
-  expect(findings(broken)).toEqual([expect.stringContaining(`warning source-unusable 3 the secret corp-pull cannot be delivered: the source "corp-source"`)]);
+  expect(findings(broken)).toEqual([
+    expect.stringContaining(`warning source-unusable 3 the secret corp-pull cannot be delivered: the source "corp-source"`),
+  ]);
   expect(findings(broken)[0]).toContain(says);
 });
 

@@ -59,7 +59,11 @@ const invalidNames: readonly [string, ImageProblemCode, string][] = [
   ['a b_c.io/app', 'whitespace', 'contains white space.'],
   ['!.io/app', 'host', 'has an invalid registry host: "!.io" may contain only letters, digits, "-" and ".".'],
   ['fc00::1:5000/app', 'port', 'has the port ":1:5000", which is not a number from 1 to 65535'],
-  ['[fe80::1%eth0]:5000/app', 'host', 'has an invalid registry host: "[fe80::1%eth0]" contains an IPv6 zone ID (the part after %). Remove it.'],
+  [
+    '[fe80::1%eth0]:5000/app',
+    'host',
+    'has an invalid registry host: "[fe80::1%eth0]" contains an IPv6 zone ID (the part after %). Remove it.',
+  ],
   ['[2001:db8::192.0.2.33]/app', 'host', 'has an invalid registry host: "[2001:db8::192.0.2.33]" is not a valid IPv6 address'],
   ['[abcd]/app', 'host', 'has an invalid registry host: "[abcd]" is not a valid IPv6 address.'],
   ['[::1/app', 'host', 'has unbalanced brackets.'],

@@ -206,7 +206,9 @@ describe('Reports', () => {
     const api = liveApi([webhooks, namespace('shop'), rulesConfigMap(rules), pod({ image: 'registry.example.com/x' })]);
     const { exitCode, out, err } = await runOnCluster(api.client, 'scan', '--report');
     expect({ exitCode, out }).toEqual({ exitCode: 2, out: '' });
-    expect(err).toBe('regkeeper: the Report CRD (openreports.io/v1alpha1) is not installed in the cluster, so no Reports were written. Install it\n');
+    expect(err).toBe(
+      'regkeeper: the Report CRD (openreports.io/v1alpha1) is not installed in the cluster, so no Reports were written. Install it\n',
+    );
   });
 
   test.each([

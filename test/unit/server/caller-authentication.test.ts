@@ -147,7 +147,8 @@ describe('with a client CA', () => {
         status: 'Failure',
         code: 401,
         reason: 'Unauthorized',
-        message: 'regkeeper accepts requests only from authenticated API servers: the client presented no certificate. Configure the API server to present one',
+        message:
+          'regkeeper accepts requests only from authenticated API servers: the client presented no certificate. Configure the API server to present one',
       });
       expect(running).toMatchObject({ records: [], reviewRecords: [], failures: ['unauthenticated'] });
     },

@@ -309,7 +309,9 @@ describe('a failure', () => {
     expect(dropped).toEqual(['forbidden', 'forbidden']);
     expect(eventsIn(api)).toHaveLength(1);
     expect(messages(log)).toEqual([
-      expect.stringContaining('apiGroups [""], resources ["events"], verbs ["create", "patch"]. Alternatively, turn Events off with --events off'),
+      expect.stringContaining(
+        'apiGroups [""], resources ["events"], verbs ["create", "patch"]. Alternatively, turn Events off with --events off',
+      ),
     ]);
   });
 
