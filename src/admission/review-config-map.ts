@@ -87,13 +87,13 @@ function roleOf(object: JsonObject, request: ReviewRequest, settings: RulesRevie
     if (inRulesNamespace) return { label, scope: 'cluster', warnings: [] };
     const other = settings.namespaceRules ? `set the label ${rulesLabel} to "namespace"` : 'delete it';
     return withoutRules(
-      `cluster rules are read only from namespace ${settings.namespace}, so these have no effect. Move the ConfigMap there, or ${other}.`,
+      `cluster rules are read only from namespace ${settings.namespace}, so the rules in this ConfigMap have no effect. Move the ConfigMap there, or ${other}.`,
     );
   }
   if (label === 'namespace') {
     if (settings.namespaceRules) return { label, scope: 'namespace', warnings: [] };
     return withoutRules(
-      'namespace rules are disabled, so these have no effect. Ask an administrator to run regkeeper with --namespace-rules, or delete the ConfigMap.',
+      'namespace rules are disabled, so the rules in this ConfigMap have no effect. Ask an administrator to run regkeeper with --namespace-rules, or delete the ConfigMap.',
     );
   }
   const message = unknownLabelMessage(String(label));

@@ -372,7 +372,7 @@ function renderSpelling({ displayName }: ImageSlot, reference: ImageReference): 
   const fix = `Use ${quote(usual)} in the image name, or add the key ${quote(written)} to the secret.`;
   return {
     message: `image ${quote(reference.written)} uses a non-canonical registry name, so credentials stored under ${quote(usual)} will not be used. ${fix}`,
-    brief: `the image of ${displayName} uses a non-canonical registry name, so its credentials will not be used. Use ${quote(usual)}, or add the key ${quote(written)} to the secret.`,
+    brief: `the image of ${displayName} uses a non-canonical registry name, so its usual credentials are not used. Use ${quote(usual)}, or add the key ${quote(written)} to the secret.`,
   };
 }
 
@@ -399,7 +399,7 @@ function renderShortName({ slot, reference, searched }: ImageDecision): readonly
   const [alias] = aliasesOf(content.text);
   // The nodes of OpenShift may have a search list that the rules do not show.
   const otherwise = searched
-    ? 'pull it from a registry other than the one that the rules assume'
+    ? 'pull it from a registry other than those that the rules assume'
     : `pull it from a registry other than ${dockerHub}`;
   const action = alias === undefined ? otherwise : `resolve it to ${quote(alias)}`;
   const fix = `The node may ${action}, or reject it. Include the registry, for example ${quote(formatReference(searched?.[0] ?? reference))}.`;
@@ -419,8 +419,8 @@ function noticeOtherDockerfile(shape: ObjectShape): readonly Notice[] {
 }
 
 function noticeUnsure(origin: Origin, { namespace }: NamespaceContext): Notice {
-  const unknown = `the labels of namespace "${namespace}" are unknown, because regkeeper is not connected to a cluster. The strictest result was assumed.`;
-  const fix = 'Connect it to a cluster, or select namespaces by name.';
+  const unknown = `the labels of namespace "${namespace}" are unknown: regkeeper is not connected to a cluster, or they exceed 64 KiB. The strictest result was assumed.`;
+  const fix = 'Select namespaces by name, or remove labels.';
   return {
     reason: 'labels-unknown',
     message: `${unknown} ${renderOrigin(origin)} selects namespaces by label. ${fix}`,

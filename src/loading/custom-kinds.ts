@@ -67,16 +67,16 @@ class Reader {
 
   kinds(): readonly Located[] {
     const { value } = this.data;
-    if (!isObject(value)) return this.report('', `must be a mapping with the field "kinds", but is ${nameType(value)}`);
+    if (!isObject(value)) return this.report('', `must be a mapping with the field "kinds", but is ${nameType(value)}.`);
     this.reportUnknownFields(value, '', ['kinds']);
-    if (isAbsent(value.kinds)) return this.report('', 'must have "kinds:", a list of kinds');
-    if (!Array.isArray(value.kinds)) return this.report('/kinds', `must be a list of kinds, but is ${nameType(value.kinds)}`);
+    if (isAbsent(value.kinds)) return this.report('', 'must have "kinds:", a list of kinds.');
+    if (!Array.isArray(value.kinds)) return this.report('/kinds', `must be a list of kinds, but is ${nameType(value.kinds)}.`);
     return value.kinds.flatMap((entry: unknown, index) => this.kind(entry, `/kinds/${index}`) ?? []);
   }
 
   private kind(entry: unknown, pointer: string): Located | undefined {
     if (!isObject(entry))
-      return this.report(pointer, `must be a kind with group, version, resource and kind, but is ${nameType(entry)}`)[0];
+      return this.report(pointer, `must be a kind with group, version, resource and kind, but is ${nameType(entry)}.`)[0];
     const problemsBefore = this.problems.length;
     this.reportUnknownFields(entry, pointer, [...nameFields, ...pathFields]);
     const [group, version, resource, kind] = nameFields.map((field) => this.name(entry, pointer, field)) as [
@@ -107,9 +107,9 @@ class Reader {
   private name(entry: Readonly<Record<string, unknown>>, pointer: string, field: (typeof nameFields)[number]): string {
     const value = entry[field];
     const { pattern, description } = nameFormats[field];
-    if (isAbsent(value)) this.report(pointer, `must have ${quote(field)}, ${description}`);
-    else if (typeof value !== 'string') this.report(`${pointer}/${field}`, `must be ${description}, but is ${nameType(value)}`);
-    else if (!pattern.test(value)) this.report(`${pointer}/${field}`, `must be ${description}, but is ${quote(value)}`);
+    if (isAbsent(value)) this.report(pointer, `must have ${quote(field)}, ${description}.`);
+    else if (typeof value !== 'string') this.report(`${pointer}/${field}`, `must be ${description}, but is ${nameType(value)}.`);
+    else if (!pattern.test(value)) this.report(`${pointer}/${field}`, `must be ${description}, but is ${quote(value)}.`);
     return typeof value === 'string' ? value : '';
   }
 
@@ -125,9 +125,9 @@ class Reader {
     if (list.length === 0) this.report(`${pointer}/${field}`, 'has no path. Add one or remove the field.');
     return list.flatMap((text: unknown, index) => {
       const entryPointer = isList ? `${pointer}/${field}/${index}` : `${pointer}/${field}`;
-      if (typeof text !== 'string') return this.report(entryPointer, `must be a path such as spec.template, but is ${nameType(text)}`);
+      if (typeof text !== 'string') return this.report(entryPointer, `must be a path such as spec.template, but is ${nameType(text)}.`);
       const parsed = parsePathPattern(text);
-      return parsed.ok ? [parsed.pattern] : this.report(entryPointer, `${parsed.message} (${quote(text)})`);
+      return parsed.ok ? [parsed.pattern] : this.report(entryPointer, `${parsed.message} (${quote(text)}).`);
     });
   }
 

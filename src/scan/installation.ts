@@ -51,6 +51,6 @@ function unknownKinds({ resources = new Set<string>() }: WebhookScope, kinds: Ki
     .map((resource) => ({
       resource,
       code: 'unknown-kind',
-      message: `the webhooks match ${resource}, but the paths of its images are unknown. Pass the file that declares this kind with --custom-kinds`,
+      message: `the webhooks match ${resource}, but the paths of its images are unknown. With --custom-kinds, pass the file that declares this kind`,
     }));
 }

@@ -99,7 +99,7 @@ function bundleOf({ name, namespace, scope, documents }: ConfigMapInFile, ownNam
   const place = namespace || ownNamespace;
   if (scope.kind === 'cluster' && place !== ownNamespace) {
     throw new Error(
-      `ConfigMap ${place}/${name} is not in regkeeper's namespace, so the server would not read it. Set its metadata.namespace to "${ownNamespace}"`,
+      `ConfigMap ${place}/${name} is not in regkeeper's namespace, so the server would not read it. Set its metadata.namespace to "${ownNamespace}", or pass regkeeper's namespace with --regkeeper-namespace`,
     );
   }
   return { id: idOf({ metadata: { name, namespace: place } }, scope.kind), scope, documents };

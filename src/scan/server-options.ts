@@ -83,7 +83,7 @@ async function readKinds(
   const combined = combineKinds(parsed);
   if (combined.ok) return { kinds: combined.kinds, notRead };
   // The server has not started with this content, so it was changed since.
-  const message = `the custom kinds of the server are invalid: ${combined.problems.join(', ')}. Fix the file, or pass a corrected one with --custom-kinds`;
+  const message = `the custom kinds of the server are invalid: ${combined.problems.map((problem) => problem.replace(/\.$/, '')).join('; ')}. Fix the file, or pass a corrected one with --custom-kinds`;
   return { kinds: builtInKinds, notRead: [...notRead, { resource: 'configmaps', namespace, code: 'unknown-kind', message }] };
 }
 

@@ -67,6 +67,6 @@ function createVerifier(clientCa: ClientCa, clock: Pick<Clock, 'now'>): (socket:
 function explain(socket: TLSSocket): string {
   const hasCertificate = socket.getPeerX509Certificate?.() !== undefined;
   return hasCertificate
-    ? `the client certificate was not accepted (${socket.authorizationError}). Configure the API server to present one that the CA in --client-ca signed`
+    ? `the client certificate was not accepted (${socket.authorizationError}). Configure the API server to present a valid client certificate that was signed by a CA in --client-ca`
     : 'the client presented no certificate. Configure the API server to present one';
 }

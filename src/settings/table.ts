@@ -113,7 +113,7 @@ export const settingTable = {
   },
   tlsCert: { ...certificateFile, description: 'load the certificate chain (PEM), and watch it for changes' },
   tlsKey: { ...certificateFile, description: 'load the private key (PEM)' },
-  tlsCa: { ...certificateFile, description: 'load the CA (PEM). Required with --manage-webhooks' },
+  tlsCa: { ...certificateFile, description: 'load the CA (PEM), for --manage-webhooks with --tls files' },
   manageWebhooks: { group: 'Registration', description: 'register the webhooks, and repair their configurations', default: false },
   excludeNamespaces: {
     deliver: {

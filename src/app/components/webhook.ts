@@ -57,7 +57,10 @@ export function createWebhook({ settings, certificates, clientCa, collaborators,
   function logInvalidity(): void {
     const invalidity = certificates.invalidity();
     if (invalidity === undefined) return;
-    const fix = settings.tls.mode === 'self' ? 'Check earlier messages for why it was not renewed' : 'Replace the certificate and its key';
+    const fix =
+      settings.tls.mode === 'self'
+        ? 'Check earlier messages about the certificate'
+        : 'Check the program that issues the certificate, or replace the certificate and its key';
     log.error({}, `clients will reject the certificate: ${invalidity}. ${fix}, and check the clock`);
   }
 

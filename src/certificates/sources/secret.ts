@@ -206,7 +206,7 @@ function rejectForeignSecret({ metadata }: Secret, secretLabel: string): void {
   if (metadata.labels?.[ownerLabel] === owner) return;
   throw new ConfigurationError(
     `${secretLabel} does not belong to regkeeper: it has no label ${ownerLabel}=${owner}, so it is left unchanged. ` +
-      'Its name comes from --service and --namespace: change one of them, or add the label if the contents may be replaced',
+      'If its contents may be replaced, add the label. Otherwise, rename that Secret, and apply the manifests of regkeeper again',
   );
 }
 

@@ -29,7 +29,7 @@ export function rbacCommand(terminal: Terminal, finish: (code: ExitCode) => void
       new Option('--service-account <name>', 'set the service account (default: "regkeeper", or "regkeeper-deliver" with --deliver)'),
     )
     .addOption(new Option('--deliver', 'print the permissions and policy for secret delivery'))
-    .addOption(new Option('--exclude-namespaces <name...>', 'with --deliver: exclude these namespaces from secret delivery'))
+    .addOption(new Option('--exclude-namespaces <name...>', 'with --deliver: deliver no secrets to these namespaces'))
     .addOption(customKindsOption('with --deliver: load files that declare custom resources'))
     .addHelpText('after', helpNotes({ examples }))
     .action(async (options: RbacOptions) => {

@@ -35,7 +35,7 @@ type ScanOptions = LiveOptions & {
 
 export function scanCommand(terminal: Terminal, finish: (code: ExitCode) => void, connect: ConnectAction): Command {
   return addLiveOptions(new Command('scan'))
-    .addOption(rulesOption('load rules from files instead of the ConfigMaps in the cluster'))
+    .addOption(rulesOption("load rules from files instead of the cluster's ConfigMaps"))
     .addOption(new Option('--by <group>', 'group the results by registry, namespace or finding').choices(groupings).default('registry'))
     .addOption(dateOption())
     .addOption(customKindsOption())

@@ -20,7 +20,7 @@ type TestCommandOptions = {
 export function testCommand(terminal: Terminal, finish: (code: ExitCode) => void): Command {
   return new Command('test')
     .argument('<dir>', 'directory of policy tests')
-    .addOption(rulesOption('load rules for tests without a rules file from files or directories'))
+    .addOption(rulesOption('load rules for tests that have no rules file'))
     .addOption(customKindsOption())
     .addOption(new Option('-o, --output <format>', 'set the output format').choices(['table', 'json', 'junit']).default('table'))
     .addOption(new Option('--update', 'write expected.yaml where it is missing or differs'))

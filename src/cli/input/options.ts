@@ -9,7 +9,7 @@ export function rulesOption(description = 'load rules from files or directories'
 }
 
 export function manifestsOption(): Option {
-  return new Option('-f, --filename <paths...>', 'read manifests from files or directories, or - for standard input');
+  return new Option('-f, --filename <paths...>', 'read manifests from files, directories or - (standard input)');
 }
 
 export function namespaceOption(description = 'set the namespace for objects that have none'): Option {
@@ -44,15 +44,12 @@ export function dateOption(): Option {
 
 /** Skips what `check` and `diff` report as `unknown-kind`. */
 export function skipUnknownOption(): Option {
-  return new Option('--skip-unknown', 'skip objects of unknown kinds that may contain images, instead of failing');
+  return new Option('--skip-unknown', 'skip unknown kinds that may contain images, and do not fail');
 }
 
 /** The options for a cluster begin with `when`, if they have an effect only with another option. */
 export function kubeconfigOption(when = ''): Option {
-  return new Option(
-    '--kubeconfig <file>',
-    `${when}use this kubeconfig to connect to the cluster (default: KUBECONFIG, else ~/.kube/config)`,
-  );
+  return new Option('--kubeconfig <file>', `${when}use this kubeconfig (default: KUBECONFIG, else ~/.kube/config)`);
 }
 
 export function contextOption(when = ''): Option {

@@ -8,7 +8,7 @@ import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { limitGarbage } from './garbage-limit.ts';
 
 export function replayOption(): Option {
-  return new Option('--replay <files...>', 'replay audit records of past requests, or - for standard input');
+  return new Option('--replay <files...>', 'replay audit records from files, or - for standard input');
 }
 
 /** About 15 MB of records. */

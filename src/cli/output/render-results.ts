@@ -136,5 +136,5 @@ export function renderRemarks({
 }
 
 function renderKinds(kinds: readonly KindCount[]): string {
-  return kinds.map(({ apiVersion, kind, count }) => `${count} ${kind} (${apiVersion})`).join(', ');
+  return kinds.map(({ apiVersion, kind, count }) => `${formatCount(count)} ${kind} (${apiVersion})`).join(', ');
 }

@@ -125,7 +125,7 @@ async function findGap(client: ApiClient, { name, allowedNamespace, excludedName
   ];
   for (const { what, namespace, body } of probes) {
     if (!(await isRejected(client, namespace, name, body))) {
-      return `in a dry run, the API server accepted ${what} from this account, although the policy must reject it. Apply the ValidatingAdmissionPolicy ${fencePolicy} and its binding`;
+      return `in a dry run, the API server accepted ${what} from this account, although the policy should reject it. Apply the ValidatingAdmissionPolicy ${fencePolicy} and its binding`;
     }
   }
   return undefined;

@@ -110,7 +110,7 @@ function whyUnavailable(source: PlannedCopy['source'], content: PlannedCopy['con
     return `the ${content.entries} entries that its rules need exceed the 1 MiB limit for a Secret. Remove entries from the source, or use several secrets`;
   }
   const names = content?.rulesWithout.map((rule) => quote(rule.name)).join(', ');
-  return `the source has no entry for the rules that reference the secret in this namespace (${names}). Add an entry for their registries`;
+  return `the source has no entry for any rule that references the secret in this namespace (${names}). Add entries for the registries of these rules`;
 }
 
 /** Logs warnings up to a number per minute, and then how many were left out. */

@@ -155,7 +155,7 @@ function renderNotice(notice: PlanNotice, { serviceAccount, stage }: PodShape): 
         stage === 'template'
           ? 'The template was not changed. Its Pods get the pull secrets that the rules specify.'
           : 'Only the secrets that the Pod already lists remain.';
-      const fix = 'Remove unneeded ones.';
+      const fix = 'Remove pull secrets, service accounts or image streams that are not needed.';
       return `the pull secrets of ${account} are ignored, because ${notice.tooLarge.replace(/^it /, 'the account ')}. ${fix} ${consequence}`;
     }
   }

@@ -60,7 +60,7 @@ export function rejectOverQuota(bundle: Measured, others: RulesSize): Problem | 
   if (fits(all) && !bundle.droppedSize) return undefined;
   const rest = others.documents > 0 ? `, and the other rules ConfigMaps in namespace ${namespace} have ${render(others)}` : '';
   const advice = fits(all)
-    ? 'It was not read, because the rules of the namespace exceeded the memory limit. It fits now. Apply it again.'
+    ? 'It was not read, because a memory limit for namespace rules was reached. It is read when there is room. To retry immediately, apply it again.'
     : `A namespace may have at most ${render(namespaceQuota)}. Use fewer and shorter documents, or delete those that are not needed.`;
   const message = `this ConfigMap has ${render(own)} of rules${rest}. ${advice}`;
   const source = bundle.documents[0]?.source ?? { kind: 'configMap', namespace, name: bundle.id, key: '' };

@@ -484,7 +484,7 @@ describe('the rules are those in effect', () => {
     const kind = { ...custom, entryPoints: [{ resource: 'rollouts', operations: ['CREATE' as const] }], fields: [] };
     const { err, exitCode } = await scan([...shop, rulesConfigMap(rules), registered({ kinds: [kind] }), rollout]);
     expect(err).toContain(
-      'the webhooks match rollouts.argoproj.io, but the paths of its images are unknown. Pass the file that declares this kind with --custom-kinds',
+      'the webhooks match rollouts.argoproj.io, but the paths of its images are unknown. With --custom-kinds, pass the file that declares this kind',
     );
     expect(exitCode).toBe(2);
   });
