@@ -1,5 +1,6 @@
 /** The options of commands that read live objects, and the progress that they show meanwhile. */
 import type { Command, Option } from 'commander';
+import { formatCount } from '../../image/wording.ts';
 import { type ApiClient, ApiError } from '../../kube/api-client.ts';
 import type { Progress } from '../../scan/read-workloads.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
@@ -100,9 +101,9 @@ const clearLine = '\r\u001b[2K';
 const barWidth = 20;
 
 function renderProgress({ resource, objects, remaining }: Progress): string {
-  const count = objects.toLocaleString('en-US');
+  const count = formatCount(objects);
   if (remaining === undefined) return `reading ${resource}: ${count}`;
   const total = objects + remaining;
   const done = total === 0 ? barWidth : Math.floor((barWidth * objects) / total);
-  return `reading ${resource} [${'#'.repeat(done)}${'-'.repeat(barWidth - done)}] ${count} of ${total.toLocaleString('en-US')}`;
+  return `reading ${resource} [${'#'.repeat(done)}${'-'.repeat(barWidth - done)}] ${count} of ${formatCount(total)}`;
 }

@@ -1,4 +1,5 @@
 /** Aligns the cells of a table for people. */
+import { formatCount } from '../../image/wording.ts';
 import { type Meaning, type Paint, plain } from './paint.ts';
 
 /** `meaning`: the colour of the cell. */
@@ -18,6 +19,6 @@ export function renderColumns(rows: readonly (readonly Cell[])[], paint: Paint =
 }
 
 function textOf(cell: Cell): string {
-  if (typeof cell === 'number') return cell.toLocaleString('en-US');
+  if (typeof cell === 'number') return formatCount(cell);
   return typeof cell === 'object' ? cell.text : cell;
 }

@@ -96,8 +96,14 @@ function renderCopies(meaning: Meaning, text: string, namespaces: readonly strin
 }
 
 function renderCounts(summary: Comparison['summary']): string {
-  const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, uncertain, unchanged } = summary;
-  const parts = [
+  const { uncertain } = summary;
+  return [...countEffects(summary), ...(uncertain > 0 ? [`${formatCount(uncertain)} uncertain`] : [])].join(', ');
+}
+
+/** The part of a summary that objects and past requests have in common. */
+export function countEffects(summary: Omit<Comparison['summary'], 'uncertain'>): readonly string[] {
+  const { newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, unchanged } = summary;
+  return [
     `${formatCount(newlyDenied)} newly denied`,
     `${formatCount(newlyAllowed)} newly allowed`,
     `${formatCount(newlyWarned)} newly warned`,
@@ -105,9 +111,7 @@ function renderCounts(summary: Comparison['summary']): string {
     `${formatCount(secretsGained)} gaining secrets`,
     `${formatCount(secretsLost)} losing secrets`,
     `${formatCount(unchanged)} unchanged`,
-    ...(uncertain > 0 ? [`${formatCount(uncertain)} uncertain`] : []),
   ];
-  return parts.join(', ');
 }
 
 function renderChange(

@@ -4,7 +4,7 @@ import { type RequestSubject, recordGaps } from '../../evaluate/replay/read-reco
 import { countOf, formatCount, inputName } from '../../image/wording.ts';
 import { escapeControls } from '../../object/text.ts';
 import { type Paint, plain } from './paint.ts';
-import { indent, labelOf, renderImageResult } from './render-diff.ts';
+import { countEffects, indent, labelOf, renderImageResult } from './render-diff.ts';
 
 const shownBrokenLines = 10;
 
@@ -57,19 +57,8 @@ function renderTime(time: string): string {
 }
 
 function renderSummary(summary: Summary): string {
-  const { requests, newlyDenied, newlyAllowed, newlyWarned, noLongerWarned, secretsGained, secretsLost, unchanged, notReplayable } =
-    summary;
-  const { first, last } = summary;
-  const parts = [
-    `${formatCount(newlyDenied)} newly denied`,
-    `${formatCount(newlyAllowed)} newly allowed`,
-    `${formatCount(newlyWarned)} newly warned`,
-    ...(noLongerWarned > 0 ? [`${formatCount(noLongerWarned)} no longer warned`] : []),
-    `${formatCount(secretsGained)} gaining secrets`,
-    `${formatCount(secretsLost)} losing secrets`,
-    `${formatCount(unchanged)} unchanged`,
-    ...(notReplayable > 0 ? [`${formatCount(notReplayable)} not replayable`] : []),
-  ];
+  const { requests, notReplayable, first, last } = summary;
+  const parts = [...countEffects(summary), ...(notReplayable > 0 ? [`${formatCount(notReplayable)} not replayable`] : [])];
   const period = first !== undefined && last !== undefined ? `, ${first.slice(0, 10)} to ${last.slice(0, 10)}` : '';
   return `${formatCount(requests)} past ${requests === 1 ? 'request' : 'requests'}${period}: ${parts.join(', ')}\n`;
 }

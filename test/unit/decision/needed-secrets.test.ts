@@ -122,7 +122,7 @@ describe('other kinds', () => {
 });
 
 describe('a build', () => {
-  test('needs what its fields contain, whoever set them', () => {
+  test('needs what its fields contain, regardless of who set them', () => {
     const object = build('b.io/x');
     const { sourceStrategy } = object.spec.strategy;
     const listing = {

@@ -243,7 +243,7 @@ describe('namespace rules', () => {
     ]);
   });
 
-  test("that take too long are denied, whoever else's rules are being parsed, because a 503 would let them pass", async () => {
+  test("that take too long are denied, even while another user's rules are being parsed, because a 503 would let them pass", async () => {
     const { review } = reviewing({ parsers: nobodyReads, settings, timings: { answerWithin: 10 } });
     const all = await Promise.all(Array.from({ length: 12 }, (_, index) => review(`own-${index}`, { 'a.yaml': 'rules: []' }, 'namespace')));
     expect(all.map(({ answer }) => answer?.response.allowed)).toEqual(Array.from({ length: 12 }, () => false));

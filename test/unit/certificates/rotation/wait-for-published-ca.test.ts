@@ -159,7 +159,7 @@ describe('a certificate from a different CA', () => {
     expect(serves()).toBe('coming');
   });
 
-  test('is served when the current one is about to expire, whoever trusts it', () => {
+  test('is served when the current one is about to expire, even if no API server trusts it yet', () => {
     const { source, serves, pass, turnClock } = stage();
     source.replace(coming.serving);
     pass(600);
