@@ -4,7 +4,8 @@ import { published, type Release, withAbsoluteLinks } from './published.ts';
 /** @throws Error if the changelog has no section for the version, or an empty one */
 export function releaseNotes(changelog: string, release: Release): string {
   const { version } = published(release);
-  return `${withAbsoluteLinks(changelogSection(changelog, version), '', release)}\n\n${howToVerify(release)}`;
+  const section = unwrapped(changelogSection(changelog, version));
+  return `${withAbsoluteLinks(section, '', release)}\n\n${howToVerify(release)}`;
 }
 
 /** The text under the heading of a version, up to the heading of the next one. */
@@ -19,6 +20,24 @@ function changelogSection(changelog: string, version: string): string {
     .trim();
   if (text === '') throw new Error(`the section for ${version} in CHANGELOG.md is empty`);
   return text;
+}
+
+/** An empty line, or the first line of a heading, table row, quotation, code block or list item. */
+const startsBlock = /^\s*($|[#|>]|```|[-*+]\s|\d+\.\s)/;
+const hasOneLine = /^\s*($|[#|]|```)/;
+
+/** Each paragraph and list item in one line. GitHub shows the line breaks of release notes, unlike those of Markdown files. */
+function unwrapped(markdown: string): string {
+  const lines: string[] = [];
+  let isCode = false;
+  for (const line of markdown.split('\n')) {
+    const isFence = /^\s*```/.test(line);
+    const continues = !isCode && !startsBlock.test(line) && !hasOneLine.test(lines.at(-1) ?? '');
+    if (continues) lines.push(`${lines.pop()} ${line.trim()}`);
+    else lines.push(line);
+    if (isFence) isCode = !isCode;
+  }
+  return lines.join('\n');
 }
 
 function howToVerify(release: Release): string {

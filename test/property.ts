@@ -1,7 +1,7 @@
 /**
  * The number of runs and the timeout of property tests, in one place because both depend on the machine.
  *
- * The factor is 0.4, so that `npm test` takes less than a minute. CI sets it to 1, and `REGKEEPER_PROPERTY_RUNS=10 npm test` searches longer.
+ * The factor is 0.4, so that `npm test` takes about 3 minutes. CI sets it to 1, and `REGKEEPER_PROPERTY_RUNS=10 npm test` searches longer.
  */
 const factor = Number(process.env.REGKEEPER_PROPERTY_RUNS ?? 0.4);
 if (!(factor > 0)) throw new Error('REGKEEPER_PROPERTY_RUNS must be a number above 0, such as 10');

@@ -58,6 +58,8 @@ type EnvVar = { name: string; value?: string; valueFrom?: { fieldRef?: { fieldPa
 type EndpointSlice = KubeObject & { endpoints?: { addresses: string[]; conditions: { ready?: boolean } }[] | null };
 
 const pods = `/api/v1/namespaces/${ownNamespace}/pods`;
+/** Servers are not killed before, also where a test shortens the grace period: on a busy machine they need longer for the same work. */
+const leastGraceSeconds = 30;
 
 export async function startStandInNode({ kubeconfig, directory, services }: StandInSettings): Promise<StandInNode> {
   const kubeConfig = await loadKubeConfig({ file: kubeconfig, env: {} });
@@ -72,7 +74,7 @@ export async function startStandInNode({ kubeconfig, directory, services }: Stan
   const onPod = async (pod: Pod): Promise<void> => {
     const { name, uid, deletionTimestamp, deletionGracePeriodSeconds = 30 } = pod.metadata;
     if (deletionTimestamp !== undefined) {
-      await running.get(uid)?.end(deletionGracePeriodSeconds);
+      await running.get(uid)?.end(deletionGracePeriodSeconds && Math.max(deletionGracePeriodSeconds, leastGraceSeconds));
       await remove(client, pod);
     } else if (pod.spec.nodeName === undefined) {
       await client.create<object>(`${pods}/${name}/binding`, {

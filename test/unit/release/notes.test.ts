@@ -19,6 +19,21 @@ test('contain the section for the version, and no other', () => {
   expect(releaseNotes(changelog, { ...release, tag: 'v1.0.0' })).toMatch(/^- Zero\.\n\n### Install/);
 });
 
+// GitHub shows the line breaks of release notes.
+test.each([
+  ['a paragraph', 'One and\ntwo.\n\nThree.', 'One and two.\n\nThree.'],
+  ['list items', '- One and\n  two.\n- Three\n  and `four`.', '- One and two.\n- Three and `four`.'],
+  ['a line that begins with bold text', 'One and\n**two**.', 'One and **two**.'],
+  ['a line that begins with a link', '- See\n  [a](https://a).', '- See [a](https://a).'],
+  ['numbered items', '1. One\n   and two\n2. Three', '1. One and two\n2. Three'],
+  ['headings', '### One\nTwo\n### Three', '### One\nTwo\n### Three'],
+  ['code', '- One:\n\n  ```sh\n  two \\\n    three\n  ```\n\nFour\nfive', '- One:\n\n  ```sh\n  two \\\n    three\n  ```\n\nFour five'],
+  ['tables', '| a | b |\n| - | - |\n| c | d |', '| a | b |\n| - | - |\n| c | d |'],
+])('have no line breaks within paragraphs and items: %s', (_name, section, expected) => {
+  const notes = releaseNotes(`## [1.1.0] - x\n\n${section}\n`, release);
+  expect(notes.slice(0, notes.indexOf('\n\n### Install and verify'))).toBe(expected);
+});
+
 test('show how to verify the image and the files, with the identity of the workflow', () => {
   const notes = releaseNotes(changelog, release);
   expect(notes).toContain(`cosign verify ghcr.io/example/regkeeper@${release.digest} \\\n`);
