@@ -182,7 +182,7 @@ describe.each([
     const server = await modelApi(['a', 'b', 'c']);
     const follower = following(server);
     await untilTrue(server, follower);
-    server.silence();
+    server.stall();
     changeMeanwhile(server, 0);
     if (history === 'forgotten') server.forget();
     // When the clock is set back meanwhile, the wait is at most twice as long.
@@ -358,7 +358,7 @@ describe('whatever happens', () => {
   const step = fc.oneof(
     { weight: 4, arbitrary: fc.record({ do: fc.constant('put' as const), name }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('remove' as const), name }) },
-    { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('forget' as const, 'bookmark' as const, 'silence' as const) }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('forget' as const, 'bookmark' as const, 'stall' as const) }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), turns: fc.integer({ min: 1, max: 12 }) }) },
     { weight: 2, arbitrary: fc.record({ do: fc.constant('break' as const), how: fc.constantFrom(...keysOf(streamFaults)) }) },
     {
@@ -387,13 +387,13 @@ describe('whatever happens', () => {
             if (each.do === 'remove') server.remove(each.name);
             if (each.do === 'forget') server.forget();
             if (each.do === 'bookmark') server.bookmark();
-            if (each.do === 'silence') server.silence();
+            if (each.do === 'stall') server.stall();
             if (each.do === 'break') server.breakStreams(streamFaults[each.how]);
             if (each.do === 'fail') server.failNext(each.moment, requestFaults[each.how]);
             if (each.do === 'wait') for (let turn = 0; turn < each.turns; turn += 1) await setImmediate();
           }
           // Once, because it also ends a stream that is only slow to open.
-          if (server.isSilent()) follower.passTime(stallAfter);
+          if (server.isStalled()) follower.passTime(stallAfter);
           await untilTrue(server, follower);
           expect(follower.listener.lies).toEqual([]);
           expect(follower.listener.state()).toEqual(server.state());

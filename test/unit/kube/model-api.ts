@@ -17,7 +17,7 @@ export async function modelApi(names: readonly string[]) {
   const past: Past[] = [];
   const pages = new Map<string, KubeObject[]>();
   const streams = new Set<ServerResponse>();
-  const silent = new Set<ServerResponse>();
+  const stalled = new Set<ServerResponse>();
   const faults: { moment: Moment; answer: Answer }[] = [];
   let version = 100;
   let forgotten = 0;
@@ -107,14 +107,14 @@ export async function modelApi(names: readonly string[]) {
       }
     },
     /** All open streams stay open and send nothing more. Only the idle timeout of the informer ends them. */
-    silence() {
+    stall() {
       for (const stream of streams) {
-        silent.add(stream);
-        stream.on('close', () => silent.delete(stream));
+        stalled.add(stream);
+        stream.on('close', () => stalled.delete(stream));
       }
       streams.clear();
     },
-    isSilent: () => silent.size > 0,
+    isStalled: () => stalled.size > 0,
     streams: () => streams.size,
     state: () => stateOf(held.values()),
   };
