@@ -18,7 +18,7 @@ import { type Origin, renderOrigin } from '../rules/language/problem.ts';
 import { entitlementsOf } from '../rules/match/entitlement.ts';
 import { secretsOf } from '../rules/rule-secrets.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
-import { aliasesOf, shortNamesAreUncertain } from '../rules/short-names.ts';
+import { aliasesOf, shortNamesAreUncertain, shortNamesFor } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
 import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
@@ -26,7 +26,7 @@ import { injectIntoBuild } from './inject/inject-build.ts';
 import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
 import { streamOf, withLocalNames } from './local-names.ts';
 import { hidesContents, mostListed, registriesVary, renderFinding } from './message.ts';
-import { type FindMissingSecrets, type MissingSecret, missingSecretsFinder } from './missing-secrets.ts';
+import { type FindMissingSecrets, isUsable, type MissingSecret, missingSecretsFinder, type SecretsContext } from './missing-secrets.ts';
 import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
@@ -65,7 +65,7 @@ export function decide(request: ChangeRequest, rules: RuleSet, facts: Facts, { w
   if ((context.unsureSettings || unsure.length > 0) && namespace.kind === 'absent') {
     return { kind: 'not-yet', message: `namespace "${request.namespace}" has not been seen yet` };
   }
-  const injection = writes && isObject(request.object) ? inject(request, shape, images, facts) : unchanged(shape);
+  const injection = writes && isObject(request.object) ? inject(request, images, context) : unchanged(shape);
   if (injection.kind === 'not-yet') return injection;
   const needs = recordNeeds(request, { shape, images, rules, settings, facts, patch: injection.patch, listed: injection.listed });
 
@@ -112,8 +112,9 @@ export type ShapeEvaluation = Pick<
 export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings.inject);
-  const missingSecrets = missingSecretsFinder({ entitlementTo: entitlementsOf(rules, place), place, facts });
-  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams: streamMemo(), missingSecrets };
+  const secrets = { entitlementTo: entitlementsOf(rules, place), place, facts };
+  const missingSecrets = missingSecretsFinder(secrets, { inBuild: shape.kind === 'build' });
+  const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams: streamMemo(), secrets, missingSecrets };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
   const outcomeBeforeMode = worst(images.map((image) => image.outcomeBeforeMode));
@@ -166,7 +167,8 @@ function tooManyImages(slots: readonly ImageSlot[], shortNames: ShortNames): str
   if (slots.length * Math.max(hosts, 1) <= mostImages) return undefined;
   const most = `At most ${formatCount(mostImages)} are evaluated`;
   if (slots.length > mostImages) return `contains ${formatCount(slots.length)} images. ${most}`;
-  const searched = slots.filter(({ content, imported }) => content.kind === 'image' && !imported && isShortName(content.text)).length;
+  const isSearched = (slot: ImageSlot) => shortNamesFor(slot, shortNames) !== 'docker.io';
+  const searched = slots.filter((slot) => slot.content.kind === 'image' && isSearched(slot) && isShortName(slot.content.text)).length;
   const images = slots.length + searched * (hosts - 1);
   if (images <= mostImages) return undefined;
   const because = `because each name without a registry counts once for each of the ${formatCount(hosts)} registries that nodes search`;
@@ -202,12 +204,12 @@ function isStaticPod(shape: ObjectShape): boolean {
   return shape.kind === 'pod' && shape.readOnlyBecause === 'mirror';
 }
 
-function inject(request: ChangeRequest, shape: ObjectShape, images: readonly ImageDecision[], facts: Facts): InjectionResult {
+function inject(request: ChangeRequest, images: readonly ImageDecision[], { shape, facts, secrets }: SlotContext): InjectionResult {
   switch (shape.kind) {
     case 'pod':
       return injectIntoPod(request, shape, images, facts);
     case 'build':
-      return injectIntoBuild(request, shape, images);
+      return injectIntoBuild(request, shape, images, (name) => isUsable(name, secrets));
     case 'naming':
       return unchanged(shape);
   }
@@ -235,6 +237,7 @@ type SlotContext = EvaluationContext & {
   readonly isOld: (image: ImageDecision) => boolean;
   readonly writes: boolean;
   readonly streams: StreamMemo;
+  readonly secrets: SecretsContext;
   readonly missingSecrets: FindMissingSecrets;
 };
 
@@ -260,7 +263,9 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   context.facts.work?.count('images', 1);
   const local = localStream(slot, context);
   if (content.kind === 'image' && !local) {
-    return { slot, ...evaluateImage(content.text, slot.imported ? { ...context, shortNames: 'docker.io' } : context) };
+    const { shortNames } = context.rules.settings;
+    const meaning = shortNamesFor(slot, shortNames);
+    return { slot, ...evaluateImage(content.text, meaning === shortNames ? context : { ...context, shortNames: meaning }) };
   }
   const reference = content.kind === 'image' ? local : content.stream;
   const stream = reference && resolveStream(reference, context.place.namespace, context.facts, context.streams);
@@ -381,11 +386,11 @@ function registryOf(repository: string): string {
 }
 
 /**
- * For names without a registry that are allowed, where a node may resolve them otherwise than the rules do. A template of an owner and an
- * existing Pod have no author who could write the name in full.
+ * For names without a registry that are allowed, where a node may resolve them otherwise than the rules do. A template of an owner and a
+ * mirror Pod have no author who could write the name in full. In an existing Pod, that is the author of a debug container.
  */
 function noticeShortNames(images: readonly ImageDecision[], { shape, rules }: SlotContext): readonly Notice[] {
-  if (shape.kind !== 'pod' || shape.readOnlyBecause || !shortNamesAreUncertain(rules)) return [];
+  if (shape.kind !== 'pod' || ['owned', 'mirror'].includes(shape.readOnlyBecause ?? '') || !shortNamesAreUncertain(rules)) return [];
   const uncertain = images.filter(
     ({ slot, old, outcomeBeforeMode, reason }) =>
       (outcomeBeforeMode === 'allowed' || reason === 'trust-ending') && !old && !slot.pulledElsewhere,
@@ -450,11 +455,11 @@ function imagesBefore(request: ChangeRequest, context: IdentityContext): Readonl
  * whose image has changed: this change did not introduce that image. A name that means a stream is that stream, not the image of that name.
  */
 function identity(slot: ImageSlot, context: IdentityContext): string {
-  const { action, content, imported } = slot;
+  const { action, content } = slot;
   const stream = content.kind === 'image' ? localStream(slot, context) : content.stream;
   if (stream) return `${action} ${stream.kind} ${stream.namespace ?? context.place.namespace}/${stream.name}`;
   if (content.kind !== 'image') return `${action} unresolved`;
-  return `${action} ${imageIdentity(content, imported ? 'docker.io' : context.rules.settings.shortNames)}`;
+  return `${action} ${imageIdentity(content, shortNamesFor(slot, context.rules.settings.shortNames))}`;
 }
 
 /**

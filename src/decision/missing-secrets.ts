@@ -19,7 +19,7 @@ export type MissingSecret = ImageMessage & {
   readonly unsure?: Origin;
 };
 
-export type MissingSecretsContext = {
+export type SecretsContext = {
   readonly entitlementTo: ReturnType<typeof entitlementsOf>;
   readonly place: NamespaceContext;
   readonly facts: Pick<Facts, 'secret' | 'delivery'>;
@@ -27,11 +27,18 @@ export type MissingSecretsContext = {
 
 export type FindMissingSecrets = (image: Pick<ImageDecision, 'trustedBy' | 'slot'>) => readonly MissingSecret[];
 
+/** Whether a build could use the secret: the namespace has it, or may have it, or will get a copy. */
+export function isUsable(name: string, { entitlementTo, place: { namespace }, facts }: SecretsContext): boolean {
+  const state = facts.secret(namespace, name);
+  return state === 'present' || state === 'unknown' || (state === 'absent' && entitlementTo(name).value !== undefined);
+}
+
 /**
  * Finds the secrets that are certainly missing: none if that is unknown, or if the rule has `onMissingSecret: ignore`. For each rule, the
  * answer is computed once, because an object may have thousands of images of a rule with hundreds of secrets.
  */
-export function missingSecretsFinder(context: MissingSecretsContext): FindMissingSecrets {
+export function missingSecretsFinder(secrets: SecretsContext, { inBuild }: { readonly inBuild: boolean }): FindMissingSecrets {
+  const context = { ...secrets, inBuild };
   const known = { pull: new Map<Rule, MissingSecret | undefined>(), push: new Map<Rule, MissingSecret | undefined>() };
   return ({ trustedBy, slot: { action } }) => {
     for (const rule of trustedBy) if (!known[action].has(rule)) known[action].set(rule, missingSecret(rule, action, context));
@@ -42,7 +49,7 @@ export function missingSecretsFinder(context: MissingSecretsContext): FindMissin
 function missingSecret(
   rule: Rule,
   action: 'pull' | 'push',
-  { entitlementTo, place: { namespace }, facts }: MissingSecretsContext,
+  { entitlementTo, place: { namespace }, facts, inBuild }: SecretsContext & { readonly inBuild: boolean },
 ): MissingSecret | undefined {
   const names = secretsOf(rule, action);
   if (names.length === 0 || rule.onMissingSecret === 'ignore') return undefined;
@@ -60,7 +67,7 @@ function missingSecret(
   }
   const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
   const unsure = answers.find((answer) => answer.unsure)?.unsure;
-  const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule) }, wrongType));
+  const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule), inBuild }, wrongType));
   return { rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text };
 }
 
@@ -72,15 +79,18 @@ type MissingText = {
   readonly rule: string;
 };
 
-function renderMissing({ action, names, namespace, rule }: MissingText, wrongType: readonly string[]): string {
+type UnusableText = MissingText & { readonly inBuild: boolean };
+
+function renderMissing({ action, names, namespace, rule, inBuild }: UnusableText, wrongType: readonly string[]): string {
   const secrets = renderSecrets(action, names);
   const command = 'with "kubectl create secret docker-registry"';
+  const untilThen = inBuild ? ` Until then, regkeeper does not add ${names.length > 1 ? 'them' : 'it'} to builds.` : '';
   if (wrongType.length > 0) {
     const [are, them] = wrongType.length === 1 ? ['is', 'it'] : ['are', 'them'];
     const others = names.length > wrongType.length ? ` (${listOf(names.map(quote), 'or')})` : '';
-    return `namespace "${namespace}" has no usable ${action} secret${others}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson${rule}. Recreate ${them} ${command}.`;
+    return `namespace "${namespace}" has no usable ${action} secret${others}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson${rule}. Recreate ${them} ${command}.${untilThen}`;
   }
-  return `${secrets} not exist in namespace "${namespace}"${rule}. Create ${names.length > 1 ? 'one of them' : 'it'} ${command}.`;
+  return `${secrets} not exist in namespace "${namespace}"${rule}. Create ${names.length > 1 ? 'one of them' : 'it'} ${command}.${untilThen}`;
 }
 
 function renderDelivered({ action, names, namespace, rule }: MissingText, delivery: DeliveryFacts): string {

@@ -6,6 +6,7 @@ import type { ImageSlot, ObjectShape } from '../object/object-shape.ts';
 import { labelKeysOf } from '../rules/label-keys.ts';
 import { secretsOf } from '../rules/rule-secrets.ts';
 import type { NamespaceContext, RuleSet, ShortNames } from '../rules/rule-set.ts';
+import { shortNamesFor } from '../rules/short-names.ts';
 import { evaluateShape, soften, worst } from './decide.ts';
 import type { ImageDecision, Outcome } from './decision.ts';
 import { noFacts, type SecretFacts } from './facts.ts';
@@ -114,7 +115,11 @@ function unknown(gap: ReplayGap): Replay {
 
 /** Where the documents do not define names without a registry, the cluster may, as it did then. */
 function shortNamesMayBeOfCluster({ images, shortNames }: PastRequest, rules: RuleSet): boolean {
-  return !rules.shortNamesWritten && shortNames !== 'docker.io' && images.some(({ text, imported }) => !imported && isUnqualified(text));
+  return (
+    !rules.shortNamesWritten &&
+    shortNames !== 'docker.io' &&
+    images.some((image) => shortNamesFor(image, shortNames) !== 'docker.io' && isUnqualified(image.text))
+  );
 }
 
 function isUnqualified(text: string): boolean {

@@ -30,7 +30,7 @@ export type ImageSlot = {
   readonly advice?: string;
   /** The image is evaluated here, but another pod pulls it. That pod gets the secret when it is created. */
   readonly pulledElsewhere?: true;
-  /** OpenShift's importer fetches the image. For it, a name without a registry is on Docker Hub, whatever registries the nodes search. */
+  /** OpenShift's importer fetches the image, so a name without a registry is on Docker Hub, whatever registries the nodes search. */
   readonly imported?: true;
   /** OpenShift replaces a name that is that of an image stream with `lookupPolicy.local` before anything pulls it. */
   readonly localLookup?: true;

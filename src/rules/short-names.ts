@@ -1,6 +1,17 @@
 /** What nodes may make of names without a registry, as far as the rules show it. */
 import { aliasTargets } from '../image/short-name-aliases.ts';
-import type { RuleSet } from './rule-set.ts';
+import type { RuleSet, ShortNames } from './rule-set.ts';
+
+/** How an image is used, as far as it decides where a name without a registry leads. */
+export type ImageUse = { readonly action: 'pull' | 'push'; readonly imported?: boolean | undefined };
+
+/**
+ * What a name without a registry means for this use. OpenShift's importer reads it as a name on Docker Hub (library-go pkg/image/reference),
+ * and so do builders when they push (containers/image: a `docker://` name is normalized). Only pulls follow the search list of the nodes.
+ */
+export function shortNamesFor({ action, imported }: ImageUse, shortNames: ShortNames): ShortNames {
+  return imported || action === 'push' ? 'docker.io' : shortNames;
+}
 
 /**
  * Whether a node may pull a name without a registry from another place than the rules expect, or never start it. That is so where several

@@ -15,6 +15,7 @@ import { renderOrigin, renderOriginInConfigMap } from '../../rules/language/prob
 import { deliveredSecret, entitlement } from '../../rules/match/entitlement.ts';
 import { explainMatch, type RuleCandidate } from '../../rules/match/explain-match.ts';
 import type { DeliveredSecret, NamespaceContext, NamespaceSettings, RuleSet } from '../../rules/rule-set.ts';
+import { shortNamesFor } from '../../rules/short-names.ts';
 import { ConfigurationError } from '../../settings/configuration-error.ts';
 import { type ClusterChoice, type ConnectAction, rejectLiveOptions } from '../input/live-objects.ts';
 import {
@@ -202,7 +203,9 @@ type SecretDelivery = { readonly secret: DeliveredSecret; readonly entitled: boo
 function explain(image: string, { rules, labels }: Basis, { namespace = 'default', push, date }: ExplainOptions): Explanation {
   const place: NamespaceContext = { namespace, labels };
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
-  const evaluation = evaluateImage(image, { rules, place, settings, facts: { now: () => date ?? Date.now() } });
+  const action = push ? 'push' : 'pull';
+  const shortNames = shortNamesFor({ action }, rules.settings.shortNames);
+  const evaluation = evaluateImage(image, { rules, place, settings, shortNames, facts: { now: () => date ?? Date.now() } });
   const { reference, problem, trustedBy } = evaluation;
   const description = describeEvaluation(evaluation, { place, nearest: rules.nearest, variesByNamespace: registriesVary(rules) });
   const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);
@@ -213,7 +216,7 @@ function explain(image: string, { rules, labels }: Basis, { namespace = 'default
   const origins = [...unsureHere, evaluation.unsure].filter((origin) => origin !== undefined).map(renderOrigin);
   return {
     image: maskUserinfo(image),
-    action: push ? 'push' : 'pull',
+    action,
     place,
     evaluation,
     settings,
@@ -221,7 +224,7 @@ function explain(image: string, { rules, labels }: Basis, { namespace = 'default
     pullSecrets,
     pushSecret,
     deliveries: [...named].flatMap((name) => deliveryOf(name, rules, place)),
-    nameExplanation: reference ? explainImageName(image, evaluation, rules.settings) : [],
+    nameExplanation: reference ? explainImageName(image, evaluation, { shortNames }) : [],
     candidates: reference ? explainMatch(rules, reference, place, evaluation.rule) : [],
     unsure: [...new Set(origins)],
     // The message of a problem already begins with the image.

@@ -5,7 +5,11 @@ import { listOf } from '../../image/wording.ts';
 import type { RuleSettings } from '../../rules/rule-set.ts';
 
 /** Returns one sentence for the parts of the name, and one for each convention that was applied. */
-export function explainImageName(text: string, { reference, searched }: ImageEvaluation, { shortNames }: RuleSettings): readonly string[] {
+export function explainImageName(
+  text: string,
+  { reference, searched }: ImageEvaluation,
+  { shortNames }: Pick<RuleSettings, 'shortNames'>,
+): readonly string[] {
   if (!reference) return [];
   const { host, port, path } = reference;
   return [

@@ -18,7 +18,13 @@ import { annotate } from './annotate.ts';
 import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
-export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, images: readonly ImageDecision[]): InjectionResult {
+/** `isUsable` is false for a secret that is certainly missing. A build's pod mounts its secrets, so it would wait for a missing one. */
+export function injectIntoBuild(
+  request: ChangeRequest,
+  shape: BuildShape,
+  images: readonly ImageDecision[],
+  isUsable: (secret: string) => boolean,
+): InjectionResult {
   if (shape.readOnlyBecause) return restoreOurs(request, shape);
   const root = request.object as JsonObject;
   const patch: PatchOperation[] = [];
@@ -27,7 +33,7 @@ export function injectIntoBuild(request: ChangeRequest, shape: BuildShape, image
   const notices: Notice[] = [];
   const mark = new Map<string, string>();
   const bySlot = new Map(images.map((image) => [image.slot, image]));
-  const secretsFor = secretSets();
+  const secretsFor = secretSets(isUsable);
   const isOurs = findOurs(shape);
   let cached: ReadonlySet<string> | undefined;
   const userSupplied = () => {
@@ -174,16 +180,18 @@ function withoutSecret(images: readonly ImageDecision[]): string {
 
 type SecretsFor = (image: ImageDecision) => ReadonlySet<string>;
 
-/** The secrets that the rules specify for an image, in their order. Images with the same rules share one set, since both can be many. */
-function secretSets(): SecretsFor {
+/** The usable secrets that the rules specify for an image, in their order. Images with the same rules share one set, since both can be many. */
+function secretSets(isUsable: (secret: string) => boolean): SecretsFor {
+  const usable = (rules: readonly Rule[], action: 'pull' | 'push') =>
+    new Set(rules.flatMap((rule) => secretsOf(rule, action)).filter(isUsable));
   const byRule = { pull: new Map<Rule, ReadonlySet<string>>(), push: new Map<Rule, ReadonlySet<string>>() };
   const numbers = new Map<Rule, number>();
   const sets = new Map<string, ReadonlySet<string>>();
   return ({ slot: { action }, trustedBy }) => {
     const [only, ...others] = trustedBy;
-    if (only && others.length === 0) return getOrCreate(byRule[action], only, () => new Set(secretsOf(only, action)));
+    if (only && others.length === 0) return getOrCreate(byRule[action], only, () => usable([only], action));
     const key = `${action} ${trustedBy.map((rule) => getOrCreate(numbers, rule, () => numbers.size)).join(' ')}`;
-    return getOrCreate(sets, key, () => new Set(trustedBy.flatMap((rule) => secretsOf(rule, action))));
+    return getOrCreate(sets, key, () => usable(trustedBy, action));
   };
 }
 

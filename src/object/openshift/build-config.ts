@@ -11,8 +11,8 @@
  * These fields name images that need no evaluation here:
  * - `spec.triggers[].imageChange`: the stream that starts a build. The Build that it starts is evaluated.
  * - `spec.triggeredBy` of a Build: why it was started.
- * - `strategy.sourceStrategy.incremental`: pulls the last image of `output.to` with the strategy's pullSecret. An image that may be pushed
- *   may also be pulled.
+ * - `strategy.sourceStrategy.incremental`: pulls the last image of `output.to` with the pushSecret. An image that may be pushed may also
+ *   be pulled.
  * - `jenkinsPipelineStrategy`: its pods are evaluated as Pods.
  */
 import { quote } from '../../image/problem.ts';

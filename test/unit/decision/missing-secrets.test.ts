@@ -4,7 +4,7 @@ import { decide } from '../../../src/decision/decide.ts';
 import type { DeliveryFacts, Facts, SecretFacts } from '../../../src/decision/facts.ts';
 import type { Inject, OnMissingSecret, RuleSet } from '../../../src/rules/rule-set.ts';
 import { ruleSetOf } from '../rules/documents.ts';
-import { accounts, change, decided, deployment, pod } from './changes.ts';
+import { accounts, change, decided, deployment, inject, pod } from './changes.ts';
 
 const table = ruleSetOf('rules: [{registry: good.io, pullSecret: [one, two], pushSecret: push}]');
 
@@ -107,9 +107,53 @@ describe('secrets that the namespace lacks', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ brief }) => brief)).toEqual([
-      'pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io"). Create one of them with "kubectl create secret docker-registry".',
-      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
+      'pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io"). Create one of them with "kubectl create secret docker-registry". Until then, regkeeper does not add them to builds.',
+      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry". Until then, regkeeper does not add it to builds.',
     ]);
+  });
+
+  // OpenShift mounts the secret into the build's pod, which would not start.
+  describe.each(['BuildConfig', 'Build'] as const)('are not added to a %s', (kind) => {
+    const injectedInto = (rules: RuleSet, states: Readonly<Record<string, SecretFacts>>, object: object = build) =>
+      decided(change(kind, object), rules, having(states)).injected.map(({ secret }) => secret);
+
+    test.each<{ states: Record<string, SecretFacts>; injected: readonly string[] }>([
+      { states: {}, injected: [] },
+      { states: { one: 'present', push: 'present' }, injected: ['one', 'push'] },
+      { states: { two: 'present' }, injected: ['two'] },
+      { states: { one: 'wrong-type', two: 'present' }, injected: ['two'] },
+      { states: { one: 'wrong-type', push: 'wrong-type' }, injected: [] },
+      { states: { two: 'unknown', push: 'unknown' }, injected: ['two', 'push'] },
+    ])('$states: $injected', ({ states, injected }) => {
+      for (const say of ['warn', 'deny', 'ignore'] as const) expect(injectedInto(onMissing(say), states)).toEqual(injected);
+    });
+
+    test('unless they will be delivered', () => {
+      const delivery = 'secrets: [{name: two, source: s, namespaces: "*"}]';
+      const rules = ruleSetOf('rules: [{registry: good.io, pullSecret: [one, two], pushSecret: push}]', delivery);
+      expect(injectedInto(rules, {})).toEqual(['two']);
+      expect(injectedInto(rules, { two: 'wrong-type' })).toEqual([]);
+    });
+
+    test('nor chosen because they cover all images', () => {
+      const rules = ruleSetOf('rules: [{registry: good.io, pullSecret: [own, shared]}, {registry: other.io, pullSecret: [else, shared]}]');
+      const images = [{ from: { kind: 'DockerImage', name: 'other.io/x' } }];
+      const object = { spec: { strategy: build.spec.strategy, source: { images } } };
+      expect(injectedInto(rules, { own: 'present', shared: 'present', else: 'present' }, object)).toEqual(['shared']);
+      expect(injectedInto(rules, { own: 'present', else: 'present' }, object)).toEqual(['own']);
+    });
+  });
+
+  test('are removed from the field of a BuildConfig that regkeeper set, and kept if the user set it', () => {
+    const rules = onMissing('warn');
+    const injected = inject(change('BuildConfig', build), rules, having({ one: 'present', push: 'present' }));
+    expect(injected.spec.output).toMatchObject({ pushSecret: { name: 'push' } });
+    expect(inject(change('BuildConfig', injected, injected), rules, having({ one: 'present' })).spec).toEqual({
+      strategy: { sourceStrategy: { from: build.spec.strategy.sourceStrategy.from, pullSecret: { name: 'one' } } },
+      output: build.spec.output,
+    });
+    const own = { spec: { output: { ...build.spec.output, pushSecret: { name: 'push' } } } };
+    expect(inject(change('BuildConfig', own), rules, having({}))).toEqual(own);
   });
 });
 

@@ -35,9 +35,47 @@ describe('a warning about an allowed name without a registry', () => {
     ]);
   });
 
+  test('is issued for a debug container, and not for the images that the Pod had before', () => {
+    const debugged = { spec: { ...pod('nginx').spec, ephemeralContainers: containers('busybox') } };
+    expect(warningsOf(change('Pod', debugged, pod('nginx')), openShift)).toEqual([
+      expect.stringContaining('for example "docker.io/library/busybox"'),
+    ]);
+  });
+
   test('is issued once for each name', () => {
     const object = { spec: { containers: containers('nginx', 'nginx', 'redis', 'docker.io/library/nginx') } };
     expect(warningsOf(change('Pod', object), openShift)).toHaveLength(2);
+  });
+});
+
+const mirrorPod = { ...pod('nginx'), metadata: { annotations: { 'kubernetes.io/config.mirror': 'x' } } };
+
+// Builders push with `docker://`, whatever registries the nodes search.
+describe('a name without a registry to which a build pushes means Docker Hub', () => {
+  const to = (name: string) => ({ spec: { output: { to: { kind: 'DockerImage', name } } } });
+  const corp = '{name: corp, registry: registry.example.com, pullSecret: corp-pull, pushSecret: corp-push}';
+
+  test.each([
+    ['one host is searched', 'shortNames: [registry.example.com]'],
+    ['several hosts are searched', 'shortNames: [registry.example.com, docker.io]'],
+    ['such names are rejected', 'shortNames: reject'],
+    ['such names mean Docker Hub everywhere', 'shortNames: docker.io'],
+  ])('if %s', (_name, shortNames) => {
+    const rules = ruleSetOf(`${shortNames}\nrules: [${corp}, {name: hub, registry: docker.io, pushSecret: hub-push}]`);
+    const decision = decided(change('BuildConfig', to('team/app:1')), rules);
+    expect(decision.images.map(({ verdict, rule }) => [verdict, rule?.name])).toEqual([['trusted', 'hub']]);
+    expect(decision.injected).toEqual([{ path: 'spec.output.pushSecret', secret: 'hub-push', from: 'rule' }]);
+    expect(decision.notices).toEqual([]);
+  });
+
+  test('also if Docker Hub is denied', () => {
+    const rules = ruleSetOf(`shortNames: [registry.example.com]\nrules: [${corp}, {registry: docker.io, trust: false}]`);
+    expect(decided(change('BuildConfig', to('team/app:1')), rules).outcome).toBe('denied');
+  });
+
+  test('so its full name is the same image before and after a change', () => {
+    const rules = ruleSetOf(`shortNames: [registry.example.com]\nrules: [${corp}, {registry: docker.io, trust: false}]`);
+    expect(decided(change('BuildConfig', to('docker.io/team/app'), to('team/app:latest')), rules).outcome).toBe('warned');
   });
 });
 
@@ -47,6 +85,7 @@ describe('there is no warning', () => {
     ['if nodes are not known to run OpenShift', change('Pod', pod('nginx')), elsewhere],
     ['about a name with a registry', change('Pod', pod('docker.io/library/nginx')), openShift],
     ['about a denied name', change('Pod', pod('evil/app')), openShift],
+    ['about the image of a mirror Pod', change('Pod', mirrorPod, undefined, 'system:node:n1'), openShift],
     ['about an existing image', change('Deployment', deployment(pod('nginx')), deployment(pod('nginx', ['a']))), openShift],
     [
       'about a build, whose images OpenShift pulls from Docker Hub',
