@@ -13,7 +13,7 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     testTimeout: propertyTimeout,
     // The default of one second is too short for a busy machine.
-    expect: { poll: { timeout: 15_000 } },
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       // Tests share workers, since starting one for each file took a third of the time.
       {

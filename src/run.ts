@@ -10,12 +10,15 @@ const terminal = {
 };
 
 export async function run(): Promise<void> {
-  // The reader may stop early, as in `| head`. The exit code still has the result.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // The reader may stop early, as in `| head`. The exit code still has the result.
+    if (error.code === 'EPIPE') return;
+    // As with a full disk. Exit code 1 would mean a finding.
+    terminal.err(`regkeeper: cannot write the output: ${error.message}\n`);
+    process.exit(2);
+  });
+  // There is nowhere to report it.
+  process.stderr.on('error', () => undefined);
 
   try {
     const { runProgram } = await import('./cli/program.ts');

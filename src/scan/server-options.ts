@@ -1,9 +1,11 @@
 /** How the server of this cluster was started, as far as a scan must know it: from the Deployment that the manifests and the chart create. */
+import { parseArgs } from 'node:util';
 import { type ApiClient, isNotFound, type KubeObject } from '../kube/api-client.ts';
 import { combineKinds, parseCustomKinds } from '../loading/custom-kinds.ts';
 import { isObject, listAt, textAt, valueAt } from '../object/json.ts';
 import { builtInKinds, type Kinds } from '../object/kinds.ts';
-import { flagOf, type SettingName, variableOf } from '../settings/table.ts';
+import { type CollectedSettings, collectSettings, type Flags } from '../settings/input.ts';
+import { flagOf, type SettingName, settingOf } from '../settings/table.ts';
 import { describeNotRead, type NotRead } from './not-read.ts';
 
 export type ServerOptions = {
@@ -24,11 +26,11 @@ export async function readServerOptions(client: ApiClient, namespace: string): P
   try {
     const spec = valueAt(await client.get<KubeObject>(path), ['spec', 'template', 'spec']);
     const container = containerOf(spec);
-    const files = valuesOf(container, 'customKinds');
+    const { namespaceRules, rules, customKinds } = settingsOf(container);
     return {
-      namespaceRules: isSet(container, 'namespaceRules'),
-      rulesFromCluster: valuesOf(container, 'rules').length === 0,
-      ...(await readKinds(client, namespace, files, { spec, container })),
+      namespaceRules: namespaceRules?.value ?? false,
+      rulesFromCluster: rules === undefined,
+      ...(await readKinds(client, namespace, customKinds?.value ?? [], { spec, container })),
     };
   } catch (error) {
     if (isNotFound(error)) return { ...unknownOptions, notRead: [] };
@@ -41,28 +43,34 @@ function containerOf(spec: unknown): unknown {
   return containers.find((container) => textAt(container, ['name']) === 'regkeeper');
 }
 
-/** The values after the flag, or those of the variable. */
-function valuesOf(container: unknown, setting: SettingName): readonly string[] {
-  const args = listAt(container, ['args']).map(String);
-  const flag = flagOf(setting);
-  const position = args.findIndex((word) => word === flag || word.startsWith(`${flag}=`));
-  if (position < 0) return variableValue(container, setting).split(',').filter(Boolean);
-  const attached = args[position]?.slice(flag.length + 1) ?? '';
-  if (attached !== '') return [attached];
-  const rest = args.slice(position + 1);
-  const end = rest.findIndex((word) => word.startsWith('-'));
-  return end < 0 ? rest : rest.slice(0, end);
+const names = ['namespaceRules', 'rules', 'customKinds'] as const;
+
+/** The settings as the server itself collects them, from its arguments and variables. */
+function settingsOf(container: unknown): CollectedSettings['inputs'] {
+  const variables = listAt(container, ['env']).map((variable) => [textAt(variable, ['name']), textAt(variable, ['value'])]);
+  return collectSettings(flagsIn(listAt(container, ['args']).map(String)), Object.fromEntries(variables), names).inputs;
 }
 
-function isSet(container: unknown, setting: SettingName): boolean {
-  if (listAt(container, ['args']).includes(flagOf(setting))) return true;
-  return ['true', '1'].includes(variableValue(container, setting));
-}
-
-function variableValue(container: unknown, setting: SettingName): string {
-  const variables = listAt(container, ['env']);
-  const found = variables.find((variable) => textAt(variable, ['name']) === variableOf(setting));
-  return textAt(found, ['value']) ?? '';
+/** As the command line of the server reads these flags: lists may be repeated, and of a switch the last one wins. */
+function flagsIn(args: readonly string[]): Flags {
+  const { tokens } = parseArgs({ args: [...args], strict: false, tokens: true });
+  const flags: { [Name in SettingName]?: string[] | boolean } = {};
+  let list: string[] | undefined;
+  for (const token of tokens) {
+    if (token.kind === 'positional') list?.push(token.value);
+    if (token.kind !== 'option') continue;
+    list = undefined;
+    for (const name of names) {
+      const flag = flagOf(name);
+      const isSwitch = settingOf(name).placeholder === undefined;
+      if (isSwitch && token.rawName === flag) flags[name] = true;
+      if (isSwitch && token.rawName === flag.replace('--', '--no-')) flags[name] = false;
+      if (isSwitch || token.rawName !== flag) continue;
+      list = [flags[name] ?? [], token.value ?? []].flat().filter((value) => typeof value === 'string');
+      flags[name] = list;
+    }
+  }
+  return flags;
 }
 
 type PodTemplate = { readonly spec: unknown; readonly container: unknown };

@@ -21,7 +21,7 @@ export async function createApplications(api: ApiClient): Promise<readonly Creat
     await api.create(`${inTeam}/secrets`, registrySecret('corp-pull', corporate));
     if (usesOld(team)) await api.create(`${inTeam}/secrets`, registrySecret('old-pull', old));
     // The API server rejects Pods before the account exists.
-    await waitFor(() => api.get<object>(`${inTeam}/serviceaccounts/default`), { deadlineSeconds: 30, what: `the account of ${team}` });
+    await waitFor(() => api.get<object>(`${inTeam}/serviceaccounts/default`), { deadlineSeconds: 60, what: `the account of ${team}` });
   });
   const objects = teams.flatMap(objectsOf);
   await inParallel(objects, ({ path, object }) => api.create(path, object));

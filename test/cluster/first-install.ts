@@ -71,7 +71,7 @@ export async function install({ kubectl, admin, node, command, then = async () =
   const filled = () => servers.flatMap((server) => server.log()).filter(({ msg }) => /^registered the webhooks/.test(String(msg)));
   // The first Pod only needs one of the two configurations.
   await waitFor(() => new Set(filled().map(({ msg }) => msg)).size === 2, {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: 'both configurations to be filled',
   });
   const lines = servers.flatMap((server) => server.log());

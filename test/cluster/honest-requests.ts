@@ -74,7 +74,7 @@ export async function startHonestRequests(options: HonestRequestsOptions): Promi
         if (problem !== undefined) throw new Error(problem);
         return true;
       },
-      { deadlineSeconds: 30, what: 'a first honest request to be answered well' },
+      { deadlineSeconds: 60, what: 'a first honest request to be answered well' },
     );
   }
 

@@ -73,7 +73,7 @@ export async function startLocalProcess({
 }
 
 // A test runner that is killed with SIGKILL cannot run exit handlers. On Linux the kernel can end the programs instead.
-async function boundToThisProcess(binary: string, args: readonly string[]): Promise<[string, ...string[]]> {
+export async function boundToThisProcess(binary: string, args: readonly string[]): Promise<[string, ...string[]]> {
   const setpriv = process.platform === 'linux' ? await findOnPath('setpriv', process.env.PATH) : undefined;
   return setpriv === undefined ? [binary, ...args] : [setpriv, '--pdeathsig', 'KILL', '--', binary, ...args];
 }

@@ -12,6 +12,7 @@ import { configurationPaths } from '../../src/cluster/registration/live-configur
 import type { ApiClient, KubeObject, Query } from '../../src/kube/api-client.ts';
 import type { ServiceAddress } from './egress.ts';
 import type { Kubectl } from './kubectl.ts';
+import { boundToThisProcess } from './local-process.ts';
 import { programFile } from './program.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 
@@ -118,7 +119,7 @@ export async function deleteBase(kubectl: Kubectl): Promise<void> {
     remove(`${core}/serviceaccounts`, { fieldSelector: 'metadata.name!=default' }),
   ]);
   await waitFor(async () => (await api.list(`${core}/pods`)).items.length === 0, {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: 'the Pods of the base to go',
   });
 }
@@ -199,7 +200,8 @@ export async function spawnProgram(args: readonly string[], { directory, nodeFla
   const logFile = join(directory, 'regkeeper.log');
   const auditFile = join(directory, 'audit.log');
   const log = openSync(logFile, 'w');
-  const child = spawn(process.execPath, [...nodeFlags, programFile(), ...args, '--audit-log', auditFile], {
+  const [command, ...words] = await boundToThisProcess(process.execPath, [...nodeFlags, programFile(), ...args, '--audit-log', auditFile]);
+  const child = spawn(command, words, {
     cwd: directory,
     env: { PATH: process.env.PATH, HOME: directory },
     stdio: ['ignore', log, log],
@@ -218,7 +220,12 @@ export async function spawnProgram(args: readonly string[], { directory, nodeFla
   const readyLine = () => readLog().find(({ msg }) => msg === ready);
   const giveUp = () =>
     child.exitCode === null ? undefined : new Error(`regkeeper ended with exit code ${child.exitCode}:\n${readFileSync(logFile, 'utf8')}`);
-  await waitFor(async () => readyLine() !== undefined, { deadlineSeconds: readyWithinSeconds, what: `the line "${ready}"`, giveUp });
+  try {
+    await waitFor(async () => readyLine() !== undefined, { deadlineSeconds: readyWithinSeconds, what: `the line "${ready}"`, giveUp });
+  } catch (error) {
+    endWithUs();
+    throw error;
+  }
   return {
     process: child,
     readyLine: readyLine() ?? {},

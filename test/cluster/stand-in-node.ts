@@ -14,6 +14,7 @@ import { createInformer } from '../../src/kube/informer.ts';
 import { loadKubeConfig } from '../../src/kube/kubeconfig.ts';
 import type { ServiceRoutes } from './egress.ts';
 import { freePorts } from './free-ports.ts';
+import { boundToThisProcess } from './local-process.ts';
 import { programFile } from './program.ts';
 import { ownNamespace } from './regkeeper.ts';
 
@@ -165,11 +166,13 @@ function startServer({ client, pod, address, folder, server: ofServer, onFailure
     await writeFile(kubeconfig, JSON.stringify(kubeconfigOf(ofServer, await tokenFor(client, pod))), { mode: 0o600 });
     const [ownPort, healthPort] = await freePorts(2);
     port = ownPort;
-    if (ending) return;
-    const log = openSync(logFile, 'w');
     // The Pods share this machine's addresses, so each gets its own ports. The token comes from a kubeconfig, because nothing mounts it.
     const here = ['--host', '127.0.0.1', '--port', String(port), '--health-port', String(healthPort), '--kubeconfig', kubeconfig];
-    const child = spawn(process.execPath, [programFile(), ...container.args, ...here, '--audit-log', join(folder, 'audit')], {
+    const args = [programFile(), ...container.args, ...here, '--audit-log', join(folder, 'audit')];
+    const [command, ...words] = await boundToThisProcess(process.execPath, args);
+    if (ending) return;
+    const log = openSync(logFile, 'w');
+    const child = spawn(command, words, {
       cwd: folder,
       env: { PATH: process.env.PATH, HOME: folder, ...environmentOf(pod) },
       stdio: ['ignore', log, log],

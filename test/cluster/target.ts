@@ -113,7 +113,7 @@ async function createNamespace(api: ApiClient, labels: Readonly<Record<string, s
 // The API server rejects a Pod whose service account does not exist yet.
 async function waitForDefaultServiceAccount(api: ApiClient, namespace: string): Promise<void> {
   await waitFor(() => api.get<object>(`/api/v1/namespaces/${namespace}/serviceaccounts/default`), {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: `the default service account of namespace ${namespace}`,
   });
 }

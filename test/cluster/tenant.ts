@@ -50,7 +50,7 @@ export async function createTenant({ kubectl, kubeconfig, namespace, name = 'ten
 
   for (const [group, resource] of [['', 'pods'] as const, ['build.openshift.io', 'buildconfigs'] as const]) {
     await waitFor(() => may(client, { namespace, verb: 'create', group, resource }), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: `the tenant to be allowed to create ${resource}`,
     });
   }

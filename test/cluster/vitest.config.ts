@@ -48,8 +48,8 @@ export default defineConfig({
     maxWorkers: isOwnCluster ? Number(process.env.TEST_CLUSTERS ?? 3) : 1,
     sequence: { sequencer: InOrder },
     reporters: ['default', './test/closing-line.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     teardownTimeout: 30_000,
   },
 });

@@ -77,7 +77,7 @@ export function withRegkeeper(
     const path = `/api/v1/namespaces/${namespace}/pods`;
     const error = () => api.create(path, probe, { dryRun: 'All' }).then(() => '', String);
     await waitFor(async () => (await error()).includes('denied the request'), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the rules of this scenario to take effect',
     });
   });

@@ -37,7 +37,7 @@ test('the corpus has entries with unique names', () => {
 
 const counted = entries.filter(({ work, sends, cluster, flags, large }) => work || (sends && !cluster && !flags && !large));
 
-describe.each(counted)('$name', { timeout: 60_000 }, ({ sends, work, cluster, flags, large, budget }) => {
+describe.each(counted)('$name', ({ sends, work, cluster, flags, large, budget }) => {
   if (work)
     test('the work is within its budget', () => {
       expect(work()).toBeLessThanOrEqual(budget.work ?? 0);

@@ -49,10 +49,10 @@ beforeAll(async () => {
   const flags = ['--shutdown-delay-seconds', '0', '--client-ca', caFile];
   server = await startRegkeeper({ kubectl, kubeconfig: plane.kubeconfig, directory, routeService: plane.services.route, flags });
   await waitFor(async () => (await run('docker.io/library/nginx')).includes('denied the request'), {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: 'the webhooks to take effect',
   });
-}, 180_000);
+});
 
 afterAll(async () => {
   await server?.end('SIGKILL');
@@ -86,11 +86,11 @@ describe('the API server', () => {
         const printed = await run(image);
         return printed.includes('failed calling webhook') ? printed : undefined;
       },
-      { deadlineSeconds: 30, what: 'the certificate to be rejected' },
+      { deadlineSeconds: 60, what: 'the certificate to be rejected' },
     );
     expect(answer).toContain('regkeeper accepts requests only from authenticated API servers: the ');
     await writeFile(caFile, clientCa);
-    await waitFor(async () => (await run(image)).includes('corp-pull'), { deadlineSeconds: 30, what: 'the certificate to be accepted' });
+    await waitFor(async () => (await run(image)).includes('corp-pull'), { deadlineSeconds: 60, what: 'the certificate to be accepted' });
   });
 });
 
@@ -116,4 +116,4 @@ test('an API server without a certificate gets 401, which its user sees', async 
   expect(stderr).toContain('regkeeper accepts requests only from authenticated API servers: the client presented no certificate');
   const metrics = await (await fetch(`http://localhost:${server.healthPort}/metrics`)).text();
   expect(metrics).toMatch(/^regkeeper_admission_failures_total\{reason="unauthenticated"\} [1-9]/m);
-}, 60_000);
+});

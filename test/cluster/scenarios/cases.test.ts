@@ -40,7 +40,7 @@ describe('the cluster has the same results as the engine', () => {
       // Waits with dry runs until the informers have seen the objects. Where an answer stays different, the comparison below shows it.
       const agrees = async ({ manifest, expected }: (typeof rows)[number]) =>
         isDeepStrictEqual(await create(each, manifest, { dryRun: true }), expected);
-      await Promise.all(rows.map((row) => waitFor(() => agrees(row), { deadlineSeconds: 5, what: 'the watches' }).catch(() => undefined)));
+      await Promise.all(rows.map((row) => waitFor(() => agrees(row), { deadlineSeconds: 60, what: 'the watches' }).catch(() => undefined)));
 
       const answers = await Promise.all(rows.map(async ({ manifest }) => [callOf(manifest), await create(each, manifest)]));
       expect(Object.fromEntries(answers)).toEqual(Object.fromEntries(rows.map(({ manifest, expected }) => [callOf(manifest), expected])));
@@ -102,7 +102,7 @@ async function prepare(each: Case): Promise<void> {
   const api = await kubectl.api();
   for (const namespace of made) {
     await waitFor(() => api.get<object>(`/api/v1/namespaces/${nameOf(namespace)}/serviceaccounts/default`), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the default account',
     });
   }
@@ -122,7 +122,7 @@ async function prepare(each: Case): Promise<void> {
   await api.request({ method: 'PATCH', path, body: { data }, contentType: 'application/merge-patch+json' });
   const { revision } = await ruleSetOfCase(each);
   const inForce = () => keeper.server?.audit().findLast(({ event }) => event === 'rules')?.rulesRevision === revision;
-  await waitFor(inForce, { deadlineSeconds: 10, what: `the rules of ${each.name}, revision ${revision}` });
+  await waitFor(inForce, { deadlineSeconds: 60, what: `the rules of ${each.name}, revision ${revision}` });
 }
 
 function callOf({ kind, object }: Manifest): string {

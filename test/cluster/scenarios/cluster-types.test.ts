@@ -38,7 +38,7 @@ describe.each<Cluster>([
     await mkdir(directory);
     const flags = ['--shutdown-delay-seconds', '0', '--host', '::'];
     server = await startRegkeeper({ kubectl, kubeconfig: plane.kubeconfig, directory, routeService: plane.services.route, flags });
-  }, 180_000);
+  });
   afterAll(async () => {
     await server?.end('SIGKILL');
     await plane?.stop();
@@ -52,7 +52,7 @@ describe.each<Cluster>([
 
   test('calls regkeeper: images are denied, and secrets are added', async () => {
     await waitFor(async () => (await run('docker.io/library/nginx')).includes('is not from a configured registry'), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the webhooks to take effect',
     });
     expect(await run('registry.example.com/app')).toContain('corp-pull');
@@ -94,7 +94,7 @@ describe.each<Cluster>([
     await kubectl(['create', '-f', '-'], { stdin: JSON.stringify(configuration) });
     const failure = await waitFor(
       async () => (await kubectl(['create', 'configmap', 'x', '--dry-run=server'], { allowFailure: true })).stderr || undefined,
-      { deadlineSeconds: 30, what: 'the other webhook to be called' },
+      { deadlineSeconds: 60, what: 'the other webhook to be called' },
     );
     expect(failure).toMatch(/failed to call webhook.*handshake failure/);
   });

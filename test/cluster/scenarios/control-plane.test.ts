@@ -55,7 +55,7 @@ describe('the test cluster', () => {
         const { items } = await kubectl.json<{ items: Pod[] }>(['get', 'pods', '-n', namespace, '-l', 'app=web']);
         return items.length === 2 && items;
       },
-      { deadlineSeconds: 30, what: 'two Pods of the Deployment' },
+      { deadlineSeconds: 60, what: 'two Pods of the Deployment' },
     );
     expect(pods.map((pod) => pod.metadata.ownerReferences?.[0]?.kind)).toEqual(['ReplicaSet', 'ReplicaSet']);
   });
@@ -93,7 +93,7 @@ describe.runIf(cluster.local)('a webhook registered by Service reference', () =>
         const attempt = await tryToCreate();
         return attempt.code !== 0 && attempt.stderr;
       },
-      { deadlineSeconds: 30, what: 'the webhook configuration to take effect' },
+      { deadlineSeconds: 60, what: 'the webhook configuration to take effect' },
     );
     expect(unrouted).toContain(`502 no route for /namespaces/${namespace}/services/hook/ports/443`);
     expect(seen).toEqual([]);

@@ -71,7 +71,7 @@ describe.runIf(cluster.local)(`the credentials of ${objects.length} random objec
   beforeAll(async () => {
     await kubectl(['create', 'namespace', baseline]);
     await waitFor(async () => (await unguarded.attempt(['get', 'serviceaccount', 'default'])).code === 0, {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the default account',
     });
     const enforced = { 'kubernetes.io/enforce-mountable-secrets': 'true' };
@@ -80,7 +80,7 @@ describe.runIf(cluster.local)(`the credentials of ${objects.length} random objec
     // Informers see accounts in the order of their creation, so when the last one is known, all are.
     const probe = deployment('probe', running('one.example.com/x', { serviceAccountName: 'last' }));
     await waitFor(async () => (await guarded.tryCreate(probe, '--dry-run=server', '-o', 'json')).stdout.includes('last-own'), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the accounts to be known',
     });
   });

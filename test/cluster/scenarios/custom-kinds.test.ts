@@ -110,7 +110,7 @@ describe.runIf(cluster.local)('custom resources', () => {
       await applyDeliveryRights(kubectl, keeper.folder, rules, customKinds);
       await applySource(kubectl, 'good.example.com');
       delivery = await startDelivery({ kubectl, directory: join(keeper.folder, 'delivery'), flags: customKinds });
-    }, 120_000);
+    });
     afterAll(async () => {
       await delivery?.end('SIGKILL');
       await deleteDelivery(kubectl);
@@ -127,7 +127,7 @@ describe.runIf(cluster.local)('custom resources', () => {
       };
       await kubectl(['create', '-f', '-', '-n', namespace], { stdin: JSON.stringify(rollout) });
       const copy = () => kubectl(['get', 'secret', 'corp-pull', '-n', namespace], { allowFailure: true });
-      await waitFor(async () => (await copy()).code === 0, { deadlineSeconds: 20, what: 'the copy' });
+      await waitFor(async () => (await copy()).code === 0, { deadlineSeconds: 60, what: 'the copy' });
     });
   });
 

@@ -41,7 +41,7 @@ beforeAll(async () => {
   await applyDeliveryRights(kubectl, keeper.folder, rules);
   await applySource(kubectl, 'corp.example.com');
   await start();
-}, 120_000);
+});
 
 afterAll(async () => {
   await delivery?.end('SIGKILL');
@@ -61,7 +61,7 @@ async function newNamespace(labels: Readonly<Record<string, string>> = { tier: '
   const namespace = await cluster.namespace(labels);
   const acting = actingIn(kubectl, () => namespace);
   const hasCopy = async () => (await acting.attempt(['get', 'secret', 'corp-pull'])).code === 0;
-  return { acting, hasCopy, waitForCopy: () => waitFor(hasCopy, { deadlineSeconds: 20, what: `the copy in ${namespace}` }) };
+  return { acting, hasCopy, waitForCopy: () => waitFor(hasCopy, { deadlineSeconds: 60, what: `the copy in ${namespace}` }) };
 }
 
 /** What a client is shown for a Pod in a new namespace, without storing it. */
@@ -73,7 +73,7 @@ async function warningInNewNamespace(): Promise<string> {
 describe('while secret delivery is running', () => {
   test('a Pod in a newly created namespace is created with a warning, and the secret is delivered', async () => {
     await waitFor(async () => (await warningInNewNamespace()).includes('It will be delivered.'), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the server to see that secret delivery is running',
     });
     const { acting, waitForCopy } = await newNamespace();
@@ -85,7 +85,7 @@ describe('while secret delivery is running', () => {
         const created = await acting.tryCreate(pod('again', running(image)), '--dry-run=server');
         return created.stderr === '' && created;
       },
-      { deadlineSeconds: 20, what: 'a Pod without a warning' },
+      { deadlineSeconds: 60, what: 'a Pod without a warning' },
     );
     expect(again.code).toBe(0);
   });
@@ -109,7 +109,7 @@ describe('while secret delivery is stopped', () => {
   test('a Pod is created although onMissingSecret is deny, the warning shows since when, and a restart delivers', async () => {
     await delivery.end('SIGTERM');
     await waitFor(async () => /secret delivery has not been running since \d{4}-\d\d-\d\dT[\d:]{8}Z/.test(await warningInNewNamespace()), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the server to see that secret delivery has stopped',
     });
     const { acting, hasCopy, waitForCopy } = await newNamespace();

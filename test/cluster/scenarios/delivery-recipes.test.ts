@@ -80,7 +80,7 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await becomes(shop, 'narrow-pull', { 'narrow.example.com': 'robot:narrow' });
     // Its copy is deleted 30 seconds later. The last test sees that.
     await release('upgrade', rulesWith(narrowed));
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await delivery?.end('SIGKILL');
@@ -135,7 +135,7 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
 
   async function becomes(namespace: string, name: string, logins: Record<string, string>): Promise<void> {
     const matches = async () => JSON.stringify(await loginsIn(namespace, name)) === JSON.stringify(logins);
-    await waitFor(() => matches().catch(() => false), { deadlineSeconds: 20, what: `the copy ${namespace}/${name}` });
+    await waitFor(() => matches().catch(() => false), { deadlineSeconds: 60, what: `the copy ${namespace}/${name}` });
   }
 
   /** Runs a script as a Pod of this account would, with an `aws` that prints a token. */
@@ -269,7 +269,7 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     await create(ownNamespace, 'image-pull-secret', { 'old.example.com': 'robot:new' }, source);
     await kubectl(['label', 'namespace', old, 'team=shop']);
     const events = () => api.list<never>(`/api/v1/namespaces/${old}/events`, { fieldSelector: 'reason=SecretNotDelivered' });
-    await waitFor(async () => (await events()).items.length >= 3, { deadlineSeconds: 20, what: 'the Events about foreign Secrets' });
+    await waitFor(async () => (await events()).items.length >= 3, { deadlineSeconds: 60, what: 'the Events about foreign Secrets' });
     expect(await loginsIn(old, 'image-pull-secret')).toEqual({ 'old.example.com': 'robot:old' });
     expect(await loginsIn(old, 'quay-pull')).toEqual({ 'quay.io': 'corp+old:old' });
     await kubectl(['label', 'secret', 'image-pull-secret', 'quay-pull', '-n', old, 'regkeeper.io/delivered=true']);
@@ -281,7 +281,7 @@ describe.runIf(cluster.local)('secret delivery installed with Helm', () => {
     // Its type cannot change, so a label does not help.
     await kubectl(['label', 'secret', 'sealed-pull', '-n', old, 'regkeeper.io/delivered=true']);
     const blocked = () => delivery?.metric('regkeeper_delivery_findings{finding="foreign"}');
-    await waitFor(async () => (await blocked()) === 1, { deadlineSeconds: 20, what: 'the finding about the Secret of another type' });
+    await waitFor(async () => (await blocked()) === 1, { deadlineSeconds: 60, what: 'the finding about the Secret of another type' });
     expect(await delivery?.metric('regkeeper_delivery_writes_total{action="update",outcome="failed"}')).toBe(0);
     await kubectl(['delete', 'secret', 'sealed-pull', '-n', old]);
     await becomes(old, 'sealed-pull', { 'sealed.example.com': 'robot:sealed' });

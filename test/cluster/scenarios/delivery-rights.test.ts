@@ -62,7 +62,7 @@ beforeAll(async () => {
   );
   delivery = await startDelivery({ kubectl, directory });
   await causeRequests();
-}, 180_000);
+});
 
 afterAll(async () => {
   await delivery?.end('SIGKILL');
@@ -95,11 +95,11 @@ async function causeRequests(): Promise<void> {
     template: { spec: { containers: [{ name: 'app', image: 'reg.example.com/x' }] } },
   };
   for (const namespace of ['a', 'b', 'd']) await admin.create(`/api/v1/namespaces/${namespace}/podtemplates`, template);
-  for (const path of [copyPath, copyPath.replace('/a/', '/d/')]) await waitFor(() => admin.get(path), { deadlineSeconds: 10, what: path });
+  for (const path of [copyPath, copyPath.replace('/a/', '/d/')]) await waitFor(() => admin.get(path), { deadlineSeconds: 60, what: path });
   const events = () => admin.list<never>('/api/v1/namespaces/b/events', { fieldSelector: 'reason=SecretNotDelivered' });
-  await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 10, what: 'the Event about the foreign Secret' });
+  await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 60, what: 'the Event about the foreign Secret' });
   await admin.delete('/api/v1/namespaces/a/podtemplates/needing');
-  await waitFor(async () => !(await admin.get(copyPath).catch(() => undefined)), { deadlineSeconds: 20, what: 'the copy to be deleted' });
+  await waitFor(async () => !(await admin.get(copyPath).catch(() => undefined)), { deadlineSeconds: 60, what: 'the copy to be deleted' });
 }
 
 type AuditEvent = {
@@ -134,7 +134,7 @@ describe('what the process requests', () => {
 
   test('is all that it is granted', async () => {
     // The Lease is renewed every few seconds.
-    await waitFor(async () => (await events()).some(({ verb }) => verb === 'update'), { deadlineSeconds: 20, what: 'a renewed Lease' });
+    await waitFor(async () => (await events()).some(({ verb }) => verb === 'update'), { deadlineSeconds: 60, what: 'a renewed Lease' });
     const used = await events();
     const { items } = await kubectl.json<{ items: Role[] }>(['get', 'clusterroles,roles', '-A', '-l', 'app.kubernetes.io/name=regkeeper']);
     const own = ['regkeeper-deliver', 'regkeeper-delivered-secrets', 'regkeeper-secret-sources'];
@@ -369,7 +369,7 @@ test('without the policy nothing is written, and with it again everything is', a
   await delivery.end('SIGTERM');
   await kubectl(['delete', policy]);
   await waitFor(async () => account.request(apply('kube-system', 'corp-pull')).then(() => true), {
-    deadlineSeconds: 20,
+    deadlineSeconds: 60,
     what: 'the policy to be deleted',
   });
   const { launchDelivery } = await import('../delivery.ts');
@@ -377,7 +377,7 @@ test('without the policy nothing is written, and with it again everything is', a
   const { apiVersion, kind, metadata, spec } = JSON.parse(stdout) as Record<string, { name: string }>;
   const ready = async () => (await fetch(`http://localhost:${delivery.healthPort}/readyz`)).text();
   await waitFor(async () => (await ready()).includes('the API server accepted a copy in the excluded namespace kube-node-lease'), {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: 'the finding',
   });
   expect(await delivery.metric('regkeeper_leader')).toBe(0);

@@ -88,7 +88,7 @@ async function copy(namespace: string, name = 'corp-pull'): Promise<Secret | und
 }
 
 async function waitForCopy(namespace: string, name = 'corp-pull'): Promise<Secret> {
-  return await waitFor(() => copy(namespace, name), { deadlineSeconds: 20, what: `the copy ${namespace}/${name}` });
+  return await waitFor(() => copy(namespace, name), { deadlineSeconds: 60, what: `the copy ${namespace}/${name}` });
 }
 
 function loginsOf({ data }: Secret): Record<string, string> {
@@ -173,7 +173,7 @@ describe('a newly created namespace', () => {
     const namespace = await cluster.namespace({ tier: 'prod' });
     await create(namespace, 'serviceaccounts', serviceAccount('builder', ['corp-pull']));
     await waitFor(() => create(namespace, 'pods', pod('one', running('reg.example.com/web:1', spec))), {
-      deadlineSeconds: 20,
+      deadlineSeconds: 60,
       what: 'the Pod',
     });
     await waitForCopy(namespace);
@@ -237,7 +237,7 @@ describe('a tenant', () => {
     const { namespace, uid } = await started();
     await patch(namespace, { immutable: true, metadata, data: { '.dockerconfigjson': btoa('{"auths":{}}') } });
     await waitFor(async () => (await copy(namespace))?.metadata.uid !== uid && (await copy(namespace)) !== undefined, {
-      deadlineSeconds: 20,
+      deadlineSeconds: 60,
       what: 'a new copy',
     });
     await waitForLogin(namespace, 'robot:one');
@@ -246,14 +246,14 @@ describe('a tenant', () => {
   test('who deletes it gets a new one while it is needed', async () => {
     const { namespace, uid } = await started();
     await api.delete(`${secretsOf(namespace)}/corp-pull`);
-    await waitFor(async () => ((await copy(namespace))?.metadata.uid ?? uid) !== uid, { deadlineSeconds: 20, what: 'a new copy' });
+    await waitFor(async () => ((await copy(namespace))?.metadata.uid ?? uid) !== uid, { deadlineSeconds: 60, what: 'a new copy' });
   });
 
   test('who removes the label keeps the Secret, and sees why it is no longer updated', async () => {
     const { namespace } = await started();
     await patch(namespace, { metadata: { labels: { 'regkeeper.io/delivered': null } } });
     const events = () => api.list<never>(`/api/v1/namespaces/${namespace}/events`, { fieldSelector: 'reason=DeliveredLabelRemoved' });
-    await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 20, what: 'the Event' });
+    await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 60, what: 'the Event' });
   });
 
   test('who has a Secret with that name keeps it', async () => {
@@ -261,7 +261,7 @@ describe('a tenant', () => {
     await create(namespace, 'secrets', { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'corp-pull' }, stringData: { mine: 'yes' } });
     await create(namespace, 'pods', pod('one', image));
     const events = () => api.list<never>(`/api/v1/namespaces/${namespace}/events`, { fieldSelector: 'reason=SecretNotDelivered' });
-    await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 20, what: 'the Event' });
+    await waitFor(async () => (await events()).items.length > 0, { deadlineSeconds: 60, what: 'the Event' });
     expect((await copy(namespace))?.data).toEqual({ mine: btoa('yes') });
   });
 });
@@ -353,7 +353,7 @@ describe('the source', () => {
     const own = { auth: btoa('robot:too-large'), email: 'é'.repeat(mebibyte / 4) };
     await putSourceText('corp-source', JSON.stringify({ auths: { 'reg.example.com': own } }));
     const unavailable = () => delivery.metric('regkeeper_delivery_findings{finding="content-unavailable"}');
-    await waitFor(async () => ((await unavailable()) ?? 0) > 0, { deadlineSeconds: 20, what: 'the finding' });
+    await waitFor(async () => ((await unavailable()) ?? 0) > 0, { deadlineSeconds: 60, what: 'the finding' });
     expect(delivery.log()).toContainEqual(expect.objectContaining({ msg: expect.stringContaining('exceed the 1 MiB limit for a Secret') }));
     expect(loginsOf(await waitForCopy(namespace))['reg.example.com']).toBe('robot:large');
     expect(await delivery.metric('regkeeper_delivery_writes_total{action="update",outcome="failed"}')).toBe(0);
@@ -362,7 +362,7 @@ describe('the source', () => {
     expect(memory).toBeLessThan(containerLimit * mebibyte);
     await putSource('corp-source', { 'reg.example.com': 'robot:small' });
     await waitForLogin(namespace, 'robot:small');
-    await waitFor(async () => (await unavailable()) === 0, { deadlineSeconds: 20, what: 'the end of the finding' });
+    await waitFor(async () => (await unavailable()) === 0, { deadlineSeconds: 60, what: 'the end of the finding' });
   });
 
   test(
@@ -414,7 +414,7 @@ test('a copy that is not needed is deleted after its retention time', async () =
   await create(namespace, 'pods', pod('one', image));
   await waitForCopy(namespace);
   await api.request({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/one`, body: { gracePeriodSeconds: 0 } });
-  await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 20, what: 'the copy to be deleted' });
+  await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 60, what: 'the copy to be deleted' });
 });
 
 test('a copy that a Deployment no longer needs is deleted, although the ReplicaSet of its earlier revision remains', async () => {
@@ -425,10 +425,10 @@ test('a copy that a Deployment no longer needs is deleted, although the ReplicaS
     (await api.list<Annotated>(`${apps}/replicasets`)).items.map(({ metadata }) => metadata.annotations?.['regkeeper.io/secrets']);
   await api.create(`${apps}/deployments`, deployment('web', image, { replicas: 0 }));
   await waitForCopy(namespace);
-  await waitFor(async () => (await needs()).join() === 'corp-pull', { deadlineSeconds: 20, what: 'the first ReplicaSet' });
+  await waitFor(async () => (await needs()).join() === 'corp-pull', { deadlineSeconds: 60, what: 'the first ReplicaSet' });
   const contentType = 'application/merge-patch+json';
   const body = { spec: { template: { spec: running('base.example.com/web:1') } } };
   await api.request({ method: 'PATCH', path: `${apps}/deployments/web`, body, contentType });
-  await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 20, what: 'the copy to be deleted' });
+  await waitFor(async () => (await copy(namespace)) === undefined, { deadlineSeconds: 60, what: 'the copy to be deleted' });
   expect((await needs()).toSorted()).toEqual(['base-pull', 'corp-pull']);
 });

@@ -40,7 +40,7 @@ beforeAll(async () => {
   await uninstall();
   await kubectl(['apply', '-k', base]);
   await makeObjects();
-}, 60_000);
+});
 afterAll(uninstall, 60_000);
 
 async function uninstall(): Promise<void> {
@@ -199,7 +199,7 @@ describe('the shipped Pods', () => {
         const { items } = await kubectl.json<{ items: object[] }>(['get', 'pods', '-n', 'regkeeper']);
         return items.length === 2 && items;
       },
-      { deadlineSeconds: 30, what: 'two Pods' },
+      { deadlineSeconds: 60, what: 'two Pods' },
     );
     expect(pods).toHaveLength(2);
   });
@@ -218,7 +218,7 @@ test("the owner's rules stop a server-side apply of deploy/base, and survive it"
   expect(code).not.toBe(0);
   expect(stderr.match(/\.data\.rules\.yaml|Apply failed with [0-9]+/g)).toEqual(['Apply failed with 1', '.data.rules.yaml']);
   expect(await rules()).toBe(editedRules);
-}, 120_000);
+});
 
 describe('with the permissions of the shipped service account', () => {
   /** Starts the components that fill the Secret and the webhook configurations, as the server does. Returns the certificates. */
@@ -247,7 +247,7 @@ describe('with the permissions of the shipped service account', () => {
       certificates.close();
     });
     await waitFor(async () => (await mutating()).webhooks?.length && (await validating()).webhooks?.length, {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'entries in both configurations',
     });
     return certificates;
@@ -280,7 +280,7 @@ describe('with the permissions of the shipped service account', () => {
     const weaken = JSON.stringify([{ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Ignore' }]);
     await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
     await waitFor(async () => (await validating()).webhooks?.every((each) => each.name === guard || each.failurePolicy === 'Fail'), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the repaired entry',
     });
   });
@@ -318,7 +318,7 @@ describe('with the permissions of the shipped service account', () => {
           expect(ours(webhooks)).toEqual(ours(before.webhooks));
           return true;
         },
-        { deadlineSeconds: 30, what: 'the configuration as it was' },
+        { deadlineSeconds: 60, what: 'the configuration as it was' },
       );
     }
   });
@@ -337,10 +337,10 @@ describe('with the permissions of the shipped service account', () => {
     const certificates = await serve();
     const before = certificates.current().certificate;
     await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', 'regkeeper', '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
-    await waitFor(() => certificates.current().certificate !== before, { deadlineSeconds: 30, what: 'a new certificate' });
+    await waitFor(() => certificates.current().certificate !== before, { deadlineSeconds: 60, what: 'a new certificate' });
     const caBundle = Buffer.from(certificates.current().caBundle ?? '').toString('base64');
     await waitFor(async () => (await validating()).webhooks?.every((each) => each.clientConfig.caBundle === caBundle), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the new caBundle',
     });
   });
@@ -367,7 +367,7 @@ describe('with the permissions of the shipped service account', () => {
         );
         return code !== 0 && stderr;
       },
-      { deadlineSeconds: 30, what: 'the denial' },
+      { deadlineSeconds: 60, what: 'the denial' },
     );
     expect(denial).toContain(`failed calling webhook "${resource.split('.')[0]}`);
     await kubectl(['label', resource, 'x', '-n', namespace, 'a=b']);
@@ -445,4 +445,4 @@ test('the configurations are deleted with the namespace', async () => {
     return !stdout.includes('/regkeeper');
   };
   await waitFor(gone, { deadlineSeconds: 60, what: 'the webhook configurations to be collected' });
-}, 120_000);
+});

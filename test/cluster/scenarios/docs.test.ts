@@ -54,7 +54,7 @@ afterAll(async () => {
   await kubectl(['delete', 'namespace', 'regkeeper', 'shop', '--ignore-not-found', '--timeout=60s']);
   await node?.end();
   await rm(folder, { recursive: true, force: true });
-}, 120_000);
+});
 
 /** The quick start installs regkeeper and creates the namespace `shop`. */
 const first = 'docs/quick-start.md';
@@ -70,7 +70,7 @@ describe.each(pages)('%s', (page) => {
   beforeAll(async () => {
     await world.enter(page);
     if (page !== first) await prepareShop(page);
-  }, 60_000);
+  });
 
   test.each(steps)(
     'line $line',
@@ -112,7 +112,7 @@ async function prepareShop(page: string): Promise<void> {
   await removeAll('/apis/apps/v1/namespaces/shop/replicasets');
   await removeAll(`${namespaced}/pods`);
   await removeAll(`${namespaced}/secrets`);
-  await waitFor(async () => (await admin.list(`${namespaced}/pods`)).items.length === 0, { deadlineSeconds: 30, what: 'shop to be empty' });
+  await waitFor(async () => (await admin.list(`${namespaced}/pods`)).items.length === 0, { deadlineSeconds: 60, what: 'shop to be empty' });
   await applyRules(filesShownIn(page).get('rules.yaml') ?? usualRules);
   // README.md creates its objects itself. The rules of secret-delivery.md deny the usual ones.
   if (page === 'README.md' || page === 'docs/secret-delivery.md') return;
@@ -145,5 +145,5 @@ async function applyRules(text: string): Promise<void> {
     );
     return Object.values(data).some((value) => value.includes(stored.resourceVersion));
   };
-  await waitFor(isInForce, { deadlineSeconds: 30, what: 'the rules to take effect' });
+  await waitFor(isInForce, { deadlineSeconds: 60, what: 'the rules to take effect' });
 }

@@ -83,7 +83,7 @@ describe('an existing image that would be denied today', () => {
   afterAll(async () => {
     await keeper.writeRules(rules);
     await waitFor(async () => (await tryCreate(pod('probe', running(fallen)), '--dry-run=server')).code === 0, {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the rules to be back',
     });
   });
@@ -111,7 +111,7 @@ describe('an existing image that would be denied today', () => {
         const { status } = await get<{ status: { conditions?: { type: string; message: string }[] } }>('replicaset/old-set');
         return status.conditions?.find(({ type }) => type === 'ReplicaFailure')?.message;
       },
-      { deadlineSeconds: 30, what: 'the Pods of the controller to be denied' },
+      { deadlineSeconds: 60, what: 'the Pods of the controller to be denied' },
     );
     // Not the random name of a Pod: the events of all attempts are one.
     expect(failure).toMatch(
@@ -124,7 +124,7 @@ describe('an existing image that would be denied today', () => {
         const events = await list<{ count?: number }>('events', '--field-selector', ofReplicaSet);
         return events.reduce((attempts, { count = 1 }) => attempts + count, 0) >= 5 && events;
       },
-      { deadlineSeconds: 30, what: 'five attempts of the controller' },
+      { deadlineSeconds: 60, what: 'five attempts of the controller' },
     );
     expect(denials, 'one Event counts all attempts').toHaveLength(1);
   });
@@ -261,7 +261,7 @@ describe('a Pod is evaluated when it is created, whatever it claims to be', () =
     await waitFor(
       async () => (await there.get<{ metadata: { deletionTimestamp?: string } }>('deployment/held')).metadata.deletionTimestamp,
       {
-        deadlineSeconds: 30,
+        deadlineSeconds: 60,
         what: 'the namespace controller to delete the Deployment',
       },
     );
@@ -336,7 +336,7 @@ describe.runIf(cluster.local)('what another webhook adds', () => {
     };
     await kubectl(['create', '-f', '-'], { stdin: JSON.stringify(configuration) });
     await waitFor(async () => (await withSidecar('second', '--dry-run=server')).stdout.includes('second.example.com/side'), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the other webhook to be called',
     });
   });
@@ -518,13 +518,13 @@ async function recordsOf(name: string, count: number): Promise<readonly Record<s
       const records = keeper.server?.audit().filter((record) => record.name === name) ?? [];
       return records.length >= count && records;
     },
-    { deadlineSeconds: 10, what: `${count} records of ${name}` },
+    { deadlineSeconds: 60, what: `${count} records of ${name}` },
   );
 }
 
 async function waitUntilDenied(image: string): Promise<void> {
   await waitFor(async () => (await tryCreate(pod('probe', running(image)), '--dry-run=server')).code !== 0, {
-    deadlineSeconds: 10,
+    deadlineSeconds: 60,
     what: `${image} to be refused`,
   });
 }

@@ -213,7 +213,7 @@ describe("a template that is older than its rule's secret", () => {
     await waitFor(
       async () => (await tryCreate(pod('probe', running(later)), '--dry-run=server', '-o', 'json')).stdout.includes('later-pull'),
       {
-        deadlineSeconds: 10,
+        deadlineSeconds: 60,
         what: 'the rule to name a secret',
       },
     );
@@ -394,7 +394,7 @@ describe('left alone', () => {
     const spec = { ...running(corp), serviceAccountName: 'strict' };
     const warning = 'service account "strict" allows only the pull secrets that it lists';
     await waitFor(async () => (await tryCreate(deployment('strict', spec), '--dry-run=server')).stderr.includes(warning), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the account to be known',
     });
     expect((await tryCreate(deployment('strict', spec))).stderr).toContain(warning);
@@ -568,7 +568,7 @@ async function podsOf(app: string, count = 1): Promise<PodTemplate[]> {
       const alive = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
       return alive.length >= count && alive;
     },
-    { deadlineSeconds: 30, what: `${count} Pods of ${app}` },
+    { deadlineSeconds: 60, what: `${count} Pods of ${app}` },
   );
 }
 
@@ -579,7 +579,7 @@ async function replicaSets(name: string, count: number): Promise<void> {
       const { metadata, status } = await get<Workload & { status: { observedGeneration?: number } }>(`deployment/${name}`);
       return status.observedGeneration === metadata.generation;
     },
-    { deadlineSeconds: 30, what: `the controller to see Deployment ${name}` },
+    { deadlineSeconds: 60, what: `the controller to see Deployment ${name}` },
   );
   expect(await list('replicasets', '-l', `app=${name}`)).toHaveLength(count);
 }
@@ -594,7 +594,7 @@ async function accounts(secrets: Readonly<Record<string, readonly string[]>>): P
 async function waitUntilKnown(account: string, secret: string): Promise<void> {
   const template = deployment('probe', { ...running(corp), serviceAccountName: account });
   const asked = async () => (await tryCreate(template, '--dry-run=server', '-o', 'json')).stdout.includes(`"${secret}"`);
-  await waitFor(asked, { deadlineSeconds: 10, what: `secret ${secret} of service account ${account} to be known` });
+  await waitFor(asked, { deadlineSeconds: 60, what: `secret ${secret} of service account ${account} to be known` });
 }
 
 async function write(name: string, object: object): Promise<string> {

@@ -64,7 +64,7 @@ test('kubectl apply -k deploy/base and an edit of its rules: a Pod gets its secr
   await kubectl(['delete', '-k', join(deploy, 'base'), '--timeout=60s']);
   expect(await stopCreating()).toEqual([]);
   await expectNothingLeft();
-}, 120_000);
+});
 
 test('the same server-side, with an overlay with its own rules; deleting the namespace first deletes the configurations too', async () => {
   await installing([...serverSide, overlay]);
@@ -76,20 +76,20 @@ test('the same server-side, with an overlay with its own rules; deleting the nam
   expect(await stopCreating()).toEqual([]);
   await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
   await expectNothingLeft();
-}, 150_000);
+});
 
 describe('an installation whose rules were deleted before it started', () => {
   test('calls no webhook, and reports what is missing', async () => {
     const before = node.servers().length;
     await kubectl([...serverSide, overlay]);
     await kubectl(['delete', 'configmap', 'our-rules', '-n', 'regkeeper']);
-    const starting = await waitFor(() => node.servers().at(before), { deadlineSeconds: 30, what: 'the first server' });
+    const starting = await waitFor(() => node.servers().at(before), { deadlineSeconds: 60, what: 'the first server' });
     const missing = await waitFor(
       async () => {
         const text = await (await fetch(`http://127.0.0.1:${starting.healthPort}/readyz`)).text();
         return /^\[-\] rules: .*there are no rules.*$/m.exec(text)?.[0];
       },
-      { deadlineSeconds: 30, what: 'the server to report that there are no rules' },
+      { deadlineSeconds: 60, what: 'the server to report that there are no rules' },
     );
     expect(missing).toContain('there are no rules');
     for (const kind of configurations) expect(await entriesOf(kind)).toEqual([]);
@@ -99,7 +99,7 @@ describe('an installation whose rules were deleted before it started', () => {
   test('continues automatically when rules exist', async () => {
     await kubectl([...serverSide, overlay]);
     await waitFor(async () => (await errorOf('unknown.example.com/x'))?.includes('denied the request'), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the rules to take effect',
     });
     expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
@@ -113,7 +113,7 @@ describe('the configurations of a running installation', () => {
     await waitFor(
       async () => (await Promise.all(configurations.map(entriesOf))).every(({ length }, index) => length === before[index]?.length),
       {
-        deadlineSeconds: 30,
+        deadlineSeconds: 60,
         what: 'the entries to be back',
       },
     );
@@ -124,18 +124,18 @@ describe('the configurations of a running installation', () => {
     const before = await Promise.all(configurations.map(entriesOf));
     await kubectl(['delete', 'validatingwebhookconfiguration', 'regkeeper']);
     await waitFor(async () => (await errorOf('unknown.example.com/x')) === undefined, {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'requests to be unevaluated',
     });
     const isLogged = () =>
       node.servers().some((server) => server.log().some(({ msg }) => String(msg).includes('so requests are not being evaluated')));
-    await waitFor(isLogged, { deadlineSeconds: 30, what: 'the log line' });
+    await waitFor(isLogged, { deadlineSeconds: 60, what: 'the log line' });
     expect(await secretsOf('registry.example.com/x')).toEqual(['corp-pull']);
     expect(await remaining()).toEqual(['mutatingwebhookconfiguration']);
 
     await kubectl([...serverSide, overlay]);
     await waitFor(async () => (await entriesOf('validatingwebhookconfiguration')).length === before[1]?.length, {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the entries of the configuration that was recreated',
     });
     expect(await Promise.all(configurations.map(entriesOf))).toEqual(before);
@@ -144,12 +144,12 @@ describe('the configurations of a running installation', () => {
   test('if both are deleted, the emergency exit, kubectl apply recreates them, and they are filled', async () => {
     for (const kind of configurations) await kubectl(['delete', kind, 'regkeeper']);
     await waitFor(async () => (await secretsOf('registry.example.com/x')).length === 0, {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'no webhook to be called',
     });
     await kubectl([...serverSide, overlay]);
     await waitFor(async () => (await secretsOf('registry.example.com/x')).includes('corp-pull'), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'a Pod with its secret',
     });
   });

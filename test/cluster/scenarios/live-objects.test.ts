@@ -18,7 +18,7 @@ const tryCreate = createTrier(kubeconfig);
 
 beforeAll(async () => {
   if (cluster.local) await waitUntilDeleted(kubectl);
-}, 180_000);
+});
 
 const installed = withRegkeeper(cluster, 'mode: enforce\nrules: []\n');
 
@@ -32,7 +32,7 @@ async function enforce(rules: string, isDenied: boolean): Promise<void> {
     const { error } = await tryCreate(probe, { namespace: installed.namespace, dryRun: true });
     return error.includes('denied the request') === isDenied;
   };
-  await waitFor(attempt, { deadlineSeconds: 15, what: 'the rules to be in effect' });
+  await waitFor(attempt, { deadlineSeconds: 60, what: 'the rules to be in effect' });
 }
 
 /** Objects by namespace. */
@@ -97,7 +97,7 @@ describe('first rules for public applications', () => {
     const namespaces = new Set(created.keys());
     const denied = installed.server?.audit().filter(({ namespace, outcome }) => namespaces.has(String(namespace)) && outcome === 'denied');
     expect(denied).toEqual([]);
-  }, 180_000);
+  });
 
   const folder = corpusPath('openshift-objects');
   const files = folder === undefined ? [] : readdirSync(folder).filter((file) => file.endsWith('.json'));
@@ -136,7 +136,7 @@ rules:
     await kubectl(['create', '-n', namespace, '-f', '-'], { stdin: JSON.stringify(listOf(objects)) });
     const pods = async () =>
       (await kubectl.json<{ items: unknown[] }>(['get', 'pods', '-n', namespace])).items.length === 2 * images.length;
-    await waitFor(pods, { deadlineSeconds: 30, what: 'the Pods' });
+    await waitFor(pods, { deadlineSeconds: 60, what: 'the Pods' });
 
     await enforce(rules, true);
     const { out, exitCode } = await onCluster('scan', '-n', namespace, '-o', 'json');
@@ -153,7 +153,7 @@ rules:
       if (denial !== undefined)
         expect(denial).toBe(found.templates[0].messages.at(-1).replace(object.metadata.name, `${object.metadata.name}-again`));
     }
-  }, 120_000);
+  });
 
   test('only needs an ordinary role for a namespace with rules from files, and reports everything else', async () => {
     const namespace = await cluster.namespace();
@@ -193,7 +193,7 @@ describe('diff --cluster', () => {
     ];
     await kubectl(['create', '-n', namespace, '-f', '-'], { stdin: JSON.stringify(listOf(objects)) });
     const pods = async () => (await kubectl.json<{ items: unknown[] }>(['get', 'pods', '-n', namespace])).items.length === 3;
-    await waitFor(pods, { deadlineSeconds: 30, what: 'the Pods' });
+    await waitFor(pods, { deadlineSeconds: 60, what: 'the Pods' });
 
     // A registry is lost by mistake.
     const after = before.replace('- registry: docker.io\n', '');
@@ -216,13 +216,13 @@ describe('diff --cluster', () => {
     expect(scanned.rulesRevision).toBe(rulesRevision.after);
     await restart('kept');
     await restart('caught');
-    await waitFor(async () => (await available('kept')) === 1, { deadlineSeconds: 30, what: 'the allowed Pod to be created again' });
+    await waitFor(async () => (await available('kept')) === 1, { deadlineSeconds: 60, what: 'the allowed Pod to be created again' });
     const denied = async () => {
       const { stdout } = await kubectl(['get', 'events', '-n', namespace, '-o', 'name', '--field-selector', 'reason=FailedCreate']);
       return stdout !== '' && (await available('caught')) === 0;
     };
-    await waitFor(denied, { deadlineSeconds: 30, what: 'the denied Pods' });
-  }, 180_000);
+    await waitFor(denied, { deadlineSeconds: 60, what: 'the denied Pods' });
+  });
 
   test('previews which objects are denied and which secrets they gain and lose when they are created again', async () => {
     const rules = (...entries: readonly string[]) =>
@@ -257,7 +257,7 @@ describe('diff --cluster', () => {
     const inNamespace = (...args: readonly string[]) => [...args, '-n', namespace];
     await kubectl(inNamespace('create', '-f', '-'), { stdin: JSON.stringify(listOf([...secrets, ...objects])) });
     const podsOf = async () => (await kubectl.json<{ items: PodLike[] }>(inNamespace('get', 'pods'))).items;
-    await waitFor(async () => (await podsOf()).length === objects.length, { deadlineSeconds: 30, what: 'the Pods' });
+    await waitFor(async () => (await podsOf()).length === objects.length, { deadlineSeconds: 60, what: 'the Pods' });
     await enforce(before, true);
 
     const file = join(installed.folder, 'previewed.json');
@@ -295,7 +295,7 @@ describe('diff --cluster', () => {
           (await kubectl.json<{ items: PodLike[] }>(inNamespace('get', 'pods,deployments'))).items.every(
             ({ metadata: { name } }) => !name.endsWith('-again'),
           ),
-        { deadlineSeconds: 30, what: 'the copies to be deleted' },
+        { deadlineSeconds: 60, what: 'the copies to be deleted' },
       );
       return results;
     };
@@ -318,5 +318,5 @@ describe('diff --cluster', () => {
     const effects = objects.map(({ metadata: { name } }) => previewOf(name));
     expect(new Set(effects.map(({ effect }) => effect))).toEqual(new Set([undefined, 'newly-denied', 'newly-allowed']));
     expect(effects.some(({ gained }) => gained.length > 0) && effects.some(({ lost }) => lost.length > 0)).toBe(true);
-  }, 180_000);
+  });
 });

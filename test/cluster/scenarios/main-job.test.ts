@@ -223,7 +223,7 @@ describe('rules in ConfigMaps', () => {
     const deniedAtFirst = pod('later', 'later.example.com/app:1');
     expect((await create(deniedAtFirst)).code).not.toBe(0);
     await kubectl(['edit', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
-    await waitFor(async () => (await create(deniedAtFirst)).code === 0, { deadlineSeconds: 1, what: 'the edited rules to take effect' });
+    await waitFor(async () => (await create(deniedAtFirst)).code === 0, { deadlineSeconds: 60, what: 'the edited rules to take effect' });
     expect(await secretsOf('pod/later')).toEqual(['later-secret']);
   });
 
@@ -244,7 +244,7 @@ describe('rules in ConfigMaps', () => {
     const manifest = await kubectl.json<{ metadata: { labels: object } }>(['get', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
     await kubectl(['delete', 'configmap', 'regkeeper-rules', '-n', ownNamespace]);
     await waitFor(() => running.log().find(({ msg }) => /regkeeper-rules was deleted/.test(String(msg))), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the alert',
     });
     expect((await create(pod('after-deletion', 'unknown.example.com/app'))).code).not.toBe(0);
@@ -308,7 +308,7 @@ describe('records and outages', () => {
     expect((await create(pod('refused-after-bad-start', 'unknown.example.com/app'))).code).not.toBe(0);
     const { server } = keeper;
     await waitFor(() => server.log().some(({ level, msg }) => level === 'error' && /rulez/.test(String(msg))), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the log line',
     });
     await keeper.writeRules(before);
@@ -384,7 +384,7 @@ async function settled(name: string): Promise<void> {
         status.observedGeneration === metadata.generation && status.updatedReplicas === spec.replicas && status.replicas === spec.replicas
       );
     },
-    { deadlineSeconds: 30, what: `the pods of Deployment ${name}` },
+    { deadlineSeconds: 60, what: `the pods of Deployment ${name}` },
   );
 }
 

@@ -136,7 +136,7 @@ describe('rollouts', () => {
     await waitFor(
       async () => (await tryCreate(pod('probe', { containers: [{ name: 'a', image: second }] }), ['--dry-run=server'])).code === 0,
       {
-        deadlineSeconds: 10,
+        deadlineSeconds: 60,
         what: 'the rules to be back',
       },
     );
@@ -317,7 +317,7 @@ async function replicaSets(app: string, count: number): Promise<void> {
       ]);
       return status.observedGeneration === metadata.generation;
     },
-    { deadlineSeconds: 20, what: `the controller to see Deployment ${app}` },
+    { deadlineSeconds: 60, what: `the controller to see Deployment ${app}` },
   );
   const { items } = await kubectl.json<{ items: unknown[] }>(['get', 'replicasets', '-l', `app=${app}`, '-n', keeper.namespace]);
   expect(items).toHaveLength(count);
@@ -361,7 +361,7 @@ async function write(name: string, object: object): Promise<string> {
 
 async function waitUntilDenied(image: string): Promise<void> {
   await waitFor(async () => (await tryCreate(pod('probe', { containers: [{ name: 'app', image }] }), ['--dry-run=server'])).code !== 0, {
-    deadlineSeconds: 10,
+    deadlineSeconds: 60,
     what: `${image} to be refused`,
   });
 }

@@ -20,7 +20,7 @@ describe.runIf(cluster.local)('the metrics of a server', () => {
         const now = await samples();
         return (now.get('regkeeper_image_verdicts_total{verdict="unconfigured",rule=""}') ?? 0) > 0 ? now : undefined;
       },
-      { deadlineSeconds: 10, what: 'the denial to be counted' },
+      { deadlineSeconds: 60, what: 'the denial to be counted' },
     );
     const more = (name: string) => (after.get(name) ?? Number.NaN) - (before.get(name) ?? 0);
     expect(more('regkeeper_image_verdicts_total{verdict="trusted",rule="corporate"}')).toBe(1);

@@ -47,7 +47,7 @@ describe('the secrets with delivery that an object needs', () => {
         const found = await list('pods', '-l', 'app=web');
         return found.length > 0 && found;
       },
-      { deadlineSeconds: 30, what: 'the Pod of the Deployment' },
+      { deadlineSeconds: 60, what: 'the Pod of the Deployment' },
     );
     expect(pods.map(neededBy)).toEqual(['corp-pull']);
   });
@@ -195,7 +195,7 @@ async function settled(name: string): Promise<void> {
       );
       return status?.observedGeneration === metadata.generation && (status?.conditions ?? []).length === 2;
     },
-    { deadlineSeconds: 30, what: `the controller to see Deployment ${name}` },
+    { deadlineSeconds: 60, what: `the controller to see Deployment ${name}` },
   );
 }
 
@@ -205,7 +205,7 @@ async function oneReplicaSet(name: string): Promise<void> {
       const { metadata, status } = await get<Workload & { status?: { observedGeneration?: number } }>(`deployment/${name}`);
       return status?.observedGeneration === metadata.generation;
     },
-    { deadlineSeconds: 30, what: `the controller to see Deployment ${name}` },
+    { deadlineSeconds: 60, what: `the controller to see Deployment ${name}` },
   );
   expect(await list('replicasets', '-l', `app=${name}`)).toHaveLength(1);
 }

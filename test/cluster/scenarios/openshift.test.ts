@@ -243,5 +243,5 @@ function decisions(): readonly Decision[] {
 }
 
 async function waitUntil(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  await waitFor(isSo, { deadlineSeconds: 20, what });
+  await waitFor(isSo, { deadlineSeconds: 60, what });
 }

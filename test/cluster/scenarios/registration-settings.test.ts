@@ -87,7 +87,7 @@ describe.runIf(cluster.local)('set by flags', () => {
     await routeTo(mistaken, settings);
     const loggedError = () =>
       mistaken.log().find(({ level, msg }) => level === 'error' && String(msg).includes('cannot register the webhooks'));
-    await waitFor(async () => loggedError() !== undefined, { deadlineSeconds: 30, what: 'the complaint' });
+    await waitFor(async () => loggedError() !== undefined, { deadlineSeconds: 60, what: 'the complaint' });
     expect(loggedError()?.msg).toMatch(message);
     expect(String(loggedError()?.msg).length).toBeLessThan(600);
     expect(await entriesOf('mutatingwebhookconfiguration')).toEqual(before);
@@ -101,6 +101,6 @@ describe.runIf(cluster.local)('set by flags', () => {
     );
     expect((await tryPod(keeper.namespace)).stderr).toContain('denied the request');
     await keeper.server?.end('SIGKILL');
-    await waitFor(async () => (await tryPod(keeper.namespace)).code === 0, { deadlineSeconds: 30, what: 'a Pod to be allowed' });
+    await waitFor(async () => (await tryPod(keeper.namespace)).code === 0, { deadlineSeconds: 60, what: 'a Pod to be allowed' });
   });
 });

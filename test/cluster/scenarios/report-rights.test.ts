@@ -52,7 +52,7 @@ beforeAll(async () => {
   for (const name of ['shop', 'empty']) {
     await admin.create('/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
     await waitFor(() => admin.get<object>(`/api/v1/namespaces/${name}/serviceaccounts/default`), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the account',
     });
   }
@@ -67,7 +67,7 @@ beforeAll(async () => {
   });
   kubeconfig = await serviceAccountKubeconfig({ kubectl, directory: plane.directory }, 'regkeeper-report');
   account = connectApi(await loadKubeConfig({ file: kubeconfig, env: {} }));
-}, 180_000);
+});
 
 afterAll(async () => {
   await account?.close();

@@ -69,7 +69,7 @@ beforeAll(async () => {
         .map(({ msg }) => String(msg))
         .find((msg) => msg.includes('cannot register the webhooks')),
     {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the rejection of the ownerReference',
     },
   );
@@ -78,7 +78,7 @@ beforeAll(async () => {
   await server.end();
   server = await startRegkeeper({ ...settings, flags: ['--namespace-rules', '--shutdown-delay-seconds', '0'] });
   await causeRequests();
-}, 180_000);
+});
 
 afterAll(async () => {
   await server?.end('SIGKILL');
@@ -91,7 +91,7 @@ async function causeRequests(): Promise<void> {
     (await kubectl.json<{ data?: Record<string, string> }>(['get', 'secret', 'regkeeper-tls', '-n', ownNamespace])).data?.['tls.crt'];
   const before = await certificate();
   await kubectl(['patch', 'secret', 'regkeeper-tls', '-n', ownNamespace, '--type=json', '--patch=[{"op":"remove","path":"/data"}]']);
-  await waitFor(async () => ((await certificate()) ?? before) !== before, { deadlineSeconds: 30, what: 'a new certificate' });
+  await waitFor(async () => ((await certificate()) ?? before) !== before, { deadlineSeconds: 60, what: 'a new certificate' });
 
   const text = `mode: warn
 rules: [{registry: a.example.com, pullSecret: corp-pull}]
@@ -102,12 +102,12 @@ secrets: [{name: corp-pull, source: corp-pull, namespaces: "*"}]
   await waitFor(
     async () =>
       (await kubectl(['get', 'configmap', 'regkeeper-rules-snapshot', '-n', ownNamespace, '-o', 'json'])).stdout.includes('a.example.com'),
-    { deadlineSeconds: 30, what: 'the snapshot' },
+    { deadlineSeconds: 60, what: 'the snapshot' },
   );
 
   const weaken = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Ignore"}]';
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', `--patch=${weaken}`]);
-  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('restored the')), { deadlineSeconds: 30, what: 'the repair' });
+  await waitFor(() => server.log().some(({ msg }) => String(msg).includes('restored the')), { deadlineSeconds: 60, what: 'the repair' });
   await causeEvents();
 }
 
@@ -174,7 +174,7 @@ async function causeEvents(): Promise<void> {
   const patches = async () => (await events()).filter(({ verb, objectRef }) => verb === 'patch' && objectRef?.resource === 'events');
   const lookUps = async () => (await events()).filter(({ verb, objectRef }) => verb === 'get' && objectRef?.name === 'owner');
   await waitFor(async () => (await patches()).length > 0 && (await lookUps()).length >= 8, {
-    deadlineSeconds: 20,
+    deadlineSeconds: 60,
     what: 'Events for all owners',
   });
 }

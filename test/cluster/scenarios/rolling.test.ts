@@ -70,7 +70,7 @@ beforeAll(async () => {
       }
       return true;
     },
-    { deadlineSeconds: 30, what: 'Pods to be evaluated' },
+    { deadlineSeconds: 60, what: 'Pods to be evaluated' },
   );
 });
 
@@ -116,7 +116,7 @@ test('certificates and CAs that change every few seconds lose no request', { tim
     const announced = announceNext(rotation);
     await writeRotation(announced);
     await waitFor(async () => (await publishedBundles(admin)).every((bundle) => bundle.includes(announced.next.certificate)), {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the next authority to be published',
     });
     await untilInEffect(`announced-${each}`);
@@ -128,7 +128,7 @@ test('certificates and CAs that change every few seconds lose no request', { tim
     await load.moreConnections(20);
     // When the certificate is deleted, a replica issues a new one with the same CA.
     await patchSecret([{ op: 'remove', path: '/data/tls.crt' }]);
-    const remade = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 20, what: 'another certificate' });
+    const remade = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 60, what: 'another certificate' });
     await untilShown(remade);
     shown.add(remade);
     rotation = { ...rotation, leaf: { certificate: remade, key: (await readSecret())['tls.key'] ?? '' } };
@@ -137,7 +137,7 @@ test('certificates and CAs that change every few seconds lose no request', { tim
   }
   // When the Secret is emptied, a replica creates a new CA, which was not published before.
   await patchSecret([{ op: 'remove', path: '/data' }]);
-  const ofNewCa = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 20, what: 'another authority' });
+  const ofNewCa = await waitFor(async () => (await readSecret())['tls.crt'], { deadlineSeconds: 60, what: 'another authority' });
   await untilShown(ofNewCa);
   shown.add(ofNewCa);
   await load.moreConnections(20);
@@ -356,7 +356,7 @@ async function untilInEffect(marker: string): Promise<void> {
         );
         return error?.includes(`failed calling webhook "${name}"`);
       },
-      { deadlineSeconds: 20, what: `the API server to go by the ${kind}` },
+      { deadlineSeconds: 60, what: `the API server to go by the ${kind}` },
     );
   }
 }

@@ -58,7 +58,7 @@ describe('a rules ConfigMap is rejected', () => {
     if (!keeper.server) return skip('reads the records of the server, so only where the server runs next to the test');
     const { server } = keeper;
     const review = await waitFor(() => server.audit().find(({ event, dryRun }) => event === 'rules-review' && dryRun === true), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the record',
     });
     expect(review).toMatchObject({
@@ -124,7 +124,7 @@ describe('a rules ConfigMap is accepted', () => {
       server.process.kill('SIGCONT');
     }
     const line = await waitFor(() => server.log().find(({ code }) => code === 'unknown-field'), {
-      deadlineSeconds: 20,
+      deadlineSeconds: 60,
       what: 'the problem to be logged',
     });
     expect(line).toMatchObject({ level: 'error', line: 6, column: 3 });
@@ -140,7 +140,7 @@ describe('a rules ConfigMap is accepted', () => {
     const server = await keeper.restart();
     expect((await readiness(server)).ready).toBe(true);
     await waitFor(() => server.log().some(({ msg }) => /the version from before this server started/.test(String(msg))), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the log line',
     });
     expect(await tryPod('registry.example.com/app')).toBeUndefined();
@@ -167,7 +167,7 @@ describe('secrets in rules', () => {
     if (!keeper.server) return skip('reads the log of the server, so only where the server runs next to the test');
     const { server } = keeper;
     const line = await waitFor(() => server.log().find(({ msg }) => /no permission to watch the secrets corp-pull/.test(String(msg))), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the advice',
     });
     expect(line).toMatchObject({ level: 'warn', msg: expect.stringContaining('resourceNames ["corp-pull"]') });
@@ -237,7 +237,7 @@ describe("a namespace's own rules", () => {
     const server = await keeper.restart();
     expect((await readiness(server)).ready).toBe(true);
     await waitFor(() => server.log().some(({ level, code }) => level === 'warn' && code === 'unknown-field'), {
-      deadlineSeconds: 10,
+      deadlineSeconds: 60,
       what: 'the log line',
     });
     expect(await trusts('nginx')).toBe(false);
@@ -292,5 +292,5 @@ function tryRun(image: string, namespace = keeper.namespace) {
 }
 
 async function waitUntil(what: string, isTrue: () => Promise<boolean>): Promise<void> {
-  await waitFor(isTrue, { deadlineSeconds: 10, what });
+  await waitFor(isTrue, { deadlineSeconds: 60, what });
 }

@@ -52,7 +52,7 @@ describe.runIf(cluster.local)('next to regkeeper', () => {
         before = now;
         return same;
       },
-      { deadlineSeconds: 30, what: 'the configurations to stay as they are' },
+      { deadlineSeconds: 60, what: 'the configurations to stay as they are' },
     );
   }
 
@@ -197,7 +197,7 @@ describe.runIf(cluster.local)('next to regkeeper', () => {
         for (const webhook of webhooks) webhook.failurePolicy = 'Ignore';
       });
       await waitFor(async () => (await entriesOf(admin, paths.validating)).some(({ failurePolicy }) => failurePolicy === 'Fail'), {
-        deadlineSeconds: 5,
+        deadlineSeconds: 60,
         what: 'the repair',
       });
       await pause(1_000);

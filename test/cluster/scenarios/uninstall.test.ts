@@ -39,7 +39,7 @@ beforeAll(async () => {
   world = await createWorld({ folder, kubeconfig: cluster.kubeconfig, kubectl: binaries.kubectl, helm, servers: join(folder, 'servers') });
   await world.enter(page);
   await kubectl(['create', 'namespace', 'shop']);
-  await waitFor(() => shop.get('serviceaccount', 'default'), { deadlineSeconds: 30, what: 'the default service account' });
+  await waitFor(() => shop.get('serviceaccount', 'default'), { deadlineSeconds: 60, what: 'the default service account' });
 }, 600_000);
 
 afterAll(async () => {
@@ -48,7 +48,7 @@ afterAll(async () => {
   await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', 'app.kubernetes.io/name=regkeeper']);
   await kubectl(['delete', 'namespace', ownNamespace, 'shop', '--ignore-not-found', '--timeout=60s']);
   await rm(folder, { recursive: true, force: true });
-}, 120_000);
+});
 
 /** Starts the server of an installation that was just applied, with the rules above. */
 async function start(): Promise<void> {
@@ -153,7 +153,7 @@ describe('after an installation with kustomize, all components and what the docu
     await shop('delete', 'deployments,buildconfigs', '--all');
     await kubectl(['apply', '-f', '-'], { stdin: usualDeployment });
     expect(await namesLike(/regkeeper|labels-of-aks/)).not.toEqual([]);
-  }, 120_000);
+  });
 
   test('the page finds every object with the annotation', async () => {
     const found = await run(stepWith('has("regkeeper.io/injected")'));
@@ -170,7 +170,7 @@ describe('after an installation with kustomize, all components and what the docu
     expect(await shop.list('secrets', '-l', 'regkeeper.io/delivered')).toEqual([]);
     const { output } = await world.run(stepWith('-o name | grep -E'));
     expect(output).toBe('');
-  }, 120_000);
+  });
 
   test('workloads keep their secrets, and new Pods have them', async () => {
     await shop('scale', 'deployment', 'api', '--replicas=3');
@@ -179,7 +179,7 @@ describe('after an installation with kustomize, all components and what the docu
         const all = await shop.list('pods', '-l', 'app=api');
         return all.length === 3 && all;
       },
-      { deadlineSeconds: 30, what: 'three Pods' },
+      { deadlineSeconds: 60, what: 'three Pods' },
     );
     expect(pods.map(({ spec }) => spec.imagePullSecrets)).toEqual(Array.from({ length: 3 }, () => [{ name: 'corp-pull' }]));
   });
@@ -198,7 +198,7 @@ test('after an installation with Helm, the commands in the page leave nothing in
   await start();
   await run(stepWith('helm uninstall'));
   await expect.poll(() => namesLike(/regkeeper/), { timeout: 60_000, interval: 500 }).toEqual([]);
-}, 180_000);
+});
 
 test('the emergency command in docs/operations.md allows every image, and applying the installation restores the webhooks', async () => {
   await applyBase(kubectl);
@@ -209,7 +209,7 @@ test('the emergency command in docs/operations.md allows every image, and applyi
   await waitFor(
     async () => (await kubectl(['run', 'x', '-n', 'shop', '--image=ghcr.io/x', '--dry-run=server'], { allowFailure: true })).code === 0,
     {
-      deadlineSeconds: 30,
+      deadlineSeconds: 60,
       what: 'the image to be allowed',
     },
   );
@@ -221,7 +221,7 @@ test('the emergency command in docs/operations.md allows every image, and applyi
       what: 'the image to be denied',
     },
   );
-}, 180_000);
+});
 
 /** The names of all objects of all kinds, except Events, that match. */
 async function namesLike(pattern: RegExp): Promise<readonly string[]> {

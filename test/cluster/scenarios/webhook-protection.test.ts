@@ -24,7 +24,7 @@ const eve = ['--as=eve', '--as-group=system:authenticated'];
 beforeAll(async () => {
   await kubectl(['create', 'clusterrolebinding', 'eve-is-admin', '--clusterrole=cluster-admin', '--user=eve']);
   await waitFor(async () => (await patch(both[0] as string, weaken, eve)).includes(onlyAdministrators), {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: 'the policy to take effect',
   });
 });
@@ -122,11 +122,11 @@ test('the policy is accepted with a namespace, which kustomize writes into it', 
 test('regkeeper reverts the change of an administrator', async () => {
   await kubectl(['patch', 'validatingwebhookconfiguration', 'regkeeper', '--type=json', '-p', JSON.stringify(weaken)]);
   await waitFor(() => keeper.server?.log().some(({ msg }) => String(msg).includes('restored the')), {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: 'the repair',
   });
   await waitFor(async () => (await webhooks('validatingwebhookconfiguration'))[0]?.failurePolicy === 'Fail', {
-    deadlineSeconds: 30,
+    deadlineSeconds: 60,
     what: 'the policy Fail',
   });
 });
@@ -134,14 +134,14 @@ test('regkeeper reverts the change of an administrator', async () => {
 test('users with permission to delete can use the emergency exit, and applying the installation restores the webhooks', async () => {
   const image = ['run', 'try', '--image=docker.io/library/nginx', '--dry-run=server', '-n', keeper.namespace];
   const denied = async () => (await kubectl(image, { allowFailure: true })).stderr.includes('denied the request');
-  await waitFor(denied, { deadlineSeconds: 30, what: 'the image to be denied' });
+  await waitFor(denied, { deadlineSeconds: 60, what: 'the image to be denied' });
   await kubectl(['delete', both.join(','), 'regkeeper', ...eve]);
-  await waitFor(async () => !(await denied()), { deadlineSeconds: 30, what: 'the image to pass' });
+  await waitFor(async () => !(await denied()), { deadlineSeconds: 60, what: 'the image to pass' });
 
   // As a user who is not an administrator of regkeeper: the shipped configurations are empty.
   await applyProgram(eve);
   for (const kind of both) await filled(kind);
-  await waitFor(denied, { deadlineSeconds: 30, what: 'the image to be denied again' });
+  await waitFor(denied, { deadlineSeconds: 60, what: 'the image to be denied again' });
   await applyProgram(eve);
   for (const kind of both) expect((await webhooks(kind)).length).toBeGreaterThan(1);
 });
@@ -159,5 +159,5 @@ async function webhooks(kind: string): Promise<readonly Entry[]> {
 }
 
 async function filled(kind: string): Promise<void> {
-  await waitFor(async () => (await webhooks(kind)).length > 1, { deadlineSeconds: 30, what: `the ${kind} to be filled` });
+  await waitFor(async () => (await webhooks(kind)).length > 1, { deadlineSeconds: 60, what: `the ${kind} to be filled` });
 }

@@ -30,7 +30,7 @@ beforeAll(async () => {
   const api = await kubectl.api();
   await waitUntilDeleted(kubectl);
   objects = await createApplications(api);
-}, 180_000);
+});
 
 const installed = withRegkeeper(cluster, 'mode: enforce\nrules: []\n');
 const starterRules = 'mode: audit\nrules: []\n';
@@ -42,12 +42,12 @@ beforeAll(async () => {
   const { kubectl: kubectlBinary } = await findBinaries();
   world = await createWorld({ folder, kubeconfig: cluster.kubeconfig, kubectl: kubectlBinary, helm: '', servers: folder });
   await world.enter(page);
-}, 60_000);
+});
 
 afterAll(async () => {
   await kubectl(['delete', 'namespace', ...teams, '--ignore-not-found', '--wait=false']);
   await rm(folder, { recursive: true, force: true });
-}, 60_000);
+});
 
 /** The rules of the ConfigMap as it is stored now. */
 async function waitUntilInEffect(): Promise<void> {
@@ -58,7 +58,7 @@ async function waitUntilInEffect(): Promise<void> {
     const { data = {} } = await api.get<{ data?: Record<string, string> }>(`${path}/regkeeper-rules-snapshot`);
     return Object.values(data).some((value) => value.includes(metadata.resourceVersion));
   };
-  await waitFor(isInEffect, { deadlineSeconds: 30, what: 'the rules to be in effect' });
+  await waitFor(isInEffect, { deadlineSeconds: 60, what: 'the rules to be in effect' });
 }
 
 /** The page has a date that passes one day. Here it is always seven months ahead. */
@@ -86,7 +86,7 @@ describe(page, () => {
     expect(objectCount).toBe(300);
   });
 
-  test.each(steps)('line $line', { timeout: 60_000 }, async (step) => {
+  test.each(steps)('line $line', async (step) => {
     actual.push(await runStep(world, step));
     if (step.script.includes('kubectl apply')) await waitUntilInEffect();
     if (step.script.includes('rollout restart')) await waitForRestart();
@@ -109,7 +109,7 @@ async function waitForRestart(): Promise<void> {
     const { items } = await api.list<Restarted & { metadata: { name: string } }>('/api/v1/namespaces/checkout/pods');
     return items.filter(({ metadata }) => metadata.annotations?.['kubectl.kubernetes.io/restartedAt'] !== undefined).length === 20;
   };
-  await waitFor(restarted, { deadlineSeconds: 30, what: 'new Pods of 20 Deployments' });
+  await waitFor(restarted, { deadlineSeconds: 60, what: 'new Pods of 20 Deployments' });
 }
 
 describe('under the enforced rules', () => {
@@ -131,7 +131,7 @@ describe('under the enforced rules', () => {
     });
     // The page tries one image of another registry. The new Pods of checkout, which it restarted, are among the others.
     expect(denied?.map(({ name }) => name)).toEqual(['tool']);
-  }, 120_000);
+  });
 
   test('a registry is denied after the last day of its rule, and others are not', async () => {
     const yesterday = dayOf(Date.now() - 86_400_000);

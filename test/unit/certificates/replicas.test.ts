@@ -378,5 +378,5 @@ describe.each<Who>(['all are leaders', 'one is the leader, by a Lease'])('whatev
       }),
       runs(8),
     );
-  }, 60_000);
+  });
 });

@@ -1,6 +1,7 @@
 /** Tests the program as a process: exit codes, output streams, and a shutdown that loses nothing. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -60,7 +61,7 @@ async function serve(...args: readonly string[]) {
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => audit.push(chunk));
   const exited = once(child, 'exit') as Promise<[number | null]>;
   const line = () => err.split('\n').find((each) => each.includes('"serving"'));
-  await expect.poll(line, { timeout: 60_000 }).toBeDefined();
+  await expect.poll(line).toBeDefined();
   const { url, healthUrl } = JSON.parse(line() ?? '') as { url: string; healthUrl: string };
   return {
     child,
@@ -165,7 +166,7 @@ test('settings from variables only: the log lists them, and warns about one that
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     err += chunk;
   });
-  await expect.poll(() => err, { timeout: 15_000 }).toContain('"serving"');
+  await expect.poll(() => err).toContain('"serving"');
   child.kill('SIGTERM');
   const lines = err
     .split('\n')
@@ -233,7 +234,7 @@ test.runIf(process.platform !== 'win32')(
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       out += chunk;
     });
-    await expect.poll(() => out, { timeout: 60_000 }).toMatch(/ INFO {2}rules are in effect .*\n/);
+    await expect.poll(() => out).toMatch(/ INFO {2}rules are in effect .*\n/);
     expect(out).toMatch(/^\nregkeeper is running: https:\/\/localhost:\d+\/mutate and /);
     expect(out.slice(0, out.indexOf('Press Ctrl-C to stop.'))).not.toContain('INFO');
     const server = /(https:\/\/localhost:\d+)\/mutate/.exec(out)?.[1] ?? '';
@@ -292,16 +293,28 @@ test('when a problem with the rules is solved, the last log line shows that they
     await rename(`${file}.new`, file);
   };
   await edit('rulez: []\n');
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('rules rejected');
+  await expect.poll(() => lines().at(-1)).toContain('rules rejected');
   await edit(good);
-  await expect
-    .poll(() => lines().at(-1), { timeout: 30_000 })
-    .toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"the rules of the cluster are valid/);
+  await expect.poll(() => lines().at(-1)).toMatch(/"rulesRevision":"[0-9a-f]{12}","msg":"the rules of the cluster are valid/);
   await rm(file);
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('. The previous rules remain in effect');
+  await expect.poll(() => lines().at(-1)).toContain('. The previous rules remain in effect');
   await edit(good);
-  await expect.poll(() => lines().at(-1), { timeout: 30_000 }).toContain('the rule files are readable again');
+  await expect.poll(() => lines().at(-1)).toContain('the rule files are readable again');
   child.kill('SIGKILL');
+});
+
+// Exit code 1 would mean a finding.
+test.runIf(process.platform === 'linux').each([
+  ['check', '-f', join(example, 'objects/pod.yaml')],
+  ['explain', 'docker.io/library/nginx'],
+])('if the disk is full, %s exits with 2 and reports it', async (...words) => {
+  const full = openSync('/dev/full', 'w');
+  const args = [program, ...words, '--rules', join(example, 'rules')];
+  const child = spawn(process.execPath, args, { cwd: folder, env: { PATH: process.env.PATH }, stdio: ['ignore', full, 'pipe'] });
+  closeSync(full);
+  const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  expect(err.trimEnd().split('\n').at(-1)).toBe('regkeeper: cannot write the output: ENOSPC: no space left on device, write');
+  expect(code).toBe(2);
 });
 
 test.runIf(process.platform === 'linux').each([
@@ -354,7 +367,7 @@ test('SIGTERM while the start still waits for the cluster stops it immediately, 
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     err += chunk;
   });
-  await expect.poll(() => err, { timeout: 60_000 }).toContain('Waiting for the API server');
+  await expect.poll(() => err).toContain('Waiting for the API server');
   const exited = once(child, 'exit');
   child.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
@@ -420,7 +433,7 @@ test('SIGTERM under load loses no request: all are served until the socket close
     }
   }
   const workers = Array.from({ length: 8 }, load);
-  await expect.poll(() => answered, { timeout: 60_000 }).toBeGreaterThan(200);
+  await expect.poll(() => answered).toBeGreaterThan(200);
   const unready = (async () => {
     while ((await request(`${healthUrl}/readyz`)).statusCode !== 503);
   })();

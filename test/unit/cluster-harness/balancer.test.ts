@@ -8,7 +8,7 @@ import { type BalancerOptions, startBalancer } from '../../cluster/balancer.ts';
 import { eventually } from '../../eventually.ts';
 import { manualClock } from '../server/clock.ts';
 
-const soon = { timeout: 15_000, interval: 5 };
+const soon = { timeout: 60_000, interval: 5 };
 
 test('new connections go to the endpoints whose probe succeeds, in turn', async () => {
   const balancer = await balancerFor({ lagMilliseconds: 0 });

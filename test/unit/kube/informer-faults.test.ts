@@ -13,7 +13,7 @@ import { type Answer, bookmark, listing, scriptedApi, watched } from './scripted
 // After each fault the informer has the right state, each change was reported once and in order, there were few requests, and nothing is
 // left open.
 
-const soon = { interval: 2, timeout: 10_000 };
+const soon = { interval: 2, timeout: 60_000 };
 
 type Server = Pick<Awaited<ReturnType<typeof scriptedApi>>, 'kubeConfig' | 'connections' | 'received'>;
 type Following = Connection & Pick<Partial<InformerOptions<KubeObject>>, 'onChange' | 'timings'>;

@@ -65,7 +65,7 @@ test('compiled code of another program of equal length is not used', async () =>
   expect(await elsewhere(folder, 'loaded.run(); console.log(loaded.usesCompiledCode, answer);')).toBe('false 4\n');
 });
 
-test("the image's files start a server and compile it", { timeout: 60_000 }, async () => {
+test("the image's files start a server and compile it", async () => {
   const folder = mkdtempSync(join(tmpdir(), 'regkeeper-image-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const run = promisify(execFile);

@@ -218,7 +218,7 @@ describe('both ports', () => {
     expect([defaultConnectionLimits.maxConnections, healthConnectionLimits.maxConnections]).toEqual([1_000, 100]);
   });
 
-  test('a connection that is idle for too long ends, whether or not it had a request', { timeout: 30_000 }, async () => {
+  test('a connection that is idle for too long ends, whether or not it had a request', async () => {
     const app = createWebhookServer(collaborators, { tls, connections: { idle: 300 } });
     onTestFinished(() => app.close());
     await app.listen({ host: '127.0.0.1', port: 0 });
@@ -229,7 +229,7 @@ describe('both ports', () => {
     expect(await text(socket)).toMatch(/^HTTP\/1\.1 404 /);
   });
 
-  test('a TLS handshake that does not arrive ends its connection', { timeout: 30_000 }, async () => {
+  test('a TLS handshake that does not arrive ends its connection', async () => {
     const app = createWebhookServer(collaborators, { tls, connections: { handshake: 200 } });
     onTestFinished(() => app.close());
     await app.listen({ host: '127.0.0.1', port: 0 });
@@ -239,7 +239,7 @@ describe('both ports', () => {
     expect(await text(socket)).toBe('');
   });
 
-  test('TLS connections count once, and slow headers end them too', { timeout: 30_000 }, async () => {
+  test('TLS connections count once, and slow headers end them too', async () => {
     const clock = manualClock();
     const app = createWebhookServer(collaborators, { tls, clock, connections: { maxConnections: 2 } });
     onTestFinished(() => app.close());

@@ -26,7 +26,7 @@ const secretPath = '/api/v1/namespaces/regkeeper/secrets/regkeeper-tls';
 const configurations = ['mutating', 'validating'].map(
   (kind) => `/apis/admissionregistration.k8s.io/v1/${kind}webhookconfigurations/regkeeper`,
 );
-const soon = { timeout: 15_000, interval: 5 };
+const soon = { timeout: 60_000, interval: 5 };
 
 test('CAs and certificates that change all the time fail no request of a client that trusts what is published', async () => {
   const { write, replicas, published, load } = await stage();

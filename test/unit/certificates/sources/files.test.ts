@@ -239,6 +239,6 @@ function nextOf(source: CertificateSource): Promise<ServerCertificate> {
 
 function problemList() {
   const problems: string[] = [];
-  const untilProblem = (pattern: RegExp) => eventually(() => expect(problems.at(-1)).toMatch(pattern), { timeout: 15_000, interval: 5 });
+  const untilProblem = (pattern: RegExp) => eventually(() => expect(problems.at(-1)).toMatch(pattern), { timeout: 60_000, interval: 5 });
   return { problems, onProblem: (problem: string) => problems.push(problem), untilProblem };
 }

@@ -188,7 +188,7 @@ describe('while the cluster is watched', () => {
         failed += 1;
         return Promise.reject(failure);
       };
-      await expect.poll(() => failed, { timeout: 10_000 }).toBeGreaterThan(1);
+      await expect.poll(() => failed).toBeGreaterThan(1);
       await setImmediate();
     };
     await failingWith(forbidden);
@@ -204,7 +204,7 @@ describe('while the cluster is watched', () => {
     expect(platform.missing()).toBeUndefined();
     expect(platform.current()).toEqual({ internalRegistries: [], shortNames: 'reject' });
     api.client.list = list;
-    await expect.poll(() => platform.current()?.internalRegistries.length, { timeout: 20_000 }).toBe(2);
+    await expect.poll(() => platform.current()?.internalRegistries.length).toBe(2);
     expect(warnings()).toHaveLength(1);
   });
 

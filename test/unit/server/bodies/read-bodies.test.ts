@@ -306,7 +306,7 @@ describe('21 slow bodies, and honest requests at the same time', () => {
   test.each([
     ['of 3.2 MiB, as many as fit', Math.floor(3.2 * mebibyte), 21],
     ['of 1 MiB, within the reserve', mebibyte, 70],
-  ])('%s: all honest requests are served', { timeout: 60_000 }, async (_name, bytes, count) => {
+  ])('%s: all honest requests are served', async (_name, bytes, count) => {
     const { server, open, failures, clock } = setUp({ bodies: { evictionGrace: 1_000_000 } });
     const part = ' '.repeat(bytes);
     for (let index = 0; index < count; index += 1) {
