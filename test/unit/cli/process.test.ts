@@ -6,6 +6,7 @@ import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { Agent, buildConnector, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -46,7 +47,7 @@ async function run(...args: readonly string[]) {
 }
 
 async function outcomeOf(child: ChildProcessWithoutNullStreams) {
-  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
+  const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr as Readable), once(child, 'exit')]);
   return { out, err, code };
 }
 
@@ -216,7 +217,7 @@ test('a reader may stop early: no stack trace, and the exit code for what was fo
   await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'List', items: pods }));
   const child = start('check', '-f', file, '--rules', join(example, 'rules'), '-o', 'json');
   child.stdout.once('data', () => child.stdout.destroy());
-  const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  const [err, [code]] = await Promise.all([text(child.stderr as Readable), once(child, 'exit')]);
   expect({ code, err }).toEqual({ code: 1, err: '' });
 });
 
@@ -312,7 +313,7 @@ test.runIf(process.platform === 'linux').each([
   const args = [program, ...words, '--rules', join(example, 'rules')];
   const child = spawn(process.execPath, args, { cwd: folder, env: { PATH: process.env.PATH }, stdio: ['ignore', full, 'pipe'] });
   closeSync(full);
-  const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  const [err, [code]] = await Promise.all([text(child.stderr as Readable), once(child, 'exit')]);
   expect(err.trimEnd().split('\n').at(-1)).toBe('regkeeper: cannot write the output: ENOSPC: no space left on device, write');
   expect(code).toBe(2);
 });
