@@ -1,5 +1,5 @@
 /** Events that wait to be written, within the limits for one namespace and for all. */
-import type { OfferedEvent } from './event.ts';
+import { isSameEvent, type OfferedEvent } from './event.ts';
 
 export type QueuedEvent = {
   readonly event: OfferedEvent;
@@ -12,7 +12,7 @@ export type QueuedEvent = {
 export type EventQueue = {
   /** False if there is no room. `notBefore` is when it may be written, on the monotonic clock. */
   offer(event: OfferedEvent, notBefore?: number): boolean;
-  /** Puts an event back whose write has failed. It is dropped if there is no room. */
+  /** Puts an event back whose write has failed. False if there is no room. A newer event that waits with the same key replaces it. */
   putBack(failed: QueuedEvent, notBefore: number): boolean;
   /** The next event that may be written now. The namespaces are served in turn. */
   take(now: number): QueuedEvent | undefined;
@@ -30,7 +30,7 @@ export const overallInterval = 50;
 export const maxWaiting = 1_000;
 export const maxWaitingInNamespace = 20;
 
-type Waiting = { event: OfferedEvent; occurrences: number; failures: number; notBefore: number };
+type Waiting = QueuedEvent & { readonly notBefore: number };
 type Lane = { readonly waiting: Map<string, Waiting>; free: number };
 
 export function createEventQueue(): EventQueue {
@@ -39,24 +39,25 @@ export function createEventQueue(): EventQueue {
   let size = 0;
   let free = Number.NEGATIVE_INFINITY;
 
-  function add(event: OfferedEvent, { occurrences, failures, notBefore }: Omit<Waiting, 'event'>): boolean {
-    const lane = lanes.get(event.namespace) ?? { waiting: new Map<string, Waiting>(), free: Number.NEGATIVE_INFINITY };
-    const known = lane.waiting.get(event.key);
+  /** `which` of the two is newer, if an event with the same key already waits. */
+  function add(added: Waiting, which: 'added' | 'waiting'): boolean {
+    const { namespace, key } = added.event;
+    const lane = lanes.get(namespace) ?? { waiting: new Map<string, Waiting>(), free: Number.NEGATIVE_INFINITY };
+    const known = lane.waiting.get(key);
     if (known) {
-      known.event = event;
-      known.occurrences += occurrences;
+      lane.waiting.set(key, which === 'added' ? combine(known, added) : combine(added, known));
       return true;
     }
     if (size >= maxWaiting || lane.waiting.size >= maxWaitingInNamespace) return false;
-    lane.waiting.set(event.key, { event, occurrences, failures, notBefore });
-    lanes.set(event.namespace, lane);
+    lane.waiting.set(key, added);
+    lanes.set(namespace, lane);
     size += 1;
     return true;
   }
 
   return {
-    offer: (event, notBefore = Number.NEGATIVE_INFINITY) => add(event, { occurrences: 1, failures: 0, notBefore }),
-    putBack: ({ event, occurrences, failures }, notBefore) => add(event, { occurrences, failures: failures + 1, notBefore }),
+    offer: (event, notBefore = Number.NEGATIVE_INFINITY) => add({ event, occurrences: 1, failures: 0, notBefore }, 'added'),
+    putBack: ({ failures, ...failed }, notBefore) => add({ ...failed, failures: failures + 1, notBefore }, 'waiting'),
     take(now) {
       if (now < free) return undefined;
       for (const [namespace, lane] of lanes) {
@@ -88,5 +89,17 @@ export function createEventQueue(): EventQueue {
     get size() {
       return size;
     },
+  };
+}
+
+/** What waits after two events with the same key. Another event replaces the older one, with its count, attempts and back-off. */
+function combine(older: Waiting, newer: Waiting): Waiting {
+  if (!isSameEvent(older.event, newer.event)) return newer;
+  return {
+    event: newer.event,
+    // What is reported again without being counted has not occurred again.
+    occurrences: newer.event.ifExists === 'count' ? older.occurrences + newer.occurrences : newer.occurrences,
+    failures: Math.max(older.failures, newer.failures),
+    notBefore: Math.max(older.notBefore, newer.notBefore),
   };
 }

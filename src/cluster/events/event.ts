@@ -79,6 +79,11 @@ export function timestampOf(epochMilliseconds: number): string {
   return `${new Date(epochMilliseconds).toISOString().slice(0, 19)}Z`;
 }
 
+/** Whether two Events about the same object are one Event, of which only the count and the time change. */
+export function isSameEvent(one: OfferedEvent, other: OfferedEvent): boolean {
+  return one.type === other.type && one.reason === other.reason && one.note === other.note && one.version === other.version;
+}
+
 /** Readable like the names that Kubernetes gives to Events, and valid whatever the object is called. */
 function nameOf({ type, reason, note, version = '' }: OfferedEvent, { apiVersion, kind, name, uid }: Regarding): string {
   const content = JSON.stringify([apiVersion, kind, name, uid, type, reason, note, version]);
