@@ -39,7 +39,10 @@ export type RegistryAuth = KeyedEntry & {
 /** An entry with its content as in the Secret. It must not reach a log or a message. */
 export type RegistryCredential = RegistryAuth & { readonly content: JsonObject };
 
-export type RegistryCredentials = Pick<RegistrySecret, 'problems'> & { readonly auths: readonly RegistryCredential[] };
+export type RegistryCredentials = { readonly auths: readonly RegistryCredential[]; readonly problems: readonly ExplainedProblem[] };
+
+/** `cause` is the problem alone, in one sentence. The message also has its effect on Pods that list the Secret, which copies do not have. */
+export type ExplainedProblem = RegistrySecretProblem & { readonly cause: string };
 
 export type RegistrySecretProblem = {
   readonly code: RegistrySecretProblemCode;
@@ -77,7 +80,12 @@ const effects: Readonly<Record<SecretEffect, string>> = {
 /** Reads a Secret with its `type`, `data` and `stringData`. Undefined if its type is none of registry credentials. Never throws. */
 export function parseRegistrySecret(secret: JsonObject): RegistrySecret | undefined {
   const read = parseRegistryCredentials(secret);
-  return read && { auths: read.auths.map(({ key, hasLogin }) => ({ key, hasLogin })), problems: read.problems };
+  return (
+    read && {
+      auths: read.auths.map(({ key, hasLogin }) => ({ key, hasLogin })),
+      problems: read.problems.map(({ cause: _cause, ...problem }) => problem),
+    }
+  );
 }
 
 /** The same with passwords, to copy entries into another Secret. */
@@ -89,7 +97,7 @@ export function parseRegistryCredentials(secret: JsonObject): RegistryCredential
   return type === 'kubernetes.io/dockercfg' ? readAuths(content.json, '.dockercfg') : readConfig(content.json);
 }
 
-type Content = { readonly json: JsonObject } | { readonly problem: RegistrySecretProblem };
+type Content = { readonly json: JsonObject } | { readonly problem: ExplainedProblem };
 
 /** `stringData` replaces `data`, as when the API server stores the Secret. */
 function readContent(secret: JsonObject, key: string): Content {
@@ -128,7 +136,7 @@ function readAuths(json: unknown, name: string): RegistryCredentials {
   if (!isObject(json))
     return { auths: [], problems: [problem('auths-type', `${quote(name)} is not a mapping of registries to credentials.`)] };
   const auths: RegistryCredential[] = [];
-  const problems: RegistrySecretProblem[] = [];
+  const problems: ExplainedProblem[] = [];
   for (const [key, entry] of Object.entries(json)) {
     const read = readEntry(key, entry);
     if ('code' in read) problems.push(read);
@@ -138,7 +146,7 @@ function readAuths(json: unknown, name: string): RegistryCredentials {
   return { auths, problems };
 }
 
-function readEntry(key: string, entry: unknown): RegistryCredential | RegistrySecretProblem {
+function readEntry(key: string, entry: unknown): RegistryCredential | ExplainedProblem {
   if (isAbsent(entry)) return { key, hasLogin: false, content: {} };
   if (!isObject(entry)) return entryProblem('entry-type', key, 'it is not a mapping with "auth", or "username" and "password"');
   const [login = [], password = [], email = [], auth = []] = ['username', 'password', 'email', 'auth'].map((name) =>
@@ -181,13 +189,17 @@ function decodeBase64(text: string, padding: 'padded' | 'unpadded'): string | un
   return atob(body);
 }
 
-function entryProblem(code: RegistrySecretProblemCode, key: string, what: string): RegistrySecretProblem {
-  // A key may contain a password by mistake.
-  const entry = key.replace(/^.*@/s, '***@');
+function entryProblem(code: RegistrySecretProblemCode, key: string, what: string): ExplainedProblem {
+  const entry = withoutPassword(key);
   return { ...problem(code, `Entry ${quote(entry)}: ${what}.`), entry };
 }
 
-function problem(code: RegistrySecretProblemCode, what: string): RegistrySecretProblem {
+/** A key of `auths` may contain a password by mistake. */
+export function withoutPassword(key: string): string {
+  return key.replace(/^.*@/s, '***@');
+}
+
+function problem(code: RegistrySecretProblemCode, cause: string): ExplainedProblem {
   const fix = registrySecretProblems[code] === 'entry-ignored' ? '' : ' Recreate it with "kubectl create secret docker-registry".';
-  return { code, message: `${what} ${effects[registrySecretProblems[code]]}${fix}` };
+  return { code, cause, message: `${cause} ${effects[registrySecretProblems[code]]}${fix}` };
 }

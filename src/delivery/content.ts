@@ -3,9 +3,10 @@
 import type { RegistryCredential } from '../credentials/registry-secret.ts';
 import type { JsonObject } from '../object/json.ts';
 import { copyKey } from './names.ts';
+import { createOmittedEntries, type OmittedEntries } from './omitted-entries.ts';
 import { ruleIds, ruleIdsText } from './rule-ids.ts';
-import { createSelector, type NamingRule, type SelectedEntries, type Selector, selectEntries } from './select-entries.ts';
-import type { UsableSource } from './source.ts';
+import { createSelector, type NamingRule, type SelectedEntries, type Selector } from './select-entries.ts';
+import type { SourceProblem, UsableSource } from './source.ts';
 
 export type CopyContent = {
   /** Equal for equal sources and selections. It contains no credential and no hash of one. */
@@ -19,8 +20,8 @@ export type CopyContent = {
   readonly data: { readonly [copyKey]: string } | undefined;
   /** Whether the entries are more than a Secret can contain. */
   readonly tooLarge: boolean;
-  /** Whether there are no entries because those for the rules are malformed. */
-  readonly malformed: boolean;
+  /** Without entries: those of the source that exist for the rules, but cannot be copied. */
+  readonly omitted: readonly SourceProblem[];
   /** The rules, as they are recorded on the copy. */
   readonly rules: string;
   /** Without data: all that copies written for these rules, or for some of them, may have recorded. */
@@ -35,33 +36,28 @@ const format = 2;
  */
 const maxSecretBytes = 1024 * 1024;
 
-/** `hash` returns a short text for a longer one. `select` is for many copies of one source. */
+/** `hash` returns a short text for a longer one. `select` and `omittedFor` are for many copies of one source. */
 export function createContent(
   source: UsableSource,
   rules: readonly NamingRule[],
   hash: (text: string) => string,
   select: Selector<RegistryCredential> = createSelector(source.credentials),
+  omittedFor: OmittedEntries = createOmittedEntries(source),
 ): CopyContent {
   const { entries, rulesWithout, wider } = select(rules);
   const version = hash(JSON.stringify([format, source.version, entries.map(({ key }) => key)]));
   const made = { version, entries: entries.length, rulesWithout, wider, rules: ruleIdsText(rules, hash) };
   if (entries.length === 0) {
-    return { ...made, data: undefined, tooLarge: false, malformed: hasMalformedEntry(source, rules), ruleIds: ruleIds(rules, hash) };
+    return { ...made, data: undefined, tooLarge: false, omitted: omittedFor(rules), ruleIds: ruleIds(rules, hash) };
   }
   const auths = Object.fromEntries(entries.map(({ key, content }) => [key, onlyTexts(content)]));
   const text = asciiJson({ auths });
   const tooLarge = text.length > maxSecretBytes;
-  if (tooLarge) return { ...made, data: undefined, tooLarge, malformed: false, ruleIds: ruleIds(rules, hash) };
-  return { ...made, data: { [copyKey]: btoa(text) }, tooLarge, malformed: false, ruleIds: none };
+  if (tooLarge) return { ...made, data: undefined, tooLarge, omitted: [], ruleIds: ruleIds(rules, hash) };
+  return { ...made, data: { [copyKey]: btoa(text) }, tooLarge, omitted: [], ruleIds: none };
 }
 
 const none: ReadonlySet<string> = new Set();
-
-/** Whether a malformed entry of the source would be copied for the rules if it were not malformed. */
-function hasMalformedEntry({ problems }: UsableSource, rules: readonly NamingRule[]): boolean {
-  const malformed = problems.flatMap(({ entry }) => (entry === undefined ? [] : [{ key: entry }]));
-  return malformed.length > 0 && selectEntries(malformed, rules).entries.length > 0;
-}
 
 /** Every field that kubelets and builders read is a string. Another type in a field that only one of them reads would break the other. */
 function onlyTexts(content: JsonObject): JsonObject {

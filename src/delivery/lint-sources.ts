@@ -4,6 +4,7 @@ import type { JsonObject } from '../object/json.ts';
 import { textAt } from '../object/json.ts';
 import { type Origin, type Problem, renderOrigin } from '../rules/language/problem.ts';
 import type { DeliveredSecret, Rule, RuleSet } from '../rules/rule-set.ts';
+import { createOmittedEntries } from './omitted-entries.ts';
 import { type NamingRule, selectEntries } from './select-entries.ts';
 import { readSource } from './source.ts';
 
@@ -31,18 +32,23 @@ function lintSource(secret: DeliveredSecret, all: readonly Rule[], object: JsonO
     }),
   );
   const { rulesWithout, wider } = selectEntries(source.credentials, [...rules.keys()]);
+  const omittedFor = createOmittedEntries(source);
   const at = (rule: NamingRule) => rules.get(rule)?.origin ?? secret.origin;
   return [
     ...source.problems.map(
-      ({ message }): Problem => ({
+      ({ cause }): Problem => ({
         code: 'source-unusable',
-        message: `copies of the source ${quote(secret.source)} do not contain one of its entries. ${message}`,
+        message: `copies of the source ${quote(secret.source)} do not contain one of its entries. ${cause} Correct the source.`,
         origin,
         related: secret.origin,
       }),
     ),
     ...rulesWithout.map((rule): Problem => {
-      const message = `the source ${quote(secret.source)} has no credential for the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}, which references the secret ${secret.name}. Add an entry to the source.`;
+      const [omitted] = omittedFor([rule]);
+      const fix = omitted
+        ? `Correct the entry ${quote(shownKey(omitted.entry ?? ''))}, which cannot be copied.`
+        : 'Add an entry to the source.';
+      const message = `the source ${quote(secret.source)} has no credential for the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}, which references the secret ${secret.name}. ${fix}`;
       return { code: 'source-without-entry', message, origin, related: at(rule) };
     }),
     ...wider.map(({ key, rule }): Problem => {

@@ -31,10 +31,10 @@ export type ContentState =
   | { readonly state: 'ready'; readonly version: string }
   /** The source is unusable. While it is, an older copy is better than none. */
   | { readonly state: 'unavailable'; readonly code: UnusableSourceCode }
-  /** It has no entries for the rules, malformed ones, or more than a Secret can contain. `rules` are `ruleIds` of the rules in force. */
+  /** It has no entries for the rules, only some that cannot be copied, or more than a Secret can contain. `rules` are `ruleIds` of the rules in force. */
   | {
       readonly state: 'unavailable';
-      readonly code: 'source-without-entry' | 'entry-malformed' | 'copy-too-large';
+      readonly code: 'source-without-entry' | 'entry-unusable' | 'copy-too-large';
       readonly rules: ReadonlySet<string>;
     };
 

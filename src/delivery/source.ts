@@ -3,8 +3,9 @@ import {
   isRegistrySecretType,
   parseRegistryCredentials,
   type RegistryCredential,
-  type RegistrySecretProblem,
+  type RegistrySecretProblemCode,
   registrySecretProblems,
+  withoutPassword,
 } from '../credentials/registry-secret.ts';
 import { quote } from '../image/problem.ts';
 import { type JsonObject, valueAt } from '../object/json.ts';
@@ -18,7 +19,15 @@ export type UsableSource = {
   /** The entries that a kubelet can read and that have a user name or a password. They must not reach a log. */
   readonly credentials: readonly RegistryCredential[];
   /** Entries that are left out of every copy. */
-  readonly problems: readonly RegistrySecretProblem[];
+  readonly problems: readonly SourceProblem[];
+};
+
+export type SourceProblem = {
+  readonly code: RegistrySecretProblemCode | 'entry-without-login';
+  /** The key of the entry, if one entry is concerned. A password in it is masked. */
+  readonly entry?: string;
+  /** One sentence with the key. It contains no credential. */
+  readonly cause: string;
 };
 
 export type SourceState = UsableSource | UnusableSource;
@@ -50,8 +59,14 @@ export function readSource(name: string, secret: JsonObject | undefined): Source
     state: 'usable',
     version: `${text(valueAt(secret, ['metadata', 'uid']))} ${text(valueAt(secret, ['metadata', 'resourceVersion']))}`,
     credentials: read.auths.filter(({ hasLogin }) => hasLogin),
-    problems: read.problems,
+    problems: [...read.problems, ...read.auths.filter(({ hasLogin }) => !hasLogin).map(problemWithoutLogin)],
   };
+}
+
+/** Docker writes such entries if a credential helper has the password. */
+function problemWithoutLogin({ key }: RegistryCredential): SourceProblem {
+  const entry = withoutPassword(key);
+  return { code: 'entry-without-login', entry, cause: `Entry ${quote(entry)}: it has no user name and no password.` };
 }
 
 /** The state of a source that this account may not read. */

@@ -2,6 +2,7 @@
 
 import type { RegistryCredential } from '../../credentials/registry-secret.ts';
 import { type CopyContent, createContent } from '../../delivery/content.ts';
+import { createOmittedEntries, type OmittedEntries } from '../../delivery/omitted-entries.ts';
 import { createSelector, type NamingRule, type Selector } from '../../delivery/select-entries.ts';
 import type { SourceState, UsableSource } from '../../delivery/source.ts';
 import type { NamingRule as NamingRuleOfSet } from '../../rules/match/entitlement.ts';
@@ -20,7 +21,7 @@ export function createContents(hash: (text: string) => string): Contents {
   /** A source has a new object with each version, so that contents of earlier ones are collected as garbage. */
   let bySource = new WeakMap<SourceState, Map<string, CopyContent>>();
   /** A source of 1 MiB may have 20,000 entries, and there may be as many sets of rules as namespaces. */
-  const selectors = new WeakMap<SourceState, Selector<RegistryCredential>>();
+  const selectors = new WeakMap<SourceState, { readonly select: Selector<RegistryCredential>; readonly omittedFor: OmittedEntries }>();
   const numbers = new WeakMap<Rule, number>();
   let next = 0;
   let characters = 0;
@@ -42,9 +43,9 @@ export function createContents(hash: (text: string) => string): Contents {
       const key = naming.map(({ rule, pull, push }) => `${numberOf(rule)}${pull ? '<' : ''}${push ? '>' : ''}`).join(' ');
       const known = contents.get(key);
       if (known) return known;
-      const select = selectors.get(source) ?? createSelector(source.credentials);
-      selectors.set(source, select);
-      const content = createContent(source, naming.map(asNamingRule), hash, select);
+      const selector = selectors.get(source) ?? { select: createSelector(source.credentials), omittedFor: createOmittedEntries(source) };
+      selectors.set(source, selector);
+      const content = createContent(source, naming.map(asNamingRule), hash, selector.select, selector.omittedFor);
       characters += 1_000 + (content.data?.['.dockerconfigjson'].length ?? 0);
       // Rules that were loaded again are other objects, and a source may not change for months.
       if (characters > maxCharacters) {

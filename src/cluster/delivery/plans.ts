@@ -115,8 +115,8 @@ const absent: CopyPlan = { action: { do: 'leave', because: 'absent' } };
 /** The plan does not depend on the content. */
 const noContent = { source: undefined, content: undefined, state: { state: 'unavailable', code: 'source-missing' } } as const;
 
-function stateOf({ data, version, tooLarge, malformed, ruleIds }: CopyContent): ContentState {
+function stateOf({ data, version, tooLarge, omitted, ruleIds }: CopyContent): ContentState {
   if (data !== undefined) return { state: 'ready', version };
-  const code = tooLarge ? 'copy-too-large' : malformed ? 'entry-malformed' : 'source-without-entry';
+  const code = tooLarge ? 'copy-too-large' : omitted.length > 0 ? 'entry-unusable' : 'source-without-entry';
   return { state: 'unavailable', code, rules: ruleIds };
 }

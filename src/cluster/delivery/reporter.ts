@@ -4,6 +4,7 @@ import { deliveredLabel } from '../../delivery/names.ts';
 import type { CopyFinding } from '../../delivery/plan-copy.ts';
 import { errorMessage } from '../../errors/error-message.ts';
 import { quote } from '../../image/problem.ts';
+import { countOf } from '../../image/wording.ts';
 import { ApiError } from '../../kube/api-client.ts';
 import { buildDeliveryRecord } from '../../observe/audit/delivery-record.ts';
 import type { DeliveryMetrics } from '../../observe/delivery-metrics.ts';
@@ -107,7 +108,14 @@ export function messageOf(finding: CopyFinding, namespace: string, name: string,
 function whyUnavailable(source: PlannedCopy['source'], content: PlannedCopy['content']): string {
   if (source?.state === 'unusable') return source.message;
   if (content?.tooLarge) {
-    return `the ${content.entries} entries that its rules need exceed the 1 MiB limit for a Secret. Remove entries from the source, or use several secrets`;
+    const entries = countOf(content.entries, 'entry that its rules need exceeds', 'entries that its rules need exceed');
+    return `${entries} the 1 MiB limit for a Secret. Remove entries from the source, or use several secrets`;
+  }
+  const [omitted, ...others] = content?.omitted ?? [];
+  if (omitted) {
+    const more =
+      others.length > 0 ? ` ${countOf(others.length, 'other entry', 'other entries')} for its rules cannot be copied either.` : '';
+    return `the source has an entry for its rules, but the entry cannot be copied. ${omitted.cause}${more} Correct the source`;
   }
   const names = content?.rulesWithout.map((rule) => quote(rule.name)).join(', ');
   return `the source has no entry for any rule that references the secret in this namespace (${names}). Add entries for the registries of these rules`;

@@ -1,5 +1,6 @@
 /** Reports the state of the sources in the log, each time it changes: what is wrong with them, and what their copies give away. */
 import type { Log } from '../../contracts/log.ts';
+import { createOmittedEntries } from '../../delivery/omitted-entries.ts';
 import { selectEntries } from '../../delivery/select-entries.ts';
 import type { SourceState, UsableSource } from '../../delivery/source.ts';
 import { quote } from '../../image/problem.ts';
@@ -58,12 +59,19 @@ function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecr
     return pull || push ? [{ name: rule.name, pattern: rule.pattern, pull, push }] : [];
   });
   const { rulesWithout, wider } = selectEntries(source.credentials, naming);
+  const omittedFor = createOmittedEntries(source);
   const inSource = `the source ${quote(sourceName)}`;
   return [
-    ...source.problems.map(({ message }): Line => ({ level: 'warn', message: `${inSource} has an entry that is not copied. ${message}` })),
-    ...rulesWithout.map(
-      (rule): Line => ({ level: 'warn', message: `${inSource} has no entry for rule ${quote(rule.name)}. Add an entry for its registry` }),
+    ...source.problems.map(
+      ({ cause }): Line => ({ level: 'warn', message: `${inSource} has an entry that is not copied. ${cause} Correct the source` }),
     ),
+    ...rulesWithout.map((rule): Line => {
+      const [omitted] = omittedFor([rule]);
+      const message = omitted
+        ? `the entry ${quote(omitted.entry ?? '')} of ${inSource} is for rule ${quote(rule.name)}, but it is not copied. Correct the entry`
+        : `${inSource} has no entry for rule ${quote(rule.name)}. Add an entry for its registry`;
+      return { level: 'warn', message };
+    }),
     ...wider.map(({ key, rule }): Line => {
       const entry = quote(key.replace(/^.*@/s, '***@'));
       return {

@@ -75,7 +75,7 @@ export const problemRemedies: Readonly<Record<ProblemCode, string>> = {
   'denial-overridden': 'deny these images with a more specific rule, or narrow the wildcard rule',
   'unused-secret': 'check the spelling of its name and its namespaces, or remove the entry',
   'source-unusable': 'fix or recreate the Secret, as the message describes',
-  'source-without-entry': 'add an entry for the registry to the source',
+  'source-without-entry': 'add an entry for the registry to the source, or correct the one that cannot be copied',
   'secret-in-namespace-rule': 'use a different secret name in the namespace rule',
   'shadowed-rule': 'remove it, or change its pattern or namespaces',
   'unlikely-pattern': 'specify the registry as it appears in image names, such as `docker.io`',

@@ -85,6 +85,17 @@ describe('a copy', () => {
     ]);
   });
 
+  test('omits entries without a login, which are listed with the malformed ones', () => {
+    const auths = { 'a.io': {}, 'b.io': { auth: btoa(':') }, 'me:hunter2@c.io': null, 'd.io': { auth: '!' }, 'e.io': { auth } };
+    const { problems } = usable(secret({ auths }));
+    expect(problems.map(({ code, cause }) => `${code} ${cause}`)).toEqual([
+      'auth-not-base64 Entry "d.io": "auth" is not base64.',
+      'entry-without-login Entry "a.io": it has no user name and no password.',
+      'entry-without-login Entry "b.io": it has no user name and no password.',
+      'entry-without-login Entry "***@c.io": it has no user name and no password.',
+    ]);
+  });
+
   test('omits fields that are not strings, on which a builder would fail', () => {
     expect(copyOf(secret({ auths: { 'a.io': { auth, identitytoken: 7, email: null } } }), 'a.io').json.auths['a.io']).toEqual({ auth });
   });
@@ -98,9 +109,16 @@ describe('a copy', () => {
 
 describe('without data', () => {
   const malformed = secret({ auths: { 'a.io': { auth: '!' }, 'b.io': { auth } } });
-  test('a malformed entry for the rules is distinguished from an entry that does not exist', () => {
-    expect(copyOf(malformed, 'a.io')).toMatchObject({ data: undefined, malformed: true });
-    expect(copyOf(malformed, 'c.io')).toMatchObject({ data: undefined, malformed: false });
+  const omitted = (source: object, ...registries: string[]) => copyOf(source, ...registries).omitted.map(({ entry }) => entry);
+  test('an entry for the rules that cannot be copied is distinguished from an entry that does not exist', () => {
+    expect(omitted(malformed, 'a.io')).toEqual(['a.io']);
+    expect(omitted(malformed, 'a.io/team', 'c.io')).toEqual(['a.io']);
+    expect(omitted(malformed, 'c.io')).toEqual([]);
+    expect(omitted(secret({ auths: { 'a.io': {}, 'c.io': {} } }), 'a.io')).toEqual(['a.io']);
+  });
+
+  test('an entry that cannot be copied is no problem if another one is copied instead', () => {
+    expect(copyOf(malformed, 'a.io', 'b.io')).toMatchObject({ data: expect.anything(), omitted: [] });
   });
 
   test.each([1, 16, 17, 40])('the content lists the rules for which an earlier copy was written, for %i rules', (count) => {

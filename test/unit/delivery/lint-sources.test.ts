@@ -43,6 +43,16 @@ test('a rule without an entry is a warning', () => {
 });
 
 test.each([
+  ['malformed', { auth: 'x' }, '"auth" is not base64'],
+  ['without a login', {}, 'it has no user name and no password'],
+])('a rule whose entry is %s is a warning to correct the entry, not to add one', (_name, entry, cause) => {
+  expect(findings(source({ 'reg.io/team': login, 'push.io': entry }))).toEqual([
+    `warning source-unusable 3 copies of the source "corp-source" do not contain one of its entries. Entry "push.io": ${cause}. Correct the source.`,
+    'warning source-without-entry 3 the source "corp-source" has no credential for the rule push.io in a.yaml:4:14, which references the secret corp-pull. Correct the entry "push.io", which cannot be copied.',
+  ]);
+});
+
+test.each([
   ['of another type', source({}, { type: 'Opaque' }), 'the source "corp-source" has the type "Opaque"'],
   ['that is malformed', source({}, { stringData: { '.dockerconfigjson': 'x' } }), 'is malformed'],
 ])('a source %s is a warning', (_name, broken, says) => {

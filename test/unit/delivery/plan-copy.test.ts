@@ -36,7 +36,7 @@ const noSource = { state: 'unavailable', code: 'source-missing' } as const;
 /** The copy was written for rule b. */
 const noEntry = (...rules: string[]) => ({ state: 'unavailable', code: 'source-without-entry', rules: new Set(rules) }) as const;
 const tooLarge = (...rules: string[]) => ({ state: 'unavailable', code: 'copy-too-large', rules: new Set(rules) }) as const;
-const malformed = (...rules: string[]) => ({ state: 'unavailable', code: 'entry-malformed', rules: new Set(rules) }) as const;
+const unusable = (...rules: string[]) => ({ state: 'unavailable', code: 'entry-unusable', rules: new Set(rules) }) as const;
 
 /** The plan in one line: action, reason, finding, and after how many minutes it is made again. */
 function render({ action, finding, recheckAfter }: CopyPlan): string {
@@ -147,13 +147,13 @@ describe('with a copy', () => {
     ],
     [
       'whose only entry became malformed',
-      { content: malformed('b'), notEntitledFor: hour },
+      { content: unusable('b'), notEntitledFor: hour },
       {},
       'leave: content-unavailable, finding content-unavailable',
     ],
     [
       'for other rules, whose only entry is malformed',
-      { content: malformed('a'), notEntitledFor: hour },
+      { content: unusable('a'), notEntitledFor: hour },
       {},
       'delete: not-entitled, finding content-unavailable',
     ],

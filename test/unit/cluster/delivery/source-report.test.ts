@@ -1,7 +1,7 @@
 /** Tests when the state of the sources is logged. */
 import { expect, test } from 'vitest';
 import { createSourceReport } from '../../../../src/cluster/delivery/source-report.ts';
-import { forbiddenSource } from '../../../../src/delivery/source.ts';
+import { forbiddenSource, readSource } from '../../../../src/delivery/source.ts';
 import { recordingLog } from '../../kube/scripted-api.ts';
 import { ruleSetOf } from '../../rules/documents.ts';
 
@@ -21,4 +21,35 @@ test('a problem is logged once, and again after its secret was absent from the r
   update('rules: [{registry: reg.example.com}]');
   update(withSecret);
   expect(log.lines).toHaveLength(2);
+});
+
+const sourceWith = (auths: object) =>
+  readSource('corp-source', {
+    metadata: { labels: { 'regkeeper.io/source': 'true' }, uid: 'u', resourceVersion: '1' },
+    type: 'kubernetes.io/dockerconfigjson',
+    data: { '.dockerconfigjson': btoa(JSON.stringify({ auths })) },
+  });
+
+test.each<[title: string, auths: object, lines: readonly string[]]>([
+  ['does not exist', {}, ['the source "corp-source" has no entry for rule "reg.example.com". Add an entry for its registry']],
+  [
+    'is malformed',
+    { 'reg.example.com': { auth: btoa('no-colon') } },
+    [
+      'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": "auth" has no colon between user name and password. Correct the source',
+      'the entry "reg.example.com" of the source "corp-source" is for rule "reg.example.com", but it is not copied. Correct the entry',
+    ],
+  ],
+  [
+    'has no login',
+    { 'reg.example.com': {} },
+    [
+      'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": it has no user name and no password. Correct the source',
+      'the entry "reg.example.com" of the source "corp-source" is for rule "reg.example.com", but it is not copied. Correct the entry',
+    ],
+  ],
+])('if the entry for a rule %s, the log shows what to correct', (_title, auths, lines) => {
+  const log = recordingLog();
+  createSourceReport(log).update(ruleSetOf(withSecret), () => sourceWith(auths));
+  expect(log.lines.map(({ message }) => message)).toEqual(lines);
 });
