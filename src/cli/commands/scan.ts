@@ -1,13 +1,14 @@
 /** `scan`: evaluates what runs in a cluster, and prints it by registry, namespace or finding. */
 import { Command, Option } from 'commander';
 import { isClean } from '../../evaluate/evaluate-object.ts';
-import { countOf } from '../../image/wording.ts';
+import { countOf, formatCount } from '../../image/wording.ts';
 import type { ApiClient } from '../../kube/api-client.ts';
 import { escapeControls } from '../../object/text.ts';
 import type { RuleSet } from '../../rules/rule-set.ts';
 import { type Installation, readInstallation } from '../../scan/installation.ts';
 import { onPlatform, readLiveInputs, readRulesInCluster } from '../../scan/live-cluster.ts';
 import { distinctNotRead, type NotRead } from '../../scan/not-read.ts';
+import type { ScannedCluster } from '../../scan/report/namespace-report.ts';
 import type { WrittenReports } from '../../scan/report/write-reports.ts';
 import { type Scan, type ScannedWorkload, scan as scanCluster } from '../../scan/scan.ts';
 import { byEndingRule, byFinding, byNamespace, byRegistry, summarize } from '../../scan/summarize.ts';
@@ -70,7 +71,7 @@ const exitCodes = [
 ];
 
 async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
-  const found = await evaluateCluster(client, options, terminal);
+  const { found } = (await evaluateCluster(client, options, terminal)) ?? {};
   if (!found) return 2;
   terminal.out(render(found, options, terminal));
   if (found.notRead.length + found.notEvaluated.length > 0) return 2;
@@ -80,7 +81,7 @@ async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal)
 /** Findings are in the Reports, so they are no failure of the process that writes them. */
 async function scanReport(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
   // Imported on demand, since most scans write nothing.
-  const { buildReports } = await import('../../scan/report/namespace-report.ts');
+  const { buildReports, replacementReport } = await import('../../scan/report/namespace-report.ts');
   const { servesReports, writeFailure, writeReports } = await import('../../scan/report/write-reports.ts');
   if (!(await servesReports(client))) {
     terminal.err(
@@ -90,22 +91,28 @@ async function scanReport(client: ApiClient, options: ScanOptions, terminal: Ter
   }
   const { namespace } = options;
   const now = Date.now();
-  const found = await evaluateCluster(client, options, terminal);
-  const done = found
-    ? await writeReports(client, buildReports(found, now), namespace)
+  const evaluated = await evaluateCluster(client, options, terminal);
+  const done = evaluated
+    ? await writeReports(client, {
+        reports: buildReports(evaluated.found, now),
+        namespace,
+        replacementFor: (place) => replacementReport(place, evaluated, now),
+      })
     : await writeFailure(client, 'Nothing was evaluated, because the rules or the custom kinds could not be loaded.', namespace, now);
+  const { found } = evaluated ?? {};
   terminal.err(done.problems.map((problem) => `regkeeper: cannot write a Report: ${escapeControls(problem)}\n`).join(''));
   if (!options.quiet) terminal.out(renderReportSummary(done, found, terminal));
-  return found && found.notRead.length + found.notEvaluated.length + done.problems.length === 0 ? 0 : 2;
+  return found && found.notRead.length + found.notEvaluated.length + done.withoutResults + done.problems.length === 0 ? 0 : 2;
 }
 
-function renderReportSummary({ written, deleted }: WrittenReports, found: Scan | undefined, { paint }: Terminal): string {
+function renderReportSummary({ written, withoutResults, deleted }: WrittenReports, found: Scan | undefined, { paint }: Terminal): string {
   const summary = found ? renderScanSummary(summarize(found), found, paint.out) : '';
-  return `${summary}${countOf(written, 'Report')} written, ${deleted} deleted\n`;
+  const failed = withoutResults === 0 ? '' : ` (${formatCount(withoutResults)} with only an error)`;
+  return `${summary}${countOf(written, 'Report')} written${failed}, ${formatCount(deleted)} deleted\n`;
 }
 
 /** Undefined if no rules could be loaded. What could not be read is on standard error. */
-async function evaluateCluster(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<Scan | undefined> {
+async function evaluateCluster(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ScannedCluster | undefined> {
   const { namespace, regkeeperNamespace, selector: labelSelector, date: now = Date.now(), quiet = false } = options;
   const kinds = options.customKinds && (await readCustomKindsOption(options.customKinds, terminal));
   if (options.customKinds && !kinds) return undefined;
@@ -131,7 +138,7 @@ async function evaluateCluster(client: ApiClient, options: ScanOptions, terminal
 
   terminal.err(renderNotRead(notRead, complete.notEvaluated));
   if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps, ...found.gaps]));
-  return complete;
+  return { found: complete, isCovered, scopeGap: installation.scope.gap };
 }
 
 /** `gaps`: what could not be read, and does not matter to the result. */

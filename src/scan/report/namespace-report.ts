@@ -27,7 +27,7 @@ export type NamespaceReport = {
   readonly configuration: { readonly limits: { readonly maxResults: number } };
   /** Of all results, shown or not. */
   readonly summary: Readonly<Record<ReportStatus, number>>;
-  /** The worst first. */
+  /** What could not be read first, then the worst. */
   readonly results: readonly ReportResult[];
 };
 
@@ -51,19 +51,42 @@ const maxResultBytes = 384 * 1024;
 /** Objects without a namespace have no report. `now` is in milliseconds since 1970. */
 export function buildReports(scan: Scan, now: number): readonly NamespaceReport[] {
   const groups = Map.groupBy(scan.workloads, ({ namespace }) => namespace);
-  const gaps = [...scan.notRead.map((each) => `cannot read ${renderPlace(each)}: ${each.message}`), ...scan.notEvaluated];
+  const gaps = gapsOf(scan);
   return [...groups]
     .filter(([namespace]) => namespace !== '')
     .sort(([one], [other]) => compareTexts(one, other))
     .map(([namespace, workloads]) => reportOf(namespace, workloads, { ...scan, gaps, now }));
 }
 
+export type ScannedCluster = {
+  readonly found: Scan;
+  readonly isCovered: (namespace: string) => boolean;
+  /** Why it is not certain that a namespace that is not covered is excluded. */
+  readonly scopeGap: string | undefined;
+};
+
+/**
+ * What replaces the report of a namespace in which the scan found no workload: only an error, if it may have some. Undefined if it certainly
+ * has none, or is excluded.
+ */
+export function replacementReport(namespace: string, scanned: ScannedCluster, now: number): NamespaceReport | undefined {
+  const { found, isCovered, scopeGap } = scanned;
+  const gaps = isCovered(namespace) ? gapsOf(found) : scopeGap === undefined ? [] : [scopeGap];
+  return gaps.length === 0 ? undefined : reportOf(namespace, [], { ...found, gaps, now });
+}
+
+/** What the scan has missed, in any namespace. One sentence each. */
+function gapsOf({ notRead, notEvaluated }: Pick<Scan, 'notRead' | 'notEvaluated'>): readonly string[] {
+  return [...notRead.map((each) => `cannot read ${renderPlace(each)}: ${each.message}`), ...notEvaluated];
+}
+
 type Circumstances = Pick<Scan, 'rulesRevision'> & { readonly gaps: readonly string[]; readonly now: number };
 
 function reportOf(namespace: string, workloads: readonly ScannedWorkload[], { rulesRevision, gaps, now }: Circumstances): NamespaceReport {
   const incomplete = gaps.length > 0 ? [incompleteResult(gaps, now)] : [];
-  const all = [...incomplete, ...workloads.flatMap((workload) => resultsOf(workload).map((each) => resultEntry(each, workload, now)))];
-  return report(namespace, all.sort(byStatus), { rulesRevision, now });
+  const results = workloads.flatMap((workload) => resultsOf(workload).map((each) => resultEntry(each, workload, now)));
+  // The error comes first, so that it fits whatever the namespace contains.
+  return report(namespace, [...incomplete, ...results.sort(byStatus)], { rulesRevision, now });
 }
 
 /** In place of a report whose namespace could not be evaluated, so that it does not show results of earlier rules. */

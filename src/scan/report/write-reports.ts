@@ -1,10 +1,12 @@
-/** Writes the reports of a scan, and deletes those of namespaces that have none any more. */
+/** Writes the reports of a scan, and deletes those of namespaces that certainly have none any more. */
 import { type ApiClient, ApiError, isNotFound, type KubeObject } from '../../kube/api-client.ts';
 import { describeRequiredRole } from '../../kube/explain-api-error.ts';
 import { failedReport, managedBy, type NamespaceReport, reportApi, reportName } from './namespace-report.ts';
 
 export type WrittenReports = {
   readonly written: number;
+  /** How many of them contain no results, only an error. */
+  readonly withoutResults: number;
   readonly deleted: number;
   /** What could not be written, one sentence each. */
   readonly problems: readonly string[];
@@ -20,18 +22,32 @@ export function servesReports(client: Pick<ApiClient, 'hasResource'>): Promise<b
   return client.hasResource(reportApi, resource);
 }
 
-/** `namespace`: only this one was scanned. @throws ApiError if the reports that exist cannot be listed */
-export async function writeReports(
-  client: ApiClient,
-  reports: readonly NamespaceReport[],
-  namespace: string | undefined,
-): Promise<WrittenReports> {
+export type ReportsToWrite = {
+  readonly reports: readonly NamespaceReport[];
+  /** Only this one was scanned. */
+  readonly namespace: string | undefined;
+  /** What replaces the report of a namespace in which the scan found no workload. Undefined if it certainly has none, so its report is deleted. */
+  readonly replacementFor: (namespace: string) => NamespaceReport | undefined;
+};
+
+/** @throws ApiError if the reports that exist cannot be listed */
+export async function writeReports(client: ApiClient, { reports, namespace, replacementFor }: ReportsToWrite): Promise<WrittenReports> {
   const present = await listReports(client, namespace);
   const written = await attemptAll(reports, (report) => apply(client, report));
-  const kept = new Set(reports.map(({ metadata }) => metadata.namespace));
-  const vanished = present.filter(({ metadata }) => !kept.has(metadata.namespace ?? ''));
+  const current = new Set(reports.map(({ metadata }) => metadata.namespace));
+  const others = present
+    .filter(({ metadata }) => !current.has(metadata.namespace ?? ''))
+    .map((report) => ({ report, replacement: replacementFor(report.metadata.namespace ?? '') }));
+  const replacements = others.flatMap(({ replacement }) => replacement ?? []);
+  const replaced = await attemptAll(replacements, (report) => apply(client, report));
+  const vanished = others.filter(({ replacement }) => !replacement).map(({ report }) => report);
   const deleted = await attemptAll(vanished, (report) => remove(client, report));
-  return { written: written.done, deleted: deleted.done, problems: [...written.problems, ...deleted.problems] };
+  return {
+    written: written.done + replaced.done,
+    withoutResults: replaced.done,
+    deleted: deleted.done,
+    problems: [written, replaced, deleted].flatMap(({ problems }) => problems),
+  };
 }
 
 /** Replaces the results of all reports that exist, because they do not hold any more. */
@@ -39,7 +55,7 @@ export async function writeFailure(client: ApiClient, why: string, namespace: st
   const present = await listReports(client, namespace);
   const reports = present.map(({ metadata }) => failedReport(metadata.namespace ?? '', why, now));
   const { done, problems } = await attemptAll(reports, (report) => apply(client, report));
-  return { written: done, deleted: 0, problems };
+  return { written: done, withoutResults: done, deleted: 0, problems };
 }
 
 async function listReports(client: ApiClient, namespace: string | undefined): Promise<readonly KubeObject[]> {

@@ -173,6 +173,99 @@ describe('Reports', () => {
     expect(exitCode).toBe(2);
   });
 
+  /** The Reports of an earlier run, each with a denied image. */
+  const earlier = ['shop', 'billing', 'kube-system'].map((place) => ({
+    ...reportIn(place, ours),
+    summary: { fail: 1, error: 0, warn: 0, pass: 0, skip: 0 },
+    results: [{ policy: 'regkeeper', result: 'fail', message: 'docker.io/acme/x:1 is denied' }],
+  }));
+  const timeout = (path: string) => ({ [path]: new ApiError(0, 'Timeout', `GET ${path}: timed out`) });
+  const forbiddenPath = (path: string) => ({ [path]: new ApiError(403, 'Forbidden', `GET ${path}: Forbidden (403)`) });
+  const unavailable = { '/discovery/apps/v1': new ApiError(503, 'ServiceUnavailable', 'GET /apis/apps/v1: 503') };
+  const shopWithPod = deployment({ image: 'docker.io/acme/x:1', pods: 1 });
+
+  test.each<[title: string, failures: Record<string, ApiError>, named: string]>([
+    [
+      'Pods and Deployments time out',
+      { ...timeout('/api/v1/pods'), ...timeout('/apis/apps/v1/deployments'), ...timeout('/apis/apps/v1/replicasets') },
+      'deployments.apps in all namespaces',
+    ],
+    ['one kind cannot be read', timeout('/apis/apps/v1/statefulsets'), 'statefulsets.apps in all namespaces'],
+    ['one kind is forbidden', forbiddenPath('/apis/batch/v1/cronjobs'), 'cronjobs.batch in all namespaces'],
+    ['an API is unavailable', unavailable, 'deployments.apps in all namespaces'],
+  ])('are not deleted if %s, but show that instead of their earlier results', async (_title, failures, named) => {
+    const { reportOf, exitCode, out } = await report([...earlier, pod({ namespace: 'other', image: 'registry.example.com/x' })], [], {
+      failures,
+    });
+    for (const place of ['shop', 'billing']) {
+      const { summary, results, metadata } = reportOf(place);
+      expect(summary).toEqual({ fail: 0, error: 1, warn: 0, pass: 0, skip: 0 });
+      expect(results).toMatchObject([
+        { result: 'error', message: expect.stringContaining(`The report is incomplete: cannot read ${named}`) },
+      ]);
+      expect(metadata.labels['regkeeper.io/rules-revision']).toMatch(/^[0-9a-f]{12}$/);
+    }
+    expect(reportOf('kube-system')).toBeUndefined();
+    expect(out).toMatch(/\d Reports? written \(2 with only an error\), 1 deleted\n$/);
+    expect(exitCode).toBe(2);
+  });
+
+  test('are not deleted with -n either', async () => {
+    const { reportOf, exitCode, out } = await report([...earlier], ['-n', 'shop'], {
+      failures: timeout('/api/v1/namespaces/shop/pods'),
+    });
+    expect(reportOf('shop').results).toMatchObject([
+      { result: 'error', message: expect.stringContaining('cannot read pods in namespace shop') },
+    ]);
+    expect(reportOf('billing').summary.fail).toBe(1);
+    expect(out).toContain('1 Report written (1 with only an error), 0 deleted\n');
+    expect(exitCode).toBe(2);
+  });
+
+  test('are not deleted if an object in them could not be evaluated', async () => {
+    const strange: LiveObject = {
+      apiVersion: 'argoproj.io/v1alpha1',
+      kind: 'Rollout',
+      metadata: { name: 'strange', namespace: 'shop' },
+      spec: { canary: { image: 'docker.io/acme/x:1' } },
+    };
+    const { reportOf, exitCode } = await report([...earlier, strange], ['--custom-kinds', 'deploy/custom-kinds/custom-kinds.yaml']);
+    expect(reportOf('shop').results).toMatchObject([
+      { result: 'error', message: expect.stringContaining('spec.canary.image looks like an image') },
+    ]);
+    expect(exitCode).toBe(2);
+  });
+
+  test('are deleted if everything was read, and no workload is left', async () => {
+    const { reportOf, out, exitCode } = await report([...earlier, ...shopWithPod]);
+    expect(reportOf('shop').summary.fail).toBe(1);
+    expect(reportOf('billing')).toBeUndefined();
+    expect(reportOf('kube-system')).toBeUndefined();
+    expect(out).toContain('1 Report written, 2 deleted\n');
+    expect(exitCode).toBe(0);
+  });
+
+  test('in namespaces that may be excluded are not deleted if the configuration of the webhooks cannot be read', async () => {
+    const failures = timeout('/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/regkeeper');
+    const { reportOf, out, exitCode } = await report([...earlier, ...shopWithPod], [], { failures });
+    expect(reportOf('shop').summary).toMatchObject({ fail: 1, error: 0 });
+    expect(reportOf('billing')).toBeUndefined();
+    expect(reportOf('kube-system').results).toMatchObject([
+      { result: 'error', message: expect.stringContaining('cannot determine which namespaces the webhooks match') },
+    ]);
+    expect(out).toContain('2 Reports written (1 with only an error), 1 deleted\n');
+    expect(exitCode).toBe(2);
+  });
+
+  test('begin with what could not be read, even before 500 denied images', async () => {
+    const pods = Array.from({ length: 501 }, (_, index) => pod({ name: `p${index}`, image: `docker.io/acme/x:${index}` }));
+    const { reportOf } = await report(pods, [], { failures: timeout('/apis/apps/v1/deployments') });
+    const { results, summary } = reportOf('shop');
+    expect(results).toHaveLength(500);
+    expect(results.slice(0, 2)).toMatchObject([{ result: 'error' }, { result: 'fail' }]);
+    expect(summary).toMatchObject({ fail: 501, error: 1 });
+  });
+
   test('do not show results of earlier rules while no rules can be loaded', async () => {
     const stale = { ...reportIn('shop', ours), results: [{ policy: 'regkeeper', message: 'stale' }] };
     const api = liveApi([webhooks, namespace('shop'), stale, pod({ image: 'registry.example.com/x' })]);
@@ -181,7 +274,7 @@ describe('Reports', () => {
       summary: { error: 1, pass: 0 },
       results: [{ result: 'error', message: expect.stringContaining('Nothing was evaluated') }],
     });
-    expect(out).toBe('1 Report written, 0 deleted\n');
+    expect(out).toBe('1 Report written (1 with only an error), 0 deleted\n');
     expect(exitCode).toBe(2);
   });
 
