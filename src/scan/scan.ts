@@ -12,7 +12,6 @@ import {
   renderSubject,
   subjectOf,
 } from '../evaluate/evaluate-object.ts';
-import type { Manifest } from '../evaluate/parse-manifests.ts';
 import { type AuditedRule, auditRule } from '../observe/audit/audited-rule.ts';
 import { compareTexts } from '../rules/compare-texts.ts';
 import type { Rule, RuleSet } from '../rules/rule-set.ts';
@@ -26,9 +25,12 @@ export type Scan = Omit<ReadWorkloads<Scanned>, 'workloads'> & {
   /** Rules whose trust ends, the first one first. */
   readonly ends: readonly TrustEnd[];
   readonly workloads: readonly ScannedWorkload[];
-  /** Objects in which something looks like an image that their kind does not name. One sentence each. */
-  readonly notEvaluated: readonly string[];
+  /** Objects in which something looks like an image that their kind does not name. */
+  readonly notEvaluated: readonly NotEvaluatedObject[];
 };
+
+/** `message` is one sentence with the name of the object. */
+export type NotEvaluatedObject = { readonly namespace: string; readonly message: string };
 
 /** `phase` is that of the day for which the rules are evaluated. */
 export type TrustEnd = { readonly rule: AuditedRule; readonly until: string; readonly warnFrom: string; readonly phase: TrustPhase };
@@ -52,12 +54,17 @@ type Verdict = Pick<ObjectResult, 'outcome' | 'outcomeIfEnforced' | 'uncertain'>
 
 /** @throws ApiError if the API server cannot be reached, or rejects the credential */
 export async function scan({ rules, facts, ...live }: ScanOptions): Promise<Scan> {
-  const notEvaluated: string[] = [];
+  // By message, since a list that starts over returns an object again.
+  const notEvaluated = new Map<string, NotEvaluatedObject>();
   const compact = createCompactor();
   const { workloads, ...read } = await readWorkloads<Scanned | undefined>(live, (manifest, user) => {
     const evaluation = evaluateObject(manifest, rules, facts, { namespace: '', user, source: 'cluster' });
     if (evaluation.kind === 'evaluated') return compact(evaluation);
-    if (evaluation.kind === 'not-evaluated') notEvaluated.push(describe(manifest, evaluation.why.message));
+    if (evaluation.kind === 'not-evaluated') {
+      const subject = subjectOf(manifest, '');
+      const message = `${renderSubject(subject)} ${evaluation.why.message}`;
+      notEvaluated.set(message, { namespace: subject.namespace, message });
+    }
     return undefined;
   });
   const scanned = workloads.flatMap(({ templates, pods, ...workload }): readonly ScannedWorkload[] => {
@@ -66,7 +73,8 @@ export async function scan({ rules, facts, ...live }: ScanOptions): Promise<Scan
     const verdicts = [...known, ...groups.map(({ value }) => value)];
     return verdicts.length === 0 ? [] : [{ ...workload, ...worst(verdicts), templates: known, pods: groups }];
   });
-  return { ...read, rulesRevision: rules.revision, ends: trustEnds(rules, dayOf(facts.now())), workloads: scanned, notEvaluated };
+  const ends = trustEnds(rules, dayOf(facts.now()));
+  return { ...read, rulesRevision: rules.revision, ends, workloads: scanned, notEvaluated: [...notEvaluated.values()] };
 }
 
 function trustEnds({ rules, namespaceRules }: RuleSet, today: string): readonly TrustEnd[] {
@@ -84,10 +92,6 @@ function trustEnds({ rules, namespaceRules }: RuleSet, today: string): readonly 
 /** Equal for the patterns of one rule. */
 export function ruleKey({ name, source }: AuditedRule): string {
   return JSON.stringify([name, source]);
-}
-
-function describe(manifest: Manifest, message: string): string {
-  return `${renderSubject(subjectOf(manifest, ''))} ${message}`;
 }
 
 /** Keeps what is shown. Texts that many objects share are kept once. */

@@ -81,7 +81,7 @@ async function scan(client: ApiClient, options: ScanOptions, terminal: Terminal)
 /** Findings are in the Reports, so they are no failure of the process that writes them. */
 async function scanReport(client: ApiClient, options: ScanOptions, terminal: Terminal): Promise<ExitCode> {
   // Imported on demand, since most scans write nothing.
-  const { buildReports, replacementReport } = await import('../../scan/report/namespace-report.ts');
+  const { buildReports, createReplacements } = await import('../../scan/report/namespace-report.ts');
   const { servesReports, writeFailure, writeReports } = await import('../../scan/report/write-reports.ts');
   if (!(await servesReports(client))) {
     terminal.err(
@@ -96,7 +96,7 @@ async function scanReport(client: ApiClient, options: ScanOptions, terminal: Ter
     ? await writeReports(client, {
         reports: buildReports(evaluated.found, now),
         namespace,
-        replacementFor: (place) => replacementReport(place, evaluated, now),
+        replacementFor: createReplacements(evaluated, now),
       })
     : await writeFailure(client, 'Nothing was evaluated, because the rules or the custom kinds could not be loaded.', namespace, now);
   const { found } = evaluated ?? {};
@@ -136,7 +136,7 @@ async function evaluateCluster(client: ApiClient, options: ScanOptions, terminal
   const notRead = distinctNotRead([...installation.notRead, ...applied.notRead, ...inputs.notRead, ...found.notRead]);
   const complete = { ...found, notRead };
 
-  terminal.err(renderNotRead(notRead, complete.notEvaluated));
+  terminal.err(renderNotRead(notRead, messagesOf(complete.notEvaluated)));
   if (!quiet) terminal.err(renderLiveRemarks(installation, [...applied.gaps, ...inputs.gaps, ...found.gaps]));
   return { found: complete, isCovered, scopeGap: installation.scope.gap };
 }
@@ -185,11 +185,15 @@ function render(found: Scan, { by, output, quiet }: ScanOptions, { paint }: Term
     findings: byFinding(found),
     endingRules: byEndingRule(found),
     excluded,
-    notEvaluated,
+    notEvaluated: messagesOf(notEvaluated),
     notRead,
     summary,
   };
   return output === 'json' ? `${printJson(document, 2)}\n` : renderMachine(document, output);
+}
+
+function messagesOf(notEvaluated: Scan['notEvaluated']): readonly string[] {
+  return notEvaluated.map(({ message }) => message);
 }
 
 function workloadEntry({ apiVersion, kind, namespace, name, templates, pods, idleCopies, ...verdict }: ScannedWorkload) {

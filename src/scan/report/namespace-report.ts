@@ -51,11 +51,11 @@ const maxResultBytes = 384 * 1024;
 /** Objects without a namespace have no report. `now` is in milliseconds since 1970. */
 export function buildReports(scan: Scan, now: number): readonly NamespaceReport[] {
   const groups = Map.groupBy(scan.workloads, ({ namespace }) => namespace);
-  const gaps = gapsOf(scan);
+  const gapsIn = createGaps(scan);
   return [...groups]
     .filter(([namespace]) => namespace !== '')
     .sort(([one], [other]) => compareTexts(one, other))
-    .map(([namespace, workloads]) => reportOf(namespace, workloads, { ...scan, gaps, now }));
+    .map(([namespace, workloads]) => reportOf(namespace, workloads, { ...scan, gaps: gapsIn(namespace), now }));
 }
 
 export type ScannedCluster = {
@@ -69,15 +69,20 @@ export type ScannedCluster = {
  * What replaces the report of a namespace in which the scan found no workload: only an error, if it may have some. Undefined if it certainly
  * has none, or is excluded.
  */
-export function replacementReport(namespace: string, scanned: ScannedCluster, now: number): NamespaceReport | undefined {
-  const { found, isCovered, scopeGap } = scanned;
-  const gaps = isCovered(namespace) ? gapsOf(found) : scopeGap === undefined ? [] : [scopeGap];
-  return gaps.length === 0 ? undefined : reportOf(namespace, [], { ...found, gaps, now });
+export function createReplacements({ found, isCovered, scopeGap }: ScannedCluster, now: number) {
+  const gapsIn = createGaps(found);
+  const gapsOfExcluded = scopeGap === undefined ? [] : [scopeGap];
+  return (namespace: string): NamespaceReport | undefined => {
+    const gaps = isCovered(namespace) ? gapsIn(namespace) : gapsOfExcluded;
+    return gaps.length === 0 ? undefined : reportOf(namespace, [], { ...found, gaps, now });
+  };
 }
 
-/** What the scan has missed, in any namespace. One sentence each. */
-function gapsOf({ notRead, notEvaluated }: Pick<Scan, 'notRead' | 'notEvaluated'>): readonly string[] {
-  return [...notRead.map((each) => `cannot read ${renderPlace(each)}: ${each.message}`), ...notEvaluated];
+/** What the scan may have missed in a namespace, one sentence each. Names of objects in other namespaces are not shown there. */
+function createGaps({ notRead, notEvaluated }: Pick<Scan, 'notRead' | 'notEvaluated'>): (namespace: string) => readonly string[] {
+  const general = notRead.map((each) => `cannot read ${renderPlace(each)}: ${each.message}`);
+  const own = Map.groupBy(notEvaluated, ({ namespace }) => namespace);
+  return (namespace) => [...general, ...(own.get(namespace) ?? []).map(({ message }) => message)];
 }
 
 type Circumstances = Pick<Scan, 'rulesRevision'> & { readonly gaps: readonly string[]; readonly now: number };

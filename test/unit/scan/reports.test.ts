@@ -222,17 +222,28 @@ describe('Reports', () => {
     expect(exitCode).toBe(2);
   });
 
-  test('are not deleted if an object in them could not be evaluated', async () => {
+  test('are not deleted if an object in them could not be evaluated, and no other Report shows its name', async () => {
     const strange: LiveObject = {
       apiVersion: 'argoproj.io/v1alpha1',
       kind: 'Rollout',
       metadata: { name: 'strange', namespace: 'shop' },
       spec: { canary: { image: 'docker.io/acme/x:1' } },
     };
-    const { reportOf, exitCode } = await report([...earlier, strange], ['--custom-kinds', 'deploy/custom-kinds/custom-kinds.yaml']);
+    const other = pod({ namespace: 'other', image: 'registry.example.com/x' });
+    const { reportOf, exitCode, err } = await report(
+      [...earlier, strange, other],
+      ['--custom-kinds', 'deploy/custom-kinds/custom-kinds.yaml'],
+      { expiring: ['/apis/argoproj.io/v1alpha1/rollouts'] },
+    );
     expect(reportOf('shop').results).toMatchObject([
-      { result: 'error', message: expect.stringContaining('spec.canary.image looks like an image') },
+      {
+        result: 'error',
+        message: expect.stringMatching(/Rollout shop\/strange .* spec\.canary\.image looks like an image\. Add its path$/),
+      },
     ]);
+    expect(reportOf('billing')).toBeUndefined();
+    expect(reportOf('other').summary).toMatchObject({ pass: 1, error: 0 });
+    expect(err.match(/shop\/strange/g)).toHaveLength(1);
     expect(exitCode).toBe(2);
   });
 
