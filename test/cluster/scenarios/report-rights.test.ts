@@ -250,3 +250,30 @@ test('the webhook may not write Reports', async () => {
     expect(stdout.trim()).toBe('no');
   }
 });
+
+test('without the permission to list Pods, no Report is deleted, and an error replaces results that are no longer certain', async () => {
+  await admin.create('/api/v1/namespaces/empty/pods', pod('denied', running('docker.io/acme/web:1')));
+  await runReport();
+  expect((await reportsIn('empty')).map(({ summary }) => summary)).toEqual([{ fail: 1, error: 0, warn: 0, pass: 0, skip: 0 }]);
+
+  const path = '/apis/rbac.authorization.k8s.io/v1/clusterroles/regkeeper-report';
+  const role = await admin.get<Role>(path);
+  const without = (resources: string[]) => resources.filter((each) => each !== 'pods');
+  await admin.replace(path, { ...role, rules: role.rules.map((rule) => ({ ...rule, resources: without(rule.resources) })) });
+  const isForbidden = () =>
+    account.request(read('/api/v1/pods')).then(
+      () => undefined,
+      (error: { status?: number }) => error.status === 403 || undefined,
+    );
+  await waitFor(isForbidden, { deadlineSeconds: 30, what: 'the permission to be removed' });
+
+  const { exitCode, err, out } = await runReport();
+  expect(exitCode).toBe(2);
+  expect(err).toContain('cannot read pods in all namespaces');
+  expect(out).toContain('2 Reports written (1 with only an error), 0 deleted');
+  expect((await reportsIn('empty')).map(({ summary, results }) => [summary, results.map(({ result }) => result)])).toEqual([
+    [{ fail: 0, error: 1, warn: 0, pass: 0, skip: 0 }, ['error']],
+  ]);
+  const [shop] = await reportsIn('shop');
+  expect(shop?.results.map(({ result, resources }) => `${result} ${resources?.[0]?.name}`)).toEqual(['error undefined', 'pass rollout']);
+});
