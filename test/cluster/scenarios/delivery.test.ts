@@ -354,7 +354,9 @@ describe('the source', () => {
     await putSourceText('corp-source', JSON.stringify({ auths: { 'reg.example.com': own } }));
     const unavailable = () => delivery.metric('regkeeper_delivery_findings{finding="content-unavailable"}');
     await waitFor(async () => ((await unavailable()) ?? 0) > 0, { deadlineSeconds: 60, what: 'the finding' });
-    expect(delivery.log()).toContainEqual(expect.objectContaining({ msg: expect.stringContaining('exceed the 1 MiB limit for a Secret') }));
+    expect(delivery.log()).toContainEqual(
+      expect.objectContaining({ msg: expect.stringContaining('exceeds the 1 MiB limit for a Secret') }),
+    );
     expect(loginsOf(await waitForCopy(namespace))['reg.example.com']).toBe('robot:large');
     expect(await delivery.metric('regkeeper_delivery_writes_total{action="update",outcome="failed"}')).toBe(0);
     const memory = (await delivery.metric('process_resident_memory_bytes')) ?? 0;
