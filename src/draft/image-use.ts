@@ -6,6 +6,7 @@ import { type EvaluatedImage, renderSubject } from '../evaluate/evaluate-object.
 import { type ImageReference, parseImage } from '../image/reference.ts';
 import { renderPath } from '../object/json.ts';
 import type { BuildShape, ImageSlot, ObjectShape, PodShape } from '../object/object-shape.ts';
+import { shortNamesFor } from '../rules/short-names.ts';
 import { type FollowedTags, followedTags } from './followed-tags.ts';
 import { readShape } from './read-shape.ts';
 
@@ -62,7 +63,7 @@ function usesOf(shape: ObjectShape, namespace: string, references: ReferencesByS
   const explained = new Set(withSecrets.flatMap(({ slots }) => slots.filter(isPulledHere)));
   const imagesOf = (slots: readonly ImageSlot[]) => {
     const images = (some: readonly ImageSlot[]) => some.flatMap((slot) => references.get(slot)?.reference ?? []);
-    const shortNames = images(slots.filter(({ imported }) => !imported)).filter(({ qualified }) => !qualified);
+    const shortNames = images(slots.filter((slot) => shortNamesFor(slot, 'reject') === 'reject')).filter(({ qualified }) => !qualified);
     return { images: images(slots), shortNames };
   };
   return [

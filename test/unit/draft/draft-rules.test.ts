@@ -79,6 +79,13 @@ describe('comments', () => {
 
   const stream = (spec: object, name = 'ruby', kind = 'ImageStream') =>
     `---\n${JSON.stringify({ apiVersion: 'image.openshift.io/v1', kind, metadata: { name, namespace: 'shop' }, ...spec })}\n`;
+  const build = (spec: object, kind = 'BuildConfig') =>
+    `---\n${JSON.stringify({
+      apiVersion: 'build.openshift.io/v1',
+      kind,
+      metadata: { name: 'app', namespace: 'shop' },
+      spec: { source: { git: { uri: 'https://git.example.com/a' } }, strategy: { dockerStrategy: {} }, ...spec },
+    })}\n`;
   const imported = { kind: 'DockerImage', name: 'centos/ruby-27-centos7:latest' };
 
   test.each([
@@ -89,7 +96,9 @@ describe('comments', () => {
       'an ImageStreamImport',
       stream({ spec: { import: true, images: [{ from: imported, to: { name: '2.7' } }] } }, 'r', 'ImageStreamImport'),
     ],
-  ])('%s imports names without a registry from Docker Hub whatever shortNames is, so it is not set', (_title, objects) => {
+    ['a BuildConfig that only pushes', build({ output: { to: { kind: 'DockerImage', name: 'team/app:1' } } })],
+    ['a Build that only pushes', build({ output: { to: { kind: 'DockerImage', name: 'team/app:1' } } }, 'Build')],
+  ])('%s uses Docker Hub for names without a registry whatever shortNames is, so it is not set', (_title, objects) => {
     const tried = tryText(objects);
     expect(registriesOf(tried)).toEqual(['docker.io']);
     expect(tried.text).not.toContain('shortNames');
@@ -97,8 +106,13 @@ describe('comments', () => {
   });
 
   test('the comment about names without a registry lists those that nodes and builds pull', () => {
-    const { text } = tryText(stream({ spec: { tags: [{ name: '2.7', from: imported }] } }) + pod(['a/b']));
-    expect(text).toContain('# Image names without a registry are treated as Docker Hub images: 1 name, such as a/b.\n');
+    const strategy = { dockerStrategy: { from: { kind: 'DockerImage', name: 'base/c' } } };
+    const { text } = tryText(
+      stream({ spec: { tags: [{ name: '2.7', from: imported }] } }) +
+        pod(['a/b']) +
+        build({ strategy, output: { to: { kind: 'DockerImage', name: 'team/app:1' } } }),
+    );
+    expect(text).toContain('# Image names without a registry are treated as Docker Hub images: 2 names, such as a/b, base/c.\n');
   });
 
   test('the internal registry of OpenShift is left to the platform', () => {
