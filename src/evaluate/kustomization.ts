@@ -51,13 +51,13 @@ function pathsToRender(start: Kustomization, byFolder: ReadonlyMap<string, Kusto
 }
 
 /** Lists of objects. All other paths are of files that are not deployed, or not as they are. */
-const listsOfObjects = new Set(['resources', 'bases', 'crds']);
+const listsOfObjects = new Set(['resources', 'bases']);
 
 /** Fields that change neither an image nor the namespace of a listed object. Any other field may. */
 const harmless = new Set([
   ...[...listsOfObjects, 'apiVersion', 'kind', 'metadata', 'labels', 'commonLabels', 'commonAnnotations', 'namePrefix', 'nameSuffix'],
   ...['configMapGenerator', 'secretGenerator', 'generatorOptions', 'generators', 'helmCharts', 'helmGlobals', 'replicas'],
-  ...['validators', 'openapi', 'sortOptions', 'buildMetadata'],
+  ...['validators', 'crds', 'openapi', 'sortOptions', 'buildMetadata'],
 ]);
 
 function changesObjects({ fields }: Kustomization): boolean {

@@ -137,12 +137,15 @@ describe('of a kustomization', () => {
   test('labels, prefixes and generators change no image, even if a directory has the same name', async () => {
     const files = {
       'kustomization.yaml':
-        'resources: [web]\nlabels: [{pairs: {app: web}}]\nnamePrefix: web\nconfigMapGenerator: [{name: web, literals: [a=b]}]\ncrds: [crd.yaml]\n',
+        'resources: [web, crd.yaml]\nlabels: [{pairs: {app: web}}]\nnamePrefix: web\nconfigMapGenerator: [{name: web, literals: [a=b]}]\ncrds: [crd.yaml, definitions.json]\n',
       'web/kustomization.yaml': 'resources: [a.yaml]\n',
       'web/a.yaml': object,
       'crd.yaml': object,
+      'definitions.json': '{}',
     };
-    expect((await readFiles(files)).objects).toEqual(['crd.yaml', 'web/a.yaml']);
+    const { objects, problems } = await readFiles(files);
+    expect(objects).toEqual(['crd.yaml', 'web/a.yaml']);
+    expect(problems[0]).toMatch(/1 file that it uses was not evaluated: definitions\.json$/);
   });
 
   test('a component patches, and so does a directory of transformers', async () => {
