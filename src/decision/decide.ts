@@ -2,14 +2,7 @@
 import { isFoundUnderUsualKey, type Lookup } from '../credentials/usual-key.ts';
 import { dockerHub } from '../image/docker-hub.ts';
 import { quote } from '../image/problem.ts';
-import {
-  canonicalName,
-  completeRegistryHost,
-  formatReference,
-  type ImageReference,
-  parseImage,
-  repositoryAsWritten,
-} from '../image/reference.ts';
+import { canonicalName, formatReference, type ImageReference, parseImage, repositoryAsWritten } from '../image/reference.ts';
 import { formatCount } from '../image/wording.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
@@ -20,7 +13,7 @@ import { secretsOf } from '../rules/rule-secrets.ts';
 import type { Mode, NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames } from '../rules/rule-set.ts';
 import { aliasesOf, shortNamesAreUncertain, shortNamesFor } from '../rules/short-names.ts';
 import type { ChangeRequest, Decision, ImageDecision, ImageFinding, Injection, Message, Notice, Outcome } from './decision.ts';
-import { type EvaluationContext, effectiveSettings, evaluateImage, severity } from './evaluate-image.ts';
+import { type EvaluationContext, effectiveSettings, evaluateImage, severity, warnAboutHost } from './evaluate-image.ts';
 import type { Facts } from './facts.ts';
 import { injectIntoBuild } from './inject/inject-build.ts';
 import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
@@ -249,13 +242,8 @@ function evaluateSlot(slot: ImageSlot, context: SlotContext): ImageDecision {
   if (slot.lookupOnly && decision.outcomeBeforeMode !== 'allowed')
     return { ...decision, outcomeBeforeMode: 'allowed', reason: 'lookup-only' };
   if (isOld(decision)) return { ...weaken(decision, 'not-introduced'), old: true };
-  return looksLikeHost(decision) ? { ...decision, outcomeBeforeMode: 'warned', reason: 'registry-host' } : decision;
-}
-
-/** A registry host alone is read as an official image of Docker Hub. If those are trusted, only a warning shows the mistake. */
-function looksLikeHost({ slot, stream, outcomeBeforeMode, verdict, reference }: ImageDecision): boolean {
-  if (slot.content.kind !== 'image' || stream || outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || !reference) return false;
-  return reference.host === dockerHub && completeRegistryHost(reference) !== undefined;
+  // The user has not written the name of a stream's image.
+  return slot.content.kind === 'image' && !decision.stream ? warnAboutHost(decision) : decision;
 }
 
 function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {

@@ -1,5 +1,6 @@
 /** Evaluates one image name in one namespace by the rules. Used by `decide` for each slot, and by the `explain` command. */
-import { type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
+import { dockerHub } from '../image/docker-hub.ts';
+import { completeRegistryHost, type ImageProblem, type ImageReference, parseImage } from '../image/reference.ts';
 import type { Origin } from '../rules/language/problem.ts';
 import type { NamespaceContext, NamespaceSettings, Rule, RuleSet, SettingsAnswer, ShortNames, Unconfigured } from '../rules/rule-set.ts';
 import { dayOf, firstToEnd, trustPhase } from '../rules/trust-end.ts';
@@ -24,6 +25,15 @@ export function evaluateImage(text: string, context: EvaluationContext): ImageEv
   if (reference.qualified || shortNames === 'docker.io') return evaluateReference(reference, context);
   if (shortNames === 'reject') return { verdict: 'untrusted', reason: 'short-name', outcomeBeforeMode: 'denied', reference, trustedBy: [] };
   return evaluateSearched(text, shortNames, context);
+}
+
+/** A registry host alone is parsed as an official image of Docker Hub. If those are trusted, only a warning shows the mistake. */
+export function warnAboutHost<Evaluation extends ImageEvaluation>(evaluation: Evaluation): Evaluation {
+  const { outcomeBeforeMode, verdict, reference } = evaluation;
+  if (outcomeBeforeMode !== 'allowed' || verdict !== 'trusted' || reference?.host !== dockerHub) return evaluation;
+  return completeRegistryHost(reference) === undefined
+    ? evaluation
+    : { ...evaluation, outcomeBeforeMode: 'warned', reason: 'registry-host' };
 }
 
 /**

@@ -70,6 +70,22 @@ function resolve(
   return 'image' in found ? { kind: 'resolved', ...common, image: qualified(found.image) } : { kind: 'unresolved', ...common, ...found };
 }
 
+/**
+ * Where the image of a tag comes from that follows another tag or image, before any reference policy. A reference without a stream means the
+ * stream of the tag itself. Undefined if the image is not known.
+ */
+export function originOfFollowed(
+  { kind, namespace, name }: StreamReference,
+  stream: { readonly namespace: string; readonly name: string },
+  facts: StreamFacts,
+  memo = streamMemo(),
+): string | undefined {
+  const own = { namespace: namespace ?? stream.namespace, streamName: stream.name, tagName: name };
+  const known = { ...facts, memo };
+  const origin = kind === 'ImageStreamTag' ? originOf(followedTag(own), known) : originOfImage(name, own, name, known);
+  return 'reference' in origin ? qualified(origin.reference) : undefined;
+}
+
 type NotFound = { readonly why?: string; readonly tooLarge?: true };
 type Found = { readonly image: string } | NotFound;
 
@@ -129,12 +145,16 @@ function originOf(start: TagLocation, facts: MemoFacts): ImageOrigin | NotFound 
     if (from.kind === 'DockerImage') return { reference: from.name };
     const namespaceOfFrom = from.namespace ?? namespace;
     if (from.kind !== 'ImageStreamTag') return originOfImage(from.name, { ...location, namespace: namespaceOfFrom }, label, facts);
-    // A name without a colon is a tag of the same stream.
-    const [otherStream, otherTag] = splitAt(from.name, ':');
-    location = { namespace: namespaceOfFrom, streamName: otherStream ?? streamName, tagName: otherTag ?? from.name };
+    location = followedTag({ namespace: namespaceOfFrom, streamName, tagName: from.name });
   }
   const { namespace, streamName, tagName } = start;
   return { why: `image stream tag ${namespace}/${streamName}:${tagName} refers to a chain of more than ${longestChain} other tags` };
+}
+
+/** A name without a colon is a tag of the same stream. */
+function followedTag({ namespace, streamName, tagName: written }: TagLocation): TagLocation {
+  const [otherStream, otherTag] = splitAt(written, ':');
+  return { namespace, streamName: otherStream ?? streamName, tagName: otherTag ?? written };
 }
 
 function originOfImage(name: string, { namespace, streamName }: TagLocation, label: string, facts: MemoFacts) {

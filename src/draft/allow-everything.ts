@@ -4,6 +4,7 @@ import { type EvaluatedImage, type ObjectResult, renderSubject } from '../evalua
 import { hashRules } from '../loading/load-rules.ts';
 import { compileRuleSet } from '../rules/compile/compile.ts';
 import type { RuleSet } from '../rules/rule-set.ts';
+import type { FollowedTags } from './followed-tags.ts';
 
 /** Rules that allow every image. What they still deny, no rules can allow. */
 export function allowEverything(): RuleSet {
@@ -22,8 +23,8 @@ export function describeDenied({ messages }: ObjectResult, rules: RuleSet): stri
 }
 
 /** A line for each image that is not known yet. */
-export function describeUnknownImages({ object, images }: ObjectResult): readonly string[] {
-  const unknown = images.filter(({ verdict }) => verdict === 'unresolved' || verdict === 'invalid');
+export function describeUnknownImages({ object, images }: ObjectResult, followed: FollowedTags): readonly string[] {
+  const unknown = images.filter(({ verdict, path }) => (verdict === 'unresolved' || verdict === 'invalid') && !followed.has(path));
   return [...new Set(unknown.map((image) => `${renderSubject(object)}, ${image.path}: ${renderUnknown(image)}`))];
 }
 

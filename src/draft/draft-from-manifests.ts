@@ -7,6 +7,7 @@ import type { ParsedManifests } from '../evaluate/parse-manifests.ts';
 import type { Kinds } from '../object/kinds.ts';
 import { allowEverything, describeDenied, describeUnknownImages } from './allow-everything.ts';
 import { type Draft, draftRules } from './draft-rules.ts';
+import { followedTags } from './followed-tags.ts';
 import { imageUses } from './image-use.ts';
 import { registrySecrets } from './registry-secrets.ts';
 import type { DraftNotes } from './render-draft.ts';
@@ -32,12 +33,17 @@ export function draftFromManifests(input: ParsedManifests, { perPath, ...options
   const known = { ...options, user: 'developer', assumeComplete: false, now: 0 };
   const rules = allowEverything();
   const evaluation = evaluate(input, rules, known);
-  const uses = imageUses(evaluation, factsFromObjects(input.manifests, known));
+  const facts = factsFromObjects(input.manifests, known);
+  const uses = imageUses(evaluation, facts);
   const denied = evaluation.results.filter(({ outcome }) => outcome === 'denied');
   const notes: DraftNotes = {
     objects: evaluation.results.length,
     denied: denied.map((result) => describeDenied(result, rules)),
-    unknown: evaluation.results.filter(({ outcome }) => outcome !== 'denied').flatMap(describeUnknownImages),
+    unknown: evaluation.results.flatMap((result, index) => {
+      const manifest = evaluation.evaluated[index];
+      if (!manifest || result.outcome === 'denied') return [];
+      return describeUnknownImages(result, followedTags(manifest, options.namespace, facts));
+    }),
     notEvaluated: evaluation.notEvaluated.map(renderNotEvaluated),
   };
   return { draft: draftRules(uses, registrySecrets(input.manifests, options.namespace), { perPath }), notes, evaluation, denied };

@@ -16,7 +16,7 @@ export type Draft = {
   readonly internal: readonly RegistryUse[];
   /** Registries from which no image can come, such as a web site. They get no rule. */
   readonly unlikely: readonly (RegistryUse & { readonly why: string })[];
-  /** Images without a registry, sorted. */
+  /** Images without a registry that nodes or builds pull, sorted. */
   readonly shortNames: readonly string[];
 };
 
@@ -69,7 +69,7 @@ export function draftRules(uses: readonly ImageUse[], secrets: RegistrySecrets, 
     })),
     internal: sorted.filter(({ isInternal }) => isInternal).map(renderUse),
     unlikely: sorted.flatMap((group) => (group.why === undefined ? [] : [{ ...renderUse(group), why: group.why }])),
-    shortNames: sortedSet(images.filter(({ qualified }) => !qualified).map(({ written }) => written)),
+    shortNames: sortedSet(uses.flatMap((use) => use.shortNames).map(({ written }) => written)),
   };
 }
 

@@ -10,7 +10,7 @@ export type NotEvaluated = {
   /** 1-based. Absent for an object. */
   readonly column?: number;
   readonly code: NotEvaluatedCode;
-  /** One or two sentences with the reason and the fix, without the full stop at the end. */
+  /** Up to three sentences with the reason and the fix, without the full stop at the end. */
   readonly message: string;
   readonly object?: Subject;
 };

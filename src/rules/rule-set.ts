@@ -177,8 +177,8 @@ export type RuleSet = {
   /** Exemptions that match the reference and apply in the namespace, including expired ones. The last to expire comes first. */
   exemptionsFor(reference: ImageReference, context: NamespaceContext): Answer<readonly Exemption[]>;
   /**
-   * Rules that the author of a denied image probably meant, at most three, nearest first. Only trusting, non-internal rules of the
-   * namespace: first those with the same host but another port or path, then those with a similar host.
+   * Rules that the author of a denied image probably meant, at most three, nearest first. Only trusting rules of the namespace and
+   * internal registries: first those with the same host but another port or path, then those with a similar host.
    */
   nearest(reference: ImageReference, context: NamespaceContext): readonly Rule[];
 };

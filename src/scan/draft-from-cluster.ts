@@ -2,6 +2,7 @@
 import type { Facts } from '../decision/facts.ts';
 import { allowEverything, describeDenied, describeUnknownImages } from '../draft/allow-everything.ts';
 import { type Draft, draftRules } from '../draft/draft-rules.ts';
+import { followedTags } from '../draft/followed-tags.ts';
 import { type ImageUse, imageUses } from '../draft/image-use.ts';
 import type { RegistrySecrets } from '../draft/registry-secrets.ts';
 import type { DraftNotes } from '../draft/render-draft.ts';
@@ -49,7 +50,7 @@ export async function draftFromCluster(options: ClusterDraftOptions): Promise<Cl
     const { result } = evaluation;
     const uses = imageUses({ results: [result], evaluated: [manifest] }, facts);
     if (result.outcome === 'denied') return { ...nothing, uses, denied: [describeDenied(result, rules)] };
-    return { ...nothing, uses, unknown: describeUnknownImages(result) };
+    return { ...nothing, uses, unknown: describeUnknownImages(result, followedTags(manifest, '', facts)) };
   });
 
   const found = read.workloads.flatMap(({ templates, pods, ...workload }) => {

@@ -4,7 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { asConfigurationError } from '../../app/as-configuration-error.ts';
 import { soften } from '../../decision/decide.ts';
 import type { ImageEvaluation } from '../../decision/decision.ts';
-import { effectiveSettings, evaluateImage } from '../../decision/evaluate-image.ts';
+import { effectiveSettings, evaluateImage, warnAboutHost } from '../../decision/evaluate-image.ts';
 import { describeEvaluation, registriesVary, renderContact, renderHelp } from '../../decision/message.ts';
 import { readStandardInput } from '../../evaluate/read-manifests.ts';
 import { maskUserinfo, quote } from '../../image/problem.ts';
@@ -205,7 +205,7 @@ function explain(image: string, { rules, labels }: Basis, { namespace = 'default
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const action = push ? 'push' : 'pull';
   const shortNames = shortNamesFor({ action }, rules.settings.shortNames);
-  const evaluation = evaluateImage(image, { rules, place, settings, shortNames, facts: { now: () => date ?? Date.now() } });
+  const evaluation = warnAboutHost(evaluateImage(image, { rules, place, settings, shortNames, facts: { now: () => date ?? Date.now() } }));
   const { reference, problem, trustedBy } = evaluation;
   const description = describeEvaluation(evaluation, { place, nearest: rules.nearest, variesByNamespace: registriesVary(rules) });
   const secretsNamed = trustedBy.some(({ pullSecrets, pushSecret }) => pullSecrets.length > 0 || pushSecret !== undefined);

@@ -14,8 +14,8 @@ import { isSharedRegistry, registrableDomain } from './registry-owner.ts';
 const maxProposals = 3;
 
 /**
- * Returns a function that proposes rules for an image that no rule trusts. It proposes trusting, non-internal rules of the namespace, and
- * only if `match` trusts what they match. A proposed pattern differs from the image in one thing only, and never leads to the registry of
+ * Returns a function that proposes rules for an image that no rule trusts. It proposes trusting rules of the namespace and internal
+ * registries, and only if `match` trusts what they match. A proposed pattern differs from the image in one thing only, and never leads to the registry of
  * another owner (see registry-owner.ts):
  * - an organization on Docker Hub instead of the official image of that name
  * - a missing or another port
@@ -26,9 +26,7 @@ const maxProposals = 3;
  * number of rules, so this is for denials only. A rule whose trust ends is never proposed.
  */
 export function indexNearestRules(rules: readonly Rule[], match: RuleSet['match']): RuleSet['nearest'] {
-  const proposable = rules.filter(
-    ({ trust, until, internal, pattern }) => trust && until === undefined && !internal && pattern.host.kind !== 'any',
-  );
+  const proposable = rules.filter(({ trust, until, pattern }) => trust && until === undefined && pattern.host.kind !== 'any');
   return (reference, context) => {
     const near: { rule: Rule; distance: readonly number[] }[] = [];
     const domain = registrableDomain(reference.host);

@@ -5,6 +5,7 @@ import { canonicalRule } from '../compile/rule-fields.ts';
 import { parsePattern, resolvePattern } from '../language/pattern.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
 import { indexRules } from '../match/match.ts';
+import { indexNearestRules } from '../match/similar-registries.ts';
 import type { NamespaceContext, Rule, RuleSet, ShortNames } from '../rule-set.ts';
 
 export type Platform = {
@@ -66,14 +67,19 @@ export function withPlatform(
       if (!externalRule || !isLessSpecific(answer.value, written, context)) return answer;
       return answer.limit?.pattern.host.kind === 'exact' ? { ...answer, value: externalRule } : { value: externalRule };
     };
+  const match = onPlatform(written.match);
   const ruleSet: RuleSet = {
     ...written,
     revision: hash(JSON.stringify(parts)).slice(0, 12),
     writtenRevision: written.revision,
     settings: { ...written.settings, shortNames: meaning },
     rules: [...added, ...written.rules],
-    match: onPlatform(written.match),
+    match,
     matchCluster: onPlatform(written.matchCluster),
+    nearest(reference, context) {
+      const ofNamespace = written.namespaceRules.get(context.namespace) ?? [];
+      return indexNearestRules([...added, ...written.rules, ...ofNamespace], match)(reference, context);
+    },
   };
   const conflicts = () => {
     const conflictOf = indexInternal(internalRules);

@@ -77,6 +77,44 @@ describe('comments', () => {
     expect(parse(tryText(pod(['docker.io/library/nginx'])).text)).not.toHaveProperty('shortNames');
   });
 
+  const stream = (spec: object, name = 'ruby', kind = 'ImageStream') =>
+    `---\n${JSON.stringify({ apiVersion: 'image.openshift.io/v1', kind, metadata: { name, namespace: 'shop' }, ...spec })}\n`;
+  const build = (spec: object, kind = 'BuildConfig') =>
+    `---\n${JSON.stringify({
+      apiVersion: 'build.openshift.io/v1',
+      kind,
+      metadata: { name: 'app', namespace: 'shop' },
+      spec: { source: { git: { uri: 'https://git.example.com/a' } }, strategy: { dockerStrategy: {} }, ...spec },
+    })}\n`;
+  const imported = { kind: 'DockerImage', name: 'centos/ruby-27-centos7:latest' };
+
+  test.each([
+    ['an ImageStream', stream({ spec: { tags: [{ name: '2.7', from: imported }] } })],
+    ['an ImageStream for a whole repository', stream({ spec: { dockerImageRepository: 'centos/ruby-27-centos7' } })],
+    ['an ImageStreamTag', stream({ tag: { from: imported } }, 'ruby:2.7', 'ImageStreamTag')],
+    [
+      'an ImageStreamImport',
+      stream({ spec: { import: true, images: [{ from: imported, to: { name: '2.7' } }] } }, 'r', 'ImageStreamImport'),
+    ],
+    ['a BuildConfig that only pushes', build({ output: { to: { kind: 'DockerImage', name: 'team/app:1' } } })],
+    ['a Build that only pushes', build({ output: { to: { kind: 'DockerImage', name: 'team/app:1' } } }, 'Build')],
+  ])('%s uses Docker Hub for names without a registry whatever shortNames is, so it is not set', (_title, objects) => {
+    const tried = tryText(objects);
+    expect(registriesOf(tried)).toEqual(['docker.io']);
+    expect(tried.text).not.toContain('shortNames');
+    expect(tried.enforced.summary.denied).toBe(0);
+  });
+
+  test('the comment about names without a registry lists those that nodes and builds pull', () => {
+    const strategy = { dockerStrategy: { from: { kind: 'DockerImage', name: 'base/c' } } };
+    const { text } = tryText(
+      stream({ spec: { tags: [{ name: '2.7', from: imported }] } }) +
+        pod(['a/b']) +
+        build({ strategy, output: { to: { kind: 'DockerImage', name: 'team/app:1' } } }),
+    );
+    expect(text).toContain('# Image names without a registry are treated as Docker Hub images: 2 names, such as a/b, base/c.\n');
+  });
+
   test('the internal registry of OpenShift is left to the platform', () => {
     const tried = tryText(
       pod([
@@ -124,6 +162,47 @@ describe('comments', () => {
     };
     const { text } = tryText(JSON.stringify(build));
     expect(text).toContain('# - BuildConfig default/app, spec.strategy.sourceStrategy.from.name: default/base:1: the image stream is not ');
+  });
+
+  const streamOf = (tags: readonly object[], more: object = {}, name = 'app', kind = 'ImageStream') =>
+    `---\n${JSON.stringify({ apiVersion: 'image.openshift.io/v1', kind, metadata: { name }, spec: { tags }, ...more })}\n`;
+  const latest = { name: 'latest', from: { kind: 'DockerImage', name: 'a.io/x:1' }, referencePolicy: { type: 'Local' } };
+  const following = (name: string, more: object = {}) => ({ name: '1.0', from: { kind: 'ImageStreamTag', name, ...more } });
+  const digest = `sha256:${'1'.repeat(64)}`;
+  const history = (tag: string, registry: string) => ({
+    status: { tags: [{ tag, items: [{ image: digest, dockerImageReference: `${registry}/x@${digest}` }] }] },
+  });
+
+  test.each([
+    ['of the same stream', streamOf([latest, following('latest')]), ['a.io']],
+    ['of the same stream with its name', streamOf([latest, following('app:latest')]), ['a.io']],
+    ['that follows another one', streamOf([{ ...following('1.0'), name: '1' }, latest, following('latest')]), ['a.io']],
+    ['of another stream of the input', streamOf([following('base:latest')]) + streamOf([latest], {}, 'base'), ['a.io']],
+    ['that was imported', streamOf([following('old')], history('old', 'b.io')), ['b.io']],
+    [
+      'by the digest of its image',
+      streamOf([{ name: '1.0', from: { kind: 'ImageStreamImage', name: `app@${digest}` } }], history('old', 'b.io')),
+      ['b.io'],
+    ],
+    ['as an ImageStreamTag', streamOf([latest]) + streamOf([], { tag: following('latest') }, 'app:1.0', 'ImageStreamTag'), ['a.io']],
+  ])('a tag that follows a tag %s is known', (_title, objects, registries) => {
+    const tried = tryText(objects);
+    expect(registriesOf(tried)).toEqual(registries);
+    expect(tried.text).not.toMatch(/not known yet|internalRegistries/);
+  });
+
+  test.each([
+    ['the stream does not contain', streamOf([latest, following('none')]), '"none"'],
+    ['has no image', streamOf([{ name: 'latest' }, following('latest')]), '"latest"'],
+    ['refers to itself', streamOf([following('1.0')]), '"1.0"'],
+    ['is in another namespace', streamOf([latest, following('app:latest', { namespace: 'other' })]), '"app:latest"'],
+    ['of an unknown stream', streamOf([latest, following('base:latest')]), '"base:latest"'],
+  ])('a tag that follows a tag that %s is not known yet', (_title, objects, name) => {
+    expect(tryText(objects).notes.unknown).toEqual([
+      expect.stringMatching(
+        `^ImageStream default/app, spec\\.tags\\[\\d\\]\\.from\\.name: ImageStreamTag ${name} is resolved only when it is used$`,
+      ),
+    ]);
   });
 
   test('long lists are cut', () => {

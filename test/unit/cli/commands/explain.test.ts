@@ -383,6 +383,55 @@ describe('several images', () => {
   });
 });
 
+describe('a registry host without a repository', () => {
+  const file = () => join(folder, 'hosts.yaml');
+  const explainHosts = async (rules: string, ...words: readonly string[]) => {
+    await writeFile(file(), rules);
+    return runCommand('explain', ...words, '--rules', file());
+  };
+  const officials = 'contact: the platform team\nrules: [{registry: docker.io/library}]';
+
+  test('gets the same warning as from check', async () => {
+    const { exitCode, out } = await explainHosts(officials, 'reg.example.com:5000');
+    expect(exitCode).toBe(0);
+    expect(out).toMatch(/^verdict +trusted: allowed with a warning$/m);
+    const message =
+      'looks like a registry host without a repository, but is parsed as a Docker Hub image. Use reg.example.com:5000/REPOSITORY.';
+    expect(out).toContain(`message      "reg.example.com:5000" ${message}\n             Contact: the platform team.\n`);
+
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'web' },
+      spec: { containers: [{ name: 'app', image: 'reg.example.com:5000' }] },
+    };
+    await writeFile(join(folder, 'pod.json'), JSON.stringify(pod));
+    const checked = await runCommand('check', '-f', join(folder, 'pod.json'), '--rules', file());
+    expect(checked.out).toContain(message);
+  });
+
+  test.each([
+    ['reg.example.com:5000', '', { verdict: 'trusted', reason: 'registry-host', outcome: 'warned' }],
+    ['quay.io', '', { reason: 'registry-host', outcome: 'warned' }],
+    ['quay.io', '--push', { reason: 'registry-host', outcome: 'warned' }],
+    ['nginx:5000', '', { reason: 'trusted', outcome: 'allowed' }],
+    ['docker.io/library/quay.io', '', { reason: 'trusted', outcome: 'allowed' }],
+  ])('%s %s has the reason and outcome of check', async (image, option, expected) => {
+    const { out } = await explainHosts(officials, image, ...(option ? [option] : []), '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject({ ...expected, rule: { name: 'docker.io/library' } });
+  });
+
+  test.each([
+    ['mode: audit\nrules: [{registry: docker.io/library}]', { reason: 'registry-host', outcome: 'allowed' }],
+    ['rules: [{registry: docker.io/library, trust: false}]', { reason: 'untrusted', outcome: 'denied' }],
+    ['rules: [{registry: docker.io/library}]\nshortNames: reject', { reason: 'short-name', outcome: 'denied' }],
+    ['unconfigured: warn\nrules: []', { reason: 'unconfigured', outcome: 'warned' }],
+  ])('with %j is evaluated by the rules first', async (rules, expected) => {
+    const { out } = await explainHosts(rules, 'quay.io', '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject(expected);
+  });
+});
+
 test('short names that may match several registries are all reported', async () => {
   const file = join(folder, 'short.yaml');
   await writeFile(file, 'shortNames: [a.io, b.io]\nrules: [{registry: a.io, pullSecret: a}, {registry: b.io, pullSecret: b}]');

@@ -32,6 +32,27 @@ test('it prints a rules document that lints cleanly', async () => {
   expect(await runCommand('lint', '--strict', await write('rules.yaml', out))).toMatchObject({ exitCode: 0, out: '' });
 });
 
+test('placeholder images that a kustomization replaces, and its patches, lead to no rule', async () => {
+  const root = await mkdtemp(join(folder, 'kustomize-'));
+  const files = {
+    'kustomization.yaml': 'resources: [web.yaml]\nimages: [{name: web, newName: a.io/web}]\npatches: [{path: patch.yaml}]\n',
+    'web.yaml': pod('web', 'web'),
+    'patch.yaml': 'apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {replicas: 3}\n',
+  };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(root, name), text);
+  const alone = await runCommand('init', '-f', root);
+  expect(alone).toMatchObject({ exitCode: 2, out: '' });
+  expect(alone.err).toContain(
+    `"kubectl kustomize ${root}". 2 files that it uses were not evaluated: ${root}/patch.yaml, ${root}/web.yaml\n`,
+  );
+  const { exitCode, out } = await runCommand('init', '-f', root, await write('other.yaml', pod('other', 'b.io/x')));
+  expect(exitCode).toBe(2);
+  expect(parse(out)).toEqual({ mode: 'audit', rules: [{ registry: 'b.io' }] });
+  expect(out).toMatch(
+    /^# Not evaluated, so their registries may need a rule:\n# - \S*kustomization\.yaml:1:1: a kustomization must be rendered/m,
+  );
+});
+
 test('-o configmap prints it as the rules ConfigMap of an installation', async () => {
   const { out } = await init(pod('web', 'a.io/x:1'), '-o', 'configmap');
   const { data, ...configMap } = parse(out);

@@ -299,6 +299,24 @@ describe('a directory in which some files are not objects', () => {
     expect(table).toContain('1 object evaluated: 0 allowed, 0 warned, 1 denied. 3 inputs were not evaluated\n');
   });
 
+  test('a kustomization that patches objects is reported with its files, in place of false results', async () => {
+    const { exitCode, results, codes, err } = await check({
+      'base/kustomization.yaml': 'resources: [deployment.yaml]\n',
+      'base/deployment.yaml': objectOf('apps/v1', 'Deployment', `{${template}}`),
+      'prod/kustomization.yaml': 'resources: [../base]\npatches: [{path: replicas.yaml}]\n',
+      'prod/replicas.yaml': objectOf('apps/v1', 'Deployment', '{replicas: 3}'),
+      'good.yaml': good,
+    });
+    expect({ exitCode, outcomes: results.map(({ outcome }: { outcome: string }) => outcome), codes }).toEqual({
+      exitCode: 2,
+      outcomes: ['allowed'],
+      codes: ['not-rendered', 'not-rendered'],
+    });
+    expect(err).toContain(
+      'Pass the output of "kubectl kustomize prod". 2 files that it uses were not evaluated: base/deployment.yaml, prod/replicas.yaml\n',
+    );
+  });
+
   test.each([
     ['a chart', { 'web/Chart.yaml': 'apiVersion: v2\nname: web\nversion: 1.0.0\n' }, 'not-rendered'],
     ['a template of a chart', { 'web/templates/a.yaml': 'apiVersion: v1\nkind: {{ .Values.kind }}\n' }, 'not-rendered'],

@@ -1,7 +1,10 @@
 /** Tests which rules are proposed for a denied image. */
 import { describe, expect, test } from 'vitest';
+import { compileNamespaceRules, withNamespaceRules } from '../../../../src/rules/compile/namespace-rules.ts';
+import { parseRulesDocument } from '../../../../src/rules/language/parse.ts';
+import { withPlatform } from '../../../../src/rules/store/add-platform-rules.ts';
 import { compiled, inNamespace, labels, names, rule, unlabelled } from '../build.ts';
-import { referenceOf, ruleSetOf, shop } from '../documents.ts';
+import { fileSource, referenceOf, ruleSetOf, sha256, shop } from '../documents.ts';
 
 describe('suggestions for a denied image', () => {
   test.each([
@@ -84,9 +87,52 @@ describe('suggestions for a denied image', () => {
     expect(ruleSet.nearest(referenceOf(image), shop).map(({ pattern }) => pattern.text)).toEqual(near);
   });
 
-  test('never include a denied or an internal registry', () => {
-    const ruleSet = ruleSetOf('internalRegistries: [reg.io:5000]\nrules: [{registry: "reg.io:*/team", trust: false}]');
+  test('never include a denied registry', () => {
+    const ruleSet = ruleSetOf('rules: [{registry: "reg.io:*/team", trust: false}]');
     expect(ruleSet.nearest(referenceOf('reg.io/app'), shop)).toEqual([]);
+  });
+
+  const openShift = 'image-registry.openshift-image-registry.svc';
+
+  test.each([
+    { because: 'without its port', image: `${openShift}/a/b`, near: [`${openShift}:5000`] },
+    { because: 'with another port', image: `${openShift}:5001/a/b`, near: [`${openShift}:5000`] },
+    { because: 'by its longer name', image: `${openShift}.cluster.local/a/b`, near: [`${openShift}.cluster.local:5000`] },
+    { because: 'by its address', image: '172.30.0.9/a/b', near: ['172.30.0.9:5000'] },
+    { because: 'with one typing error', image: 'image-registy.openshift-image-registry.svc:5000/a/b', near: [`${openShift}:5000`] },
+    { because: 'but not its route, which differs in more', image: 'image-registry.apps.example.com/a/b', near: [] },
+    { because: 'but not for another address', image: '172.30.0.8:5000/a/b', near: [] },
+    { because: 'but not with a typing error and without its port', image: 'image-registy.openshift-image-registry.svc/a/b', near: [] },
+    { because: 'but not for another namespace of the cluster', image: 'image-registry.shop.svc:5000/a/b', near: [] },
+    { because: 'but not for a host below it', image: `x.${openShift}/a/b`, near: [] },
+  ])('include an internal registry $because', ({ image, near }) => {
+    const registries = [`${openShift}:5000`, `${openShift}.cluster.local:5000`, '172.30.0.9:5000'];
+    const inRules = ruleSetOf(`internalRegistries: ${JSON.stringify(registries)}\nrules: [{registry: quay.io}]`);
+    const ofPlatform = { internalRegistries: registries.map((registry) => ({ registry, object: 'test' })) };
+    const onOpenShift = withPlatform(ruleSetOf('rules: [{registry: quay.io}]'), ofPlatform, sha256).ruleSet;
+    for (const ruleSet of [inRules, onOpenShift]) {
+      expect(ruleSet.nearest(referenceOf(image), shop).map(({ pattern }) => pattern.text)).toEqual(near);
+    }
+  });
+
+  test("include the platform's registries together with rules of the namespace, unless a rule denies them there", () => {
+    const own = parseRulesDocument('rules: [{registry: "route.example.com/a"}]', fileSource('own.yaml'), {
+      kind: 'namespace',
+      namespace: 'shop',
+    });
+    const namespaceRules = compileNamespaceRules('shop', own.ok ? [own.document] : []);
+    if (!namespaceRules.ok) throw new Error('no problem was expected');
+    const cluster = ruleSetOf('delegate: [route.example.com]\nrules: [{registry: "route.example.com/b"}]');
+    const written = withNamespaceRules(cluster, new Map([['shop', namespaceRules.rules]]), sha256);
+    const external = { internalRegistries: [], externalRegistries: [{ registry: 'route.example.com:8443', object: 'test' }] };
+    const near = (where: Parameters<typeof written.nearest>[1]) =>
+      withPlatform(written, external, sha256)
+        .ruleSet.nearest(referenceOf('route.example.com/x'), where)
+        .map(({ pattern }) => pattern.text);
+    expect(near(shop)).toEqual(['route.example.com:8443', 'route.example.com/a', 'route.example.com/b']);
+    expect(near(inNamespace('till'))).toEqual(['route.example.com:8443', 'route.example.com/b']);
+    const denying = ruleSetOf('rules: [{registry: "route.example.com:8443", trust: false}]');
+    expect(withPlatform(denying, external, sha256).ruleSet.nearest(referenceOf('route.example.com/x'), shop)).toEqual([]);
   });
 
   test('include a rule of the namespace', () => {
