@@ -4,7 +4,7 @@ import type { KubeObject } from '../../kube/api-client.ts';
 import type { InformerStore } from '../../kube/informer-store.ts';
 import { identityOf, sameVersion } from '../../kube/object-identity.ts';
 import { isDocumentKey, type RulesConfigMap } from '../../rules/language/config-map.ts';
-import { addSizes, fits, maxRulesOfNamespace, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
+import { fits, maxRulesOfNamespace, namespaceQuota, noRules, type RulesSize, sizeOf } from '../../rules/store/namespace-quota.ts';
 
 /** A rules ConfigMap as the informer keeps it. */
 export type ConfigMap = KubeObject &
@@ -44,6 +44,11 @@ const maxCharacters = 128 * namespaceQuota.characters;
  * namespaces that each have as many rules as possible.
  */
 const maxRules = 150_000;
+/** What one namespace counts with at most: rules in force, and as many that were rejected only in combination with others. */
+const maxRulesCounted = quotasPerNamespace * maxRulesOfNamespace;
+/** A quarter of each limit is only for the first part of each namespace's rules. So some hundred large namespaces never crowd out a small one. */
+const reserved = 1 / 4;
+const smallPart: Amounts = { characters: 4_096, rules: 20 };
 
 export type RulesConfigMapStore = InformerStore<ConfigMap> & {
   /** Whether an omitted ConfigMap or text would fit now, so that a relist is useful. */
@@ -54,15 +59,16 @@ export type RulesConfigMapStore = InformerStore<ConfigMap> & {
  * Keeps the ConfigMaps of all namespaces, and for each namespace at most two quotas of text. `onHeld` is called for each unchanged
  * ConfigMap whose text was omitted before and is now kept.
  */
-export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll: Partial<TextLimits> = {}): RulesConfigMapStore {
+export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll: Partial<Amounts> = {}): RulesConfigMapStore {
   const limits = { characters: maxCharacters, rules: maxRules, ...inAll };
-  let current = new TextMap(limits, () => undefined);
+  let current = new TextMap(limits);
   return {
-    create: () => new TextMap(limits, (key) => current.get(key)),
+    create: () => new TextMap(limits, current),
     adopt(store) {
       if (!(store instanceof TextMap)) throw new Error('the store belongs to another collection');
       const before = current;
       current = store;
+      store.releasePrevious();
       for (const [key, configMap] of store) {
         const known = before.get(key);
         if (known?.droppedSize && !configMap.droppedSize && sameVersion(known, configMap)) onHeld(configMap);
@@ -72,29 +78,41 @@ export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void
   };
 }
 
-/** Of all namespaces together. */
-type TextLimits = { readonly characters: number; readonly rules: number };
+/** What the limits of all namespaces together count. */
+type Amounts = { readonly characters: number; readonly rules: number };
+const amounts = ['characters', 'rules'] as const;
+
+/** The texts of one namespace. */
+type Held = RulesSize & Amounts;
+const nothingHeld: Held = { ...noRules, rules: 0 };
 
 class TextMap extends Map<string, ConfigMap> {
-  readonly #inAll: TextLimits;
-  readonly #known: (key: string) => ConfigMap | undefined;
-  readonly #held = new Map<string, RulesSize>();
+  readonly #inAll: Amounts;
+  /**
+   * The previous list, until this one is complete. Its texts may be in force. Each of them keeps its room until this list has the
+   * ConfigMap, so that new ones do not take it, whatever the order.
+   */
+  #previous: ReadonlyMap<string, ConfigMap> | undefined;
+  readonly #kept = new Map<string, ConfigMap>();
+  readonly #held = new Map<string, Held>();
   readonly #counts = new Map<string, number>();
   /** Namespaces with more ConfigMaps than are kept. */
   readonly #crowded = new Set<string>();
   readonly #total = { characters: 0, rules: 0 };
+  /** Of `#total`, what exceeds the small part of each namespace. */
+  readonly #beyondSmallPart = { characters: 0, rules: 0 };
   /** Whether anything has shrunk since the last call of `hasRoomAgain`. */
   #freed = false;
 
-  /** `known` returns the ConfigMap with this key in the previous list. */
-  constructor(inAll: TextLimits, known: (key: string) => ConfigMap | undefined) {
+  constructor(inAll: Amounts, previous?: ReadonlyMap<string, ConfigMap>) {
     super();
     this.#inAll = inAll;
-    this.#known = known;
+    this.#previous = previous;
+    for (const [key, configMap] of previous ?? []) this.#hold(key, configMap);
   }
 
   override set(key: string, configMap: ConfigMap): this {
-    const known = this.#known(key);
+    const known = (this.#previous ?? this).get(key);
     this.delete(key);
     const namespace = namespaceOf(configMap);
     // A ConfigMap that may be in force is kept, whatever the order of a new list.
@@ -103,16 +121,29 @@ class TextMap extends Map<string, ConfigMap> {
       return this;
     }
     // An unchanged text is not in memory twice during a relist.
-    const kept = known && !known.droppedSize && sameVersion(known, configMap) ? known : configMap;
-    super.set(key, kept.droppedSize || this.#admits(kept) ? kept : withoutTexts(kept));
-    this.#add(this.get(key) ?? kept, 1);
-    return this;
+    const same = known && !known.droppedSize && sameVersion(known, configMap) ? known : configMap;
+    const kept = same.droppedSize || this.#admits(same) ? same : withoutTexts(same);
+    this.#hold(key, kept);
+    this.#counts.set(namespace, this.#countOf(namespace) + 1);
+    return super.set(key, kept);
   }
 
   override delete(key: string): boolean {
+    this.#release(key);
     const known = this.get(key);
-    if (known) this.#add(known, -1);
+    if (!known) return false;
+    const namespace = namespaceOf(known);
+    const count = this.#countOf(namespace) - 1;
+    if (count > 0) this.#counts.set(namespace, count);
+    else this.#counts.delete(namespace);
+    this.#freed = true;
     return super.delete(key);
+  }
+
+  /** This list is complete. What it does not contain was deleted. */
+  releasePrevious(): void {
+    this.#previous = undefined;
+    for (const key of [...this.#kept.keys()]) if (!this.has(key)) this.#release(key);
   }
 
   hasRoomAgain(): boolean {
@@ -125,13 +156,19 @@ class TextMap extends Map<string, ConfigMap> {
   }
 
   #admits(configMap: ConfigMap): boolean {
-    const size = configMap.droppedSize ?? measure(configMap);
-    const { documents, characters } = addSizes(this.#held.get(namespaceOf(configMap)) ?? noRules, size);
+    const before = this.#heldBy(namespaceOf(configMap));
+    const after = addHeld(before, needsOf(configMap), 1);
     return (
-      documents <= quotasPerNamespace * namespaceQuota.documents &&
-      characters <= quotasPerNamespace * namespaceQuota.characters &&
-      this.#total.characters + size.characters <= this.#inAll.characters &&
-      this.#total.rules + possibleRules(configMap) <= this.#inAll.rules
+      after.documents <= quotasPerNamespace * namespaceQuota.documents &&
+      after.characters <= quotasPerNamespace * namespaceQuota.characters &&
+      amounts.every((amount) => {
+        const limit = this.#inAll[amount];
+        const more = beyondSmallPart(after, amount) - beyondSmallPart(before, amount);
+        return (
+          this.#total[amount] + counted(after, amount) - counted(before, amount) <= limit &&
+          (more === 0 || this.#beyondSmallPart[amount] + more <= limit * (1 - reserved))
+        );
+      })
     );
   }
 
@@ -139,36 +176,76 @@ class TextMap extends Map<string, ConfigMap> {
     return this.#counts.get(namespace) ?? 0;
   }
 
-  #add(configMap: ConfigMap, sign: 1 | -1): void {
+  #heldBy(namespace: string): Held {
+    return this.#held.get(namespace) ?? nothingHeld;
+  }
+
+  #hold(key: string, configMap: ConfigMap): void {
+    if (configMap.droppedSize) return;
+    this.#kept.set(key, configMap);
+    this.#change(configMap, 1);
+  }
+
+  #release(key: string): void {
+    const configMap = this.#kept.get(key);
+    if (!configMap) return;
+    this.#kept.delete(key);
+    this.#change(configMap, -1);
+    this.#freed = true;
+  }
+
+  #change(configMap: ConfigMap, sign: 1 | -1): void {
     const namespace = namespaceOf(configMap);
-    const { documents, characters } = heldBy(configMap);
-    const size = addSizes(this.#held.get(namespace) ?? noRules, { documents: sign * documents, characters: sign * characters });
-    if (size.documents > 0) this.#held.set(namespace, size);
+    const before = this.#heldBy(namespace);
+    const after = addHeld(before, needsOf(configMap), sign);
+    if (after.documents > 0) this.#held.set(namespace, after);
     else this.#held.delete(namespace);
-    const count = this.#countOf(namespace) + sign;
-    if (count > 0) this.#counts.set(namespace, count);
-    else this.#counts.delete(namespace);
-    this.#total.characters += sign * characters;
-    if (!configMap.droppedSize) this.#total.rules += sign * possibleRules(configMap);
-    if (sign < 0) this.#freed = true;
+    for (const amount of amounts) {
+      this.#total[amount] += counted(after, amount) - counted(before, amount);
+      this.#beyondSmallPart[amount] += beyondSmallPart(after, amount) - beyondSmallPart(before, amount);
+    }
   }
 }
 
-function heldBy(configMap: ConfigMap): RulesSize {
-  return configMap.droppedSize ? noRules : measure(configMap);
+function addHeld(held: Held, more: Held, sign: 1 | -1): Held {
+  return {
+    documents: held.documents + sign * more.documents,
+    characters: held.characters + sign * more.characters,
+    rules: held.rules + sign * more.rules,
+  };
+}
+
+/** What a namespace counts with. A tenant must not use up the limit with rules that can never be in force together. */
+function counted(held: Held, amount: keyof Amounts): number {
+  return amount === 'rules' ? Math.min(held.rules, maxRulesCounted) : held[amount];
+}
+
+function beyondSmallPart(held: Held, amount: keyof Amounts): number {
+  return Math.max(0, counted(held, amount) - smallPart[amount]);
+}
+
+/** The room that the texts need, also if they are not kept. */
+function needsOf(configMap: ConfigMap): Held {
+  return { ...(configMap.droppedSize ?? measure(configMap)), rules: possibleRules(configMap) };
 }
 
 /**
  * The most rules that the texts can contain, of which a namespace can have 200. Each rule after the first of a list follows a dash or a comma.
+ * The search ends at 200, since a text may have a megabyte of commas.
  */
 function possibleRules(configMap: ConfigMap): number {
   if (configMap.droppedSize) return configMap.droppedRules ?? 0;
   const known = knownRules.get(configMap);
   if (known !== undefined) return known;
-  let rules = 0;
-  for (const text of Object.values(configMap.data ?? {})) rules += text.match(/[,[]|-\s/g)?.length ?? 0;
-  rules = Math.min(rules, maxRulesOfNamespace);
+  const rules = countPossibleRules(configMap);
   knownRules.set(configMap, rules);
+  return rules;
+}
+
+function countPossibleRules(configMap: ConfigMap): number {
+  let rules = 0;
+  for (const text of Object.values(configMap.data ?? {}))
+    for (const _ of text.matchAll(/[,[]|-\s/g)) if (++rules === maxRulesOfNamespace) return rules;
   return rules;
 }
 
@@ -180,12 +257,14 @@ function measure({ data, binaryData }: ConfigMap): RulesSize {
 }
 
 function withoutTexts(configMap: ConfigMap): ConfigMap {
+  const size = configMap.droppedSize ?? measure(configMap);
   const named = Object.keys(configMap.data ?? {}).slice(0, namespaceQuota.documents);
   return {
     metadata: configMap.metadata,
     data: Object.fromEntries(named.map((key) => [key, ''])),
-    droppedSize: configMap.droppedSize ?? measure(configMap),
-    droppedRules: possibleRules(configMap),
+    droppedSize: size,
+    // A text beyond the quota is never kept as it is, so its rules need not be counted.
+    droppedRules: fits(size) ? possibleRules(configMap) : maxRulesOfNamespace,
   };
 }
 

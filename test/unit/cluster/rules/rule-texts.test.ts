@@ -1,4 +1,5 @@
 /** Tests how much text of rules ConfigMaps is kept. */
+import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import { createClusterRuleSource } from '../../../../src/cluster/rules/rule-source.ts';
 import { type ConfigMap, createRulesConfigMapStore, trimRulesConfigMap } from '../../../../src/cluster/rules/rule-texts.ts';
@@ -64,7 +65,7 @@ test('of one namespace, the texts of two quotas are kept, independently of other
 });
 
 test('all namespaces together have a limit too', () => {
-  const store = createRulesConfigMapStore(() => undefined, { characters: 3 * quota }).create();
+  const store = createRulesConfigMapStore(() => undefined, { characters: 4 * quota }).create();
   for (let index = 0; index < 10; index += 1) store.set(`team-${index}/own`, configMap('own', [quota], `team-${index}`));
   expect([...store.values()].filter(({ droppedSize }) => !droppedSize)).toHaveLength(3);
 });
@@ -81,16 +82,176 @@ test.each([
     store.set(`team-${index}/own`, { ...configMap('own', [], `team-${index}`), data: { 'a.yaml': text(count) } });
   for (let index = 0; index < 8; index += 1) put(index, 190);
   expect([...store.values()].map(({ droppedSize }) => droppedSize !== undefined)).toEqual([
-    ...Array(5).fill(false),
-    ...Array(3).fill(true),
+    ...Array(4).fill(false),
+    ...Array(4).fill(true),
   ]);
   expect(texts.hasRoomAgain()).toBe(false);
   store.delete('team-0/own');
   expect(texts.hasRoomAgain()).toBe(true);
 });
 
+const rulesText = (count: number) => `rules:\n${'- registry: a.io\n'.repeat(count)}`;
+
+function withText(namespace: string, name: string, text: string, resourceVersion = '1'): ConfigMap {
+  return { metadata: { name, namespace, uid: `uid-${namespace}-${name}`, resourceVersion }, data: { 'a.yaml': text } };
+}
+
+const keyed = (configMap: ConfigMap) => `${configMap.metadata.namespace}/${configMap.metadata.name}`;
+
+test('a namespace counts with no more rules than it can have, so that 19 namespaces of commas do not use up the limit', () => {
+  const store = createRulesConfigMapStore(() => undefined).create();
+  const put = (configMap: ConfigMap) => store.set(keyed(configMap), configMap);
+  for (let namespace = 0; namespace < 19; namespace += 1)
+    for (let index = 0; index < 40; index += 1) put(withText(`hostile-${namespace}`, `c${index}`, `#${','.repeat(200)}\n`));
+  put(withText('shop', 'own', rulesText(200)));
+  expect(store.get('shop/own')?.droppedSize).toBeUndefined();
+});
+
+test.each([
+  ['characters', `#${'-'.repeat(quota - 1)}`],
+  ['rules', rulesText(200)],
+])('however many %s some hundred namespaces have, there is room for the first rules of another one', (_, text) => {
+  const store = createRulesConfigMapStore(() => undefined, { characters: 20 * quota, rules: 10_000 }).create();
+  const put = (configMap: ConfigMap) => store.set(keyed(configMap), configMap);
+  for (let namespace = 0; namespace < 200; namespace += 1) put(withText(`hostile-${namespace}`, 'own', text));
+  put(withText('shop', 'own', rulesText(20)));
+  expect(store.get('hostile-199/own')?.droppedSize).toBeDefined();
+  expect(store.get('shop/own')?.droppedSize).toBeUndefined();
+});
+
+test.each([
+  ['characters', `#${'-'.repeat(quota - 1)}`],
+  ['rules', rulesText(200)],
+])('a new list does not take the room of texts that are kept, although others come first: %s', (_, text) => {
+  const texts = createRulesConfigMapStore(() => undefined, { characters: 20 * quota, rules: 10_000 });
+  const before = texts.create();
+  before.set('shop/own', withText('shop', 'own', text));
+  texts.adopt(before);
+  const next = texts.create();
+  for (let namespace = 0; namespace < 200; namespace += 1) {
+    const hostile = withText(`hostile-${namespace}`, 'own', text);
+    next.set(keyed(hostile), hostile);
+  }
+  next.set('shop/own', withText('shop', 'own', text));
+  expect(next.get('hostile-199/own')?.droppedSize).toBeDefined();
+  expect(next.get('shop/own')?.droppedSize).toBeUndefined();
+});
+
+test('in a new list, more ConfigMaps of the same namespace do not take the room either', () => {
+  const texts = createRulesConfigMapStore(() => undefined);
+  const before = texts.create();
+  before.set('team-a/own', configMap('own', [quota]));
+  texts.adopt(before);
+  const next = texts.create();
+  for (const name of ['a', 'b', 'own']) next.set(`team-a/${name}`, configMap(name, [quota]));
+  expect([...next.values()].map(({ droppedSize }) => droppedSize !== undefined)).toEqual([false, true, false]);
+});
+
+test('the room of a ConfigMap that a new list no longer has is free again', () => {
+  const texts = createRulesConfigMapStore(() => undefined);
+  const before = texts.create();
+  for (const name of ['a', 'b']) before.set(`team-a/${name}`, configMap(name, [quota]));
+  texts.adopt(before);
+  const next = texts.create();
+  next.set('team-a/b', configMap('b', [quota]));
+  next.set('team-a/c', configMap('c', [quota]));
+  expect(next.get('team-a/c')?.droppedSize).toBeDefined();
+  texts.adopt(next);
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
+test('of a text that is too large to keep, the rules are not counted', () => {
+  const kept = trimRulesConfigMap('namespace')(withText('team-a', 'own', '-'.repeat(quota + 1)));
+  expect(kept.droppedRules).toBe(200);
+});
+
+test('whatever is written, deleted and listed, the texts that are kept are those for which there was room', () => {
+  const inAll = { characters: 60_000, rules: 2_000 };
+  const step = fc.record({
+    kind: fc.constantFrom('put', 'put', 'put', 'delete', 'list'),
+    namespace: fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'),
+    name: fc.constantFrom('x', 'y', 'z'),
+    rules: fc.constantFrom(0, 1, 10, 30, 150, 200, 500),
+    comment: fc.constantFrom(0, 1_000, 5_000, 20_000),
+    backwards: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const texts = createRulesConfigMapStore(() => undefined, inAll);
+      let store = texts.create();
+      texts.adopt(store);
+      /** What the API server has, and which of it is kept. */
+      const stored = new Map<string, ConfigMap>();
+      let kept = new Map<string, ConfigMap>();
+      for (const [index, { kind, namespace, name, rules, comment, backwards }] of steps.entries()) {
+        const key = `${namespace}/${name}`;
+        if (kind === 'put') {
+          const written = withText(namespace, name, `#${'x'.repeat(comment)}\n${rulesText(rules)}`, `${index}`);
+          stored.set(key, written);
+          store.set(key, written);
+          kept = withRoomFor(kept, written);
+        } else if (kind === 'delete') {
+          stored.delete(key);
+          store.delete(key);
+          kept.delete(key);
+        } else {
+          const before = [...kept.keys()];
+          const list = backwards ? [...stored].reverse() : [...stored];
+          store = texts.create();
+          for (const [each, configMap] of list) {
+            store.set(each, configMap);
+            kept = withRoomFor(kept, configMap);
+          }
+          texts.adopt(store);
+          expect([...kept.keys()]).toEqual(expect.arrayContaining(before));
+        }
+        expect([...store.keys()].sort()).toEqual([...stored.keys()].sort());
+        const held = [...store].filter(([, { droppedSize }]) => !droppedSize);
+        expect(new Map(held.sort())).toEqual(new Map([...kept].sort()));
+        for (const amount of ['characters', 'rules'] as const) expect(usedBy(kept)[amount]).toBeLessThanOrEqual(inAll[amount]);
+      }
+    }),
+  );
+
+  /** Adds the ConfigMap, in place of its earlier version, if there is room. */
+  function withRoomFor(kept: ReadonlyMap<string, ConfigMap>, configMap: ConfigMap): Map<string, ConfigMap> {
+    const without = new Map([...kept].filter(([key]) => key !== keyed(configMap)));
+    const more = new Map([...without, [keyed(configMap), configMap]]);
+    const { namespace } = configMap.metadata;
+    const own = [...more.values()].filter((each) => each.metadata.namespace === namespace);
+    const ownCharacters = own.reduce((sum, each) => sum + textOf(each).length, 0);
+    const [before, after] = [usedBy(without), usedBy(more)];
+    const fits = (['characters', 'rules'] as const).every(
+      (amount) =>
+        after[amount] <= inAll[amount] &&
+        (after.beyond[amount] === before.beyond[amount] || after.beyond[amount] <= 0.75 * inAll[amount]),
+    );
+    return fits && ownCharacters <= 2 * quota ? more : without;
+  }
+
+  function usedBy(kept: ReadonlyMap<string, ConfigMap>) {
+    const used = { characters: 0, rules: 0, beyond: { characters: 0, rules: 0 } };
+    for (const all of Map.groupBy(kept.values(), ({ metadata }) => metadata.namespace).values()) {
+      const characters = all.reduce((sum, each) => sum + textOf(each).length, 0);
+      const rules = Math.min(
+        400,
+        all.reduce((sum, each) => sum + Math.min(200, textOf(each).split('- ').length - 1), 0),
+      );
+      used.characters += characters;
+      used.rules += rules;
+      used.beyond.characters += Math.max(0, characters - 4_096);
+      used.beyond.rules += Math.max(0, rules - 20);
+    }
+    return used;
+  }
+
+  function textOf({ data }: ConfigMap): string {
+    return data?.['a.yaml'] ?? '';
+  }
+});
+
 test('a ConfigMap that was omitted for lack of room fits when another namespace deletes one', () => {
-  const texts = createRulesConfigMapStore(() => undefined, { characters: quota });
+  const texts = createRulesConfigMapStore(() => undefined, { characters: 2 * quota });
   const store = texts.create();
   texts.adopt(store);
   store.set('team-a/own', configMap('own', [quota]));
