@@ -92,6 +92,7 @@ function createFromCluster(options: RuleSourceOptions, { client }: Pick<ClusterV
     ...snapshotOptions,
     namespaceRules: settings.namespaceRules,
     intake: loader,
+    rulesInForce: (name) => store.written()?.namespaceRules.get(name)?.length ?? 0,
     lastGood: (signal) => readSnapshot(snapshotOptions, signal),
   });
   return { loader, loading, snapshot: createSnapshotComponent(snapshot, store, rules), source, versionOf: source.versionOf };

@@ -20,6 +20,8 @@ export type ClusterRules = {
   /** Whether namespaces may have their own rules, in ConfigMaps anywhere. */
   readonly namespaceRules: boolean;
   readonly intake: Pick<RuleLoader, 'open' | 'offer' | 'withdraw'>;
+  /** How many own rules of a namespace are in force. */
+  readonly rulesInForce?: (namespace: string) => number;
   /** The versions that an earlier run accepted. Read before the first list. */
   readonly lastGood: (signal: AbortSignal) => Promise<readonly Bundle[]>;
   readonly log: Log;
@@ -42,6 +44,8 @@ export function createClusterRuleSource(options: ClusterRules): ClusterRuleSourc
   let lastGood: readonly Bundle[] = [];
   const texts = createRulesConfigMapStore(
     (configMap) => void handleChange('namespace', { type: 'modified', object: configMap, items: [] }),
+    {},
+    options.rulesInForce,
   );
   const informers = [
     { scope: 'cluster' as const, path: `/api/v1/namespaces/${namespace}/configmaps` },

@@ -57,13 +57,18 @@ export type RulesConfigMapStore = InformerStore<ConfigMap> & {
 
 /**
  * Keeps the ConfigMaps of all namespaces, and for each namespace at most two quotas of text. `onHeld` is called for each unchanged
- * ConfigMap whose text was omitted before and is now kept.
+ * ConfigMap whose text was omitted before and is now kept. `rulesInForce` returns how many rules of a namespace are in force, which may be those
+ * of earlier texts.
  */
-export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void, inAll: Partial<Amounts> = {}): RulesConfigMapStore {
+export function createRulesConfigMapStore(
+  onHeld: (configMap: ConfigMap) => void,
+  inAll: Partial<Amounts> = {},
+  rulesInForce: (namespace: string) => number = () => 0,
+): RulesConfigMapStore {
   const limits = { characters: maxCharacters, rules: maxRules, ...inAll };
-  let current = new TextMap(limits);
+  let current = new TextMap(limits, rulesInForce);
   return {
-    create: () => new TextMap(limits, current),
+    create: () => new TextMap(limits, rulesInForce, current),
     adopt(store) {
       if (!(store instanceof TextMap)) throw new Error('the store belongs to another collection');
       const before = current;
@@ -82,12 +87,13 @@ export function createRulesConfigMapStore(onHeld: (configMap: ConfigMap) => void
 type Amounts = { readonly characters: number; readonly rules: number };
 const amounts = ['characters', 'rules'] as const;
 
-/** The texts of one namespace. */
-type Held = RulesSize & Amounts;
-const nothingHeld: Held = { ...noRules, rules: 0 };
+/** The texts of one namespace, and how many of its rules are in force. */
+type Held = RulesSize & Amounts & { readonly inForce: number };
+const nothingHeld: Held = { ...noRules, rules: 0, inForce: 0 };
 
 class TextMap extends Map<string, ConfigMap> {
   readonly #inAll: Amounts;
+  readonly #rulesInForce: (namespace: string) => number;
   /**
    * The previous list, until this one is complete. Its texts may be in force. Each of them keeps its room until this list has the
    * ConfigMap, so that new ones do not take it, whatever the order.
@@ -104,9 +110,10 @@ class TextMap extends Map<string, ConfigMap> {
   /** Whether anything has shrunk since the last call of `hasRoomAgain`. */
   #freed = false;
 
-  constructor(inAll: Amounts, previous?: ReadonlyMap<string, ConfigMap>) {
+  constructor(inAll: Amounts, rulesInForce: (namespace: string) => number, previous?: ReadonlyMap<string, ConfigMap>) {
     super();
     this.#inAll = inAll;
+    this.#rulesInForce = rulesInForce;
     this.#previous = previous;
     for (const [key, configMap] of previous ?? []) this.#hold(key, configMap);
   }
@@ -147,6 +154,7 @@ class TextMap extends Map<string, ConfigMap> {
   }
 
   hasRoomAgain(): boolean {
+    for (const namespace of this.#held.keys()) this.#change(namespace, nothingHeld, 1);
     if (!this.#freed) return false;
     this.#freed = false;
     // Half of the limit, so that a single ConfigMap that comes and goes does not cause relists.
@@ -181,25 +189,25 @@ class TextMap extends Map<string, ConfigMap> {
   }
 
   #hold(key: string, configMap: ConfigMap): void {
-    if (configMap.droppedSize) return;
-    this.#kept.set(key, configMap);
-    this.#change(configMap, 1);
+    if (!configMap.droppedSize) this.#kept.set(key, configMap);
+    this.#change(namespaceOf(configMap), configMap.droppedSize ? nothingHeld : needsOf(configMap), 1);
   }
 
   #release(key: string): void {
     const configMap = this.#kept.get(key);
     if (!configMap) return;
     this.#kept.delete(key);
-    this.#change(configMap, -1);
+    this.#change(namespaceOf(configMap), needsOf(configMap), -1);
     this.#freed = true;
   }
 
-  #change(configMap: ConfigMap, sign: 1 | -1): void {
-    const namespace = namespaceOf(configMap);
+  /** Adds or removes the texts, and asks again how many rules are in force. */
+  #change(namespace: string, more: Held, sign: 1 | -1): void {
     const before = this.#heldBy(namespace);
-    const after = addHeld(before, needsOf(configMap), sign);
-    if (after.documents > 0) this.#held.set(namespace, after);
+    const after = { ...addHeld(before, more, sign), inForce: this.#rulesInForce(namespace) };
+    if (after.documents > 0 || after.inForce > 0) this.#held.set(namespace, after);
     else this.#held.delete(namespace);
+    if (after.inForce < before.inForce) this.#freed = true;
     for (const amount of amounts) {
       this.#total[amount] += counted(after, amount) - counted(before, amount);
       this.#beyondSmallPart[amount] += beyondSmallPart(after, amount) - beyondSmallPart(before, amount);
@@ -209,15 +217,19 @@ class TextMap extends Map<string, ConfigMap> {
 
 function addHeld(held: Held, more: Held, sign: 1 | -1): Held {
   return {
+    inForce: held.inForce,
     documents: held.documents + sign * more.documents,
     characters: held.characters + sign * more.characters,
     rules: held.rules + sign * more.rules,
   };
 }
 
-/** What a namespace counts with. A tenant must not use up the limit with rules that can never be in force together. */
+/**
+ * What a namespace counts with. A tenant must not use up the limit with rules that can never be in force together, and rules in force count
+ * even if their text was replaced by an invalid one.
+ */
 function counted(held: Held, amount: keyof Amounts): number {
-  return amount === 'rules' ? Math.min(held.rules, maxRulesCounted) : held[amount];
+  return amount === 'rules' ? Math.min(Math.max(held.rules, held.inForce), maxRulesCounted) : held[amount];
 }
 
 function beyondSmallPart(held: Held, amount: keyof Amounts): number {
@@ -226,7 +238,7 @@ function beyondSmallPart(held: Held, amount: keyof Amounts): number {
 
 /** The room that the texts need, also if they are not kept. */
 function needsOf(configMap: ConfigMap): Held {
-  return { ...(configMap.droppedSize ?? measure(configMap)), rules: possibleRules(configMap) };
+  return { ...(configMap.droppedSize ?? measure(configMap)), rules: possibleRules(configMap), inForce: 0 };
 }
 
 /**

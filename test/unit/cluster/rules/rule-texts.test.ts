@@ -165,6 +165,37 @@ test('of a text that is too large to keep, the rules are not counted', () => {
   expect(kept.droppedRules).toBe(200);
 });
 
+test.each([
+  ['that was replaced by a version without rules', '# invalid'],
+  ['that was replaced by a version that is not kept', `#${'-'.repeat(quota)}`],
+])('rules count as long as they are in force, also of a version %s', (_, text) => {
+  const inForce = new Map<string, number>();
+  const limits = { rules: 1_000 };
+  const texts = createRulesConfigMapStore(
+    () => undefined,
+    limits,
+    (namespace) => inForce.get(namespace) ?? 0,
+  );
+  let store = texts.create();
+  texts.adopt(store);
+  const trim = trimRulesConfigMap('namespace');
+  const replaced = (index: number) => trim(withText(`team-${index}`, 'own', text, '2'));
+  for (let index = 0; index < 100; index += 1) {
+    store.set(`team-${index}/own`, withText(`team-${index}`, 'own', rulesText(200)));
+    if (!store.get(`team-${index}/own`)?.droppedSize) inForce.set(`team-${index}`, 200);
+    store.set(`team-${index}/own`, replaced(index));
+  }
+  expect([...inForce.keys()]).toEqual(['team-0', 'team-1', 'team-2', 'team-3']);
+  store = texts.create();
+  for (let index = 0; index < 100; index += 1) store.set(`team-${index}/own`, replaced(index));
+  texts.adopt(store);
+  store.set('late/own', withText('late', 'own', rulesText(200)));
+  expect(store.get('late/own')?.droppedSize).toBeDefined();
+  expect(texts.hasRoomAgain()).toBe(false);
+  inForce.delete('team-0');
+  expect(texts.hasRoomAgain()).toBe(true);
+});
+
 test('whatever is written, deleted and listed, the texts that are kept are those for which there was room', () => {
   const inAll = { characters: 60_000, rules: 2_000 };
   const step = fc.record({
@@ -223,8 +254,7 @@ test('whatever is written, deleted and listed, the texts that are kept are those
     const [before, after] = [usedBy(without), usedBy(more)];
     const fits = (['characters', 'rules'] as const).every(
       (amount) =>
-        after[amount] <= inAll[amount] &&
-        (after.beyond[amount] === before.beyond[amount] || after.beyond[amount] <= 0.75 * inAll[amount]),
+        after[amount] <= inAll[amount] && (after.beyond[amount] === before.beyond[amount] || after.beyond[amount] <= 0.75 * inAll[amount]),
     );
     return fits && ownCharacters <= 2 * quota ? more : without;
   }
