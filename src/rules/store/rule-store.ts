@@ -6,7 +6,16 @@ import { maxProblems, type ParsedDocument, type ParseResult, parseRulesDocument,
 import { firstProblems, type Problem, type RuleSource } from '../language/problem.ts';
 import type { RuleSet } from '../rule-set.ts';
 import { createByScope } from './by-scope.ts';
-import { addSizes, largerOf, maxSources, noRules, type RulesSize, rejectOverQuota, sizeOf } from './namespace-quota.ts';
+import {
+  addSizes,
+  largerOf,
+  maxRulesOfNamespace,
+  maxSources,
+  noRules,
+  type RulesSize,
+  rejectOverQuota,
+  sizeOf,
+} from './namespace-quota.ts';
 import { createNamespaceRuleStore } from './namespace-rule-store.ts';
 
 /** Documents that are accepted or rejected together: the keys of one ConfigMap, or one file. */
@@ -42,6 +51,10 @@ export type ReadBundle = { readonly bundle: Bundle; readonly results: readonly P
 export function readBundle(bundle: Bundle): ReadBundle {
   const parse = (document: BundleText) => parseRulesDocument(document.text, document.source, bundle.scope, document.start);
   return { bundle, results: bundle.documents.map((document) => rejectUnreadable(document) ?? parse(document)) };
+}
+
+function rulesIn({ results }: Pick<ReadBundle, 'results'>): number {
+  return results.reduce((sum, result) => sum + (result.ok ? result.document.rules.length : 0), 0);
 }
 
 /** The parse result of a document without readable text. */
@@ -218,9 +231,12 @@ export function createRuleStore(hash: (text: string) => string): RuleStore {
       );
       return;
     }
+    const others = [...rejected.of(scope).values()];
     // A bundle that may become valid with others counts against the namespace's quota, so it is always kept.
-    if (!whole && [...rejected.of(scope).values()].filter(({ read }) => read === undefined).length >= maxRejected) return;
-    rejected.put(bundle.id, scope, { bundle: bare, read: whole ? { bundle: bare, results } : undefined, size, problems });
+    const waiting = others.flatMap(({ read }) => (read ? [read] : []));
+    const mayBecomeValid = whole && [...waiting, { results }].reduce((sum, read) => sum + rulesIn(read), 0) <= maxRulesOfNamespace;
+    if (!mayBecomeValid && others.length - waiting.length >= maxRejected) return;
+    rejected.put(bundle.id, scope, { bundle: bare, read: mayBecomeValid ? { bundle: bare, results } : undefined, size, problems });
   }
 
   /**

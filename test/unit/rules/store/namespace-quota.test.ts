@@ -110,6 +110,30 @@ test('what is kept of rejected bundles does not grow with their number or with t
   expect(JSON.stringify(kept).length).toBeLessThan(20 * 21 * 1_000);
 });
 
+describe('of rejected bundles, no more rules are kept for a retry than a namespace can have', () => {
+  const rules = (name: string, count: number) =>
+    own(name, `rules: [{registry: [${Array.from({ length: count }, (_, index) => `${name}-${index}.io`).join(', ')}]}]`);
+  const inForce = (store: ReturnType<typeof storeWith>) => store.written()?.namespaceRules.get('team')?.length ?? 0;
+  const twenty = own('z', ...Array.from({ length: 20 }, () => ''));
+
+  test('none of a bundle that can never be valid', () => {
+    expect(codeOf(storeWith(rules('a', 201)), twenty)).toBeUndefined();
+    expect(codeOf(storeWith(rules('a', 150), rules('b', 150)), own('z', ...Array.from({ length: 19 }, () => '')))).toBe('namespace-quota');
+  });
+
+  test('together, in the order of their arrival', () => {
+    const store = storeWith(rules('a', 200), rules('b', 120), rules('c', 120), rules('d', 80));
+    store.withdraw('namespace rules team/a');
+    expect(inForce(store)).toBe(200);
+    expect(store.rejected()).toHaveLength(1);
+    store.withdraw('namespace rules team/b');
+    expect(inForce(store)).toBe(80);
+    store.offer(readBundle(rules('c', 119)));
+    expect(inForce(store)).toBe(199);
+    expect(store.rejected()).toEqual([]);
+  });
+});
+
 describe('a hostile document of a namespace has few problems, all of them short', () => {
   test.each(
     (Object.keys(hostileDocuments) as HostileDocument[]).flatMap((kind) =>
