@@ -65,6 +65,8 @@ export async function deliver(settings: DeliverySettings, { env, signal, clock =
     cluster: { client },
     store,
     rules,
+    // Only `serve` writes the snapshot.
+    leads: () => false,
     onSkipped: () => undefined,
     log,
     clock,

@@ -62,7 +62,16 @@ export async function serve(settings: Settings, { env, signal, clock = systemClo
   const namespace = settings.cluster?.namespace ?? '';
   const cluster = client && createClusterView({ client, namespace, kinds, rules, log, clock });
   const onSkipped = (versions: number) => metrics.namespaceRules('skipped', versions);
-  const { loader, ...ruleSource } = createRuleSource({ settings, cluster, store, rules, onSkipped, log, clock });
+  const { loader, ...ruleSource } = createRuleSource({
+    settings,
+    cluster,
+    store,
+    rules,
+    leads: () => leader?.leads() ?? true,
+    onSkipped,
+    log,
+    clock,
+  });
   const canAnswer = () => store.missing() === undefined && cluster?.missing() === undefined;
   // Does not depend on whether the API server knows the CA, since in a new installation only the leader publishes it.
   const canLead = () => webhook.isListening() && !drain.isDraining() && canAnswer() && certificates.invalidity() === undefined;

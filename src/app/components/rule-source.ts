@@ -21,6 +21,8 @@ export type RuleSourceOptions = {
   readonly cluster: Pick<ClusterView, 'client'> | undefined;
   readonly store: RuleStore;
   readonly rules: RulesInForce;
+  /** Whether this replica restores a damaged snapshot. Without leader election, each replica does. */
+  readonly leads: () => boolean;
   /** Counts versions of a namespace's rules that were not parsed. */
   readonly onSkipped: (versions: number) => void;
   readonly log: Logger;
@@ -87,7 +89,7 @@ function createFromCluster(options: RuleSourceOptions, { client }: Pick<ClusterV
   const { settings, rules, store, log, clock } = options;
   const { loader, loading } = createLoading(options, rules.documentsChanged);
   const snapshotOptions: SnapshotOptions = { client, namespace, log, clock };
-  const snapshot = createSnapshotWriter(snapshotOptions);
+  const snapshot = createSnapshotWriter({ ...snapshotOptions, leads: options.leads });
   const source = createClusterRuleSource({
     ...snapshotOptions,
     namespaceRules: settings.namespaceRules,

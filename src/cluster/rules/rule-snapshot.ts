@@ -3,6 +3,7 @@
  * previous version. It must neither allow everything nor deny everything.
  */
 
+import { createHash } from 'node:crypto';
 import type { Log } from '../../contracts/log.ts';
 import { errorMessage } from '../../errors/error-message.ts';
 import { type ApiClient, ApiError, isNotFound } from '../../kube/api-client.ts';
@@ -48,27 +49,38 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
   }
 }
 
+export type SnapshotWriterOptions = SnapshotOptions & {
+  /** Whether this replica restores a snapshot that somebody has deleted or damaged. */
+  readonly leads: () => boolean;
+};
+
 export type SnapshotWriter = {
   save(bundles: readonly Bundle[]): void;
   start(): void;
-  /** A pending write is dropped. */
-  /** Resolves when a write in progress has ended. It is not aborted, since a restart must not find older rules. */
+  /**
+   * A pending write is dropped. Resolves when a write in progress has ended. It is not aborted, since a restart must not find older rules.
+   */
   stop(): Promise<void>;
 };
 
 /**
  * Writes the snapshot after each change, one write at a time, always the latest rules. A failed write is retried until it succeeds. The
  * rules may not change for months, and a restart must not find an older version.
+ *
+ * The replica that leads also checks once a minute whether somebody has deleted or damaged the snapshot. A different version of an entry may
+ * be newer and stays.
  */
-export function createSnapshotWriter({ client, namespace, log, clock }: SnapshotOptions): SnapshotWriter {
+export function createSnapshotWriter({ client, namespace, log, clock, leads }: SnapshotWriterOptions): SnapshotWriter {
   const snapshotLabel = `ConfigMap ${namespace}/${snapshotName}`;
-  let latest: { readonly data: object; readonly text: string } | undefined;
+  let latest: { readonly data: Entries; readonly text: string } | undefined;
   let written: string | undefined;
   let trouble: string | undefined;
 
   const reconcileLoop = createReconcileLoop({
-    reconcile: async () => {
-      if (latest === undefined || latest.text === written) return;
+    reconcile: async (signal) => {
+      if (latest === undefined) return;
+      if (latest.text === written && !(leads() && (await isDamaged(latest.data, signal)))) return;
+      if (signal.aborted) return;
       const { data, text } = latest;
       // If this write fails, it may have arrived nevertheless.
       written = undefined;
@@ -93,6 +105,16 @@ export function createSnapshotWriter({ client, namespace, log, clock }: Snapshot
     clock,
   });
 
+  async function isDamaged(expected: Entries, signal: AbortSignal): Promise<boolean> {
+    try {
+      const { data } = await client.request<ConfigMap>({ method: 'GET', path: pathOf(namespace), signal });
+      return Object.keys(expected).some((key) => readEntry(key, data?.[key] ?? '') === undefined);
+    } catch (error) {
+      // Other failures are temporary, or were logged when the snapshot was read at the start. The next check is in a minute.
+      return isNotFound(error);
+    }
+  }
+
   return {
     save(bundles) {
       const data = Object.fromEntries(bundles.filter(({ documents }) => documents.length > 0).map(writeBundle));
@@ -110,25 +132,44 @@ function pathOf(namespace: string): string {
   return `/api/v1/namespaces/${namespace}/configmaps/${snapshotName}`;
 }
 
+type Entries = Readonly<Record<string, string>>;
+
 /** One key for each ConfigMap. It contains the name and the documents. */
 function writeBundle({ documents, version }: Bundle): [key: string, text: string] {
   const [first] = documents;
   const name = first?.source.kind === 'configMap' ? first.source.name : '';
   const data = Object.fromEntries(documents.map(({ source, text }) => [source.kind === 'configMap' ? source.key : '', text]));
-  return [`${name}.json`, JSON.stringify({ resourceVersion: version, data })];
+  const key = `${name}.json`;
+  if (key.length <= maxKeyLength) return [key, JSON.stringify({ resourceVersion: version, data })];
+  // No name of a ConfigMap begins with an underscore.
+  return [`_${createHash('sha256').update(name).digest('hex')}.json`, JSON.stringify({ name, resourceVersion: version, data })];
 }
 
+/** Of the API server, for ConfigMaps. Their names have the same limit. */
+const maxKeyLength = 253;
+
 function readBundle(namespace: string, key: string, text: string, log: Log): Bundle[] {
+  const entry = readEntry(key, text);
+  if (entry) return [configMapBundle({ ...entry, metadata: { ...entry.metadata, namespace } })];
+  log.error({ key }, `key ${key} of the ConfigMap ${namespace}/${snapshotName} does not contain saved rules and is ignored`);
+  return [];
+}
+
+/** Undefined if the text was not written by `writeBundle`. */
+function readEntry(
+  key: string,
+  text: string,
+): (Pick<ConfigMap, 'data'> & { readonly metadata: { name: string; resourceVersion: string } }) | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (isObject(value) && isObject(value.data) && Object.values(value.data).every((each) => typeof each === 'string')) {
       const data = value.data as Record<string, string>;
       const resourceVersion = typeof value.resourceVersion === 'string' ? value.resourceVersion : '';
-      return [configMapBundle({ metadata: { name: key.replace(/\.json$/, ''), namespace, resourceVersion }, data })];
+      const name = typeof value.name === 'string' ? value.name : key.replace(/\.json$/, '');
+      return { metadata: { name, resourceVersion }, data };
     }
   } catch {
-    // Logged below, like any other content that is not a snapshot.
+    // The same as any other content that is not a snapshot.
   }
-  log.error({ key }, `key ${key} of the ConfigMap ${namespace}/${snapshotName} does not contain saved rules and is ignored`);
-  return [];
+  return undefined;
 }

@@ -13,14 +13,20 @@ type ConfigMap = { metadata: object; data?: Record<string, string> | null };
 function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost = async () => {}) {
   let stored = initial;
   const writes: ConfigMap[] = [];
+  let reads = 0;
   const errors: string[] = [];
   const change: string[] = [];
   const timers = handClock();
   const scheduled = new Set<object>();
+  const get = async () => {
+    if (!stored) throw new ApiError(404, 'NotFound', 'not found');
+    return stored;
+  };
   const client = {
-    async get() {
-      if (!stored) throw new ApiError(404, 'NotFound', 'not found');
-      return stored;
+    get,
+    async request() {
+      reads += 1;
+      return get();
     },
     async patchApply(_path: string, body: ConfigMap) {
       await answer();
@@ -48,7 +54,11 @@ function apiWith(initial: ConfigMap | undefined, answer = async () => {}, lost =
       cancel();
     };
   };
-  return { place: { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } }, writes, errors, change, timers, scheduled };
+  const place = { client, namespace: 'regkeeper', log, clock: { ...systemClock, schedule } };
+  const edit = (edited: ConfigMap | undefined) => {
+    stored = edited;
+  };
+  return { place, writes, errors, change, timers, scheduled, edit, reads: () => reads };
 }
 
 const textsOf = (writes: readonly ConfigMap[]) =>
@@ -59,8 +69,8 @@ const textsOf = (writes: readonly ConfigMap[]) =>
 const bundle = (name: string, data: Record<string, string>) =>
   configMapBundle({ metadata: { name, namespace: 'regkeeper', resourceVersion: '7' }, data });
 
-function started(options: SnapshotOptions) {
-  const snapshot = createSnapshotWriter(options);
+function started(options: SnapshotOptions, leads = () => true) {
+  const snapshot = createSnapshotWriter({ ...options, leads });
   snapshot.start();
   return snapshot;
 }
@@ -72,6 +82,26 @@ describe('the snapshot of the rules', () => {
     started(place).save(bundles);
     await expect.poll(() => writes).toHaveLength(1);
     expect(await readSnapshot(place)).toEqual(bundles);
+  });
+
+  test.each([248, 249, 252, 253])(
+    'of a ConfigMap whose name has %s characters, the key is valid and the name is returned',
+    async (length) => {
+      const { place, writes } = apiWith(undefined);
+      const names = [`${'n'.repeat(length - 5)}.json`, 'n'.repeat(length), 'n'.repeat(length - 1)];
+      const bundles = names.map((name, index) => bundle(name, { 'a.yaml': `# ${index}` }));
+      started(place).save(bundles);
+      await expect.poll(() => writes).toHaveLength(1);
+      const keys = Object.keys(writes[0]?.data ?? {});
+      expect(keys).toHaveLength(3);
+      for (const key of keys) expect(key).toMatch(/^[-._a-zA-Z0-9]{1,253}$/);
+      expect(await readSnapshot(place)).toEqual(bundles);
+    },
+  );
+
+  test('an entry of an earlier release has its name in the key only', async () => {
+    const { place } = apiWith({ metadata: {}, data: { 'rules.json': '{"resourceVersion":"7","data":{"a.yaml":"rules: []"}}' } });
+    expect(await readSnapshot(place)).toEqual([bundle('rules', { 'a.yaml': 'rules: []' })]);
   });
 
   test('there is none at the first start', async () => {
@@ -94,6 +124,60 @@ describe('the snapshot of the rules', () => {
     snapshot.save([bundle('rules', { 'a.yaml': 'rules: []' })]);
     snapshot.save([bundle('rules', { 'a.yaml': 'mode: warn' })]);
     await expect.poll(() => writes).toHaveLength(2);
+  });
+
+  const bundles = [bundle('rules', { 'a.yaml': 'rules: []' }), bundle('more', { 'b.yaml': 'mode: warn' })];
+  const entries = { 'rules.json': '{"resourceVersion":"7","data":{"a.yaml":"rules: []"}}', 'more.json': '{"data":{}}' };
+
+  test.each<[string, ConfigMap | undefined]>([
+    ['deleted', undefined],
+    ['emptied', { metadata: {} }],
+    ['edited so that an entry is missing', { metadata: {}, data: { 'rules.json': entries['rules.json'] } }],
+    ['edited so that an entry is damaged', { metadata: {}, data: { ...entries, 'more.json': '' } }],
+  ])('is written again by the leader after it was %s', async (_, edited) => {
+    const { place, writes, timers, edit, errors } = apiWith(undefined);
+    started(place).save(bundles);
+    await expect.poll(() => writes).toHaveLength(1);
+    edit(edited);
+    await expect.poll(timers.passing(() => writes.length)).toBe(2);
+    expect(writes[1]).toEqual(writes[0]);
+    expect(errors).toEqual([]);
+  });
+
+  test('is not overwritten if another replica has saved a different version', async () => {
+    const { place, writes, timers, edit, reads } = apiWith(undefined);
+    started(place).save(bundles);
+    await expect.poll(() => writes).toHaveLength(1);
+    edit({ metadata: {}, data: { ...entries, 'newer.json': '{"data":{}}' } });
+    await expect.poll(timers.passing(reads)).toBeGreaterThan(1);
+    expect(writes).toHaveLength(1);
+  });
+
+  test('is read only by the leader, and a failure is not logged, since the next check follows', async () => {
+    const { place, writes, timers, reads, errors } = apiWith(undefined);
+    let leads = false;
+    let asked = 0;
+    const failing = { ...place.client, request: async () => Promise.reject(new ApiError(503, 'ServiceUnavailable', 'as scripted')) };
+    const snapshot = started(place, () => {
+      asked += 1;
+      return leads;
+    });
+    snapshot.save(bundles);
+    await expect.poll(() => writes).toHaveLength(1);
+    await expect.poll(timers.passing(() => asked)).toBeGreaterThan(1);
+    expect(reads()).toBe(0);
+    leads = true;
+    await expect.poll(timers.passing(reads)).toBeGreaterThan(1);
+    expect(writes).toHaveLength(1);
+    await snapshot.stop();
+    let checks = 0;
+    started({ ...place, client: failing as ApiClient }, () => {
+      checks += 1;
+      return true;
+    }).save(bundles);
+    await expect.poll(timers.passing(() => checks)).toBeGreaterThan(1);
+    expect(errors).toEqual([]);
+    expect(writes).toHaveLength(2);
   });
 
   test('a failed write is retried until it succeeds; the failure and the recovery are logged once', async () => {
