@@ -50,7 +50,7 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
 }
 
 export type SnapshotWriterOptions = SnapshotOptions & {
-  /** Whether this replica restores a snapshot that somebody has deleted or damaged. */
+  /** Whether this replica restores a snapshot that was deleted or damaged. */
   readonly leads: () => boolean;
 };
 
@@ -67,8 +67,7 @@ export type SnapshotWriter = {
  * Writes the snapshot after each change, one write at a time, always the latest rules. A failed write is retried until it succeeds. The
  * rules may not change for months, and a restart must not find an older version.
  *
- * The replica that leads also checks once a minute whether somebody has deleted or damaged the snapshot. A different version of an entry may
- * be newer and stays.
+ * The leader also checks once a minute whether the snapshot was deleted or damaged. A different version of an entry may be newer and stays.
  */
 export function createSnapshotWriter({ client, namespace, log, clock, leads }: SnapshotWriterOptions): SnapshotWriter {
   const snapshotLabel = `ConfigMap ${namespace}/${snapshotName}`;

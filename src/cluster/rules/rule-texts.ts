@@ -9,7 +9,7 @@ import { fits, maxRulesOfNamespace, namespaceQuota, noRules, type RulesSize, siz
 /** A rules ConfigMap as the informer keeps it. */
 export type ConfigMap = KubeObject &
   Pick<RulesConfigMap, 'data' | 'binaryData'> & {
-    /** The size of texts that are too large to keep. `data` then has some of the keys, with empty texts. */
+    /** The size of texts that are too large to keep. `data` then has one of the keys, with an empty text. */
     readonly droppedSize?: RulesSize;
     /** How many rules such texts can contain at most. */
     readonly droppedRules?: number;
@@ -270,7 +270,8 @@ function measure({ data, binaryData }: ConfigMap): RulesSize {
 
 function withoutTexts(configMap: ConfigMap): ConfigMap {
   const size = configMap.droppedSize ?? measure(configMap);
-  const named = Object.keys(configMap.data ?? {}).slice(0, namespaceQuota.documents);
+  // One key is enough to name it. Keys may have 253 characters, and no limit counts them.
+  const named = Object.keys(configMap.data ?? {}).slice(0, 1);
   return {
     metadata: configMap.metadata,
     data: Object.fromEntries(named.map((key) => [key, ''])),
