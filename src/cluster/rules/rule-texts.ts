@@ -23,10 +23,18 @@ export function trimRulesConfigMap(of: 'cluster' | 'namespace'): (configMap: Con
   return (configMap) => {
     const { creationTimestamp } = configMap.metadata;
     const metadata = { ...identityOf(configMap), ...(creationTimestamp !== undefined && { creationTimestamp }) };
-    const data = documentsIn(configMap.data, (text) => text);
-    const binaryData = documentsIn(configMap.binaryData, () => '');
-    const kept: ConfigMap = { metadata, data, binaryData };
-    return of === 'namespace' && !fits(measure(kept)) ? withoutTexts(kept) : kept;
+    const data = configMap.data ?? {};
+    const keys = documentKeys(data);
+    const binaryKeys = documentKeys(configMap.binaryData);
+    // Measured before anything is copied: there is room for 100,000 keys, and copying them blocks the process for half a second.
+    const characters = keys.reduce((sum, key) => sum + (data[key]?.length ?? 0), 0);
+    const size = { documents: Math.max(1, keys.length + binaryKeys.length), characters };
+    if (of === 'namespace' && !fits(size)) return withoutTexts(metadata, keys, size, maxRulesOfNamespace);
+    return {
+      metadata,
+      data: Object.fromEntries(keys.map((key) => [key, data[key] ?? ''])),
+      binaryData: Object.fromEntries(binaryKeys.map((key) => [key, ''])),
+    };
   };
 }
 
@@ -129,7 +137,7 @@ class TextMap extends Map<string, ConfigMap> {
     }
     // An unchanged text is not in memory twice during a relist.
     const same = known && !known.droppedSize && sameVersion(known, configMap) ? known : configMap;
-    const kept = same.droppedSize || this.#admits(same) ? same : withoutTexts(same);
+    const kept = same.droppedSize || this.#admits(same) ? same : dropTexts(same);
     this.#hold(key, kept);
     this.#counts.set(namespace, this.#countOf(namespace) + 1);
     return super.set(key, kept);
@@ -268,22 +276,25 @@ function measure({ data, binaryData }: ConfigMap): RulesSize {
   return sizeOf({ documents });
 }
 
-function withoutTexts(configMap: ConfigMap): ConfigMap {
-  const size = configMap.droppedSize ?? measure(configMap);
-  // One key is enough to name it. Keys may have 253 characters, and no limit counts them.
-  const named = Object.keys(configMap.data ?? {}).slice(0, 1);
-  return {
-    metadata: configMap.metadata,
-    data: Object.fromEntries(named.map((key) => [key, ''])),
-    droppedSize: size,
-    // A text beyond the quota is never kept as it is, so its rules need not be counted.
-    droppedRules: fits(size) ? possibleRules(configMap) : maxRulesOfNamespace,
-  };
+function dropTexts(configMap: ConfigMap): ConfigMap {
+  return withoutTexts(configMap.metadata, Object.keys(configMap.data ?? {}), measure(configMap), possibleRules(configMap));
 }
 
-function documentsIn(texts: RulesConfigMap['data'], keep: (text: string) => string): Readonly<Record<string, string>> {
-  const documents = Object.entries(texts ?? {}).filter(([key]) => isDocumentKey(key));
-  return Object.fromEntries(documents.map(([key, text]) => [key, keep(text)]));
+/**
+ * Texts that are not kept, because they exceed the quota or a limit. One key is enough to name the ConfigMap: keys may have 253 characters, and
+ * no limit counts them.
+ */
+function withoutTexts(
+  metadata: ConfigMap['metadata'],
+  [named]: readonly string[],
+  droppedSize: RulesSize,
+  droppedRules: number,
+): ConfigMap {
+  return { metadata, data: named === undefined ? {} : { [named]: '' }, droppedSize, droppedRules };
+}
+
+function documentKeys(texts: RulesConfigMap['data']): readonly string[] {
+  return Object.keys(texts ?? {}).filter(isDocumentKey);
 }
 
 function namespaceOf({ metadata }: ConfigMap): string {
