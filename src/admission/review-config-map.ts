@@ -118,8 +118,12 @@ function hasTexts(data: unknown): boolean {
   return isObject(data) && Object.keys(data).some((key) => isDocumentKey(key) && !isBlank(data[key]));
 }
 
+/** Line by line up to the first rule, since a list of a million lines would block other requests. */
 function isBlank(text: unknown): boolean {
-  return typeof text !== 'string' || text.split('\n').every((line) => /^(?:---|\.\.\.)?\s*(?:#|$)/.test(line));
+  if (typeof text !== 'string') return true;
+  const blankLine = /(?:---|\.\.\.)?[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
+  while (blankLine.lastIndex < text.length) if (!blankLine.test(text)) return false;
+  return true;
 }
 
 const howToRemoveAllRules = 'To remove all rules, use a document that contains "rules: []", or delete the ConfigMap.';
