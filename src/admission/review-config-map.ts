@@ -121,7 +121,7 @@ function hasTexts(data: unknown): boolean {
 /** Line by line up to the first rule, since a list of a million lines would block other requests. */
 function isBlank(text: unknown): boolean {
   if (typeof text !== 'string') return true;
-  const blankLine = /(?:---|\.\.\.)?[^\S\n]*(?:#[^\n]*)?(?:\n|$)/y;
+  const blankLine = /(?:---|\.\.\.)?[^\S\r\n]*(?:#[^\r\n]*)?(?:\r\n?|\n|$)/y;
   while (blankLine.lastIndex < text.length) if (!blankLine.test(text)) return false;
   return true;
 }

@@ -113,7 +113,17 @@ export function readOrdinaryYaml(text: string, options: YamlOptions): YamlDocume
 function settingsOf(text: string, options: YamlOptions): Settings {
   const { scalars = 'yaml-1.2', aliases = 'resolved', documents = 'many', start = { line: 1, column: 1 } } = options;
   const limits = { ...defaultLimits, ...options.limits };
-  return { text: text.startsWith('\ufeff') ? text.slice(1) : text, start, scalars, aliases, documents, limits };
+  return { text: withUsualLines(text), start, scalars, aliases, documents, limits };
+}
+
+/**
+ * The text without the byte order marks before its documents, which files have that were joined, and with line feeds instead of carriage returns
+ * alone. YAML allows both (YAML 1.2.2, 5.2 and 5.4), but the library does not. Lines keep their numbers.
+ */
+function withUsualLines(text: string): string {
+  const start = text.startsWith('\ufeff') ? text.slice(1) : text;
+  const lines = start.includes('\r') ? start.replace(/\r(?!\n)/g, '\n') : start;
+  return lines.includes('\ufeff') ? lines.replace(/^(---[^\n]*\n)\ufeff/gm, '$1') : lines;
 }
 
 /**

@@ -168,6 +168,7 @@ describe('rejections', () => {
     ['empty', ''],
     ['whitespace', ' \n\t\r\n'],
     ['a comment', '# rules:\n  # - registry: docker.io\n'],
+    ['lines that end with a carriage return', '# rules:\r# - registry: docker.io\r'],
     ['an empty YAML document', '---\n# moved\n...\n'],
   ])('all documents become blank: %s', (_how, text) => {
     for (const [label, namespace] of inBothScopes) {

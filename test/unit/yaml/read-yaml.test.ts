@@ -48,6 +48,8 @@ describe('every value and every field has a position', () => {
     ['a field that overrides a merged one', 'a: &x {b: 1}\nc:\n  <<: *x\n  b: 2\n', '/c/b', '4:6', '4:3'],
     ['lines with CRLF', 'a: 1\r\nb:\r\n  c: 2\r\n', '/b/c', '3:6', '3:3'],
     ['a text after a byte order mark', '\ufeffa: 1\n', '/a', '1:4', '1:1'],
+    ['lines that end with a carriage return alone', 'a: 1\rb:\r  c: 2\r', '/b/c', '3:6', '3:3'],
+    ['lines with different ends', 'a: 1\r\nb:\r  c: 2\n', '/b/c', '3:6', '3:3'],
     ['characters outside the BMP, which are two columns', '{a: 😀, b: 1}', '/b', '1:12', '1:9'],
     ['tabs between tokens, which are one column', 'a:\t1\n', '/a', '1:4', '1:1'],
   ])('%s', (_name, text, pointer, value, field) => {
@@ -70,6 +72,26 @@ describe('every value and every field has a position', () => {
       ['6:1', ['b']],
       ['8:5', 'c'],
     ]);
+  });
+
+  test.each([
+    ['line feeds', '\ufeffa: 1\n---\n\ufeffa: 2\n--- # next\n\ufeff# c\na: 3\n'],
+    ['CRLF', '\ufeffa: 1\r\n---\r\n\ufeffa: 2\r\n--- # next\r\n\ufeff# c\r\na: 3\r\n'],
+    ['carriage returns', '\ufeffa: 1\r---\r\ufeffa: 2\r--- # next\r\ufeff# c\ra: 3\r'],
+  ])('each document of a joined file may begin with a byte order mark: %s', (_name, text) => {
+    for (const ordinary of [true, false]) {
+      const { documents, error } = readYaml(text, { ordinary });
+      expect(error).toBeUndefined();
+      expect(documents.map((document) => [document.value, document.errors, at(document.locate('/a'))])).toEqual([
+        [{ a: 1 }, [], '1:4'],
+        [{ a: 2 }, [], '3:4'],
+        [{ a: 3 }, [], '6:4'],
+      ]);
+    }
+  });
+
+  test('a byte order mark inside of a document is a character like any other', () => {
+    expect(readYaml('a: \ufeffb\n\ufeffc: 1\n').documents[0]?.value).toEqual({ a: '\ufeffb', '\ufeffc': 1 });
   });
 
   test('a pointer to nothing is an internal error', () => {

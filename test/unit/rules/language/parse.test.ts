@@ -467,7 +467,7 @@ test('parsing never throws, and every problem has a position in the text and a k
   fc.assert(
     fc.property(text, (any) => {
       const parsed = parseRulesDocument(any, fileSource('f'));
-      const lines = any.split('\n');
+      const lines = any.split(/\r\n?|\n/);
       for (const { code, origin } of parsed.ok ? parsed.warnings : parsed.problems) {
         expect(problemCodes).toHaveProperty(code);
         expect(origin.line).toBeGreaterThanOrEqual(1);
