@@ -3,6 +3,7 @@ import { isFoundUnderUsualKey, type Lookup } from '../credentials/usual-key.ts';
 import { dockerHub } from '../image/docker-hub.ts';
 import { quote } from '../image/problem.ts';
 import { canonicalName, formatReference, type ImageReference, parseImage, repositoryAsWritten } from '../image/reference.ts';
+import { problemWithScheme } from '../image/scheme.ts';
 import { formatCount } from '../image/wording.ts';
 import { isObject } from '../object/json.ts';
 import { readObject } from '../object/kinds.ts';
@@ -252,8 +253,11 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   const local = localStream(slot, context);
   if (content.kind === 'image' && !local) {
     const { shortNames } = context.rules.settings;
-    const meaning = shortNamesFor(slot, shortNames);
-    return { slot, ...evaluateImage(content.text, meaning === shortNames ? context : { ...context, shortNames: meaning }) };
+    const { text: name, scheme } = content;
+    const meaning = shortNamesFor({ ...slot, scheme }, shortNames);
+    const evaluation = evaluateImage(name, meaning === shortNames ? context : { ...context, shortNames: meaning });
+    if (!evaluation.problem || scheme === undefined) return { slot, ...evaluation };
+    return { slot, ...evaluation, problem: problemWithScheme(evaluation.problem, { scheme, name }) };
   }
   const reference = content.kind === 'image' ? local : content.stream;
   const stream = reference && resolveStream(reference, context.place.namespace, context.facts, context.streams);

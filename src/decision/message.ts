@@ -2,6 +2,7 @@
 import { maxQuotedLength, quote } from '../image/problem.ts';
 import { canonicalName, completeRegistryHost, formatReference, upperCaseHost } from '../image/reference.ts';
 import { listOf } from '../image/wording.ts';
+import { imageAsWritten, type SlotContent } from '../object/object-shape.ts';
 import { type Origin, type RuleSource, renderOrigin } from '../rules/language/problem.ts';
 import { isNamesakeOf } from '../rules/match/similar-registries.ts';
 import type { NamespaceContext, Rule, RuleSet } from '../rules/rule-set.ts';
@@ -80,7 +81,7 @@ export function shortenImageName(message: string, image: ImageDecision, excess: 
 function shownName({ slot: { content }, stream, reference, problem }: ImageDecision): string | undefined {
   if (problem) return undefined;
   if (stream?.kind === 'resolved') return reference ? canonicalName(reference) : stream.image;
-  return content.kind === 'image' ? content.text : undefined;
+  return content.kind === 'image' ? imageAsWritten(content) : undefined;
 }
 
 /** The evaluation of an image as a predicate with its full stop, to follow the name. Further sentences may follow. */
@@ -121,7 +122,7 @@ function renderLine(image: ImageDecision, wording: Wording): string {
   if (hidesContents(image, wording.hideStreamContents)) return `${prefix}: ${renderHidden(image)}`;
   if (image.stream?.kind === 'resolved') return `${prefix}: ${renderStream(image, image.stream, wording)}`;
   if (image.reason === 'stream-too-large') return `${prefix}: ${renderTooLarge(image, wording)}`;
-  if (content.kind === 'image') return `${prefix}: ${subject(image, content.text, wording)} ${describe(image, wording)}`;
+  if (content.kind === 'image') return `${prefix}: ${subject(image, content, wording)} ${describe(image, wording)}`;
   return `${prefix} has no image: ${content.why}. Specify the image name.`;
 }
 
@@ -169,13 +170,13 @@ function renderTooLarge({ stream }: ImageDecision, { hideStreamContents }: Wordi
   return `${why ?? `image stream ${stream?.stream} is too large to be evaluated`}. Reference the image directly (kind DockerImage), or remove tags from the stream.`;
 }
 
-function subject({ problem, reference, reason }: ImageDecision, text: string, { locate }: Wording): string {
+function subject({ problem, reference, reason }: ImageDecision, content: SlotContent & { kind: 'image' }, { locate }: Wording): string {
   // The message of the problem begins with the image, where passwords are masked.
   if (problem) return 'image';
-  if (locate !== withLocations) return `image ${quote(text)}`;
+  const image = `image ${quote(imageAsWritten(content))}`;
   // A name that is denied for having no registry is not shown as one of Docker Hub.
-  const canonical = reference && reason !== 'short-name' && formatReference(reference) !== text ? ` (${canonicalName(reference)})` : '';
-  return `image ${quote(text)}${canonical}`;
+  if (locate !== withLocations || !reference || reason === 'short-name') return image;
+  return formatReference(reference) === content.text ? image : `${image} (${canonicalName(reference)})`;
 }
 
 type Described = ImageEvaluation & Partial<Pick<ImageDecision, 'missing' | 'slot'>>;
@@ -222,22 +223,24 @@ function withReason(predicate: string, rule: Rule, locate: Locate): string {
 
 /** What the author probably got wrong. The most certain explanation only: several would contradict each other. */
 function adviceOn({ verdict, reason, reference, rule, slot }: Described, { near, namesake }: Wording): string {
-  if (reason === 'registry-host') return reference ? completion(reference) : '';
+  const scheme = (slot?.content.kind === 'image' ? slot.content.scheme : undefined) ?? '';
+  if (reason === 'registry-host') return reference ? completion(reference, scheme) : '';
   if (verdict !== 'unconfigured' && verdict !== 'untrusted') return '';
   if (slot?.advice) return slot.advice;
   if (!reference) return '';
-  if (completeRegistryHost(reference) !== undefined) return `It looks like a registry host without a repository. ${completion(reference)}`;
+  if (completeRegistryHost(reference) !== undefined)
+    return `It looks like a registry host without a repository. ${completion(reference, scheme)}`;
   const upperCase = upperCaseHost(reference);
   if (upperCase) {
-    return `Because of its upper-case letters, ${quote(upperCase.host)} is parsed as a registry host. For a Docker Hub image, use ${quote(upperCase.lowerCase)}.`;
+    return `Because of its upper-case letters, ${quote(upperCase.host)} is parsed as a registry host. For a Docker Hub image, use ${quote(scheme + upperCase.lowerCase)}.`;
   }
-  if (verdict === 'untrusted') return rule ? '' : `Include the registry, for example ${quote(formatReference(reference))}.`;
+  if (verdict === 'untrusted') return rule ? '' : `Include the registry, for example ${quote(scheme + formatReference(reference))}.`;
   if (namesake !== undefined) return `The rule for ${namesake} does not match it, because official images are in docker.io/library.`;
   return near.length === 0 ? '' : `Did you mean ${near.join(' or ')}?`;
 }
 
-function completion(reference: NonNullable<ImageEvaluation['reference']>): string {
-  return `Use ${completeRegistryHost(reference)}.`;
+function completion(reference: NonNullable<ImageEvaluation['reference']>, scheme: string): string {
+  return `Use ${scheme}${completeRegistryHost(reference)}.`;
 }
 
 function similarRegistries(

@@ -35,6 +35,8 @@ export type PastImage = {
   readonly text: string;
   readonly action: 'pull' | 'push';
   readonly introduced: boolean;
+  /** What preceded the text in a custom resource, such as `oci://`. */
+  readonly scheme?: string;
   /** As in {@link ImageSlot}. */
   readonly imported: boolean;
   readonly lookupOnly: boolean;
@@ -146,12 +148,12 @@ function shapeOf({ isPod, isStaticPod, images }: PastRequest) {
   return { shape, pastOf: (slot: ImageSlot) => pastOfSlot.get(slot) as PastImage };
 }
 
-function slotOf({ text, action, imported, lookupOnly }: PastImage): ImageSlot {
+function slotOf({ text, scheme, action, imported, lookupOnly }: PastImage): ImageSlot {
   return {
     path: [],
     displayName: '',
     action,
-    content: { kind: 'image', text },
+    content: { kind: 'image', text, ...(scheme !== undefined && { scheme }) },
     ...(imported && { imported }),
     ...(lookupOnly && { lookupOnly }),
   };

@@ -48,7 +48,9 @@ function referencesOf({ slots }: ObjectShape, images: readonly EvaluatedImage[],
   const references = new Map<ImageSlot, { reference: ImageReference; isWritten: boolean }>();
   for (const [index, slot] of slots.entries()) {
     const { image = followed.get(renderPath(slot.path)), stream } = images[index] ?? {};
-    const parsed = image === undefined ? undefined : parseImage(image);
+    const { content } = slot;
+    const name = content.kind === 'image' && content.scheme !== undefined ? content.text : image;
+    const parsed = name === undefined ? undefined : parseImage(name);
     if (parsed?.ok) references.set(slot, { reference: parsed.reference, isWritten: stream === undefined });
   }
   return references;

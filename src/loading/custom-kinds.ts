@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { decodeUtf8 } from '../files/decode-utf8.ts';
 import { quote } from '../image/problem.ts';
 import { listOf } from '../image/wording.ts';
-import { type CustomKind, customKindRow, parsePathPattern } from '../object/custom-kind.ts';
+import { type CustomKind, customKindRow, type ImagePath, parsePathPattern } from '../object/custom-kind.ts';
 import { isAbsent, isObject, type Path } from '../object/json.ts';
 import { builtInKinds, type Kinds, kindsOf, kindsWithImages } from '../object/kinds.ts';
 import type { PathPattern } from '../object/path-pattern.ts';
@@ -55,6 +55,13 @@ export function parseCustomKinds(text: string, file: string): ParsedCustomKinds 
 const nameFields = ['group', 'version', 'resource', 'kind'] as const;
 const pathFields = ['template', 'podSpec', 'images'] as const;
 
+/** Of one path. Each text there is compared with all of them. */
+const mostSchemes = 8;
+/** RFC 3986, 3.1, in lower case. */
+const schemeFormat = /^[a-z][a-z0-9+.-]{0,31}$/;
+
+type Fields = Readonly<Record<string, unknown>>;
+
 class Reader {
   readonly problems: string[] = [];
   private readonly data: YamlDocument;
@@ -87,7 +94,7 @@ class Reader {
     ];
     const [template] = this.pathPatterns(entry, pointer, 'template');
     const podSpecs = this.pathPatterns(entry, pointer, 'podSpec');
-    const images = this.pathPatterns(entry, pointer, 'images');
+    const images = this.images(entry, pointer);
     if (template?.some((step) => typeof step !== 'string')) {
       this.report(
         `${pointer}/template`,
@@ -104,7 +111,7 @@ class Reader {
     return { kind: { group, version, resource, kind, ...(template && { template: template as Path }), podSpecs, images }, at: position };
   }
 
-  private name(entry: Readonly<Record<string, unknown>>, pointer: string, field: (typeof nameFields)[number]): string {
+  private name(entry: Fields, pointer: string, field: (typeof nameFields)[number]): string {
     const value = entry[field];
     const { pattern, description } = nameFormats[field];
     if (isAbsent(value)) this.report(pointer, `must have ${quote(field)}, ${description}.`);
@@ -113,25 +120,51 @@ class Reader {
     return typeof value === 'string' ? value : '';
   }
 
-  private pathPatterns(
-    entry: Readonly<Record<string, unknown>>,
-    pointer: string,
-    field: (typeof pathFields)[number],
-  ): readonly PathPattern[] {
-    if (!(field in entry)) return [];
-    const value = entry[field];
-    const isList = Array.isArray(value) && field !== 'template';
-    const list = isList ? value : [value];
-    if (list.length === 0) this.report(`${pointer}/${field}`, 'has no path. Add one or remove the field.');
-    return list.flatMap((text: unknown, index) => {
-      const entryPointer = isList ? `${pointer}/${field}/${index}` : `${pointer}/${field}`;
-      if (typeof text !== 'string') return this.report(entryPointer, `must be a path such as spec.template, but is ${nameType(text)}.`);
-      const parsed = parsePathPattern(text);
-      return parsed.ok ? [parsed.pattern] : this.report(entryPointer, `${parsed.message} (${quote(text)}).`);
+  private pathPatterns(entry: Fields, pointer: string, field: 'template' | 'podSpec'): readonly PathPattern[] {
+    return this.entries(entry, pointer, field).flatMap((each) => this.pathPattern(each.value, each.pointer));
+  }
+
+  /** Each is a path, or a path with the schemes that precede image names there. */
+  private images(entry: Fields, pointer: string): readonly ImagePath[] {
+    return this.entries(entry, pointer, 'images').flatMap(({ value, pointer: at }) => {
+      if (!isObject(value)) return this.pathPattern(value, at).map((pattern) => ({ pattern }));
+      this.reportUnknownFields(value, at, ['path', 'schemes']);
+      if (isAbsent(value.path)) return this.report(at, 'must have "path", a path such as spec.url.');
+      const patterns = this.pathPattern(value.path, `${at}/path`);
+      const schemes = 'schemes' in value ? this.schemes(value.schemes, `${at}/schemes`) : undefined;
+      return patterns.map((pattern) => ({ pattern, ...(schemes && { schemes }) }));
     });
   }
 
-  private reportUnknownFields(value: Readonly<Record<string, unknown>>, pointer: string, known: readonly string[]): void {
+  private schemes(value: unknown, pointer: string): readonly string[] {
+    if (!Array.isArray(value)) return this.report(pointer, `must be a list of URL schemes such as [oci], but is ${nameType(value)}.`);
+    if (value.length === 0) return this.report(pointer, 'has no scheme. Add one or remove the field.');
+    if (value.length > mostSchemes) return this.report(pointer, `has ${value.length} schemes. At most ${mostSchemes} are allowed.`);
+    return value.flatMap((scheme: unknown, index) => {
+      const at = `${pointer}/${index}`;
+      if (typeof scheme !== 'string') return this.report(at, `must be a URL scheme such as oci, but is ${nameType(scheme)}.`);
+      if (schemeFormat.test(scheme)) return [scheme];
+      return this.report(at, `must be a URL scheme in lower case and without "://", such as oci, but is ${quote(scheme)}.`);
+    });
+  }
+
+  /** The value of the field, or each item if it is a list. A template has one path only. */
+  private entries(entry: Fields, pointer: string, field: (typeof pathFields)[number]) {
+    if (!(field in entry)) return [];
+    const value = entry[field];
+    const isList = Array.isArray(value) && field !== 'template';
+    if (!isList) return [{ value, pointer: `${pointer}/${field}` }];
+    if (value.length === 0) this.report(`${pointer}/${field}`, 'has no path. Add one or remove the field.');
+    return value.map((item: unknown, index) => ({ value: item, pointer: `${pointer}/${field}/${index}` }));
+  }
+
+  private pathPattern(text: unknown, pointer: string): readonly PathPattern[] {
+    if (typeof text !== 'string') return this.report(pointer, `must be a path such as spec.template, but is ${nameType(text)}.`);
+    const parsed = parsePathPattern(text);
+    return parsed.ok ? [parsed.pattern] : this.report(pointer, `${parsed.message} (${quote(text)}).`);
+  }
+
+  private reportUnknownFields(value: Fields, pointer: string, known: readonly string[]): void {
     for (const field of Object.keys(value)) {
       if (known.includes(field)) continue;
       const nearest = closestSpelling(field, known);

@@ -5,9 +5,10 @@
  * user's file would remove our entries, and we would add them again. In all other cases only the Pods get secrets.
  */
 import { quote } from '../image/problem.ts';
+import { splitScheme } from '../image/scheme.ts';
 import { isAbsent, type JsonObject, type Path, renderPath, valueAt } from './json.ts';
 import type { KindRow } from './kinds.ts';
-import type { ImageSlot, PodShape, ShapeReading } from './object-shape.ts';
+import { type ImageSlot, imageAsWritten, type PodShape, type ShapeReading, type SlotContent } from './object-shape.ts';
 import { everyItem, everyValue, matchPathPatterns, type PathPattern } from './path-pattern.ts';
 import { nameType, problemAt, readImageField, readPod } from './pod.ts';
 import { hasControllerOwner } from './workload.ts';
@@ -18,17 +19,25 @@ export type CustomKind = Pick<KindRow, 'group' | 'version' | 'resource' | 'kind'
   /** Paths of pod specs. Their images are evaluated here, and their pods get the secrets. */
   readonly podSpecs: readonly PathPattern[];
   /** Paths of strings that name an image. */
-  readonly images: readonly PathPattern[];
+  readonly images: readonly ImagePath[];
+};
+
+export type ImagePath = {
+  readonly pattern: PathPattern;
+  /** Lower case. The string names an image only after one of these schemes, as in `oci://quay.io/app`. Absent for a string without a scheme. */
+  readonly schemes?: readonly string[];
 };
 
 export function customKindRow({ group, version, resource, kind, template, podSpecs, images }: CustomKind): KindRow {
+  const schemePaths = images.filter(({ schemes }) => schemes).map(({ pattern }) => pattern);
   return {
     group,
     version,
     resource,
     kind,
     entryPoints: [{ resource, operations: ['CREATE', 'UPDATE'] }],
-    fields: [...(template ? [template] : []), ...[...podSpecs, ...images].map(beforeWildcards)],
+    fields: [...(template ? [template] : []), ...[...podSpecs, ...images.map(({ pattern }) => pattern)].map(beforeWildcards)],
+    ...(schemePaths.length > 0 && { schemePaths }),
     read: (object) => {
       const pod = template && !isAbsent(valueAt(object, template)) ? readTemplate(object, template) : undefined;
       if (pod?.kind === 'malformed') return pod;
@@ -47,12 +56,14 @@ function readTemplate(object: JsonObject, template: Path): ShapeReading<PodShape
   return reading.kind === 'shape' ? { kind: 'shape', shape: { ...reading.shape, onlyIntoEmptyList: true } } : reading;
 }
 
-function readPatterns(object: JsonObject, podSpecs: readonly PathPattern[], images: readonly PathPattern[]): SlotsReading {
+function readPatterns(object: JsonObject, podSpecs: readonly PathPattern[], images: readonly ImagePath[]): SlotsReading {
   const slots: ImageSlot[] = [];
-  for (const [index, found] of matchPathPatterns(object, [...podSpecs, ...images]).entries()) {
+  const patterns = [...podSpecs, ...images.map(({ pattern }) => pattern)];
+  for (const [index, found] of matchPathPatterns(object, patterns).entries()) {
     if (!found.ok) return { kind: 'malformed', problem: found.problem };
+    const image = images[index - podSpecs.length];
     for (const path of found.paths) {
-      const reading = index < podSpecs.length ? readPodSpec(object, path) : readImage(object, path);
+      const reading = image ? readImage(object, path, image) : readPodSpec(object, path);
       if ('kind' in reading) return reading;
       for (const slot of reading) slots.push(pulledByPods(slot));
     }
@@ -67,12 +78,23 @@ function readPodSpec(object: JsonObject, spec: Path): SlotsReading {
   return reading.kind === 'malformed' ? reading : reading.shape.slots;
 }
 
-function readImage(object: JsonObject, path: Path): SlotsReading {
+function readImage(object: JsonObject, path: Path, { schemes }: ImagePath): SlotsReading {
   const value = valueAt(object, path);
-  const content = readImageField(value);
-  return content
-    ? [{ path, displayName: renderPath(path), action: 'pull', content }]
-    : { kind: 'malformed', problem: problemAt(path, `must be a string, but is ${nameType(value)}`) };
+  const field = readImageField(value);
+  if (!field) return { kind: 'malformed', problem: problemAt(path, `must be a string, but is ${nameType(value)}`) };
+  const content = schemes ? withoutScheme(field, schemes) : field;
+  return content ? [{ path, displayName: renderPath(path), action: 'pull', content }] : [];
+}
+
+/**
+ * Undefined for a text without one of the schemes, which names no image. Letter case and white space before the scheme do not hide an image,
+ * because the controller may ignore them. A text with white space keeps its scheme, and is invalid.
+ */
+function withoutScheme(content: SlotContent, schemes: readonly string[]): SlotContent | undefined {
+  if (content.kind !== 'image') return undefined;
+  const found = splitScheme(content.text.trimStart());
+  if (!found || !schemes.includes(found.scheme.slice(0, -'://'.length).toLowerCase())) return undefined;
+  return content.text.startsWith(found.scheme) ? { kind: 'image', text: found.name, scheme: found.scheme } : content;
 }
 
 function pulledByPods(slot: ImageSlot): ImageSlot {
@@ -83,10 +105,8 @@ function pulledByPods(slot: ImageSlot): ImageSlot {
 function withoutVariables(slot: ImageSlot): ImageSlot {
   const { content } = slot;
   if (content.kind !== 'image' || !/\$[({]|\{\{/.test(content.text)) return slot;
-  return {
-    ...slot,
-    content: { kind: 'unresolved', written: content.text, why: `${quote(content.text)} contains a variable that is replaced later` },
-  };
+  const written = imageAsWritten(content);
+  return { ...slot, content: { kind: 'unresolved', written, why: `${quote(written)} contains a variable that is replaced later` } };
 }
 
 function beforeWildcards(pattern: PathPattern): Path {

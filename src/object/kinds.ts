@@ -11,6 +11,7 @@ import {
   readImageStreamTag,
   readImageTag,
 } from './openshift/image-stream.ts';
+import type { PathPattern } from './path-pattern.ts';
 import { nameType, problemAt } from './pod.ts';
 import { readBarePod, readDeploymentConfig, templateAt } from './workload.ts';
 
@@ -30,6 +31,8 @@ export type KindRow = GroupKind & {
   readonly entryPoints: readonly EntryPoint[];
   /** All images are in these fields. A change of any of them is sent to the webhooks. */
   readonly fields: readonly Path[];
+  /** Texts at these paths name an image only after a scheme, so that other texts there are no images. */
+  readonly schemePaths?: readonly PathPattern[];
   /** The object is a request, or a view of a part of another object. */
   readonly notStored?: true;
   readonly read: (object: JsonObject, context: ReadingContext) => ObjectReading;

@@ -43,6 +43,8 @@ export type SlotContent =
   | {
       readonly kind: 'image';
       readonly text: string;
+      /** What precedes the text in the field of a custom resource, such as `oci://`. Not a part of the name. */
+      readonly scheme?: string;
       /** Set where the text leaves open which tags are meant: all of the repository, or one that a build argument sets later. */
       readonly openTag?: true;
     }
@@ -54,6 +56,11 @@ export type SlotContent =
       /** The image stream that the image comes from, if one is named. */
       readonly stream?: StreamReference;
     };
+
+/** The text of the field. */
+export function imageAsWritten({ scheme = '', text }: SlotContent & { readonly kind: 'image' }): string {
+  return scheme + text;
+}
 
 /** A reference to an image stream, as it is written. */
 export type StreamReference = {

@@ -1,16 +1,25 @@
 /** What nodes may make of names without a registry, as far as the rules show it. */
+import { dockerHub } from '../image/docker-hub.ts';
 import { aliasTargets } from '../image/short-name-aliases.ts';
 import type { RuleSet, ShortNames } from './rule-set.ts';
 
 /** How an image is used, as far as it decides where a name without a registry leads. */
-export type ImageUse = { readonly action: 'pull' | 'push'; readonly imported?: boolean | undefined };
+export type ImageUse = {
+  readonly action: 'pull' | 'push';
+  readonly imported?: boolean | undefined;
+  /** Of the image of a custom resource, such as `oci://`. */
+  readonly scheme?: string | undefined;
+};
 
 /**
  * What a name without a registry means for this use. OpenShift's importer reads it as a name on Docker Hub (library-go pkg/image/reference),
  * and so do builders when they push (containers/image: a `docker://` name is normalized). Only pulls follow the search list of the nodes.
+ * An image with a scheme may be pulled by a controller, which knows no such list and uses Docker Hub, or by a node.
  */
-export function shortNamesFor({ action, imported }: ImageUse, shortNames: ShortNames): ShortNames {
-  return imported || action === 'push' ? 'docker.io' : shortNames;
+export function shortNamesFor({ action, imported, scheme }: ImageUse, shortNames: ShortNames): ShortNames {
+  if (imported || action === 'push') return dockerHub;
+  if (scheme === undefined || typeof shortNames === 'string' || shortNames.includes(dockerHub)) return shortNames;
+  return [...shortNames, dockerHub];
 }
 
 /**

@@ -326,8 +326,8 @@ function keyOf(request: PastRequest): string {
   else key += '\n?';
   if (shortNames !== 'docker.io') key += `\nshort ${typeof shortNames === 'string' ? shortNames : shortNames.map(sized).join('')}`;
   for (const [name, state] of secrets) key += `\nsecret ${sized(name)}${state}`;
-  for (const { text, action, introduced, imported, lookupOnly, trustedByCluster } of images)
-    key += `\n${action}${introduced ? ' new' : ''}${imported ? ' imported' : ''}${lookupOnly ? ' lookup' : ''}${trustedByCluster ? ' cluster' : ''} ${sized(text)}`;
+  for (const { text, scheme = '', action, introduced, imported, lookupOnly, trustedByCluster } of images)
+    key += `\n${action}${introduced ? ' new' : ''}${imported ? ' imported' : ''}${lookupOnly ? ' lookup' : ''}${trustedByCluster ? ' cluster' : ''} ${sized(text)}${scheme === '' ? '' : sized(scheme)}`;
   return key;
 }
 

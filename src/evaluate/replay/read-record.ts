@@ -1,5 +1,6 @@
 /** Reads one line of an audit log: a past request, a record that is no request, or why it cannot be evaluated again. */
 import { type PastImage, type PastRequest, replayGaps } from '../../decision/replay.ts';
+import { splitScheme } from '../../image/scheme.ts';
 import { withoutVersion } from '../../image/without-version.ts';
 import { isObject, type JsonObject } from '../../object/json.ts';
 import { copiesOfOwners } from '../../object/workload.ts';
@@ -157,10 +158,13 @@ function readImage(value: unknown): PastImage | 'image-stream' | 'unresolved' | 
   if (!isObject(value)) return undefined;
   if (value.stream !== undefined) return 'image-stream';
   if (value.verdict === 'unresolved') return 'unresolved';
-  const { image, action, introduced, imported, lookupOnly, rule } = value;
+  const { image, action, introduced, imported, lookupOnly, rule, canonical } = value;
   if (typeof image !== 'string' || (action !== 'pull' && action !== 'push') || typeof introduced !== 'boolean') return undefined;
+  // That of a custom kind. If the record has no canonical name, the text was invalid.
+  const withScheme = typeof canonical === 'string' ? splitScheme(image) : undefined;
   return {
-    text: withoutVersion(image),
+    text: withoutVersion(withScheme?.name ?? image),
+    ...(withScheme && { scheme: withScheme.scheme }),
     action,
     introduced,
     imported: imported === true,

@@ -4,6 +4,7 @@ import type { ImageDecision } from '../../decision/decision.ts';
 import { maskUserinfo } from '../../image/problem.ts';
 import { canonicalName } from '../../image/reference.ts';
 import { renderPath } from '../../object/json.ts';
+import { imageAsWritten } from '../../object/object-shape.ts';
 import { type AuditedRule, type AuditedSource, auditOrigin, auditRule, type ShortenText } from './audited-rule.ts';
 import { budgets, type Cutter, omitted } from './record-limits.ts';
 
@@ -92,7 +93,7 @@ export function describeImage(decision: ImageDecision, short: ShortenText = (tex
 }
 
 function imageText({ slot: { content }, stream }: ImageDecision): string | undefined {
-  const text = stream?.kind === 'resolved' ? stream.image : content.kind === 'image' ? content.text : undefined;
+  const text = stream?.kind === 'resolved' ? stream.image : content.kind === 'image' ? imageAsWritten(content) : undefined;
   return text === undefined ? undefined : maskUserinfo(text);
 }
 

@@ -374,10 +374,17 @@ describe('the chart', () => {
 
   test('rejects custom resources without images, and in a built-in group', async () => {
     const kind = { group: 'example.com', version: 'v1', resource: 'widgets', kind: 'Widget' };
-    const kinds = [kind, { ...kind, images: [] }, { ...kind, images: ['spec.image'], group: 'apps' }];
+    const kinds = [
+      kind,
+      { ...kind, images: [] },
+      { ...kind, images: ['spec.image'], group: 'apps' },
+      { ...kind, images: [{ path: 'spec.url', schemes: ['oci://'] }] },
+      { ...kind, images: [{ path: 'spec.url', schemes: ['oci'] }, 'spec.image'] },
+    ];
     const error = await renderError('--set-json', `customKinds=${JSON.stringify(kinds)}`);
-    for (const message of ["at '/customKinds/0': 'anyOf' failed", '/customKinds/1/images', '/customKinds/2/group'])
+    for (const message of ["at '/customKinds/0': 'anyOf' failed", '/customKinds/1/images', '/customKinds/2/group', '/customKinds/3/images'])
       expect(error).toContain(message);
+    expect(error).not.toContain('/customKinds/4');
   });
 
   test('works as a dependency of your own chart, under its condition', async () => {

@@ -11,6 +11,9 @@ import { issueCa, issueServerCertificate } from '../../../src/certificates/issue
 import { decide } from '../../../src/decision/decide.ts';
 import type { DeliveryFacts, Facts } from '../../../src/decision/facts.ts';
 import { type ReasonCode, reasons } from '../../../src/decision/reasons.ts';
+import { customKindRow, type ImagePath } from '../../../src/object/custom-kind.ts';
+import { kindsOf, kindsWithImages } from '../../../src/object/kinds.ts';
+import { everyItem } from '../../../src/object/path-pattern.ts';
 import { compileRuleSet } from '../../../src/rules/compile/compile.ts';
 import { parseRulesDocument } from '../../../src/rules/language/parse.ts';
 import type { RuleSet } from '../../../src/rules/rule-set.ts';
@@ -108,6 +111,10 @@ type Situation = {
 };
 const update = (oldObject: unknown) => ({ operation: 'UPDATE', oldObject });
 
+const volumes = { group: 'cdi.kubevirt.io', version: 'v1beta1', resource: 'datavolumes', kind: 'DataVolume' };
+const images: readonly ImagePath[] = [{ pattern: ['spec', 'urls', everyItem], schemes: ['docker'] }];
+const withDataVolumes: Facts = { ...known, kinds: kindsOf([...kindsWithImages, customKindRow({ ...volumes, podSpecs: [], images })]) };
+
 const situations: readonly Situation[] = [
   { what: 'A trusted image', object: pod('public.example.com/app') },
   { what: 'An untrusted registry with a reason', object: pod('bitnami/redis:7') },
@@ -144,6 +151,11 @@ const situations: readonly Situation[] = [
   { what: 'An invalid digest', object: pod('ghcr.io/somebody/tool@sha256:0') },
   { what: 'A digest is shown in full', object: pod(`ghcr.io/somebody/tool@${digest}`) },
   { what: 'A name with a scheme', object: pod('https://registry.example.com:5000/web') },
+  {
+    what: 'Names with a scheme in a custom resource',
+    object: dataVolume('docker://ghcr.io/somebody/tool', 'docker://registry.example.com:5000/Web', 'docker://registry.corp.example'),
+    facts: withDataVolumes,
+  },
   { what: 'A name with a password', object: pod('me:hunter2@registry.example.com:5000/web') },
   { what: 'Several images, one of them trusted', object: pod(corp, 'bitnami/redis', 'ghcr.io/somebody/tool') },
   { what: 'More than ten images', object: pod(...Array.from({ length: 13 }, (_none, index) => `ghcr.io/somebody/tool-${index}`)) },
@@ -502,6 +514,10 @@ function deploymentConfig(placeholder: string, from: object) {
       template: { spec: { containers: [container(placeholder)] } },
     },
   };
+}
+
+function dataVolume(...urls: readonly string[]) {
+  return { apiVersion: 'cdi.kubevirt.io/v1beta1', kind: 'DataVolume', metadata: { name: 'web' }, spec: { urls } };
 }
 
 function imageStream(from: string) {

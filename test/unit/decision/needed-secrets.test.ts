@@ -110,7 +110,14 @@ describe('other kinds', () => {
   });
 
   test('custom resources, whose Pods get the secrets later', () => {
-    const row = customKindRow({ group: 'x.io', version: 'v1', resource: 'runs', kind: 'Run', podSpecs: [], images: [['spec', 'image']] });
+    const row = customKindRow({
+      group: 'x.io',
+      version: 'v1',
+      resource: 'runs',
+      kind: 'Run',
+      podSpecs: [],
+      images: [{ pattern: ['spec', 'image'] }],
+    });
     const facts = { ...unwatched, kinds: kindsOf([...kindsWithImages, row]) };
     const object = { metadata: { name: 'x' }, spec: { image: 'a.io/x' } };
     const request: ChangeRequest = { ...change('Pod', object), group: 'x.io', kind: 'Run' };

@@ -65,12 +65,68 @@ describe('problems are reported with their position', () => {
         'kinds[0].images must be a path such as spec.template or spec.steps[*].image, but "steps[0]" is not a field name ("spec.steps[0]")',
     },
     {
+      text: `kinds: [{${rollout}, images: [{schemes: [oci]}]}]`,
+      problem: 'kinds[0].images[0] must have "path", a path such as spec.url.',
+    },
+    {
+      text: `kinds: [{${rollout}, images: [{path: [a]}]}]`,
+      problem: 'kinds[0].images[0].path must be a path such as spec.template, but is a list',
+    },
+    {
+      text: `kinds: [{${rollout}, images: [{path: spec.url, scheme: [oci]}]}]`,
+      problem: 'unknown field "scheme". Did you mean "schemes"?',
+    },
+    {
+      text: `kinds: [{${rollout}, images: {path: "spec..url"}}]`,
+      problem: 'kinds[0].images.path must be a path such as',
+    },
+    {
+      text: `kinds: [{${rollout}, images: [{path: spec.url, schemes: oci}]}]`,
+      problem: 'kinds[0].images[0].schemes must be a list of URL schemes such as [oci], but is a string.',
+    },
+    {
+      text: `kinds: [{${rollout}, images: [{path: spec.url, schemes: null}]}]`,
+      problem: 'kinds[0].images[0].schemes must be a list of URL schemes such as [oci], but is null.',
+    },
+    {
+      text: `kinds: [{${rollout}, images: [{path: spec.url, schemes: []}]}]`,
+      problem: 'kinds[0].images[0].schemes has no scheme. Add one or remove the field.',
+    },
+    {
+      text: `kinds: [{${rollout}, images: [{path: spec.url, schemes: [a, b, c, d, e, f, g, h, i]}]}]`,
+      problem: 'kinds[0].images[0].schemes has 9 schemes. At most 8 are allowed.',
+    },
+    {
+      text: `kinds: [{${rollout}, images: [{path: spec.url, schemes: [1]}]}]`,
+      problem: 'kinds[0].images[0].schemes[0] must be a URL scheme such as oci, but is a number.',
+    },
+    ...['OCI', 'oci://', 'oci:', '', '1a', 'o_i', 'o'.repeat(33)].map((scheme) => ({
+      text: `kinds: [{${rollout}, images: [{path: spec.url, schemes: ["${scheme}"]}]}]`,
+      problem: `kinds[0].images[0].schemes[0] must be a URL scheme in lower case and without "://", such as oci, but is "${scheme}".`,
+    })),
+    {
+      text: `kinds: [{${rollout}, podSpec: [{path: spec}]}]`,
+      problem: 'kinds[0].podSpec[0] must be a path such as spec.template, but is an object',
+    },
+    {
       text: 'kinds: [{group: build.openshift.io, version: v1, resource: builds, kind: Build, template: spec}]',
       problem: 'kinds[0].kind names a built-in kind. Remove the entry for "Build" of group "build.openshift.io".',
     },
   ])('$problem', ({ text, problem }) => {
     const parsed = parseCustomKinds(text, 'f');
     expect(parsed.ok ? [] : parsed.problems).toContainEqual(expect.stringContaining(problem));
+  });
+
+  test('a path of images may be a text, or have schemes', () => {
+    const images = '[spec.image, {path: spec.a}, {path: spec.url, schemes: [oci, docker, a+b.c-1]}]';
+    const parsed = parseCustomKinds(`kinds: [{${rollout}, images: ${images}}]`, 'f');
+    expect(parsed.ok && parsed.kinds[0]?.kind.images).toEqual([
+      { pattern: ['spec', 'image'] },
+      { pattern: ['spec', 'a'] },
+      { pattern: ['spec', 'url'], schemes: ['oci', 'docker', 'a+b.c-1'] },
+    ]);
+    const one = parseCustomKinds(`kinds: [{${rollout}, images: {path: spec.url, schemes: [oci]}}]`, 'f');
+    expect(one.ok && one.kinds[0]?.kind.images).toEqual([{ pattern: ['spec', 'url'], schemes: ['oci'] }]);
   });
 
   test('all problems are reported together', () => {

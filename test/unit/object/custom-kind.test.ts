@@ -16,7 +16,7 @@ const service: CustomKind = {
 const taskRun: CustomKind = {
   ...kind('tekton.dev', 'TaskRun', 'taskruns'),
   podSpecs: [],
-  images: ['spec.taskSpec.steps[*].image', 'spec.taskSpec.sidecars[].image', 'spec.taskSpec.stepTemplate.image'].map(pattern),
+  images: ['spec.taskSpec.steps[*].image', 'spec.taskSpec.sidecars[].image', 'spec.taskSpec.stepTemplate.image'].map((path) => image(path)),
 };
 const job: CustomKind = {
   ...kind('kubeflow.org', 'PyTorchJob', 'pytorchjobs'),
@@ -126,6 +126,63 @@ test.each([
   expect(slot?.content.kind).toBe(waits ? 'unresolved' : 'image');
 });
 
+describe('an image path with schemes', () => {
+  const volume: CustomKind = {
+    ...kind('cdi.kubevirt.io', 'DataVolume', 'datavolumes'),
+    podSpecs: [],
+    images: [image('spec.url', 'oci', 'docker')],
+  };
+
+  test.each<readonly [string, object]>([
+    ['docker://quay.io/a:1', { kind: 'image', text: 'quay.io/a:1', scheme: 'docker://' }],
+    ['oci://quay.io/a', { kind: 'image', text: 'quay.io/a', scheme: 'oci://' }],
+    ['OCI://quay.io/a', { kind: 'image', text: 'quay.io/a', scheme: 'OCI://' }],
+    ['oci://oci://quay.io/a', { kind: 'image', text: 'oci://quay.io/a', scheme: 'oci://' }],
+    ['oci://', { kind: 'image', text: '', scheme: 'oci://' }],
+    ['oci:// ', { kind: 'image', text: ' ', scheme: 'oci://' }],
+    // Not a name without the white space, since it is uncertain whether the controller ignores it.
+    [' oci://quay.io/a', { kind: 'image', text: ' oci://quay.io/a' }],
+    ['\ndocker://quay.io/a', { kind: 'image', text: '\ndocker://quay.io/a' }],
+    [
+      'oci://quay.io/$(params.a)',
+      {
+        kind: 'unresolved',
+        written: 'oci://quay.io/$(params.a)',
+        why: '"oci://quay.io/$(params.a)" contains a variable that is replaced later',
+      },
+    ],
+  ])('%j', (url, content) => {
+    expect(read(volume, { spec: { url } }).slots.map((slot) => slot.content)).toEqual([content]);
+  });
+
+  test.each([
+    'quay.io/a',
+    'https://quay.io/a',
+    'xoci://quay.io/a',
+    'oci:/quay.io/a',
+    'oci.io/a',
+    '$(params.a)',
+    'x oci://quay.io/a',
+    '',
+    ' ',
+  ])('%j is no image', (url) => {
+    expect(read(volume, { spec: { url } }).slots).toEqual([]);
+  });
+
+  test('is a string', () => {
+    const reading = readObject(
+      { ...volume, operation: 'CREATE', fromKubelet: false },
+      { spec: { url: 1 } },
+      kindsOf([customKindRow(volume)]),
+    );
+    expect(reading).toEqual({ kind: 'malformed', problem: { path: 'spec.url', message: 'must be a string, but is a number' } });
+  });
+
+  test('is intercepted like any other', () => {
+    expect(customKindRow(volume).fields).toEqual([['spec', 'url']]);
+  });
+});
+
 describe('a field of the wrong type makes the object malformed, and the problem shows its path', () => {
   test.each([
     { of: rollout, object: { spec: 1 }, problem: undefined },
@@ -206,6 +263,10 @@ function pattern(text: string) {
   return parsed.pattern;
 }
 
+function image(path: string, ...schemes: readonly string[]) {
+  return { pattern: pattern(path), ...(schemes.length > 0 && { schemes }) };
+}
+
 function read(of: CustomKind, object: object): ObjectShape {
   const reading = readObject({ ...of, operation: 'CREATE', fromKubelet: false }, object, kindsOf([customKindRow(of)]));
   if (reading.kind !== 'shape') throw new Error(JSON.stringify(reading));
@@ -232,7 +293,7 @@ test('a list that is in several paths is read once', () => {
         },
       },
     );
-    read({ ...kind('example.com', 'Flow', 'flows'), podSpecs: [], images: paths.map(pattern) }, { spec: { list } });
+    read({ ...kind('example.com', 'Flow', 'flows'), podSpecs: [], images: paths.map((path) => image(path)) }, { spec: { list } });
     return reads;
   };
   const one = readsOf(['spec.list[*].a']);
@@ -241,7 +302,7 @@ test('a list that is in several paths is read once', () => {
 });
 
 test('of several values with a wrong type, the one with the shortest path is reported, and then the first', () => {
-  const flow: CustomKind = { ...kind('example.com', 'Flow', 'flows'), podSpecs: [], images: [pattern('spec.list[*].a.b.image')] };
+  const flow: CustomKind = { ...kind('example.com', 'Flow', 'flows'), podSpecs: [], images: [image('spec.list[*].a.b.image')] };
   const object = { spec: { list: [{ a: { b: 'deep' } }, { a: 1 }, { a: 2 }] } };
   expect(readObject({ ...flow, operation: 'CREATE', fromKubelet: false }, object, kindsOf([customKindRow(flow)]))).toEqual({
     kind: 'malformed',

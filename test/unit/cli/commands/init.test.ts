@@ -100,6 +100,13 @@ test('custom kinds are evaluated', async () => {
   expect({ err, rules: parse(out).rules }).toEqual({ err: '', rules: [{ registry: 'b.io' }] });
 });
 
+test('images of custom kinds with a scheme get the rule of their registry', async () => {
+  const images = '[{path: spec.image, schemes: [oci]}]';
+  const kinds = await write('kinds.yaml', `kinds:\n- {group: example.com, version: v1, kind: App, resource: apps, images: ${images}}\n`);
+  const { out, err } = await init(app.replace('b.io', 'oci://b.io'), '--custom-kinds', kinds);
+  expect({ err, rules: parse(out).rules }).toEqual({ err: '', rules: [{ registry: 'b.io' }] });
+});
+
 test('without objects there is no document', async () => {
   expect(await init('')).toMatchObject({ exitCode: 2, out: '', err: expect.stringContaining('no Kubernetes object') });
 });

@@ -7,9 +7,11 @@ import type { ChangeRequest, Decision } from '../../../../src/decision/decision.
 import type { Facts, SecretFacts, ServiceAccountFacts } from '../../../../src/decision/facts.ts';
 import { replay } from '../../../../src/decision/replay.ts';
 import { type RecordGap, readRecord, recordGaps } from '../../../../src/evaluate/replay/read-record.ts';
+import { customKindRow } from '../../../../src/object/custom-kind.ts';
 import { injectedAnnotation } from '../../../../src/object/injection-mark.ts';
 import { type JsonObject, valueAt } from '../../../../src/object/json.ts';
-import { kindsWithImages, readObject } from '../../../../src/object/kinds.ts';
+import { kindsOf, kindsWithImages, readObject } from '../../../../src/object/kinds.ts';
+import { everyItem } from '../../../../src/object/path-pattern.ts';
 import { buildAuditRecord } from '../../../../src/observe/audit/decision-record.ts';
 import { createAuditLog } from '../../../../src/observe/logger.ts';
 import type { RuleSet } from '../../../../src/rules/rule-set.ts';
@@ -99,6 +101,7 @@ const anyFacts: fc.Arbitrary<Facts> = fc
   })
   .map(({ labels, watchesStreams, secrets, account }) => ({
     ...unwatched,
+    kinds,
     serviceAccount: () => account,
     namespace: () => (labels === null ? { kind: 'unknown' } : { kind: 'known', labels }),
     secret: (_namespace, name) => secrets[name] ?? 'absent',
@@ -108,6 +111,11 @@ const anyFacts: fc.Arbitrary<Facts> = fc
 type Kind = { readonly kind: string; readonly group: string; readonly version: string };
 
 const pods = { kind: 'Pod', group: '', version: 'v1' } as const;
+const volumes = { kind: 'DataVolume', group: 'cdi.kubevirt.io', version: 'v1', resource: 'datavolumes' } as const;
+const kinds = kindsOf([
+  ...kindsWithImages,
+  customKindRow({ ...volumes, podSpecs: [], images: [{ pattern: ['spec', 'urls', everyItem], schemes: ['docker'] }] }),
+]);
 const usualPod: fc.Arbitrary<JsonObject> = fc
   .record({
     images: fc.array(fc.constantFrom('r0.io/a', 'r0.io/team/b:1', 'r1.io/c', 'r2.io:5000/d'), { minLength: 1, maxLength: 2 }),
@@ -143,6 +151,15 @@ describe('replay', () => {
   /** Most objects of any shape have images whose secrets are unknown. */
   test('of a typical Pod agrees with the engine', () => {
     assertAgreement(pods, usualPod, 2_000);
+  });
+
+  test('of a custom resource whose images have a scheme agrees with the engine', () => {
+    const names = ['r0.io/a', 'r0.io/team/b:1', 'r2.io:5000/d', 'nginx', 'evil.io/x', 'R0.io/A', 'u:p@r0.io/a', 'docker://r0.io/a', ''];
+    const url = fc
+      .tuple(fc.constantFrom('docker://', 'DOCKER://', ' docker://', ''), fc.constantFrom(...names))
+      .map((parts) => parts.join(''));
+    const anyVolume = fc.array(url, { minLength: 1, maxLength: 2 }).map((urls) => ({ metadata: { name: 'web' }, spec: { urls } }));
+    assertAgreement(volumes, anyVolume, 1_000);
   });
 
   function assertAgreement({ kind, group, version }: Kind, anyObject: fc.Arbitrary<JsonObject>, times = 150) {
