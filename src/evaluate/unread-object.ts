@@ -1,9 +1,10 @@
 /** Finds out why an object cannot be evaluated: its kind is mistyped, or it is unknown and something in the object looks like an image. */
 import { quote } from '../image/problem.ts';
 import type { CustomKind } from '../object/custom-kind.ts';
-import { renderPath } from '../object/json.ts';
+import { type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
 import { isCustomKind, type KindRow, type Kinds } from '../object/kinds.ts';
-import { findImageField, findImageLike } from './image-like.ts';
+import { matchPathPatterns } from '../object/path-pattern.ts';
+import { findImageField, findImageLike, imageScheme } from './image-like.ts';
 import type { NotEvaluatedCode } from './not-evaluated.ts';
 import type { Manifest } from './parse-manifests.ts';
 import { closestPlatformKind, isPlatformGroup, isPlatformKind } from './platform-kinds.ts';
@@ -21,7 +22,7 @@ export function whyUnserved({ apiVersion, kind }: Manifest, row: KindRow): WhyUn
 
 /** For a kind that is not read. Undefined where the object names no images. */
 export function whyUnread({ apiVersion, kind, object }: Manifest, group: string, kinds: Kinds): WhyUnread | undefined {
-  if (isPlatformKind(group, kind)) return undefined;
+  if (isPlatformKind(group, kind) || isMonitoringRule(group, kind)) return undefined;
   const closest = closestPlatformKind(group, kind) ?? closestCustomKind(group, kind, kinds);
   if (closest) return mistyped(apiVersion, kind, closest);
   if (isPlatformGroup(group)) return { code: 'unknown-kind', message: `cannot be evaluated: ${apiVersion} has no kind ${quote(kind)}` };
@@ -29,8 +30,19 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
   if (!path) return undefined;
   const fix = presets.some((preset) => preset.group === group && preset.kind === kind)
     ? `Pass --custom-kinds ${presetFile}`
-    : 'Describe the kind in a file for --custom-kinds (docs/kinds.md)';
+    : `Describe the kind in a file for --custom-kinds${schemesFor(object, path)} (docs/kinds.md)`;
   return { code: 'unknown-kind', message: `has an unknown kind, and ${renderPath(path)} looks like an image. ${fix}` };
+}
+
+/** For a path that leads to a text with a scheme. */
+function schemesFor(object: JsonObject, path: Path): string {
+  const scheme = imageScheme(valueAt(object, path));
+  return scheme === undefined ? '' : `, with "schemes: [${scheme}]" for this path`;
+}
+
+/** Alerts and recorded queries have the name of an image in labels and descriptions only. */
+function isMonitoringRule(group: string, kind: string): boolean {
+  return group === 'monitoring.coreos.com' && kind === 'PrometheusRule';
 }
 
 /**
@@ -38,9 +50,18 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
  * in other fields may be parameters, whose paths no file can name.
  */
 export function whyNothingFound({ object }: Manifest, row: KindRow): WhyUnread | undefined {
-  const path = isCustomKind(row) ? findImageField(object) : undefined;
-  const message = `has no image at the paths from --custom-kinds, but ${renderPath(path ?? [])} looks like an image. Add its path`;
-  return path && { code: 'unknown-kind', message };
+  const path = isCustomKind(row) ? findImageField(object, textsWithoutScheme(object, row)) : undefined;
+  if (!path) return undefined;
+  const fix = `Add its path${schemesFor(object, path)}`;
+  return {
+    code: 'unknown-kind',
+    message: `has no image at the paths from --custom-kinds, but ${renderPath(path)} looks like an image. ${fix}`,
+  };
+}
+
+/** The paths of texts that would name an image after one of the schemes in the description of the kind. */
+function textsWithoutScheme(object: JsonObject, { schemePaths = [] }: KindRow): ReadonlySet<string> {
+  return new Set(matchPathPatterns(object, schemePaths).flatMap((found) => (found.ok ? found.paths.map(renderPath) : [])));
 }
 
 function mistyped(apiVersion: string, kind: string, meant: { readonly apiVersion: string; readonly kind: string }): WhyUnread {

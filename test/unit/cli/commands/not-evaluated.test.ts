@@ -68,7 +68,8 @@ describe('an object of an unknown kind with something that looks like an image',
     ['a compound name with underscores', 'example.com/v1', 'App', '{base_image: evil/a}', 'spec.base_image'],
     ['an image next to the address of its logo', 'example.com/v1', 'App', '{image: {logo: "https://a.io/b", name: evil/a}}', 'spec.image'],
     ['a list of images', 'example.com/v1', 'App', '{images: [evil/a]}', 'spec.images'],
-    ['containers without images', 'example.com/v1', 'App', '{initContainers: [{name: a}]}', 'spec.initContainers'],
+    ['a list of images of containers', 'example.com/v1', 'App', '{sidecars: [evil/a]}', 'spec.sidecars'],
+    ['an image below containers without images', 'example.com/v1', 'App', '{containers: [{name: a}], b: {image: evil/a}}', 'spec.b.image'],
     ['an OCI artifact', 'source.toolkit.fluxcd.io/v1', 'OCIRepository', '{url: "oci://ghcr.io/a/manifests"}', 'spec.url'],
     [
       'an image in a string with any name',
@@ -86,6 +87,25 @@ describe('an object of an unknown kind with something that looks like an image',
       'spec.manifest',
     ],
     ['a field outside of spec', 'example.com/v1', 'App', '{}\nimage: evil/a', 'image'],
+    [
+      'the values of a chart in a string',
+      'argoproj.io/v1alpha1',
+      'Application',
+      '{source: {helm: {values: "replicaCount: 2\\nimage:\\n  repository: evil.io/a\\n  tag: v1\\n"}}}',
+      'spec.source.helm.values',
+    ],
+    [
+      'a parameter of a chart',
+      'argoproj.io/v1alpha1',
+      'Application',
+      '{source: {helm: {parameters: [{name: replicas, value: "2"}, {name: web.image.repository, value: evil/a}]}}}',
+      'spec.source.helm.parameters[1].value',
+    ],
+    ['the tag in a value of a chart', 'helm.cattle.io/v1', 'HelmChart', '{set: {image.tag: v2}}', 'spec.set.image.tag'],
+    ['a JSON patch', 'example.com/v1', 'App', '{patches: [{path: /spec/containers/0/image, value: evil/a}]}', 'spec.patches[0].value'],
+    ['JSON in a string', 'example.com/v1', 'App', '{values: \'{"a":{"image":{"repository":"evil/a"}}}\'}', 'spec.values'],
+    ['the registry of Istio', 'install.istio.io/v1alpha1', 'IstioOperator', '{hub: docker.io/istio, tag: 1.20.0}', 'spec.hub'],
+    ['the repository that a build pushes to', 'kpack.io/v1alpha2', 'Image', '{tag: "reg.example.com:5000/a"}', 'spec.tag'],
   ])('is exit code 2: %s', async (_what, apiVersion, kind, spec, path) => {
     const { exitCode, results, notEvaluated, err, table, yaml } = await check(objectOf(apiVersion, kind, spec));
     expect({ exitCode, results, yaml }).toEqual({ exitCode: 2, results: [], yaml: '' });
@@ -121,6 +141,43 @@ describe('an object of an unknown kind with something that looks like an image',
       presets,
     );
     expect({ exitCode, codes, outcome: results[0].outcome }).toEqual({ exitCode: 1, codes: [], outcome: 'denied' });
+  });
+
+  test('is reported with its scheme, which the description of the kind needs', async () => {
+    const volume = objectOf('cdi.kubevirt.io/v1beta1', 'DataVolume', '{source: {registry: {url: "docker://quay.io/a/fedora:1"}}}');
+    const described = 'group: cdi.kubevirt.io, version: v1beta1, resource: datavolumes, kind: DataVolume';
+    const kinds = async (images: string) => join(await input({ 'kinds.yaml': `kinds: [{${described}, images: ${images}}]` }), 'kinds.yaml');
+    expect((await check(volume)).err).toContain(
+      'spec.source.registry.url looks like an image. Describe the kind in a file for --custom-kinds, with "schemes: [docker]" for this path',
+    );
+    const registry = await kinds('[{path: spec.source.registry.url, schemes: [docker]}]');
+    const { exitCode, results } = await check(volume, '--custom-kinds', registry);
+    expect({ exitCode, results }).toMatchObject({
+      exitCode: 1,
+      results: [{ outcome: 'denied', images: [{ image: 'docker://quay.io/a/fedora:1', canonical: 'quay.io/a/fedora' }] }],
+    });
+    const allowed = await check(volume.replace('quay.io', 'reg.example.com'), '--custom-kinds', registry);
+    expect(allowed).toMatchObject({ exitCode: 0, results: [{ outcome: 'allowed', messages: [] }] });
+    const other = await check(volume.replace('registry: {url: "docker:', 'http: {url: "https:'), '--custom-kinds', registry);
+    expect(other).toMatchObject({ exitCode: 0, codes: [], results: [{ images: [] }] });
+  });
+
+  test('is no image if the description of the kind requires a scheme that it lacks', async () => {
+    const object = objectOf('example.com/v1', 'App', '{image: evil/a}');
+    const described = 'group: example.com, version: v1, resource: apps, kind: App';
+    const root = await input({
+      'scheme.yaml': `kinds: [{${described}, images: [{path: spec.image, schemes: [oci]}]}]`,
+      'other.yaml': `kinds: [{${described}, images: [{path: spec.url, schemes: [oci]}]}]`,
+    });
+    expect(await check(object, '--custom-kinds', join(root, 'scheme.yaml'))).toMatchObject({ exitCode: 0, results: [{ images: [] }] });
+    expect(await check(object, '--custom-kinds', join(root, 'other.yaml'))).toMatchObject({ exitCode: 2, codes: ['unknown-kind'] });
+  });
+
+  test('is evaluated if only its containers have no image', async () => {
+    const object = objectOf('monitoring.coreos.com/v1', 'Prometheus', '{containers: [{name: prometheus, args: [x]}]}');
+    const described = 'group: monitoring.coreos.com, version: v1, resource: prometheuses, kind: Prometheus';
+    const root = await input({ 'kinds.yaml': `kinds: [{${described}, images: [spec.image, "spec.containers[*].image"]}]` });
+    expect(await check(object, '--custom-kinds', join(root, 'kinds.yaml'))).toMatchObject({ exitCode: 0, codes: [] });
   });
 
   test('is exit code 2 even if the file has other fields', async () => {
@@ -194,7 +251,22 @@ describe('an object without images counts as evaluated', () => {
     ['gateway.networking.k8s.io/v1', 'HTTPRoute', '{}'],
     // A custom resource of Kubernetes' scheduler plugins, with the name of a kind of scheduling.k8s.io.
     ['scheduling.x-k8s.io/v1alpha1', 'PodGroup', '{minMember: 3}'],
-  ])('%s %s', async (apiVersion, kind, spec) => {
+    ['monitoring.coreos.com/v1', 'Prometheus', '{containers: [{name: prometheus, args: [--a]}], initContainers: []}'],
+    ['example.com/v1', 'App', '{sidecars: [istio-proxy], image: {pullPolicy: Always, pullSecrets: [a]}}'],
+    [
+      'monitoring.coreos.com/v1',
+      'PrometheusRule',
+      '{groups: [{rules: [{labels: {image: "{{ $labels.image }}"}, annotations: {text: "Pod\\nimage: {{ $labels.image }}"}}]}]}',
+    ],
+    [
+      'example.com/v1',
+      'App',
+      '{annotations: {text: "image: {{ $labels.image }}", description: "image: a"}, labels: {image: "{{ $labels.i }}"}}',
+    ],
+    ['metal3.io/v1alpha1', 'BareMetalHost', '{image: {url: "http://a.io/x.qcow2", checksumType: md5, format: qcow2}}'],
+    ['source.toolkit.fluxcd.io/v1', 'GitRepository', '{ref: {tag: release/v1.2}, hub: local-cluster}'],
+    ['tekton.dev/v1', 'PipelineRun', '{params: [{name: IMAGE, value: $(params.image)}]}'],
+  ])('%s %s %s', async (apiVersion, kind, spec) => {
     const { exitCode, codes, withoutImages, table } = await check(objectOf(apiVersion, kind, spec));
     expect({ exitCode, codes, withoutImages }).toEqual({ exitCode: 0, codes: [], withoutImages: [{ apiVersion, kind, count: 1 }] });
     expect(table).toBe('1 object evaluated: 0 allowed, 0 warned, 0 denied, 1 without images\n');
