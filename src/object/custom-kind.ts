@@ -101,10 +101,17 @@ function pulledByPods(slot: ImageSlot): ImageSlot {
   return { ...withoutVariables(slot), pulledElsewhere: true };
 }
 
+/** A repository, and the beginning of its tag or digest. Without a slash it could be a registry, and the variable its port and repository. */
+const fixedRepository = /^([^/]+\/(?:[^/]*\/)*[^/:@]+)[:@][^/]*$/;
+
 /** `$(params.image)` of Tekton, `{{inputs.parameters.image}}` of Argo: no image name has these characters, and a Pod with them is denied. */
 function withoutVariables(slot: ImageSlot): ImageSlot {
   const { content } = slot;
-  if (content.kind !== 'image' || !/\$[({]|\{\{/.test(content.text)) return slot;
+  if (content.kind !== 'image') return slot;
+  const start = content.text.search(/\$[({]|\{\{/);
+  if (start < 0) return slot;
+  const [, repository] = fixedRepository.exec(content.text.slice(0, start)) ?? [];
+  if (repository !== undefined) return { ...slot, content: { ...content, text: repository, openTag: true } };
   const written = imageAsWritten(content);
   return { ...slot, content: { kind: 'unresolved', written, why: `${quote(written)} contains a variable that is replaced later` } };
 }

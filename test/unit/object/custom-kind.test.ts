@@ -117,13 +117,40 @@ test('several Pod specs, in a map by name, are evaluated', () => {
 
 test.each([
   { name: 'a variable like', image: '$(params.x)/app', waits: true },
-  { name: 'a variable like', image: 'reg.io/app:${TAG}', waits: true },
   { name: 'a variable like', image: 'reg.io/{{x}}', waits: true },
   { name: 'a single letter of one, as in', image: 'reg.io/app$', waits: false },
   { name: 'a single letter of one, as in', image: 'reg.io/{app}', waits: false },
 ])('$name $image: $waits', ({ image, waits }) => {
   const [slot] = read(taskRun, { spec: { taskSpec: { stepTemplate: { image } } } }).slots;
   expect(slot?.content.kind).toBe(waits ? 'unresolved' : 'image');
+});
+
+describe('a name in which only the tag or the digest contains a variable', () => {
+  const contentOf = (image: string) => read(taskRun, { spec: { taskSpec: { stepTemplate: { image } } } }).slots[0]?.content;
+
+  test.each([
+    ['reg.io/app:${TAG}', 'reg.io/app'],
+    ['reg.io/app:$(params.tag)', 'reg.io/app'],
+    ['reg.io:5000/team/app@{{inputs.parameters.digest}}', 'reg.io:5000/team/app'],
+    ['reg.io/app:v$(params.major)-alpine', 'reg.io/app'],
+    ['reg.io/app:1@$(params.digest)', 'reg.io/app'],
+    ['team/app:$(params.tag)', 'team/app'],
+  ])('%s is evaluated as %s', (image, text) => {
+    expect(contentOf(image)).toEqual({ kind: 'image', text, openTag: true });
+  });
+
+  test.each([
+    // The value could be `5000/app`.
+    'app:$(params.tag)',
+    'reg.io:$(params.port)/app',
+    'reg.io/$(params.name):1',
+    'reg.io/app$(params.version)',
+    'reg.io/app-$(params.name):$(params.tag)',
+    '$(params.registry)/app:1',
+    '/app:$(params.tag)',
+  ])('%s is not, because its repository is open', (image) => {
+    expect(contentOf(image)?.kind).toBe('unresolved');
+  });
 });
 
 describe('an image path with schemes', () => {
@@ -143,6 +170,7 @@ describe('an image path with schemes', () => {
     // Not a name without the white space, since it is uncertain whether the controller ignores it.
     [' oci://quay.io/a', { kind: 'image', text: ' oci://quay.io/a' }],
     ['\ndocker://quay.io/a', { kind: 'image', text: '\ndocker://quay.io/a' }],
+    ['oci://quay.io/a:$(params.tag)', { kind: 'image', text: 'quay.io/a', scheme: 'oci://', openTag: true }],
     [
       'oci://quay.io/$(params.a)',
       {
