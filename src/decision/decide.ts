@@ -20,7 +20,13 @@ import { injectIntoBuild } from './inject/inject-build.ts';
 import { type InjectionResult, injectIntoPod } from './inject/inject-pod.ts';
 import { streamOf, withLocalNames } from './local-names.ts';
 import { hidesContents, mostListed, registriesVary, renderFinding } from './message.ts';
-import { type FindMissingSecrets, isUsable, type MissingSecret, missingSecretsFinder, type SecretsContext } from './missing-secrets.ts';
+import {
+  availabilityOf,
+  type FindMissingSecrets,
+  type MissingSecret,
+  missingSecretsFinder,
+  type SecretsContext,
+} from './missing-secrets.ts';
 import { recordNeeds } from './needed-secrets.ts';
 import type { ReasonCode } from './reasons.ts';
 import { resolveStream, type StreamMemo, type StreamResolution, streamMemo } from './resolve-stream.ts';
@@ -107,7 +113,8 @@ export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings.inject);
   const secrets = { entitlementTo: entitlementsOf(rules, place), place, facts };
-  const missingSecrets = missingSecretsFinder(secrets, { inBuild: shape.kind === 'build' });
+  const current = shape.kind === 'build' ? new Set(secretsIn(shape).filter((name) => name !== undefined)) : undefined;
+  const missingSecrets = missingSecretsFinder(secrets, { current });
   const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams: streamMemo(), secrets, missingSecrets };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
@@ -203,7 +210,7 @@ function inject(request: ChangeRequest, images: readonly ImageDecision[], { shap
     case 'pod':
       return injectIntoPod(request, shape, images, facts);
     case 'build':
-      return injectIntoBuild(request, shape, images, (name) => isUsable(name, secrets));
+      return injectIntoBuild(request, shape, images, (name) => availabilityOf(name, secrets));
     case 'naming':
       return unchanged(shape);
   }

@@ -27,18 +27,29 @@ export type SecretsContext = {
 
 export type FindMissingSecrets = (image: Pick<ImageDecision, 'trustedBy' | 'slot'>) => readonly MissingSecret[];
 
-/** Whether a build could use the secret: the namespace has it, or may have it, or will get a copy. */
-export function isUsable(name: string, { entitlementTo, place: { namespace }, facts }: SecretsContext): boolean {
+/** In the order in which a build chooses. `coming` is a secret that is, or may be, delivered to the namespace. */
+export const availabilities = ['present', 'unknown', 'coming', 'missing'] as const;
+
+export type Availability = (typeof availabilities)[number];
+
+/** Whether a build could use the secret. */
+export function availabilityOf(name: string, { entitlementTo, place: { namespace }, facts }: SecretsContext): Availability {
   const state = facts.secret(namespace, name);
-  return state === 'present' || state === 'unknown' || (state === 'absent' && entitlementTo(name).value !== undefined);
+  if (state === 'present' || state === 'unknown') return state;
+  if (state === 'wrong-type') return 'missing';
+  const { value, unsure } = entitlementTo(name);
+  return value || unsure ? 'coming' : 'missing';
 }
+
+/** The names in the secret fields of a build. Absent for other objects. */
+type FieldsOfBuild = { readonly current?: ReadonlySet<string> | undefined };
 
 /**
  * Finds the secrets that are certainly missing: none if that is unknown, or if the rule has `onMissingSecret: ignore`. For each rule, the
  * answer is computed once, because an object may have thousands of images of a rule with hundreds of secrets.
  */
-export function missingSecretsFinder(secrets: SecretsContext, { inBuild }: { readonly inBuild: boolean }): FindMissingSecrets {
-  const context = { ...secrets, inBuild };
+export function missingSecretsFinder(secrets: SecretsContext, { current }: FieldsOfBuild = {}): FindMissingSecrets {
+  const context = { ...secrets, current };
   const known = { pull: new Map<Rule, MissingSecret | undefined>(), push: new Map<Rule, MissingSecret | undefined>() };
   return ({ trustedBy, slot: { action } }) => {
     for (const rule of trustedBy) if (!known[action].has(rule)) known[action].set(rule, missingSecret(rule, action, context));
@@ -49,7 +60,7 @@ export function missingSecretsFinder(secrets: SecretsContext, { inBuild }: { rea
 function missingSecret(
   rule: Rule,
   action: 'pull' | 'push',
-  { entitlementTo, place: { namespace }, facts, inBuild }: SecretsContext & { readonly inBuild: boolean },
+  { entitlementTo, place: { namespace }, facts, current }: SecretsContext & FieldsOfBuild,
 ): MissingSecret | undefined {
   const names = secretsOf(rule, action);
   if (names.length === 0 || rule.onMissingSecret === 'ignore') return undefined;
@@ -67,7 +78,9 @@ function missingSecret(
   }
   const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
   const unsure = answers.find((answer) => answer.unsure)?.unsure;
-  const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule), inBuild }, wrongType));
+  // A name that the user set stays.
+  const isLeftOut = current !== undefined && !names.some((name) => current.has(name));
+  const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule), isLeftOut }, wrongType));
   return { rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text };
 }
 
@@ -79,12 +92,12 @@ type MissingText = {
   readonly rule: string;
 };
 
-type UnusableText = MissingText & { readonly inBuild: boolean };
+type UnusableText = MissingText & { readonly isLeftOut: boolean };
 
-function renderMissing({ action, names, namespace, rule, inBuild }: UnusableText, wrongType: readonly string[]): string {
+function renderMissing({ action, names, namespace, rule, isLeftOut }: UnusableText, wrongType: readonly string[]): string {
   const secrets = renderSecrets(action, names);
   const command = 'with "kubectl create secret docker-registry"';
-  const untilThen = inBuild ? ` Until then, regkeeper does not add ${names.length > 1 ? 'them' : 'it'} to builds.` : '';
+  const untilThen = isLeftOut ? ` Until then, regkeeper does not add ${names.length > 1 ? 'them' : 'it'} to builds.` : '';
   if (wrongType.length > 0) {
     const [are, them] = wrongType.length === 1 ? ['is', 'it'] : ['are', 'them'];
     const others = names.length > wrongType.length ? ` (${listOf(names.map(quote), 'or')})` : '';

@@ -1,4 +1,5 @@
 /** Warnings and hints about sources, where their content is known: what copies would lack, and what they would have beyond the rules. */
+import { withoutPassword } from '../credentials/registry-secret.ts';
 import { quote } from '../image/problem.ts';
 import type { JsonObject } from '../object/json.ts';
 import { textAt } from '../object/json.ts';
@@ -46,19 +47,17 @@ function lintSource(secret: DeliveredSecret, all: readonly Rule[], object: JsonO
     ...rulesWithout.map((rule): Problem => {
       const [omitted] = omittedFor([rule]);
       const fix = omitted
-        ? `Correct the entry ${quote(shownKey(omitted.entry ?? ''))}, which cannot be copied.`
+        ? `Correct the entry ${quote((omitted.entry ?? '').slice(0, maxShown))}, which cannot be copied.`
         : 'Add an entry to the source.';
       const message = `the source ${quote(secret.source)} has no credential for the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}, which references the secret ${secret.name}. ${fix}`;
       return { code: 'source-without-entry', message, origin, related: at(rule) };
     }),
     ...wider.map(({ key, rule }): Problem => {
-      const message = `the entry ${quote(shownKey(key))} of the source ${quote(secret.source)} also gives access to images outside of the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}. Use a narrower entry, if the registry allows it.`;
+      const message = `the entry ${quote(withoutPassword(key).slice(0, maxShown))} of the source ${quote(secret.source)} also gives access to images outside of the rule ${rule.pattern.text} in ${renderOrigin(at(rule))}. Use a narrower entry, if the registry allows it.`;
       return { code: 'wide-credential', message, origin, related: at(rule) };
     }),
   ];
 }
 
-/** A key may contain a password by mistake. */
-function shownKey(key: string): string {
-  return key.replace(/^.*@/s, '***@').slice(0, 200);
-}
+/** Characters of an entry's key. */
+const maxShown = 200;

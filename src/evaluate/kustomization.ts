@@ -13,41 +13,50 @@ export function readKustomization(text: string, file: string): Kustomization | u
 }
 
 /**
- * Of the files, those that cannot be evaluated before a kustomization is rendered, by its file. They include the files of kustomizations that
- * it includes, if it changes their objects.
+ * Of the files, those that cannot be evaluated before a kustomization is rendered, by the file of the kustomization that names them. The
+ * objects of a kustomization are among them if it changes them, or if another one does that includes it.
  */
 export function filesToRender(kustomizations: readonly Kustomization[], files: readonly string[]): ReadonlyMap<string, readonly string[]> {
-  const byFolder = new Map(kustomizations.map((each) => [folderOf(each), each]));
   const own = new Set(kustomizations.map(({ file }) => file));
   const byPath = Map.groupBy(
     files.filter((file) => !own.has(file)),
     (file) => resolve(file),
   );
+  const known = kustomizations.map((kustomization) => ({ kustomization, paths: pathsIn(kustomization) }));
+  const changed = findChanged(known);
   return new Map(
-    kustomizations.map((each) => {
-      const paths = [...pathsToRender(each, byFolder)].sort();
-      return [each.file, paths.flatMap((path) => byPath.get(path) ?? [])];
+    known.map(({ kustomization, paths: { objects, others } }) => {
+      const isChanged = changed.has(kustomization);
+      const paths = new Set([...others].filter((path) => isChanged || !objects.has(path)));
+      if (isChanged) for (const path of objects) paths.add(path);
+      return [kustomization.file, [...paths].sort().flatMap((path) => byPath.get(path) ?? [])];
     }),
   );
 }
 
-/** Absolute paths, with or without a file. */
-function pathsToRender(start: Kustomization, byFolder: ReadonlyMap<string, Kustomization>): ReadonlySet<string> {
-  const paths = new Set<string>();
-  const visited = new Set<Kustomization>();
-  const visit = (kustomization: Kustomization, changes: boolean) => {
-    if (visited.has(kustomization)) return;
-    visited.add(kustomization);
-    const { objects, others, included } = pathsIn(kustomization);
-    for (const path of others) if (changes || !objects.includes(path)) paths.add(path);
-    if (changes) for (const path of objects) paths.add(path);
-    for (const path of included) {
-      const other = byFolder.get(path);
-      if (other && (changes || !objects.includes(path))) visit(other, true);
+type KnownKustomization = { readonly kustomization: Kustomization; readonly paths: Paths };
+
+/** Those that change their objects, and those that they include. Each is visited once, since a pull request can have many. */
+function findChanged(known: readonly KnownKustomization[]): ReadonlySet<Kustomization> {
+  const byFolder = new Map(known.map((each) => [folderOf(each.kustomization), each]));
+  const changed = new Set<Kustomization>();
+  const waiting = known.filter(({ kustomization }) => changesObjects(kustomization));
+  // What is included through any other list, such as `components`, is not deployed as it is.
+  for (const { paths } of known) {
+    for (const path of paths.included) {
+      const included = byFolder.get(path);
+      if (included && !paths.objects.has(path)) waiting.push(included);
     }
-  };
-  visit(start, changesObjects(start));
-  return paths;
+  }
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    if (changed.has(next.kustomization)) continue;
+    changed.add(next.kustomization);
+    for (const path of next.paths.included) {
+      const included = byFolder.get(path);
+      if (included) waiting.push(included);
+    }
+  }
+  return changed;
 }
 
 /** Lists of objects. All other paths are of files that are not deployed, or not as they are. */
@@ -70,9 +79,9 @@ function isEmpty(value: unknown): boolean {
 
 type Paths = {
   /** Entries of the lists of objects. */
-  readonly objects: readonly string[];
+  readonly objects: ReadonlySet<string>;
   /** All other texts. Those that are no paths lead to no file. */
-  readonly others: readonly string[];
+  readonly others: ReadonlySet<string>;
   /** Entries of any list, which may be folders with kustomizations. */
   readonly included: readonly string[];
 };
@@ -82,7 +91,7 @@ function pathsIn(kustomization: Kustomization): Paths {
   const fields = Object.entries(kustomization.fields);
   const absolute = (areObjects: boolean) => {
     const values = fields.filter(([name]) => listsOfObjects.has(name) === areObjects).map(([, value]) => value);
-    return textsIn(values).map((text) => resolve(folder, text));
+    return new Set(textsIn(values).map((text) => resolve(folder, text)));
   };
   const entries = fields.flatMap(([, value]) => (Array.isArray(value) ? value : [])).filter((entry) => typeof entry === 'string');
   return { objects: absolute(true), others: absolute(false), included: entries.map((entry) => resolve(folder, entry)) };
@@ -90,7 +99,10 @@ function pathsIn(kustomization: Kustomization): Paths {
 
 /** Without texts of several lines, such as inline patches. Generators accept `key=path`. */
 function textsIn(value: unknown): readonly string[] {
-  if (typeof value === 'string') return value.includes('\n') ? [] : [value, value.slice(value.indexOf('=') + 1)];
+  if (typeof value === 'string') {
+    if (value.includes('\n')) return [];
+    return value.includes('=') ? [value, value.slice(value.indexOf('=') + 1)] : [value];
+  }
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsIn) : [];
 }
 

@@ -1,5 +1,6 @@
 /** Reports the state of the sources in the log, each time it changes: what is wrong with them, and what their copies give away. */
 import type { Log } from '../../contracts/log.ts';
+import { withoutPassword } from '../../credentials/registry-secret.ts';
 import { createOmittedEntries } from '../../delivery/omitted-entries.ts';
 import { selectEntries } from '../../delivery/select-entries.ts';
 import type { SourceState, UsableSource } from '../../delivery/source.ts';
@@ -13,7 +14,7 @@ export type SourceReport = {
 
 type Line = { readonly level: 'info' | 'warn' | 'error'; readonly message: string };
 
-/** Lines for one source. A source with more problems has one cause for them. */
+/** Lines for one source, those about rules without an entry first. */
 const maxLines = 10;
 
 export function createSourceReport(log: Log): SourceReport {
@@ -62,9 +63,6 @@ function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecr
   const omittedFor = createOmittedEntries(source);
   const inSource = `the source ${quote(sourceName)}`;
   return [
-    ...source.problems.map(
-      ({ cause }): Line => ({ level: 'warn', message: `${inSource} has an entry that is not copied. ${cause} Correct the source` }),
-    ),
     ...rulesWithout.map((rule): Line => {
       const [omitted] = omittedFor([rule]);
       const message = omitted
@@ -72,8 +70,11 @@ function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecr
         : `${inSource} has no entry for rule ${quote(rule.name)}. Add an entry for its registry`;
       return { level: 'warn', message };
     }),
+    ...source.problems.map(
+      ({ cause }): Line => ({ level: 'warn', message: `${inSource} has an entry that is not copied. ${cause} Correct the source` }),
+    ),
     ...wider.map(({ key, rule }): Line => {
-      const entry = quote(key.replace(/^.*@/s, '***@'));
+      const entry = quote(withoutPassword(key));
       return {
         level: 'info',
         message: `entry ${entry} of ${inSource} gives access to more images than rule ${quote(rule.name)} matches, but is copied for it`,

@@ -50,7 +50,7 @@ export async function readSnapshot({ client, namespace, log, clock }: SnapshotOp
 }
 
 export type SnapshotWriterOptions = SnapshotOptions & {
-  /** Whether this replica restores a snapshot that was deleted or damaged. */
+  /** Whether this replica writes a snapshot again that was deleted or damaged. */
   readonly leads: () => boolean;
 };
 
@@ -67,7 +67,8 @@ export type SnapshotWriter = {
  * Writes the snapshot after each change, one write at a time, always the latest rules. A failed write is retried until it succeeds. The
  * rules may not change for months, and a restart must not find an older version.
  *
- * The leader also checks once a minute whether the snapshot was deleted or damaged. A different version of an entry may be newer and stays.
+ * The leader also checks once a minute whether the snapshot was deleted or damaged, and then writes all entries as it knows them. If no entry
+ * is damaged, a different version of one may be newer and stays. Without permission to create ConfigMaps, a deleted snapshot is only reported.
  */
 export function createSnapshotWriter({ client, namespace, log, clock, leads }: SnapshotWriterOptions): SnapshotWriter {
   const snapshotLabel = `ConfigMap ${namespace}/${snapshotName}`;

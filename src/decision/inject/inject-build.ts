@@ -14,16 +14,17 @@ import { getOrCreate } from '../../rules/match/namespace-index.ts';
 import { secretsOf } from '../../rules/rule-secrets.ts';
 import type { Rule } from '../../rules/rule-set.ts';
 import type { ChangeRequest, ImageDecision, Injection, Notice } from '../decision.ts';
+import { type Availability, availabilities } from '../missing-secrets.ts';
 import { annotate } from './annotate.ts';
 import type { InjectionResult } from './inject-pod.ts';
 import { add, type PatchOperation, remove } from './patch.ts';
 
-/** `isUsable` is false for a secret that is certainly missing. A build's pod mounts its secrets, so it would wait for a missing one. */
+/** A secret that is certainly missing is left out. A build's pod mounts its secrets, so it would wait for a missing one. */
 export function injectIntoBuild(
   request: ChangeRequest,
   shape: BuildShape,
   images: readonly ImageDecision[],
-  isUsable: (secret: string) => boolean,
+  availability: AvailabilityOf,
 ): InjectionResult {
   if (shape.readOnlyBecause) return restoreOurs(request, shape);
   const root = request.object as JsonObject;
@@ -33,7 +34,7 @@ export function injectIntoBuild(
   const notices: Notice[] = [];
   const mark = new Map<string, string>();
   const bySlot = new Map(images.map((image) => [image.slot, image]));
-  const secretsFor = secretSets(isUsable);
+  const secretsFor = secretSets(availability);
   const isOurs = findOurs(shape);
   let cached: ReadonlySet<string> | undefined;
   const userSupplied = () => {
@@ -118,7 +119,10 @@ type Choice = { readonly secret: string | undefined; readonly notices: readonly 
 
 function chooseSecret(credential: BuildCredential, images: ReadonlyMap<ImageSlot, ImageDecision>, secretsFor: SecretsFor): Choice {
   const served = credential.slots.flatMap((slot) => images.get(slot) ?? []);
-  const candidates = served.map((image) => ({ image, secrets: secretsFor(image) })).filter(({ secrets }) => secrets.size > 0);
+  // A stream's image whose secret is missing counts too, since the builder account may have that secret.
+  const candidates = served
+    .map((image) => ({ image, secrets: secretsFor(image) }))
+    .filter(({ image, secrets }) => secrets.size > 0 || (image.stream && needsSecret(image)));
   const direct = candidates.filter(({ image }) => !image.stream);
   const [first] = direct;
   if (!first) return { secret: undefined, notices: [] };
@@ -178,12 +182,26 @@ function withoutSecret(images: readonly ImageDecision[]): string {
   return images.length === 0 ? '' : ` Images without a secret: ${images.map(written).join(', ')}.`;
 }
 
+function needsSecret({ slot: { action }, trustedBy }: ImageDecision): boolean {
+  return trustedBy.some((rule) => secretsOf(rule, action).length > 0);
+}
+
+type AvailabilityOf = (secret: string) => Availability;
+
 type SecretsFor = (image: ImageDecision) => ReadonlySet<string>;
 
-/** The usable secrets that the rules specify for an image, in their order. Images with the same rules share one set, since both can be many. */
-function secretSets(isUsable: (secret: string) => boolean): SecretsFor {
-  const usable = (rules: readonly Rule[], action: 'pull' | 'push') =>
-    new Set(rules.flatMap((rule) => secretsOf(rule, action)).filter(isUsable));
+/**
+ * The secrets that the rules specify for an image and that are not missing, those that exist first, then in the order of the rules. Images
+ * with the same rules share one set, since both can be many.
+ */
+function secretSets(availability: AvailabilityOf): SecretsFor {
+  const usable = (rules: readonly Rule[], action: 'pull' | 'push') => {
+    const byAvailability = Map.groupBy(
+      rules.flatMap((rule) => secretsOf(rule, action)),
+      availability,
+    );
+    return new Set(availabilities.flatMap((each) => (each === 'missing' ? [] : (byAvailability.get(each) ?? []))));
+  };
   const byRule = { pull: new Map<Rule, ReadonlySet<string>>(), push: new Map<Rule, ReadonlySet<string>>() };
   const numbers = new Map<Rule, number>();
   const sets = new Map<string, ReadonlySet<string>>();

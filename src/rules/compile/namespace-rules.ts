@@ -6,7 +6,7 @@ import type { RegistryPattern } from '../language/pattern.ts';
 import { type Problem, renderOrigin } from '../language/problem.ts';
 import { compareSpecificity, indexRules, type Lookup } from '../match/match.ts';
 import { selects } from '../match/namespaces.ts';
-import { indexNearestRules } from '../match/similar-registries.ts';
+import { indexNearestRulesOf } from '../match/similar-registries.ts';
 import type { Answer, NamespaceContext, Rule, RuleAnswer, RuleSet } from '../rule-set.ts';
 import { maxRulesOfNamespace } from '../store/namespace-quota.ts';
 import { firstToEnd } from '../trust-end.ts';
@@ -77,10 +77,7 @@ export function withNamespaceRules(cluster: RuleSet, all: ReadonlyMap<string, Na
     revision: hash(JSON.stringify([cluster.revision, ...parts])).slice(0, 12),
     namespaceRules: new Map([...own].map(([namespace, { rules }]) => [namespace, rules])),
     match,
-    nearest(reference, context) {
-      const rules = own.get(context.namespace)?.rules ?? [];
-      return indexNearestRules([...cluster.rules, ...rules], match)(reference, context);
-    },
+    nearest: indexNearestRulesOf(cluster.rules, (namespace) => own.get(namespace)?.rules ?? [], match),
   };
 }
 

@@ -15,8 +15,8 @@ const maxProposals = 3;
 
 /**
  * Returns a function that proposes rules for an image that no rule trusts. It proposes trusting rules of the namespace and internal
- * registries, and only if `match` trusts what they match. A proposed pattern differs from the image in one thing only, and never leads to the registry of
- * another owner (see registry-owner.ts):
+ * registries, and only if `match` trusts what they match. A proposed pattern differs from the image in one thing only, and never leads to
+ * the registry of another owner (see registry-owner.ts):
  * - an organization on Docker Hub instead of the official image of that name
  * - a missing or another port
  * - the last segment of its path
@@ -44,6 +44,19 @@ export function indexNearestRules(rules: readonly Rule[], match: RuleSet['match'
       near.map(({ rule }) => rule),
       ({ pattern }) => trustsPattern(match, pattern, reference, context),
     );
+  };
+}
+
+/** The same, where namespaces have their own rules. */
+export function indexNearestRulesOf(
+  cluster: readonly Rule[],
+  rulesOf: (namespace: string) => readonly Rule[],
+  match: RuleSet['match'],
+): RuleSet['nearest'] {
+  const ofCluster = indexNearestRules(cluster, match);
+  return (reference, context) => {
+    const own = rulesOf(context.namespace);
+    return (own.length === 0 ? ofCluster : indexNearestRules([...cluster, ...own], match))(reference, context);
   };
 }
 

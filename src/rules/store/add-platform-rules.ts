@@ -5,7 +5,7 @@ import { canonicalRule } from '../compile/rule-fields.ts';
 import { parsePattern, resolvePattern } from '../language/pattern.ts';
 import { type Origin, type Problem, renderOrigin } from '../language/problem.ts';
 import { indexRules } from '../match/match.ts';
-import { indexNearestRules } from '../match/similar-registries.ts';
+import { indexNearestRulesOf } from '../match/similar-registries.ts';
 import type { NamespaceContext, Rule, RuleSet, ShortNames } from '../rule-set.ts';
 
 export type Platform = {
@@ -76,10 +76,7 @@ export function withPlatform(
     rules: [...added, ...written.rules],
     match,
     matchCluster: onPlatform(written.matchCluster),
-    nearest(reference, context) {
-      const ofNamespace = written.namespaceRules.get(context.namespace) ?? [];
-      return indexNearestRules([...added, ...written.rules, ...ofNamespace], match)(reference, context);
-    },
+    nearest: indexNearestRulesOf([...added, ...written.rules], (namespace) => written.namespaceRules.get(namespace) ?? [], match),
   };
   const conflicts = () => {
     const conflictOf = indexInternal(internalRules);

@@ -51,6 +51,7 @@ const maxResultBytes = 384 * 1024;
 /** Objects without a namespace have no report. `now` is in milliseconds since 1970. */
 export function buildReports(scan: Scan, now: number): readonly NamespaceReport[] {
   const groups = Map.groupBy(scan.workloads, ({ namespace }) => namespace);
+  for (const { namespace } of scan.notEvaluated) if (!groups.has(namespace)) groups.set(namespace, []);
   const gapsIn = createGaps(scan);
   return [...groups]
     .filter(([namespace]) => namespace !== '')

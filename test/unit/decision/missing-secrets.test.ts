@@ -5,6 +5,7 @@ import type { DeliveryFacts, Facts, SecretFacts } from '../../../src/decision/fa
 import type { Inject, OnMissingSecret, RuleSet } from '../../../src/rules/rule-set.ts';
 import { ruleSetOf } from '../rules/documents.ts';
 import { accounts, change, decided, deployment, inject, pod } from './changes.ts';
+import { streams } from './stream-facts.ts';
 
 const table = ruleSetOf('rules: [{registry: good.io, pullSecret: [one, two], pushSecret: push}]');
 
@@ -135,6 +136,33 @@ describe('secrets that the namespace lacks', () => {
       expect(injectedInto(rules, { two: 'wrong-type' })).toEqual([]);
     });
 
+    test('unless unknown labels of the namespace may entitle it to them', () => {
+      const delivery = 'secrets: [{name: two, source: s, namespaces: {matchLabels: {team: shop}}}]';
+      const rules = ruleSetOf('rules: [{registry: good.io, pullSecret: [one, two], pushSecret: push}]', delivery);
+      const decision = decided(change(kind, build), rules, { ...having({}), namespace: () => ({ kind: 'unknown' }) });
+      expect(decision.injected.map(({ secret }) => secret)).toEqual(['two']);
+    });
+
+    test('and one that exists is preferred to one that is unknown or will be delivered', () => {
+      const delivery = 'secrets: [{name: one, source: s, namespaces: "*"}]';
+      const rules = ruleSetOf('rules: [{registry: good.io, pullSecret: [one, two, three]}]', delivery);
+      expect(injectedInto(rules, { three: 'present' })).toEqual(['three']);
+      expect(injectedInto(rules, { two: 'unknown' })).toEqual(['two']);
+      expect(injectedInto(rules, { two: 'unknown', three: 'present' })).toEqual(['three']);
+      expect(injectedInto(rules, {})).toEqual(['one']);
+    });
+
+    test('and if that of an image stream is missing, the builder account may still have it', () => {
+      const rules = ruleSetOf('rules: [{registry: quay.io, pullSecret: quay}, {registry: corp.io, pullSecret: corp}]');
+      const images = [{ from: { kind: 'DockerImage', name: 'corp.io/tools' } }];
+      const from = { kind: 'ImageStreamTag', name: 'base:1' };
+      const object = { spec: { strategy: { sourceStrategy: { from } }, source: { images } } };
+      const known = streams({ 'shop/base': { tags: { '1': { from: { kind: 'DockerImage', name: 'quay.io/base' } } } } });
+      const decision = decided(change(kind, object), rules, { ...having({ corp: 'present' }), imageStream: known.imageStream });
+      expect(decision.injected).toEqual([]);
+      expect(decision.notices.map(({ reason }) => reason)).toEqual(['build-other-images']);
+    });
+
     test('nor chosen because they cover all images', () => {
       const rules = ruleSetOf('rules: [{registry: good.io, pullSecret: [own, shared]}, {registry: other.io, pullSecret: [else, shared]}]');
       const images = [{ from: { kind: 'DockerImage', name: 'other.io/x' } }];
@@ -142,6 +170,13 @@ describe('secrets that the namespace lacks', () => {
       expect(injectedInto(rules, { own: 'present', shared: 'present', else: 'present' }, object)).toEqual(['shared']);
       expect(injectedInto(rules, { own: 'present', else: 'present' }, object)).toEqual(['own']);
     });
+  });
+
+  test('are not said to be left out if the user set one of them', () => {
+    const own = { spec: { output: { ...build.spec.output, pushSecret: { name: 'push' } } } };
+    expect(decided(change('BuildConfig', own), onMissing('warn'), having({})).notices.map(({ brief }) => brief)).toEqual([
+      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry".',
+    ]);
   });
 
   test('are removed from the field of a BuildConfig that regkeeper set, and kept if the user set it', () => {

@@ -36,16 +36,16 @@ test.each<[title: string, auths: object, lines: readonly string[]]>([
     'is malformed',
     { 'reg.example.com': { auth: btoa('no-colon') } },
     [
-      'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": "auth" has no colon between user name and password. Correct the source',
       'the entry "reg.example.com" of the source "corp-source" is for rule "reg.example.com", but it is not copied. Correct the entry',
+      'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": "auth" has no colon between user name and password. Correct the source',
     ],
   ],
   [
     'has no login',
     { 'reg.example.com': {} },
     [
-      'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": it has no user name and no password. Correct the source',
       'the entry "reg.example.com" of the source "corp-source" is for rule "reg.example.com", but it is not copied. Correct the entry',
+      'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": it has no user name and no password. Correct the source',
     ],
   ],
 ])('if the entry for a rule %s, the log shows what to correct', (_title, auths, lines) => {
