@@ -272,9 +272,9 @@ test('the record of an object that old rules wrote into shows what new rules wou
     }),
     runs(1_000),
   );
-  expect(seen.gained).toBeGreaterThan(10);
-  expect(seen.lost).toBeGreaterThan(10);
-  expect(seen.unknown).toBeGreaterThan(10);
+  expect(seen.gained).toBeGreaterThan(0);
+  expect(seen.lost).toBeGreaterThan(0);
+  expect(seen.unknown).toBeGreaterThan(0);
 });
 
 test('only includes the secrets of new Pods and templates, and not those that regkeeper wrote', () => {
