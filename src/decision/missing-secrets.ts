@@ -79,7 +79,7 @@ function missingSecret(
   const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
   const unsure = answers.find((answer) => answer.unsure)?.unsure;
   // A name that the user set stays.
-  const isLeftOut = current !== undefined && !names.some((name) => current.has(name));
+  const isLeftOut = current !== undefined && !unsure && !names.some((name) => current.has(name));
   const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule), isLeftOut }, wrongType));
   return { rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text };
 }
@@ -97,13 +97,13 @@ type UnusableText = MissingText & { readonly isLeftOut: boolean };
 function renderMissing({ action, names, namespace, rule, isLeftOut }: UnusableText, wrongType: readonly string[]): string {
   const secrets = renderSecrets(action, names);
   const command = 'with "kubectl create secret docker-registry"';
-  const untilThen = isLeftOut ? ` Until then, regkeeper does not add ${names.length > 1 ? 'them' : 'it'} to builds.` : '';
+  const next = isLeftOut ? ' regkeeper then adds it to builds.' : '';
   if (wrongType.length > 0) {
     const [are, them] = wrongType.length === 1 ? ['is', 'it'] : ['are', 'them'];
     const others = names.length > wrongType.length ? ` (${listOf(names.map(quote), 'or')})` : '';
-    return `namespace "${namespace}" has no usable ${action} secret${others}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson${rule}. Recreate ${them} ${command}.${untilThen}`;
+    return `namespace "${namespace}" has no usable ${action} secret${others}: ${quoteAll(wrongType)} ${are} not of type kubernetes.io/dockerconfigjson${rule}. Recreate ${them} ${command}.${next}`;
   }
-  return `${secrets} not exist in namespace "${namespace}"${rule}. Create ${names.length > 1 ? 'one of them' : 'it'} ${command}.${untilThen}`;
+  return `${secrets} not exist in namespace "${namespace}"${rule}. Create ${names.length > 1 ? 'one of them' : 'it'} ${command}.${next}`;
 }
 
 function renderDelivered({ action, names, namespace, rule }: MissingText, delivery: DeliveryFacts): string {

@@ -88,7 +88,7 @@ function withSkipped(problem: NotEvaluated, files: readonly string[]): NotEvalua
   const were = files.length === 1 ? 'was' : 'were';
   return {
     ...problem,
-    message: `${problem.message}. ${countOf(files.length, 'file')} that it uses ${were} not evaluated: ${shown}${more}`,
+    message: `${problem.message}. ${countOf(files.length, 'file')} that the kustomization changes or uses as input ${were} skipped: ${shown}${more}`,
   };
 }
 

@@ -66,7 +66,7 @@ function linesOf({ rules }: RuleSet, { name, source: sourceName }: DeliveredSecr
     ...rulesWithout.map((rule): Line => {
       const [omitted] = omittedFor([rule]);
       const message = omitted
-        ? `the entry ${quote(omitted.entry ?? '')} of ${inSource} is for rule ${quote(rule.name)}, but it is not copied. Correct the entry`
+        ? `the entry ${quote(omitted.entry ?? '')} of ${inSource} matches rule ${quote(rule.name)}, but cannot be copied. Correct the entry`
         : `${inSource} has no entry for rule ${quote(rule.name)}. Add an entry for its registry`;
       return { level: 'warn', message };
     }),

@@ -108,8 +108,8 @@ describe('secrets that the namespace lacks', () => {
     const decision = decided(change('BuildConfig', build), onMissing('deny'), having({}));
     expect(decision.outcome).toBe('allowed');
     expect(decision.notices.map(({ brief }) => brief)).toEqual([
-      'pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io"). Create one of them with "kubectl create secret docker-registry". Until then, regkeeper does not add them to builds.',
-      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry". Until then, regkeeper does not add it to builds.',
+      'pull secrets "one" and "two" do not exist in namespace "shop" (rule "good.io"). Create one of them with "kubectl create secret docker-registry". regkeeper then adds it to builds.',
+      'push secret "push" does not exist in namespace "shop" (rule "good.io"). Create it with "kubectl create secret docker-registry". regkeeper then adds it to builds.',
     ]);
   });
 

@@ -114,7 +114,7 @@ describe('of a kustomization', () => {
     const files = { 'app/kustomization.yaml': `${field}\n`, 'app/p.yaml': object, 'app/q.yaml': '- a\n', 'app/z.yaml': object };
     expect(await readFiles(files)).toEqual({
       objects: ['app/z.yaml'],
-      problems: [`${notRendered('app')}. 2 files that it uses were not evaluated: app/p.yaml, app/q.yaml`],
+      problems: [`${notRendered('app')}. 2 files that the kustomization changes or uses as input were skipped: app/p.yaml, app/q.yaml`],
     });
   });
 
@@ -130,7 +130,7 @@ describe('of a kustomization', () => {
     const files = { 'app/kustomization.yaml': `resources: [a.yaml]\n${field}\n`, 'app/a.yaml': object, 'app/z.yaml': object };
     expect(await readFiles(files)).toEqual({
       objects: ['app/z.yaml'],
-      problems: [`${notRendered('app')}. 1 file that it uses was not evaluated: app/a.yaml`],
+      problems: [`${notRendered('app')}. 1 file that the kustomization changes or uses as input was skipped: app/a.yaml`],
     });
   });
 
@@ -145,7 +145,7 @@ describe('of a kustomization', () => {
     };
     const { objects, problems } = await readFiles(files);
     expect(objects).toEqual(['crd.yaml', 'web/a.yaml']);
-    expect(problems[0]).toMatch(/1 file that it uses was not evaluated: definitions\.json$/);
+    expect(problems[0]).toMatch(/1 file that the kustomization changes or uses as input was skipped: definitions\.json$/);
   });
 
   test('a component patches, and so does a directory of transformers', async () => {
@@ -159,9 +159,11 @@ describe('of a kustomization', () => {
     };
     const { objects, problems } = await readFiles(files);
     expect(objects).toEqual([]);
-    expect(problems[0]).toMatch(/1 file that it uses was not evaluated: app\/a\.yaml$/);
-    expect(problems[1]).toMatch(/1 file that it uses was not evaluated: app\/t\/t\.yaml$/);
-    expect(problems[2]).toMatch(/Component must be rendered first.*1 file that it uses was not evaluated: c\/p\.yaml$/);
+    expect(problems[0]).toMatch(/1 file that the kustomization changes or uses as input was skipped: app\/a\.yaml$/);
+    expect(problems[1]).toMatch(/1 file that the kustomization changes or uses as input was skipped: app\/t\/t\.yaml$/);
+    expect(problems[2]).toMatch(
+      /Component must be rendered first.*1 file that the kustomization changes or uses as input was skipped: c\/p\.yaml$/,
+    );
   });
 
   const overlay = {
@@ -173,7 +175,8 @@ describe('of a kustomization', () => {
     'k/plain/kustomization.yaml': 'resources: [c.yaml, ../base]\n',
     'k/plain/c.yaml': object,
   };
-  const skipped = (folder: string, file: string) => `${notRendered(folder)}. 1 file that it uses was not evaluated: ${file}`;
+  const skipped = (folder: string, file: string) =>
+    `${notRendered(folder)}. 1 file that the kustomization changes or uses as input was skipped: ${file}`;
   const changed = [skipped('k/base', 'k/base/a.yaml'), skipped('k/base/sub', 'k/base/sub/b.yaml')];
 
   test('those of the kustomizations that it includes are changed too', async () => {
@@ -197,7 +200,7 @@ describe('of a kustomization', () => {
     const files = Object.fromEntries(names.map((name) => [`a/${name}`, object]));
     const { problems } = await readFiles({ ...files, 'a/kustomization.yaml': `namespace: shop\nresources: [${names}]\n` });
     expect(problems).toEqual([
-      `${notRendered('a')}. 9 files that it uses were not evaluated: a/0.yaml, a/1.yaml, a/2.yaml, a/3.yaml, a/4.yaml and 4 more`,
+      `${notRendered('a')}. 9 files that the kustomization changes or uses as input were skipped: a/0.yaml, a/1.yaml, a/2.yaml, a/3.yaml, a/4.yaml and 4 more`,
     ]);
   });
 

@@ -43,7 +43,7 @@ test('placeholder images that a kustomization replaces, and its patches, lead to
   const alone = await runCommand('init', '-f', root);
   expect(alone).toMatchObject({ exitCode: 2, out: '' });
   expect(alone.err).toContain(
-    `"kubectl kustomize ${root}". 2 files that it uses were not evaluated: ${root}/patch.yaml, ${root}/web.yaml\n`,
+    `"kubectl kustomize ${root}". 2 files that the kustomization changes or uses as input were skipped: ${root}/patch.yaml, ${root}/web.yaml\n`,
   );
   const { exitCode, out } = await runCommand('init', '-f', root, await write('other.yaml', pod('other', 'b.io/x')));
   expect(exitCode).toBe(2);

@@ -384,8 +384,12 @@ describe('a directory in which some files are not objects', () => {
       outcomes: ['allowed'],
       codes: ['not-rendered', 'not-rendered'],
     });
-    expect(err).toContain('Pass the output of "kubectl kustomize base". 1 file that it uses was not evaluated: base/deployment.yaml\n');
-    expect(err).toContain('Pass the output of "kubectl kustomize prod". 1 file that it uses was not evaluated: prod/replicas.yaml\n');
+    expect(err).toContain(
+      'Pass the output of "kubectl kustomize base". 1 file that the kustomization changes or uses as input was skipped: base/deployment.yaml\n',
+    );
+    expect(err).toContain(
+      'Pass the output of "kubectl kustomize prod". 1 file that the kustomization changes or uses as input was skipped: prod/replicas.yaml\n',
+    );
   });
 
   test.each([

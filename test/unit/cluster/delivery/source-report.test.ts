@@ -36,7 +36,7 @@ test.each<[title: string, auths: object, lines: readonly string[]]>([
     'is malformed',
     { 'reg.example.com': { auth: btoa('no-colon') } },
     [
-      'the entry "reg.example.com" of the source "corp-source" is for rule "reg.example.com", but it is not copied. Correct the entry',
+      'the entry "reg.example.com" of the source "corp-source" matches rule "reg.example.com", but cannot be copied. Correct the entry',
       'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": "auth" has no colon between user name and password. Correct the source',
     ],
   ],
@@ -44,7 +44,7 @@ test.each<[title: string, auths: object, lines: readonly string[]]>([
     'has no login',
     { 'reg.example.com': {} },
     [
-      'the entry "reg.example.com" of the source "corp-source" is for rule "reg.example.com", but it is not copied. Correct the entry',
+      'the entry "reg.example.com" of the source "corp-source" matches rule "reg.example.com", but cannot be copied. Correct the entry',
       'the source "corp-source" has an entry that is not copied. Entry "reg.example.com": it has no user name and no password. Correct the source',
     ],
   ],
