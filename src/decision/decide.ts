@@ -112,9 +112,9 @@ export type ShapeEvaluation = Pick<
 export function evaluateShape(shape: ObjectShape, { rules, place, facts, isOld }: ShapeConditions): ShapeEvaluation {
   const { value: settings, unsure: unsureSettings } = rules.settingsAt(place);
   const writes = mayInject(shape, settings.inject);
-  const secrets = { entitlementTo: entitlementsOf(rules, place), place, facts };
-  const current = shape.kind === 'build' ? new Set(secretsIn(shape).filter((name) => name !== undefined)) : undefined;
-  const missingSecrets = missingSecretsFinder(secrets, { current });
+  const inBuild = shape.kind === 'build' ? new Set(secretsIn(shape).filter((name) => name !== undefined)) : undefined;
+  const secrets = { entitlementTo: entitlementsOf(rules, place), place, facts, inBuild };
+  const missingSecrets = missingSecretsFinder(secrets);
   const context = { rules, place, settings, unsureSettings, facts, shape, isOld, writes, streams: streamMemo(), secrets, missingSecrets };
   const images = shape.slots.map((slot) => evaluateSlot(slot, context));
   const unsureHere = unsureSettings ? effectiveSettings(unsureSettings, images, shape.kind !== 'naming') : [];
@@ -261,7 +261,7 @@ function evaluateContent(slot: ImageSlot, context: SlotContext): ImageDecision {
   if (content.kind === 'image' && !local) {
     const { shortNames } = context.rules.settings;
     const { text: name, scheme } = content;
-    const meaning = shortNamesFor({ ...slot, scheme }, shortNames);
+    const meaning = shortNamesFor(scheme === undefined ? slot : { ...slot, scheme }, shortNames);
     const evaluation = evaluateImage(name, meaning === shortNames ? context : { ...context, shortNames: meaning });
     if (!evaluation.problem || scheme === undefined) return { slot, ...evaluation };
     return { slot, ...evaluation, problem: problemWithScheme(evaluation.problem, { scheme, name }) };
@@ -389,7 +389,8 @@ function registryOf(repository: string): string {
  * mirror Pod have no author who could write the name in full. In an existing Pod, that is the author of a debug container.
  */
 function noticeShortNames(images: readonly ImageDecision[], { shape, rules }: SlotContext): readonly Notice[] {
-  if (shape.kind !== 'pod' || ['owned', 'mirror'].includes(shape.readOnlyBecause ?? '') || !shortNamesAreUncertain(rules)) return [];
+  if (shape.kind !== 'pod' || (shape.readOnlyBecause && shape.readOnlyBecause !== 'immutable')) return [];
+  if (!shortNamesAreUncertain(rules)) return [];
   const uncertain = images.filter(
     ({ slot, old, outcomeBeforeMode, reason }) =>
       (outcomeBeforeMode === 'allowed' || reason === 'trust-ending') && !old && !slot.pulledElsewhere,

@@ -23,6 +23,8 @@ export type SecretsContext = {
   readonly entitlementTo: ReturnType<typeof entitlementsOf>;
   readonly place: NamespaceContext;
   readonly facts: Pick<Facts, 'secret' | 'delivery'>;
+  /** The names in the secret fields of a build. Undefined for other objects. */
+  readonly inBuild: ReadonlySet<string> | undefined;
 };
 
 export type FindMissingSecrets = (image: Pick<ImageDecision, 'trustedBy' | 'slot'>) => readonly MissingSecret[];
@@ -41,15 +43,11 @@ export function availabilityOf(name: string, { entitlementTo, place: { namespace
   return value || unsure ? 'coming' : 'missing';
 }
 
-/** The names in the secret fields of a build. Absent for other objects. */
-type FieldsOfBuild = { readonly current?: ReadonlySet<string> | undefined };
-
 /**
  * Finds the secrets that are certainly missing: none if that is unknown, or if the rule has `onMissingSecret: ignore`. For each rule, the
  * answer is computed once, because an object may have thousands of images of a rule with hundreds of secrets.
  */
-export function missingSecretsFinder(secrets: SecretsContext, { current }: FieldsOfBuild = {}): FindMissingSecrets {
-  const context = { ...secrets, current };
+export function missingSecretsFinder(context: SecretsContext): FindMissingSecrets {
   const known = { pull: new Map<Rule, MissingSecret | undefined>(), push: new Map<Rule, MissingSecret | undefined>() };
   return ({ trustedBy, slot: { action } }) => {
     for (const rule of trustedBy) if (!known[action].has(rule)) known[action].set(rule, missingSecret(rule, action, context));
@@ -60,7 +58,7 @@ export function missingSecretsFinder(secrets: SecretsContext, { current }: Field
 function missingSecret(
   rule: Rule,
   action: 'pull' | 'push',
-  { entitlementTo, place: { namespace }, facts, current }: SecretsContext & FieldsOfBuild,
+  { entitlementTo, place: { namespace }, facts, inBuild }: SecretsContext,
 ): MissingSecret | undefined {
   const names = secretsOf(rule, action);
   if (names.length === 0 || rule.onMissingSecret === 'ignore') return undefined;
@@ -79,7 +77,7 @@ function missingSecret(
   const wrongType = names.filter((_name, index) => states[index] === 'wrong-type');
   const unsure = answers.find((answer) => answer.unsure)?.unsure;
   // A name that the user set stays.
-  const isLeftOut = current !== undefined && !unsure && !names.some((name) => current.has(name));
+  const isLeftOut = inBuild !== undefined && !unsure && !names.some((name) => inBuild.has(name));
   const text = allForms((locate) => renderMissing({ action, names, namespace, rule: locate.rule(rule), isLeftOut }, wrongType));
   return { rule, reason: 'secret-missing', delivered: [], ...(unsure && { unsure }), ...text };
 }

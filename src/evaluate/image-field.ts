@@ -19,6 +19,9 @@ const imageFields: readonly RegExp[] = [
   /^image[-_]?(?:name|ref|reference|repo|repository|registry|url|uri|tag|digest|version)s?$/i,
 ];
 
+/** Before the name of an image in a text, as in `oci://quay.io/app`. */
+export const imageScheme = /^(oci|docker|docker-image|oci-image):\/\//;
+
 /** `pullPolicy` and `pullSecrets` next to the name of an image. */
 export function isPullOption(field: string | number): boolean {
   return typeof field === 'string' && /^(?:image)?pull(?:policy|secrets?)$/i.test(field);

@@ -3,7 +3,7 @@
  * The text is not parsed, because it may be a template, which is rarely valid YAML.
  */
 import { parseImage } from '../image/reference.ts';
-import { isImageFieldName, isPatchOfImage, isPullOption } from './image-field.ts';
+import { imageScheme, isImageFieldName, isPatchOfImage, isPullOption } from './image-field.ts';
 
 /** Whether a line sets a field with the name of an image field to an image. Takes time linear in the length of the text. */
 export function linesNameImage(text: string): boolean {
@@ -72,7 +72,7 @@ function unquote(value: string): string {
 /** Whether the text names an image even without its variables. A word is one, a sentence is not. */
 function isImageName(text: string, mayBeNumber: boolean): boolean {
   if (/^(?:true|false|null|yes|no|on|off)$/i.test(text) || (!mayBeNumber && /^[\d.]+$/.test(text))) return false;
-  const name = text.replace(/^(?:oci|docker|docker-image|oci-image):\/\//, '');
+  const name = text.replace(imageScheme, '');
   if (!/[A-Za-z0-9]/.test(name.replace(variables, ''))) return false;
   return parseImage(name.replace(variables, 'x')).ok;
 }

@@ -1,6 +1,6 @@
 /** Searches objects of kinds without a reader for values that look like an image. It may find too much, so nothing is denied because of it. */
 import { isObject, type JsonObject, type Path, parseJsonText, renderPath, textAt } from '../object/json.ts';
-import { isImageFieldName, isPatchOfImage, isPullOption } from './image-field.ts';
+import { imageScheme, isImageFieldName, isPatchOfImage, isPullOption } from './image-field.ts';
 import { linesNameImage } from './image-in-text.ts';
 
 /** The path of the first field with the name of an image field, or of the first text in any field that looks like an image. */
@@ -14,11 +14,11 @@ export function findImageField(object: JsonObject, noImages: ReadonlySet<string>
 }
 
 /** The scheme of a text that names an image, such as `oci` or `docker`. */
-export function imageScheme(text: unknown): string | undefined {
+export function schemeOfImage(text: unknown): string | undefined {
   return typeof text === 'string' ? imageWithScheme.exec(text)?.[1] : undefined;
 }
 
-const imageWithScheme = /^(oci|docker|docker-image|oci-image):\/\/./;
+const imageWithScheme = new RegExp(`${imageScheme.source}.`);
 
 type Matches = (value: unknown, path: Path, parent: unknown) => boolean;
 

@@ -4,7 +4,7 @@ import type { CustomKind } from '../object/custom-kind.ts';
 import { type JsonObject, type Path, renderPath, valueAt } from '../object/json.ts';
 import { isCustomKind, type KindRow, type Kinds } from '../object/kinds.ts';
 import { matchPathPatterns } from '../object/path-pattern.ts';
-import { findImageField, findImageLike, imageScheme } from './image-like.ts';
+import { findImageField, findImageLike, schemeOfImage } from './image-like.ts';
 import type { NotEvaluatedCode } from './not-evaluated.ts';
 import type { Manifest } from './parse-manifests.ts';
 import { closestPlatformKind, isPlatformGroup, isPlatformKind } from './platform-kinds.ts';
@@ -36,7 +36,7 @@ export function whyUnread({ apiVersion, kind, object }: Manifest, group: string,
 
 /** For a path that leads to a text with a scheme. */
 function schemesFor(object: JsonObject, path: Path): string {
-  const scheme = imageScheme(valueAt(object, path));
+  const scheme = schemeOfImage(valueAt(object, path));
   return scheme === undefined ? '' : `, with "schemes: [${scheme}]" for this path`;
 }
 

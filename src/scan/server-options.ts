@@ -5,7 +5,7 @@ import { combineKinds, parseCustomKinds } from '../loading/custom-kinds.ts';
 import { isObject, listAt, textAt, valueAt } from '../object/json.ts';
 import { builtInKinds, type Kinds } from '../object/kinds.ts';
 import { type CollectedSettings, collectSettings, type Flags } from '../settings/input.ts';
-import { flagOf, type SettingName, settingOf } from '../settings/table.ts';
+import { flagOf, negatedFlagOf, type SettingName, settingOf } from '../settings/table.ts';
 import { describeNotRead, type NotRead } from './not-read.ts';
 
 export type ServerOptions = {
@@ -60,12 +60,11 @@ function flagsIn(args: readonly string[]): Flags {
     if (token.kind === 'positional') list?.push(token.value);
     if (token.kind !== 'option') continue;
     list = undefined;
-    for (const name of names) {
-      const flag = flagOf(name);
-      const isSwitch = settingOf(name).placeholder === undefined;
-      if (isSwitch && token.rawName === flag) flags[name] = true;
-      if (isSwitch && token.rawName === flag.replace('--', '--no-')) flags[name] = false;
-      if (isSwitch || token.rawName !== flag) continue;
+    const name = names.find((each) => [flagOf(each), negatedFlagOf(each)].includes(token.rawName));
+    if (!name) continue;
+    if (settingOf(name).placeholder === undefined) {
+      flags[name] = token.rawName === flagOf(name);
+    } else if (token.rawName === flagOf(name)) {
       list = [flags[name] ?? [], token.value ?? []].flat().filter((value) => typeof value === 'string');
       flags[name] = list;
     }

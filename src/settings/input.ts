@@ -4,6 +4,7 @@ import { closestSpelling } from '../rules/closest-spelling.ts';
 import { isServiceLink } from './service-links.ts';
 import {
   flagOf,
+  negatedFlagOf,
   type Reading,
   readSwitch,
   type SettingName,
@@ -60,7 +61,7 @@ type SettingReading = Omit<SettingInput, 'value'> & { readonly reading: Reading<
 function readFlag(name: SettingName, value: string | readonly string[] | boolean): SettingReading {
   const flag = flagOf(name);
   if (typeof value === 'boolean') {
-    const source = value ? flag : flag.replace('--', '--no-');
+    const source = value ? flag : negatedFlagOf(name);
     return { source, written: source, reading: { ok: true, value } };
   }
   const texts = typeof value === 'string' ? [value] : value;

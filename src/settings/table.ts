@@ -257,6 +257,11 @@ export function flagOf(name: SettingName): string {
   return `--${wordsOf(name).join('-')}`;
 }
 
+/** `--no-manage-webhooks` of `manageWebhooks`. */
+export function negatedFlagOf(name: SettingName): string {
+  return flagOf(name).replace('--', '--no-');
+}
+
 /** `REGKEEPER_TLS_CERT` of `tlsCert`. */
 export function variableOf(name: SettingName): string {
   return `${variablePrefix}${wordsOf(name).join('_').toUpperCase()}`;

@@ -2,9 +2,9 @@
 import { Command } from 'commander';
 import { listOf } from '../../image/wording.ts';
 import type { Flags } from '../../settings/input.ts';
-import { settingNames, settingOf, variableOf } from '../../settings/table.ts';
+import { negatedFlagOf, settingNames, settingOf, variableOf } from '../../settings/table.ts';
 import { helpNotes } from '../line/help-text.ts';
-import { addSettingOptions, negated } from '../line/setting-options.ts';
+import { addSettingOptions } from '../line/setting-options.ts';
 import type { ExitCode } from '../terminal.ts';
 
 export type ServeAction = (flags: Flags) => Promise<void>;
@@ -34,5 +34,5 @@ function notes(): string {
 A flag takes precedence over its environment variable, and ${variableOf('kubeconfig')} and ${variableOf('namespace')} take
 precedence over KUBECONFIG and POD_NAMESPACE. Empty environment variables are ignored. In an environment variable, separate
 list values with commas, and set boolean flags to true, false, 1 or 0. To turn off a boolean flag, use
-${listOf(switches.map(negated), 'or')}.`;
+${listOf(switches.map(negatedFlagOf), 'or')}.`;
 }

@@ -1,6 +1,6 @@
 /** Adds the settings of a server process as options of its command. */
 import { type Command, Option } from 'commander';
-import { defaultOf, flagOf, type Setting, type SettingName, usageOf, variableOf } from '../../settings/table.ts';
+import { defaultOf, negatedFlagOf, type Setting, type SettingName, usageOf, variableOf } from '../../settings/table.ts';
 
 /** Values are only collected. They are validated together with the environment variables. */
 export function addSettingOptions(command: Command, names: readonly SettingName[], settingOf: (name: SettingName) => Setting): void {
@@ -14,15 +14,11 @@ export function addSettingOptions(command: Command, names: readonly SettingName[
     if (choices) option.argChoices = [...choices];
     command.addOption(option);
     // --no-… switches off what a variable or an earlier flag has switched on.
-    if (placeholder === undefined) command.addOption(new Option(negated(name)).helpGroup(`${group}:`).hideHelp());
+    if (placeholder === undefined) command.addOption(new Option(negatedFlagOf(name)).helpGroup(`${group}:`).hideHelp());
   }
 }
 
 /** As commander shows the defaults of other options. */
 export function quoteText(value: unknown): string {
   return typeof value === 'string' ? `"${value}"` : String(value);
-}
-
-export function negated(name: SettingName): string {
-  return flagOf(name).replace('--', '--no-');
 }

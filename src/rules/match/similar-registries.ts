@@ -53,10 +53,13 @@ export function indexNearestRulesOf(
   rulesOf: (namespace: string) => readonly Rule[],
   match: RuleSet['match'],
 ): RuleSet['nearest'] {
-  const ofCluster = indexNearestRules(cluster, match);
+  let ofCluster: RuleSet['nearest'] | undefined;
   return (reference, context) => {
     const own = rulesOf(context.namespace);
-    return (own.length === 0 ? ofCluster : indexNearestRules([...cluster, ...own], match))(reference, context);
+    if (own.length > 0) return indexNearestRules([...cluster, ...own], match)(reference, context);
+    // At the first denial, since rules change more often where namespaces have their own.
+    ofCluster ??= indexNearestRules(cluster, match);
+    return ofCluster(reference, context);
   };
 }
 

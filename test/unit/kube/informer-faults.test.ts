@@ -86,11 +86,13 @@ function checkingListener() {
 type Model = Awaited<ReturnType<typeof modelApi>>;
 type Follower = ReturnType<typeof following>;
 
+function expectTrue(server: Model, follower: Follower) {
+  expect(server.streams()).toBe(1);
+  expect(follower.state()).toEqual(server.state());
+}
+
 async function untilTrue(server: Model, follower: Follower) {
-  await eventually(() => {
-    expect(server.streams()).toBe(1);
-    expect(follower.state()).toEqual(server.state());
-  }, soon);
+  await eventually(() => expectTrue(server, follower), soon);
 }
 
 /** The right state again, and a working watch: one more change is reported. */
@@ -397,8 +399,7 @@ describe('whatever happens', () => {
             // Again and again, because what the stream sent before it stalled may arrive afterwards. Not at each poll, because this also
             // ends a stream that is being opened.
             if (server.isStalled() && polls++ % 10 === 0) follower.passTime(stallAfter);
-            expect(server.streams()).toBe(1);
-            expect(follower.state()).toEqual(server.state());
+            expectTrue(server, follower);
           }, soon);
           expect(follower.listener.lies).toEqual([]);
           expect(follower.listener.state()).toEqual(server.state());
